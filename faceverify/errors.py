@@ -1,0 +1,116 @@
+"""Everything that can go wrong for a user, and the exit status of each.
+
+::
+
+    FaceverifyError             2   wrong usage or unusable input
+    ├── UsageError              2   options that contradict, a name that does not exist
+    ├── ImageError              2   a photo that cannot be read
+    ├── PairListError           2   a list of pairs that cannot be read
+    ├── ModelError              2   a model file that is missing, damaged or foreign
+    ├── OutputError             2   a result that cannot be written
+    ├── DownloadError           2   weights that cannot be fetched or do not match their hash
+    └── NoDecisionError         3   the photos can be read, but decide nothing
+        ├── NoFaceError         3   no face found
+        ├── SeveralFacesError   3   several faces where one was asked for
+        └── LowQualityError     3   a face below the wanted quality
+
+An error that is none of these is a fault of this program: exit status 70. Ctrl-C gives 130.
+
+Every error carries a ``code``: a stable, machine-readable word that ``--json`` prints beside the
+message. The message itself is one line: where, what was found, and the cure.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+SAME = 0
+DIFFERENT = 1
+UNUSABLE = 2
+NO_DECISION = 3
+INTERNAL_ERROR = 70
+INTERRUPTED = 130
+
+
+class FaceverifyError(Exception):
+    """Base of every error that is the input's fault and not this program's.
+
+    Args:
+        message: where and what was found, in one line.
+        cure: what the user can do about it; appended to the message.
+        code: a more exact code than the class's own.
+    """
+
+    exit_status: ClassVar[int] = UNUSABLE
+    code: str = "error"
+
+    def __init__(self, message: str, *, cure: str = "", code: str | None = None) -> None:
+        text = f"{message}; {cure}" if cure else message
+        super().__init__(" ".join(text.split()))
+        if code is not None:
+            self.code = code
+
+
+class UsageError(FaceverifyError):
+    """Options that contradict each other, or a name that does not exist."""
+
+    code = "usage"
+
+
+class ImageError(FaceverifyError):
+    """A photo that cannot be read.
+
+    Codes: ``image-missing``, ``image-unreadable``, ``image-empty``, ``image-truncated``,
+    ``image-too-large``, ``image-not-an-image``.
+    """
+
+    code = "image-unreadable"
+
+
+class PairListError(FaceverifyError):
+    """A list of pairs that cannot be read: names file, line and what was found."""
+
+    code = "pair-list"
+
+
+class ModelError(FaceverifyError):
+    """A model file that is missing, damaged, foreign, or whose output is not an embedding."""
+
+    code = "model"
+
+
+class OutputError(FaceverifyError):
+    """A result that cannot be written."""
+
+    code = "output"
+
+
+class DownloadError(FaceverifyError):
+    """Weights that cannot be fetched, or whose content does not match the pinned SHA-256."""
+
+    code = "download"
+
+
+class NoDecisionError(FaceverifyError):
+    """The photos can be read, but nothing can be decided from them."""
+
+    exit_status = NO_DECISION
+    code = "no-decision"
+
+
+class NoFaceError(NoDecisionError):
+    """No face was found."""
+
+    code = "no-face"
+
+
+class SeveralFacesError(NoDecisionError):
+    """Several faces where exactly one was asked for."""
+
+    code = "several-faces"
+
+
+class LowQualityError(NoDecisionError):
+    """A face below the wanted quality."""
+
+    code = "low-quality"

@@ -1,0 +1,73 @@
+"""Error rates by group at one common threshold, and how far apart they lie.
+
+After Grother, Ngan and Hanaoka, "FRVT Part 3: Demographic Effects", NISTIR 8280, 2019.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from faceverify.errors import UsageError
+from faceverify.evaluation.metrics import ErrorRates, error_rates
+from faceverify.evaluation.scores import checked_scores, count_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class GroupRates:
+    """Rates of each group at the common threshold.
+
+    Args:
+        threshold: the same for every group.
+        rates: by group, in alphabetical order.
+        fmr_ratio, fnmr_ratio: worst rate over best; None when fewer than two groups have one, or
+            the best is 0 (its ratio to anything is unbounded: read the intervals instead).
+    """
+
+    threshold: float
+    rates: dict[str, ErrorRates]
+    fmr_ratio: float | None
+    fnmr_ratio: float | None
+
+
+def group_rates(
+    distances: ArrayLike, same: ArrayLike, group: Sequence[str], threshold: float
+) -> GroupRates:
+    """Measure each group at a common threshold.
+
+    Args:
+        distances: (N,); ``inf`` for a failed comparison.
+        same: (N,).
+        group: of each comparison, N.
+        threshold: comparisons with distance <= threshold match.
+
+    Raises:
+        UsageError: another number of groups than of scores.
+    """
+    values, labels = checked_scores(distances, same)
+    if len(group) != len(values):
+        raise UsageError(f"groups: found {len(group)} for {len(values)} comparisons")
+    names, position = np.unique(np.asarray(group, dtype=str), return_inverse=True)
+    rates = {
+        str(name): error_rates(
+            count_scores(values[position == index], labels[position == index]), threshold
+        )
+        for index, name in enumerate(names)
+    }
+    return GroupRates(
+        threshold=threshold,
+        rates=rates,
+        fmr_ratio=_worst_over_best([rate.fmr for rate in rates.values()]),
+        fnmr_ratio=_worst_over_best([rate.fnmr for rate in rates.values()]),
+    )
+
+
+def _worst_over_best(rates: list[float | None]) -> float | None:
+    known = [rate for rate in rates if rate is not None]
+    return max(known) / min(known) if len(known) > 1 and min(known) > 0 else None

@@ -1,0 +1,119 @@
+"""Pair lists with named columns: CSV, TSV and JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING
+
+from faceverify.errors import PairListError
+from faceverify.evaluation.pair_rows import Row, identity_of, integer, label, wrong_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+ALIASES = {
+    "first": ("first", "image1", "img1", "path1", "file1", "photo1", "a"),
+    "second": ("second", "image2", "img2", "path2", "file2", "photo2", "b"),
+    "same": ("same", "label", "issame", "is_same", "same_person", "match", "genuine", "target"),
+    "first_identity": ("first_identity", "identity1", "id1", "person1", "name1"),
+    "second_identity": ("second_identity", "identity2", "id2", "person2", "name2"),
+    "fold": ("fold", "split"),
+}
+REQUIRED = ("first", "second", "same")
+
+
+def separated(path: Path, separator: str, group_column: str) -> Iterator[Row]:
+    """Rows of a CSV (``,``) or TSV (tab) file with a header line.
+
+    Raises:
+        PairListError: a column is missing, or a row has another number of fields than the header.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=separator, strict=True)
+        try:
+            header = [name.strip() for name in next(reader, [])]
+            columns = _columns(path, header, group_column)
+            for fields in reader:
+                if not fields:
+                    continue
+                if len(fields) != len(header):
+                    raise wrong_line(
+                        path,
+                        reader.line_num,
+                        f"{len(fields)} fields",
+                        f"{len(header)} as in the header",
+                        "quote a field that holds the separator",
+                    )
+                named = {role: fields[header.index(name)] for role, name in columns.items()}
+                yield _row(path, reader.line_num, named)
+        except (csv.Error, UnicodeDecodeError) as error:
+            found = f"{error}"
+            raise wrong_line(path, reader.line_num, found, "UTF-8 rows", "correct it") from error
+
+
+def json_lines(path: Path, lines: list[tuple[int, str]], group_column: str) -> Iterator[Row]:
+    """Rows of a file with one JSON object a line, keys as the columns of a CSV."""
+    for number, text in lines:
+        try:
+            record = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise wrong_line(path, number, repr(text), "one JSON object", "correct it") from error
+        if not isinstance(record, dict):
+            raise wrong_line(path, number, repr(text), "one JSON object", "correct it")
+        columns = _columns(path, list(record), group_column, number)
+        named = {}
+        for role, name in columns.items():
+            value = record[name]
+            if isinstance(value, (str, int)):
+                named[role] = str(value)
+            elif value is not None or role in REQUIRED:
+                found = f"{json.dumps(value)} in {name!r}"
+                raise wrong_line(path, number, found, "a text or a whole number", "correct it")
+        yield _row(path, number, named)
+
+
+def _columns(path: Path, names: list[str], group_column: str, line: int = 1) -> dict[str, str]:
+    """Which column plays which role: ``{"first": "image1", ...}``."""
+    by_word = {name.lower(): name for name in reversed(names)}
+    aliases = {**ALIASES, "group": (group_column.lower(),)}
+    columns = {
+        role: by_word[word]
+        for role, words in aliases.items()
+        for word in reversed(words)
+        if word in by_word
+    }
+    missing = [role for role in REQUIRED if role not in columns]
+    if missing:
+        role = missing[0]
+        raise wrong_line(
+            path,
+            line,
+            f"columns {', '.join(names) or 'none'}",
+            f"one for {role!r} ({', '.join(ALIASES[role])})",
+            "add a header line such as: first,second,same",
+        )
+    if group_column != "group" and "group" not in columns:
+        raise PairListError(
+            f"{path}:{line}: found columns {', '.join(names)}, expected one named {group_column!r}",
+            cure="name an existing group column",
+        )
+    return columns
+
+
+def _row(path: Path, line: int, named: Mapping[str, str]) -> Row:
+    first, second = named["first"].strip(), named["second"].strip()
+    if not first or not second:
+        raise wrong_line(path, line, "an empty image", "two images", "fill in the row")
+    fold = named.get("fold", "").strip()
+    return Row(
+        line,
+        first,
+        second,
+        label(path, line, named["same"]),
+        named.get("first_identity", "").strip() or identity_of(first),
+        named.get("second_identity", "").strip() or identity_of(second),
+        integer(path, line, fold, "a fold number") if fold else None,
+        named["group"].strip() if "group" in named else None,
+    )

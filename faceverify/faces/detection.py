@@ -1,0 +1,278 @@
+"""Faces and their five points: the MTCNN cascade (https://arxiv.org/abs/1604.02878).
+
+Three nets, each a finer judge of fewer boxes: P-Net scores every 12-pixel window of an image
+pyramid, R-Net looks at the survivors in 24 x 24, O-Net in 48 x 48 and places five points.
+
+Coordinates are pixels from the image's top left corner. A box holds its edges (left, top, right,
+bottom). Of a box that reaches beyond the image, the nets see the part within, stretched.
+
+As in the reference implementation (facenet-pytorch), pixels are averaged over whole source pixels,
+and a crop starts at the whole pixel left of its box; the cascade is sensitive to both. Points come
+out half a pixel right and below of where they are: alignment templates are fitted to such points.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from faceverify.errors import ModelError
+from faceverify.inference import open_session
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+NET_NAMES = ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet")
+SCORES = (0.6, 0.7, 0.7)  # least score after each net, as in the paper's code
+FACTOR = 0.709  # from one pyramid level to the next: half the area
+CELL, STRIDE = 12, 2  # P-Net's window and step, in pixels of a level
+BATCH = 64  # crops shown to a net at once
+PADDING = 0.5  # of the image's longer side, on each side, when close-ups are looked for
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face found in a photo.
+
+    Attributes:
+        box: left, top, right, bottom, in pixels; may reach beyond the photo.
+        score: O-Net's confidence, in [0, 1].
+        points: left eye, right eye, nose, left and right mouth corner as seen in the image,
+            (5, 2) x and y in pixels.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    points: Floats
+
+    @property
+    def size(self) -> float:
+        """The longer side of the box, in pixels."""
+        left, top, right, bottom = self.box
+        return max(right - left, bottom - top)
+
+    def moved(self, dx: float, dy: float, scale: float = 1.0) -> Face:
+        """The same face in an image that is shifted by (dx, dy), then scaled."""
+        left, top, right, bottom = self.box
+        box = ((left + dx) * scale, (top + dy) * scale, (right + dx) * scale, (bottom + dy) * scale)
+        points = (self.points + np.float32([dx, dy])) * np.float32(scale)
+        return Face(box, self.score, points)
+
+
+class Detector:
+    """The three nets, ready to run; safe to use from several threads.
+
+    Args:
+        folder: where the three ``mtcnn-*.onnx`` files lie.
+
+    Raises:
+        ModelError: a file is missing or damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            nets = [open_session((folder / f"{name}.onnx").read_bytes()) for name in NET_NAMES]
+        except Exception as error:  # the engine's errors have no common base of their own
+            raise ModelError(f"{folder}: the face detector cannot be loaded: {error}") from error
+        self._pnet, self._rnet, self._onet = nets
+
+    def detect(
+        self, image: Image.Image, *, min_face: float = 40, largest_only: bool = False
+    ) -> list[Face]:
+        """Find faces, the largest first.
+
+        Args:
+            image: RGB, upright.
+            min_face: side of the smallest face looked for, in pixels.
+            largest_only: go from large faces to small ones and stop where no larger face can
+                follow; the first face returned is the one that the full search would return.
+        """
+        faces = self._search(image, min_face, largest_only=largest_only)
+        if not faces:  # a face that fills the frame is seen once it has something around it
+            border = round(max(image.size) * PADDING)
+            padded = ImageOps.expand(image, border, fill=(128, 128, 128))
+            close_up = max(min_face, min(image.size) / 3)
+            found = self._search(padded, close_up, largest_only=largest_only)
+            faces = [face.moved(-border, -border) for face in found]
+        return faces
+
+    def _search(self, image: Image.Image, min_face: float, *, largest_only: bool) -> list[Face]:
+        sizes = face_sizes(min(image.size), min_face)
+        step = 2 if largest_only else max(1, len(sizes))
+        pixels = AreaMeans(image)
+        faces: list[Face] = []
+        for start in range(0, len(sizes), step):
+            boxes = self._propose(pixels, sizes[start : start + step])
+            boxes = self._refine(pixels, boxes)
+            faces += self._locate(pixels, boxes)
+            unseen = sizes[start + step] if start + step < len(sizes) else 0.0
+            if faces and max(face.size for face in faces) > unseen / FACTOR:
+                break
+        return sorted(merge(faces), key=lambda face: face.size, reverse=True)
+
+    def _propose(self, pixels: AreaMeans, sizes: Sequence[float]) -> Floats:
+        """P-Net over the pyramid levels of these face sizes: square boxes, (N, 4)."""
+        found = [np.zeros((0, 9), np.float32)]
+        for size in sizes:
+            scale = CELL / size
+            level = pixels.resized(int(pixels.width * scale) + 1, int(pixels.height * scale) + 1)
+            scores, offsets = self._pnet.run(None, {"photos": level[None]})
+            rows, columns = np.nonzero(scores[0, 0] > SCORES[0])
+            corners = np.stack([columns, rows], axis=1) * STRIDE  # (N, 2)
+            first = np.floor((corners + 1) / scale) - 1
+            last = np.floor((corners + CELL) / scale)
+            score, offset = scores[0, 0, rows, columns, None], offsets[0][:, rows, columns].T
+            cells = np.hstack([first, last, score, offset]).astype(np.float32)
+            found.append(cells[suppress(cells[:, :4], cells[:, 4], 0.5)])
+        cells = np.vstack(found)
+        cells = cells[suppress(cells[:, :4], cells[:, 4], 0.7)]
+        return square(shifted(cells[:, :4], cells[:, 5:]))
+
+    def _refine(self, pixels: AreaMeans, boxes: Floats) -> Floats:
+        """R-Net: the boxes it keeps, moved and squared, (N, 4)."""
+        scores, offsets = self._judge(self._rnet, pixels, boxes, 24)
+        keep = np.flatnonzero(scores[:, 0] > SCORES[1])
+        keep = keep[suppress(boxes[keep], scores[keep, 0], 0.7)]
+        return square(shifted(boxes[keep], offsets[keep]))
+
+    def _locate(self, pixels: AreaMeans, boxes: Floats) -> list[Face]:
+        """O-Net: the faces among the boxes, with their points."""
+        scores, offsets, points = self._judge(self._onet, pixels, boxes, 48)
+        keep = np.flatnonzero(scores[:, 0] > SCORES[2])
+        sides = boxes[keep, 2:] - boxes[keep, :2]  # (N, 2)
+        xy = points[keep].reshape(-1, 2, 5).transpose(0, 2, 1)  # (N, 5, 2)
+        xy = boxes[keep, None, :2] + xy * sides[:, None]
+        moved = shifted(boxes[keep], offsets[keep])
+        return [
+            Face(tuple(box.tolist()), float(score), point)
+            for box, score, point in zip(moved, scores[keep, 0], xy, strict=True)
+        ]
+
+    def _judge(
+        self, net: InferenceSession, pixels: AreaMeans, boxes: Floats, side: int
+    ) -> list[Floats]:
+        """Show a net the boxes' insides: its outputs, a row for each box."""
+        batches = [
+            net.run(None, {"photos": pixels.crops(boxes[start : start + BATCH], side)})
+            for start in range(0, max(1, len(boxes)), BATCH)
+        ]
+        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+
+
+class AreaMeans:
+    """A photo of which any part can be resized at a cost that depends on the result alone.
+
+    Holds the summed-area table (Crow 1984): the mean over any rectangle takes four look-ups. An
+    output pixel is the mean of all the source pixels that it touches.
+    """
+
+    def __init__(self, image: Image.Image) -> None:
+        self.width, self.height = image.size
+        table = np.zeros((self.height + 1, self.width + 1, 3), np.uint32)
+        # wraps around past 2^32, as do the differences taken of it: sums below that stay exact
+        np.cumsum(np.asarray(image), axis=0, dtype=np.uint32, out=table[1:, 1:])
+        np.cumsum(table, axis=1, out=table)
+        self._table = table
+
+    def resized(self, width: int, height: int) -> Bytes:
+        """The whole photo, (height, width, 3)."""
+        (left,), (right,) = bins(np.array([0]), np.array([self.width]), width)
+        (top,), (bottom,) = bins(np.array([0]), np.array([self.height]), height)
+        rows = self._table.take(bottom, axis=0) - self._table.take(top, axis=0)
+        sums = rows.take(right, axis=1) - rows.take(left, axis=1)
+        return rounded_means(sums, np.outer(bottom - top, right - left))
+
+    def crops(self, boxes: Floats, side: int) -> Bytes:
+        """What boxes show of the photo, stretched to squares, (N, side, side, 3)."""
+        limit = np.array([self.width, self.height])
+        first = np.clip(np.floor(boxes[:, :2]), 0, limit - 1).astype(int)
+        last = np.clip(np.floor(boxes[:, 2:]), first + 1, limit).astype(int)
+        left, right = (x[:, None] for x in bins(first[:, 0], last[:, 0], side))  # (N, 1, side)
+        top, bottom = (y[:, :, None] for y in bins(first[:, 1], last[:, 1], side))  # (N, side, 1)
+        areas = (bottom - top) * (right - left)
+        table = self._table.reshape(-1, 3)
+        top, bottom = top * (self.width + 1), bottom * (self.width + 1)
+        sums = table.take(bottom + right, axis=0) - table.take(top + right, axis=0)
+        sums += table.take(top + left, axis=0) - table.take(bottom + left, axis=0)
+        return rounded_means(sums, areas)
+
+
+def rounded_means(sums: NDArray[np.uint32], areas: NDArray[np.int_]) -> Bytes:
+    """Sums over areas, (..., 3) over (...), rounded to the nearest."""
+    reciprocal = np.reciprocal(areas, dtype=np.float32)[..., None]
+    return (sums.astype(np.float32) * reciprocal + np.float32(0.5)).astype(np.uint8)
+
+
+def bins(
+    start: NDArray[np.int_], stop: NDArray[np.int_], count: int
+) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    """Cut each range of whole pixels into bins that cover every pixel they touch, (N, count) each."""
+    length = (stop - start)[:, None]
+    index = np.arange(count + 1) * length
+    return start[:, None] + index[:, :-1] // count, start[:, None] - (-index[:, 1:] // count)
+
+
+def face_sizes(short_side: float, min_face: float) -> list[float]:
+    """Face sizes that the pyramid's levels look for, in pixels of the image, largest first."""
+    levels = math.floor(math.log(max(short_side, 1) / min_face, 1 / FACTOR)) + 1
+    return [min_face / FACTOR**level for level in reversed(range(max(0, levels)))]
+
+
+def shifted(boxes: Floats, offsets: Floats) -> Floats:
+    """Boxes moved by a net's offsets, which are fractions of width and height."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return boxes + offsets * np.hstack([sides, sides])
+
+
+def square(boxes: Floats) -> Floats:
+    """Squares around the same centres, as large as the boxes' longer sides."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) / 2
+    return np.hstack([centres - half, centres + half])
+
+
+def suppress(
+    boxes: Floats, scores: Floats, overlap: float, *, of_smaller: bool = False
+) -> NDArray[np.intp]:
+    """Non-maximum suppression: the boxes to keep, best first, as indices.
+
+    Args:
+        overlap: a box goes when it shares more than this with a better one.
+        of_smaller: measure the share against the smaller of the two areas, not against their union.
+    """
+    order = np.argsort(-scores, kind="stable")
+    left, top, right, bottom = boxes[order].T
+    area = (right - left) * (bottom - top)
+    alive = np.ones(len(order), bool)
+    for best in range(len(order)):
+        if not alive[best]:
+            continue
+        rest = slice(best + 1, None)
+        width = np.minimum(right[best], right[rest]) - np.maximum(left[best], left[rest])
+        height = np.minimum(bottom[best], bottom[rest]) - np.maximum(top[best], top[rest])
+        shared = np.maximum(width, 0) * np.maximum(height, 0)
+        if of_smaller:
+            whole = np.minimum(area[best], area[rest])
+        else:
+            whole = area[best] + area[rest] - shared
+        alive[rest] &= shared <= overlap * whole
+    return order[alive]
+
+
+def merge(faces: list[Face]) -> list[Face]:
+    """One face for each group of boxes that lie within each other."""
+    if len(faces) < 2:
+        return faces
+    boxes = np.float32([face.box for face in faces])
+    scores = np.float32([face.score for face in faces])
+    return [faces[index] for index in suppress(boxes, scores, 0.7, of_smaller=True)]

