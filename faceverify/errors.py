@@ -50,6 +50,10 @@ class FaceverifyError(Exception):
         if code is not None:
             self.code = code
 
+    def as_dict(self) -> dict[str, str]:
+        """Code and message, for JSON."""
+        return {"code": self.code, "message": str(self)}
+
 
 class UsageError(FaceverifyError):
     """Options that contradict each other, or a name that does not exist."""

@@ -89,8 +89,8 @@ class Photo:
         """Return the pixels: RGB, upright, a new image every time.
 
         Args:
-            short_side: when given, a JPEG may come at 1/2, 1/4 or 1/8 of its size, several times
-                faster, but never with a side under this many pixels. All else always comes whole.
+            short_side: when given, a JPEG may come at 1/2, 1/4 or 1/8 of its size, about twice as
+                fast, but never with a side under this many pixels. All else always comes whole.
 
         Raises:
             ImageError: what follows the header is cut short or damaged.

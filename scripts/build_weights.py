@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import struct
-import sys
+import json
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -23,18 +22,46 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from faceverify.faces.alignment import KNOWN_CROPS, FivePoints
+from faceverify.files import atomic_write
+from faceverify.models.contract import Contract
+from faceverify.models.model_file import ModelFile, as_json, split_metadata
+from faceverify.models.model_metadata import Provenance, thresholds_from_list
+
 Array = NDArray[np.float32]
 
 OPSET = 17
 IR_VERSION = 8
 
-SOURCES = {
-    "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat": (
-        "face_recognition_models",
-        "0.3.0",
-        "a2b25b4a8ce8e7a7b4ba9ae7dea2d1f8e7dca9c0a7a3c2d1a2a9c1a4f4d9e111",
-    ),
+# package, version, file in it, SHA-256 of the file
+DLIB = (
+    "face_recognition_models",
+    "0.3.0",
+    "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
+    "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+)
+MTCNN = {
+    name: ("facenet-pytorch", "2.5.3", f"facenet_pytorch/data/{name}.pt", sha256)
+    for name, sha256 in (
+        ("pnet", "a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f"),
+        ("rnet", "bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86"),
+        ("onet", "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d"),
+    )
 }
+SCORES = Path(__file__).with_name("default_scores.json")  # what was measured with it
+THRESHOLDS = Path(__file__).with_name("default_thresholds.json")  # by scripts/calibrate_default.py
+
+
+def source_file(package: str, version: str, file: str, sha256: str) -> Path:
+    """A file of an installed package, checked; nothing of the package is imported."""
+    found = metadata.distribution(package)
+    if found.version != version:
+        raise SystemExit(f"{package} {found.version} is installed, not {version}: make weights")
+    path = Path(str(found.locate_file(file)))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != sha256:
+        raise SystemExit(f"{path}: SHA-256 is {digest}, not {sha256}")
+    return path
 
 
 # --- dlib's serialisation -------------------------------------------------------------------------
@@ -108,9 +135,12 @@ class GraphWriter:
 # blocks of dlib's anet_type, from the input on: output channels, whether the block shrinks
 BLOCKS = (
     [(32, False)] * 3
-    + [(64, True)] + [(64, False)] * 3
-    + [(128, True)] + [(128, False)] * 2
-    + [(256, True)] + [(256, False)] * 2
+    + [(64, True)]
+    + [(64, False)] * 3
+    + [(128, True)]
+    + [(128, False)] * 2
+    + [(256, True)]
+    + [(256, False)] * 2
     + [(256, True)]
 )
 
@@ -123,7 +153,9 @@ def resnet29(data: bytes) -> onnx.ModelProto:
     layers = iter(zip(convs, affines, strict=True))
     graph = GraphWriter()
 
-    def conv(name: str, source: str, inputs: int, outputs: int, kernel: int, stride: int, pad: int) -> str:
+    def conv(
+        name: str, source: str, inputs: int, outputs: int, kernel: int, stride: int, pad: int
+    ) -> str:
         """A convolution with the affine layer behind it folded into its weights."""
         values, affine = next(layers)
         weight = values[: outputs * inputs * kernel * kernel].astype(np.float64)
@@ -132,9 +164,13 @@ def resnet29(data: bytes) -> onnx.ModelProto:
         gamma, beta = affine[:outputs].astype(np.float64), affine[outputs:].astype(np.float64)
         weight = weight.reshape(outputs, inputs, kernel, kernel) * gamma[:, None, None, None]
         return graph.conv(
-            name, source,
-            weight.astype(np.float32), (bias * gamma + beta).astype(np.float32),
-            kernel_shape=[kernel, kernel], strides=[stride, stride], pads=[pad] * 4,
+            name,
+            source,
+            weight.astype(np.float32),
+            (bias * gamma + beta).astype(np.float32),
+            kernel_shape=[kernel, kernel],
+            strides=[stride, stride],
+            pads=[pad] * 4,
         )
 
     x = conv("stem.conv", "crops", 3, 32, 7, 2, 0)
@@ -149,7 +185,9 @@ def resnet29(data: bytes) -> onnx.ModelProto:
         y = conv(f"{name}.conv2", y, outputs, outputs, 3, 1, 1)
         if shrinks:
             branch, shortcut = (size - 3) // 2 + 1, (size - 2) // 2 + 1
-            x = graph.add("AveragePool", f"{name}.shortcut", [x], kernel_shape=[2, 2], strides=[2, 2])
+            x = graph.add(
+                "AveragePool", f"{name}.shortcut", [x], kernel_shape=[2, 2], strides=[2, 2]
+            )
             larger = max(branch, shortcut)
             if outputs > channels or shortcut < larger:
                 x = pad_end(graph, f"{name}.shortcut_pad", x, outputs - channels, larger - shortcut)
@@ -170,7 +208,9 @@ def resnet29(data: bytes) -> onnx.ModelProto:
 
 
 def pad_end(graph: GraphWriter, name: str, source: str, channels: int, pixels: int) -> str:
-    pads = graph.constant(f"{name}.pads", np.array([0, 0, 0, 0, 0, channels, pixels, pixels], np.int64))
+    pads = graph.constant(
+        f"{name}.pads", np.array([0, 0, 0, 0, 0, channels, pixels, pixels], np.int64)
+    )
     return graph.add("Pad", name, [source, pads])
 
 
@@ -216,7 +256,9 @@ def mtcnn_net(
             weight = weight / 128
         channels = len(bias)
         y = graph.conv(layer, x, weight, bias, kernel_shape=list(weight.shape[2:]))
-        less_one = graph.constant(f"{prelu}.slope_less_one", state[f"{prelu}.weight"][:, None, None] - 1)
+        less_one = graph.constant(
+            f"{prelu}.slope_less_one", state[f"{prelu}.weight"][:, None, None] - 1
+        )
         x = graph.add("Min", f"{prelu}.negative", [y, zero])
         x = graph.add("Mul", f"{prelu}.scaled", [x, less_one])
         x = graph.add("Add", prelu, [y, x])
@@ -246,15 +288,121 @@ def mtcnn_net(
 def mtcnn(states: dict[str, dict[str, Array]]) -> dict[str, onnx.ModelProto]:
     return {
         "pnet": mtcnn_net(
-            "mtcnn-pnet", states["pnet"], side=None, pools=[(2, 2), (1, 1), (1, 1)],
+            "mtcnn-pnet",
+            states["pnet"],
+            side=None,
+            pools=[(2, 2), (1, 1), (1, 1)],
             heads={"scores": "conv4_1", "offsets": "conv4_2"},
         ),
         "rnet": mtcnn_net(
-            "mtcnn-rnet", states["rnet"], side=24, pools=[(3, 2), (3, 2), (1, 1)],
+            "mtcnn-rnet",
+            states["rnet"],
+            side=24,
+            pools=[(3, 2), (3, 2), (1, 1)],
             heads={"scores": "dense5_1", "offsets": "dense5_2"},
         ),
         "onet": mtcnn_net(
-            "mtcnn-onet", states["onet"], side=48, pools=[(3, 2), (3, 2), (2, 2), (1, 1)],
+            "mtcnn-onet",
+            states["onet"],
+            side=48,
+            pools=[(3, 2), (3, 2), (2, 2), (1, 1)],
             heads={"scores": "dense6_1", "offsets": "dense6_2", "points": "dense6_3"},
         ),
     }
+
+
+# --- what is written ------------------------------------------------------------------------------
+
+
+def default_model(data: bytes) -> ModelFile:
+    """dlib's ResNet as a model file, with the thresholds that were calibrated for it."""
+    crop = KNOWN_CROPS["dlib-150"]
+    contract = Contract(
+        width=crop.side,
+        height=crop.side,
+        colour_order="RGB",
+        mean=(122.782, 117.001, 104.298),
+        scale=(256.0, 256.0, 256.0),
+        alignment=FivePoints(crop.points),
+        embedding_size=128,
+        flip_average=True,
+    )
+    provenance = Provenance(
+        name="dlib-resnet29",
+        architecture="dlib ResNet, 29 convolutions, 150 x 150, 128 numbers",
+        head="metric loss of dlib (hinge over pairs of a batch)",
+        dataset="about 3 million faces of 7,485 people (VGG Face, FaceScrub and others)",
+        licence="CC0-1.0",
+        source=f"{DLIB[0]} {DLIB[1]}: {Path(DLIB[2]).name}",
+    )
+    graph, _ = split_metadata(serialised(resnet29(data)), "dlib-resnet29")
+    thresholds = json.loads(THRESHOLDS.read_text()) if THRESHOLDS.exists() else []
+    return ModelFile("dlib-resnet29", graph, contract, provenance, thresholds_from_list(thresholds))
+
+
+def serialised(model: onnx.ModelProto) -> bytes:
+    """The model's bytes, the same for the same model."""
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def torch_states() -> dict[str, dict[str, Array]]:
+    """The MTCNN nets' weights, read as data only."""
+    import torch
+
+    return {
+        name: {
+            key: value.numpy()
+            for key, value in torch.load(source_file(*source), weights_only=True).items()
+        }
+        for name, source in MTCNN.items()
+    }
+
+
+def manifest(files: dict[str, bytes], model: ModelFile) -> bytes:
+    """``manifest.toml``: what each file is, where it comes from, its hash and measured scores."""
+    lines = [
+        "# Written by scripts/build_weights.py: do not edit.",
+        "",
+        f'default = "{model.provenance.name}"',
+    ]
+    sources = {"dlib-resnet29": DLIB} | {f"mtcnn-{name}": source for name, source in MTCNN.items()}
+    for name, (package, version, file, sha256) in sources.items():
+        data = files[f"{name}.onnx"]
+        is_model = name == model.provenance.name
+        lines += [
+            "",
+            f"[{'models' if is_model else 'nets'}.{name}]",
+            f'file = "{name}.onnx"',
+            f'sha256 = "{hashlib.sha256(data).hexdigest()}"',
+            f"bytes = {len(data)}",
+            f'licence = "{model.provenance.licence if is_model else "MIT"}"',
+            f'source_package = "{package}"',
+            f'source_version = "{version}"',
+            f'source_file = "{file}"',
+            f'source_sha256 = "{sha256}"',
+        ]
+        if is_model:
+            lines += [f'id = "{model.id}"', f'contract = """{as_json(model.contract.as_dict())}"""']
+            lines += ["", f"[models.{name}.scores]"]
+            scores = json.loads(SCORES.read_text()) if SCORES.exists() else {}
+            lines += [f"{json.dumps(key)} = {json.dumps(value)}" for key, value in scores.items()]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def main() -> None:
+    """Build everything into a folder and print the hashes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path, nargs="?", default=Path("weights"))
+    out = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    model = default_model(source_file(*DLIB).read_bytes())
+    files = {"dlib-resnet29.onnx": model.to_bytes()}
+    for name, net in mtcnn(torch_states()).items():
+        files[f"mtcnn-{name}.onnx"] = serialised(net)
+    for name, data in [*files.items(), ("manifest.toml", manifest(files, model))]:
+        atomic_write(out / name, data)
+        print(f"{hashlib.sha256(data).hexdigest()}  {name}  {len(data):,} bytes")
+
+
+if __name__ == "__main__":
+    main()

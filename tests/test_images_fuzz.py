@@ -22,9 +22,9 @@ MODES = {"GIF": "P", "BLP": "P", "MSP": "1", "XBM": "1", "SPIDER": "F"}
 
 @functools.cache
 def small_photo(kind):
-    """A photo of 32 x 32, with EXIF where the format has it, for headers are worth damaging."""
+    """A photo of 40 x 32, with EXIF where the format has it, for headers are worth damaging."""
     noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    image = Image.fromarray(noise).resize((32, 32), Image.Resampling.BICUBIC)
+    image = Image.fromarray(noise).resize((40, 32), Image.Resampling.BICUBIC)
     exif = Image.Exif()
     exif[274], exif[271] = 6, "a camera"
     stream = io.BytesIO()

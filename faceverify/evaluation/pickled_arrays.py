@@ -25,7 +25,7 @@ class Refused(Exception):  # noqa: N818
 
 
 class Token(str):
-    """A name out of a pickle that stands for one of the cases of ``_call``; never imported."""
+    """A name out of a pickle that stands for one of the cases of ``call``; never imported."""
 
     __slots__ = ()
 
@@ -35,8 +35,9 @@ class _Dtype:
 
     def __init__(self, name: object) -> None:
         text = name.decode("latin-1") if isinstance(name, bytes) else name
-        if text not in PLAIN_NUMBERS:
-            raise Refused(f"the numpy dtype {str(text)[:20]!r}")
+        if not isinstance(text, str) or text not in PLAIN_NUMBERS:
+            shown = repr(text[:20]) if isinstance(text, str) else "that is no text"
+            raise Refused(f"the numpy dtype {shown}")
         self.value = np.dtype(text)
 
 
@@ -63,8 +64,9 @@ _TOKENS = {
 
 
 def token(name: str) -> Token:
+    """Return the token of ``module name``, or refuse it."""
     if name not in _TOKENS:
-        raise Refused(f"the name {name.replace(' ', '.', 1)!r}")
+        raise Refused(f"the name {name.replace(' ', '.', 1)[:80]!r}")
     return _TOKENS[name]
 
 
@@ -88,10 +90,11 @@ def call(function: object, arguments: tuple[Any, ...]) -> object:
 
 def build(target: object, state: object) -> None:
     """Give an array or a dtype its state."""
-    if not isinstance(state, tuple):
+    if not isinstance(state, tuple) or len(state) < 2:
         _refuse_state()
-    if isinstance(target, _Dtype) and len(state) >= 2 and state[1] in BYTE_ORDERS:
-        target.value = target.value.newbyteorder(BYTE_ORDERS[state[1]])
+    order = state[1] if isinstance(state[1], (str, bytes)) else None
+    if isinstance(target, _Dtype) and order in BYTE_ORDERS:
+        target.value = target.value.newbyteorder(BYTE_ORDERS[order])
     elif isinstance(target, PickledArray) and target.value is None and len(state) == 5:
         _, shape, dtype, fortran, data = state
         target.value = _numbers(shape, dtype, data, "F" if fortran else "C")
@@ -107,8 +110,10 @@ def _numbers(shape: object, dtype: object, data: object, order: object) -> NDArr
     """View bytes that are there as an array: no shape asks for memory that the file lacks."""
     if not isinstance(dtype, _Dtype) or not isinstance(data, bytes) or order not in ("C", "F"):
         raise Refused("a numpy array that is not made of bytes")
-    if not isinstance(shape, tuple) or not all(isinstance(n, int) and n >= 0 for n in shape):
+    if not isinstance(shape, tuple) or len(shape) > 4:
         raise TypeError
+    if not all(isinstance(size, int) and 0 <= size <= len(data) for size in shape):
+        raise ValueError
     if math.prod(shape) * dtype.value.itemsize != len(data):
         raise ValueError
     return np.frombuffer(data, dtype.value).reshape(shape, order="F" if order == "F" else "C")

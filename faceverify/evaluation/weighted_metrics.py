@@ -31,6 +31,13 @@ class WeightedSums:
 
 
 def weighted_sums(weights: Rows, labels: NDArray[np.bool_], last: NDArray[np.intp]) -> WeightedSums:
+    """Sum weights up to each distance.
+
+    Args:
+        weights: of N comparisons in ascending order of distance, (r, N).
+        labels: which of them are genuine, (N,).
+        last: the last comparison at each of the K finite distances, (K,).
+    """
     genuine = np.cumsum(weights * labels, axis=1)
     impostor = np.cumsum(weights, axis=1) - genuine
     totals = (genuine[:, -1:].copy(), impostor[:, -1:].copy())

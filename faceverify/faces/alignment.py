@@ -39,6 +39,19 @@ class FivePoints:
         """Cut the aligned face out of its photo, (width, height) = size."""
         return warp(image, similarity(face.points, self.points, self.weights), size)
 
+    def variants(self, count: int, size: tuple[int, int]) -> list[FivePoints]:
+        """This alignment and slightly zoomed and shifted ones, ``count`` in all."""
+        centre = np.array(size) / 2
+        return [
+            FivePoints(
+                tuple(
+                    map(tuple, ((np.array(self.points) - centre) * zoom + centre + shift).tolist())
+                ),
+                self.weights,
+            )
+            for zoom, shift in jitters(count, size)
+        ]
+
     def as_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
         points = [list(point) for point in self.points]
@@ -58,7 +71,9 @@ class BoxCrop:
     def crop(self, image: Image.Image, face: Face, size: tuple[int, int]) -> Image.Image:
         """Cut the face's box out of its photo, (width, height) = size."""
         left, top, right, bottom = face.box
-        extra_x, extra_y = ((side * self.margin / (1 - self.margin) / 2) for side in (right - left, bottom - top))
+        extra_x, extra_y = (
+            (side * self.margin / (1 - self.margin) / 2) for side in (right - left, bottom - top)
+        )
         box = (
             max(left - extra_x, 0),
             max(top - extra_y, 0),
@@ -67,9 +82,73 @@ class BoxCrop:
         )
         return image.resize(size, SHRINK, box=box)
 
+    def variants(self, count: int, size: tuple[int, int]) -> list[BoxCrop]:
+        """This crop and slightly wider ones, ``count`` in all."""
+        return [BoxCrop(self.margin + (1 - self.margin) * 0.02 * index) for index in range(count)]
+
     def as_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
         return {"kind": "box", "margin": self.margin}
+
+
+Alignment = FivePoints | BoxCrop
+
+
+@dataclass(frozen=True)
+class KnownCrop:
+    """A template that crops are commonly stored in: where the five points lie in them.
+
+    Attributes:
+        points: as in :class:`FivePoints`, in a crop of width and height ``side``.
+        side: in pixels.
+    """
+
+    points: tuple[tuple[float, float], ...]
+    side: int
+
+    def face(self, size: tuple[int, int]) -> Face:
+        """The face that fills a crop of this template, whatever the crop's (width, height)."""
+        stretch = np.array(size) / self.side
+        points = (np.array(self.points) * stretch).astype(np.float32)
+        return Face((0.0, 0.0, float(size[0]), float(size[1])), 1.0, points)
+
+
+KNOWN_CROPS = {
+    "arcface-112": KnownCrop(
+        (
+            (38.2946, 51.6963),
+            (73.5318, 51.5014),
+            (56.0252, 71.7366),
+            (41.5493, 92.3655),
+            (70.7299, 92.2041),
+        ),
+        112,
+    ),
+    "dlib-150": KnownCrop(
+        ((48.51, 46.60), (102.40, 46.73), (75.51, 78.67), (51.66, 105.16), (98.89, 105.45)), 150
+    ),
+}
+
+
+def jitters(count: int, size: tuple[int, int]) -> list[tuple[float, Floats]]:
+    """Zooms and shifts (in pixels): none first, then evenly spread over 4 % of the size."""
+    return [
+        (
+            1 + 0.04 * halton(index, 2),
+            np.array(size) * 0.02 * (halton(index, 3), halton(index, 5)),
+        )
+        for index in range(count)
+    ]
+
+
+def halton(index: int, base: int) -> float:
+    """Halton's sequence, shifted to [-1, 1) with 0 at index 0: even cover, no random state."""
+    value, share = 0.0, 1.0
+    while index:
+        share /= base
+        index, digit = divmod(index, base)
+        value += digit * share
+    return (2 * value + 1) % 2 - 1
 
 
 def similarity(source: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None) -> Floats:
@@ -111,7 +190,9 @@ def warp(image: Image.Image, matrix: Floats, size: tuple[int, int]) -> Image.Ima
         corners = origin + np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * size @ inverse.T
         reach = 2 / scale  # the bicubic kernel's, at the crop's resolution
         left, top = np.clip(np.floor(corners.min(axis=0) - reach), 0, np.subtract(image.size, 1))
-        right, bottom = np.clip(np.ceil(corners.max(axis=0) + reach), (left + 1, top + 1), image.size)
+        right, bottom = np.clip(
+            np.ceil(corners.max(axis=0) + reach), (left + 1, top + 1), image.size
+        )
         region = np.array([right - left, bottom - top])
         shrunk = np.maximum(np.round(region * scale), 1).astype(int)
         image = image.resize(tuple(shrunk.tolist()), SHRINK, box=(left, top, right, bottom))

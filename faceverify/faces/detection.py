@@ -14,7 +14,7 @@ out half a pixel right and below of where they are: alignment templates are fitt
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from faceverify.errors import ModelError
+from faceverify.faces.choice import MIN_FACE
 from faceverify.inference import open_session
 
 if TYPE_CHECKING:
@@ -87,38 +88,48 @@ class Detector:
         self._pnet, self._rnet, self._onet = nets
 
     def detect(
-        self, image: Image.Image, *, min_face: float = 40, largest_only: bool = False
+        self,
+        image: Image.Image,
+        *,
+        min_face: float = MIN_FACE,
+        found: Callable[[list[Face], float], bool] | None = None,
     ) -> list[Face]:
         """Find faces, the largest first.
 
         Args:
             image: RGB, upright.
             min_face: side of the smallest face looked for, in pixels.
-            largest_only: go from large faces to small ones and stop where no larger face can
-                follow; the first face returned is the one that the full search would return.
+            found: asked after each octave, from large faces to small ones, with what was found so
+                far and the size that no face still unseen exceeds: whether that is enough. Without
+                it, all faces are looked for at once.
         """
-        faces = self._search(image, min_face, largest_only=largest_only)
+        faces = self._search(image, min_face, found)
         if not faces:  # a face that fills the frame is seen once it has something around it
             border = round(max(image.size) * PADDING)
             padded = ImageOps.expand(image, border, fill=(128, 128, 128))
             close_up = max(min_face, min(image.size) / 3)
-            found = self._search(padded, close_up, largest_only=largest_only)
-            faces = [face.moved(-border, -border) for face in found]
+            seen = self._search(padded, close_up, found)
+            faces = [face.moved(-border, -border) for face in seen]
         return faces
 
-    def _search(self, image: Image.Image, min_face: float, *, largest_only: bool) -> list[Face]:
+    def _search(
+        self,
+        image: Image.Image,
+        min_face: float,
+        found: Callable[[list[Face], float], bool] | None,
+    ) -> list[Face]:
         sizes = face_sizes(min(image.size), min_face)
-        step = 2 if largest_only else max(1, len(sizes))
+        step = 2 if found else max(1, len(sizes))  # two levels are an octave
         pixels = AreaMeans(image)
         faces: list[Face] = []
         for start in range(0, len(sizes), step):
             boxes = self._propose(pixels, sizes[start : start + step])
             boxes = self._refine(pixels, boxes)
-            faces += self._locate(pixels, boxes)
-            unseen = sizes[start + step] if start + step < len(sizes) else 0.0
-            if faces and max(face.size for face in faces) > unseen / FACTOR:
+            faces = merge(faces + self._locate(pixels, boxes))
+            unseen = sizes[start + step] / FACTOR if start + step < len(sizes) else 0.0
+            if found and faces and found(faces, unseen):
                 break
-        return sorted(merge(faces), key=lambda face: face.size, reverse=True)
+        return sorted(faces, key=lambda face: face.size, reverse=True)
 
     def _propose(self, pixels: AreaMeans, sizes: Sequence[float]) -> Floats:
         """P-Net over the pyramid levels of these face sizes: square boxes, (N, 4)."""

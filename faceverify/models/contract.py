@@ -6,6 +6,7 @@ It travels inside the model file, so that no caller ever guesses colour order, m
 from __future__ import annotations
 
 import math
+import reprlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,44 +38,50 @@ class Contract:
     flip_average: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Plain values, for JSON; the same contract gives the same ones, 0 and 0.0 alike."""
         return {
             "width": self.width,
             "height": self.height,
             "colour_order": self.colour_order,
-            "mean": list(self.mean),
-            "scale": list(self.scale),
-            "alignment": self.alignment.as_dict(),
+            "mean": [float(value) for value in self.mean],
+            "scale": [float(value) for value in self.scale],
+            "alignment": alignment_from_dict(self.alignment.as_dict()).as_dict(),
             "embedding_size": self.embedding_size,
             "flip_average": self.flip_average,
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Contract:
+    def from_dict(cls, values: object) -> Contract:
         """Check and build; ValueError says which field is wrong, and how."""
+        if not isinstance(values, dict):
+            raise ValueError(f"the contract is {shown(values)}, not an object")  # noqa: TRY004
         expected = set(cls.__dataclass_fields__)
         if set(values) != expected:
             missing, unknown = expected - set(values), set(values) - expected
-            raise ValueError(f"missing {sorted(missing)}, unknown {sorted(unknown)}")
+            raise ValueError(f"missing {shown(sorted(missing))}, unknown {shown(sorted(unknown))}")
         for name in ("width", "height", "embedding_size"):
             if type(values[name]) is not int or not 1 <= values[name] <= 65_536:
-                raise ValueError(f"{name} is {values[name]!r}, not a whole number of 1 to 65536")
+                raise ValueError(
+                    f"{name} is {shown(values[name])}, not a whole number of 1 to 65536"
+                )
         if values["colour_order"] not in COLOUR_ORDERS:
-            raise ValueError(f"colour_order is {values['colour_order']!r}, not RGB or BGR")
+            raise ValueError(f"colour_order is {shown(values['colour_order'])}, not RGB or BGR")
         for name in ("mean", "scale"):
             numbers = values[name]
-            if not (isinstance(numbers, list) and len(numbers) == 3 and all(map(is_finite, numbers))):
-                raise ValueError(f"{name} is {numbers!r}, not three numbers")
+            if not (
+                isinstance(numbers, list) and len(numbers) == 3 and all(map(is_finite, numbers))
+            ):
+                raise ValueError(f"{name} is {shown(numbers)}, not three numbers")
         if 0 in values["scale"]:
             raise ValueError("scale holds a zero")
         if type(values["flip_average"]) is not bool:
-            raise ValueError(f"flip_average is {values['flip_average']!r}, not true or false")
+            raise ValueError(f"flip_average is {shown(values['flip_average'])}, not true or false")
         return cls(
             width=values["width"],
             height=values["height"],
             colour_order=values["colour_order"],
-            mean=(values["mean"][0], values["mean"][1], values["mean"][2]),
-            scale=(values["scale"][0], values["scale"][1], values["scale"][2]),
+            mean=three_floats(values["mean"]),
+            scale=three_floats(values["scale"]),
             alignment=alignment_from_dict(values["alignment"]),
             embedding_size=values["embedding_size"],
             flip_average=values["flip_average"],
@@ -86,16 +93,38 @@ def alignment_from_dict(values: object) -> FivePoints | BoxCrop:
     match values:
         case {"kind": "five-points", "points": [*points], "weights": [*weights]} if (
             len(points) == len(weights) == 5
-            and all(isinstance(xy, list) and len(xy) == 2 and all(map(is_finite, xy)) for xy in points)
+            and all(
+                isinstance(xy, list) and len(xy) == 2 and all(map(is_finite, xy)) for xy in points
+            )
             and all(is_finite(weight) and weight >= 0 for weight in weights)
-            and sum(weight > 0 for weight in weights) >= 2
+            and len({(x, y) for (x, y), weight in zip(points, weights, strict=True) if weight > 0})
+            >= 2
         ):
-            return FivePoints(tuple((float(x), float(y)) for x, y in points), tuple(map(float, weights)))
+            places = tuple((float(x), float(y)) for x, y in points)
+            return FivePoints(places, tuple(map(float, weights)))
         case {"kind": "box", "margin": margin} if is_finite(margin) and 0 <= margin < 1:
             return BoxCrop(float(margin))
-    raise ValueError(f"alignment is {values!r}, neither five points with weights nor a box with margin")
+    raise ValueError(
+        f"alignment is {shown(values)}, neither five points with weights nor a box with margin"
+    )
+
+
+def three_floats(numbers: list[float]) -> tuple[float, float, float]:
+    """One number a channel, whole ones as floats too: the id hashes their text."""
+    first, second, third = map(float, numbers)
+    return first, second, third
 
 
 def is_finite(value: object) -> bool:
-    """Whether a value is a plain finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a value is a plain finite number; a whole one that no float can hold is not."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def shown(value: object) -> str:
+    """Return a foreign value as a message may hold it: short, however long or deep it is."""
+    return reprlib.repr(value)

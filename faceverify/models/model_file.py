@@ -14,15 +14,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from faceverify.errors import ModelError
 from faceverify.files import atomic_write
-from faceverify.models.contract import Contract, is_finite
+from faceverify.models.contract import Contract
+from faceverify.models.model_metadata import (
+    Provenance,
+    Threshold,
+    provenance_from_dict,
+    threshold_from_dict,
+    thresholds_from_list,
+)
+from faceverify.models.protobuf_fields import fields, write_field
+
+__all__ = [
+    "ModelFile",
+    "Provenance",
+    "Threshold",
+    "load_model_file",
+    "parse_model_file",
+    "split_metadata",
+    "threshold_from_dict",
+]
 
 CONTRACT, PROVENANCE, THRESHOLDS = (
     "faceverify.contract",
@@ -30,40 +47,6 @@ CONTRACT, PROVENANCE, THRESHOLDS = (
     "faceverify.thresholds",
 )
 METADATA_FIELD = 14
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where a model comes from; free text, "unknown" where nobody said."""
-
-    name: str
-    architecture: str = "unknown"
-    head: str = "unknown"
-    dataset: str = "unknown"
-    licence: str = "unknown"
-    source: str = "unknown"
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """A distance threshold with the evidence behind it.
-
-    Attributes:
-        fmr: the false match rate it was set for.
-        distance: two faces match where their cosine distance is at most this.
-        fnmr: share of genuine comparisons it rejects on the same data.
-        impostors, genuine: number of comparisons behind the two rates.
-        interval: 95 % interval of the false match rate at this distance.
-        dataset: what it was measured on.
-    """
-
-    fmr: float
-    distance: float
-    fnmr: float
-    impostors: int
-    genuine: int
-    interval: tuple[float, float]
-    dataset: str
 
 
 @dataclass(frozen=True)
@@ -89,7 +72,7 @@ class ModelFile:
         return digest.hexdigest()[:16]
 
     def threshold_for(self, fmr: float) -> Threshold:
-        """The calibrated threshold of a false match rate.
+        """Find the calibrated threshold of a false match rate.
 
         Raises:
             ModelError: the model was not calibrated for it.
@@ -105,11 +88,11 @@ class ModelFile:
         )
 
     def with_thresholds(self, thresholds: Iterable[Threshold]) -> ModelFile:
-        """The same model with other thresholds; its id stays."""
+        """Give the model other thresholds; its id stays."""
         return replace(self, thresholds=tuple(thresholds))
 
     def to_bytes(self) -> bytes:
-        """The whole file; the same model gives the same bytes."""
+        """Build the whole file; the same model gives the same bytes."""
         entries = {
             CONTRACT: self.contract.as_dict(),
             PROVENANCE: asdict(self.provenance),
@@ -135,8 +118,9 @@ def load_model_file(path: Path, name: str | None = None) -> ModelFile:
         raise ModelError(
             f"{name}: no such model file", cure="`faceverify weights list` shows what is installed"
         ) from None
-    except OSError as error:
-        raise ModelError(f"{name}: cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{name}: cannot be read: {reason}") from error
     return parse_model_file(data, name)
 
 
@@ -148,52 +132,38 @@ def parse_model_file(data: bytes, name: str) -> ModelFile:
             f"{name}: an ONNX file without a faceverify contract",
             cure="`faceverify weights import` makes a model file of it",
         )
-    documents = {}
-    for key in (CONTRACT, PROVENANCE, THRESHOLDS):
-        try:
-            documents[key] = json.loads(entries[key])
-        except (KeyError, ValueError, RecursionError) as error:
-            raise ModelError(f"{name}: metadata {key} is missing or not JSON: {error}") from error
     try:
-        contract = Contract.from_dict(documents[CONTRACT])
-        provenance = provenance_from_dict(documents[PROVENANCE])
-        thresholds = tuple(map(threshold_from_dict, documents[THRESHOLDS]))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        contract = Contract.from_dict(document(entries, CONTRACT))
+        provenance = provenance_from_dict(document(entries, PROVENANCE))
+        thresholds = thresholds_from_list(document(entries, THRESHOLDS))
+    except ValueError as error:
         raise ModelError(f"{name}: its metadata is not valid: {error}") from error
     return ModelFile(name, graph, contract, provenance, thresholds)
 
 
-def provenance_from_dict(values: dict[str, Any]) -> Provenance:
-    """Check and build; ValueError or TypeError says what is wrong."""
-    provenance = Provenance(**values)
-    for field, value in asdict(provenance).items():
-        if not isinstance(value, str):
-            raise ValueError(f"provenance {field} is {value!r}, not text")  # noqa: TRY004
-    return provenance
-
-
-def threshold_from_dict(values: dict[str, Any]) -> Threshold:
-    """Check and build; ValueError or TypeError says what is wrong."""
-    low, high = values.pop("interval")
-    threshold = Threshold(**values, interval=(low, high))
-    numbers = (threshold.fmr, threshold.distance, threshold.fnmr, low, high)
-    if not all(map(is_finite, numbers)):
-        raise ValueError(f"a threshold holds {numbers}, not numbers")
-    if not (0 < threshold.fmr < 1 and 0 <= threshold.distance <= 2):
-        raise ValueError(f"threshold {threshold.distance} for a false match rate of {threshold.fmr}")
-    return threshold
+def document(entries: dict[str, str], key: str) -> object:
+    """Read one JSON document of the metadata; ValueError says what is wrong with it."""
+    if key not in entries:
+        raise ValueError(f"{key} is missing")
+    try:
+        return json.loads(entries[key])
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{key} is not JSON: {error}") from error
 
 
 def as_json(value: object) -> str:
-    """Compact JSON with sorted keys: one text for one value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-# --- protocol-buffer fields -----------------------------------------------------------------------
+    """Write compact JSON with sorted keys: one text for one value."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def split_metadata(data: bytes, name: str) -> tuple[bytes, dict[str, str]]:
-    """The model without our metadata entries, and those entries."""
+    """Part a file's bytes into the model without our metadata entries, and those entries.
+
+    Raises:
+        ModelError: these bytes are no ONNX model.
+    """
     entries: dict[str, str] = {}
     kept: list[bytes] = []
     numbers = set()
@@ -202,8 +172,11 @@ def split_metadata(data: bytes, name: str) -> tuple[bytes, dict[str, str]]:
             numbers.add(number)
             if number == METADATA_FIELD:
                 pair = {n: data[s:e].decode() for n, _, s, e in fields(data, value_start, end)}
-                if pair.get(1, "").startswith("faceverify."):
-                    entries[pair[1]] = pair.get(2, "")
+                key = pair.get(1, "")
+                if key.startswith("faceverify."):
+                    if key in entries:
+                        raise ValueError(f"{key} twice")
+                    entries[key] = pair.get(2, "")
                     continue
             kept.append(data[start:end])
     except (ValueError, IndexError) as error:
@@ -213,54 +186,8 @@ def split_metadata(data: bytes, name: str) -> tuple[bytes, dict[str, str]]:
     return b"".join(kept), entries
 
 
-def fields(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int, int, int]]:
-    """Each field of a message: its number, where it starts, where its value starts and ends."""
-    at, end = start, len(data) if end is None else end
-    while at < end:
-        first = at
-        tag, at = read_varint(data, at)
-        match tag & 7:
-            case 0:
-                value = at
-                _, at = read_varint(data, at)
-            case 1:
-                value, at = at, at + 8
-            case 2:
-                length, value = read_varint(data, at)
-                at = value + length
-            case 5:
-                value, at = at, at + 4
-            case wire:
-                raise ValueError(f"wire type {wire}")
-        if at > end:
-            raise ValueError("a field reaches beyond its message")
-        yield tag >> 3, first, value, at
-
-
-def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """A base-128 integer and the position behind it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError("an integer of more than 64 bits")
-
-
-def write_varint(value: int) -> bytes:
-    """A base-128 integer."""
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
 def metadata_entry(key: str, value: str) -> bytes:
-    """One ``metadata_props`` field: a StringStringEntryProto."""
-    texts = [(1, key.encode()), (2, value.encode())]
-    entry = b"".join(bytes([n << 3 | 2]) + write_varint(len(text)) + text for n, text in texts)
-    return bytes([METADATA_FIELD << 3 | 2]) + write_varint(len(entry)) + entry
+    """Write one ``metadata_props`` field: a StringStringEntryProto."""
+    return write_field(
+        METADATA_FIELD, write_field(1, key.encode()) + write_field(2, value.encode())
+    )

@@ -62,6 +62,13 @@ def test_every_comparison_is_counted_once(present, failed):
     assert counts.genuine.sum() + counts.impostor.sum() == len(present) * (len(present) - 1) // 2
 
 
+def test_rounding_past_a_pole_stays_at_it():
+    rows = np.random.default_rng(0).standard_normal((50, 512))
+    counts = all_against_all(np.repeat(rows, 2, axis=0), np.repeat(np.arange(50), 2).astype(str))
+    assert counts.distances[counts.genuine > 0].max() < 1e-6
+    assert counts.distances[0] == 0
+
+
 def test_the_poles():
     counts = all_against_all(np.array([[1.0, 0], [3, 0], [-2, 0]]), ["a", "a", "b"])
     assert counts.distances.tolist() == [0, 2]

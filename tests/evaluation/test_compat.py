@@ -63,6 +63,13 @@ def test_facenet_to_the_digit(seed, far):
     assert f"{found.accuracy:.9f}" == f"{oracle['accuracy']:.9f}"
 
 
+def test_val_interpolates_between_thresholds():
+    first, second, same = pairs(8, count=2000)
+    small = (first * 0.1, second * 0.1, same)  # squared distances below 0.04: 40 thresholds
+    found, oracle = facenet(*small, far_target=0.05), usual(*small, far_target=0.05)
+    assert (found.val, found.far) == pytest.approx((oracle["val"], oracle["far"]), abs=1e-9)
+
+
 def test_insightface_normalises():
     first, second, same = pairs(4)
     found = insightface(first * 7, second * np.linspace(1, 9, 600)[:, None], same)

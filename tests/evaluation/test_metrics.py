@@ -105,8 +105,11 @@ def test_best_threshold_is_the_best_of_all_thresholds(pairs):
 def test_best_threshold_is_the_middle_of_the_widest_best_plateau():
     same = np.array([True, False, True, False])
     assert best_threshold(count_scores([0.1, 0.2, 0.3, 0.9], same)) == (pytest.approx(0.6), 0.75)
-    neighbours = [0.5, np.nextafter(0.5, 1)]
-    assert best_threshold(count_scores(neighbours, [True, False])) == (0.5, 1.0)
+    first = 0.5
+    for _ in range(2):  # the middle of two neighbouring floats is rounded to one, then the other
+        neighbours = [first, np.nextafter(first, 1)]
+        assert best_threshold(count_scores(neighbours, [True, False])) == (first, 1.0)
+        first = neighbours[1]
 
 
 def test_tar_at_far_is_the_most_permissive_threshold_within_the_target():

@@ -150,12 +150,37 @@ def test_damaged_pickles(tmp_path, data):
         read_pack(write(tmp_path, data))
 
 
-def test_memo_bombs_cost_nothing(tmp_path):
-    huge = b"]r" + struct.pack("<I", 2**32 - 1) + b"."  # the C unpickler allocates 64 GB for it
-    laughs = b"]" + b"".join(b"q" + bytes([i]) + b"h" + bytes([i]) + b"\x86" for i in range(200))
-    for data in (huge, laughs + b"."):
-        with pytest.raises(PairListError, match="expected"):
-            read_pack(write(tmp_path, data))
+def laughs(first):
+    """A tuple of 2^100 leaves in 500 bytes; memo entries from ``first`` on."""
+    steps = (b"q%ch%c\x86" % (i, i) for i in range(first, first + 100))
+    return b")" + b"".join(steps)
+
+
+ONE, OTHER = laughs(0), laughs(100)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"]r" + struct.pack("<I", 2**32 - 1) + b".",  # the C unpickler allocates 64 GB for it
+        ONE + b".",
+        ONE + OTHER + b"\x93.",
+        b"cnumpy\ndtype\n" + ONE + b"\x85R.",
+        b"cnumpy\ndtype\n(S'u1'\ntR(I1\n" + ONE + b"tb.",
+        b"cnumpy.core.multiarray\nscalar\n" + ONE + OTHER + b"\x86R.",
+        b"]" + ONE + b"a]" + OTHER + b"a\x86.",
+    ],
+)
+def test_bombs_cost_nothing(tmp_path, data):
+    with pytest.raises(PairListError, match="expected"):
+        read_pack(write(tmp_path, data))
+
+
+def test_an_array_has_one_state(tmp_path):
+    array = array_of([3], b"abc")[:-1]
+    state = array[array.index(b"tR(I1\n(") + 2 :]
+    with pytest.raises(PairListError, match="a state set on something"):
+        read_pack(write(tmp_path, array + state + b"."))
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,17 @@ def test_tpir_at_fpir():
         identify(np.empty((0, 3)), [], GRID, list("abcdef"))
 
 
+def test_a_tie_at_the_limit_is_no_true_positive():
+    # 20 strangers as far as the probe of b: to admit b is to admit them all.
+    gallery, probes = (
+        GRID[:2],
+        np.vstack([GRID[:1], GRID[1:2] + GRID[2:3], [GRID[1] + GRID[3]] * 20]),
+    )
+    found = identify(gallery, ["a", "b"], probes, ["a", "b", *["x"] * 20])
+    assert found.tpir_at_fpir(0.5) == 0.5
+    assert found.tpir_at_fpir(1.0) == 1
+
+
 def test_pooling_written_out():
     draws = np.random.default_rng(1)
     rows, weight = draws.standard_normal((30, 5)), draws.uniform(0.1, 1, 30)

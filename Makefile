@@ -1,0 +1,52 @@
+# `make demo` and `make test` do all the set-up on a new machine; the rest is for developers.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test test-all check format weights clean
+
+demo: $(VENV)/.base  ## verify two photos of one person, and two of different people
+	@echo '$$ faceverify verify tests/faces/obama.jpg tests/faces/obama2.jpg'
+	@$(BIN)/faceverify verify tests/faces/obama.jpg tests/faces/obama2.jpg
+	@echo '$$ faceverify verify tests/faces/obama.jpg tests/faces/biden.jpg'
+	@$(BIN)/faceverify verify tests/faces/obama.jpg tests/faces/biden.jpg; test $$? -eq 1
+
+test: $(VENV)/.dev  ## the tests that are run often: offline, CPU only, under three minutes
+	$(BIN)/python -m pytest -n auto
+
+test-all: $(VENV)/.dev  ## all tests; those that need torch, a GPU or a peer skip where it is absent
+	$(BIN)/python -m pytest -n auto -m ''
+
+check: $(VENV)/.dev  ## format, lint, types, import rules
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+weights: $(VENV)/.weights  ## build weights/ anew from the Python index; the same bytes every time
+	$(BIN)/python scripts/build_weights.py weights
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --no-compile -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e '.[dev]'
+	@touch $(VENV)/.base $@
+
+# 2.5.3 pins nothing, but asks for torchvision, which its weights do not need
+$(VENV)/.weights: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e '.[weights]'
+	$(PIP) --no-deps facenet-pytorch==2.5.3
+	@touch $@
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,85 @@
+"""The command line: ``faceverify COMMAND``, one file a command.
+
+Exit status: 0 done, or the same person; 1 different people; 2 wrong usage or unusable input;
+3 no decision; 70 a fault of this program; 130 interrupted; 141 the reader of stdout went away.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from faceverify import __version__
+from faceverify.cli.verify import verify
+from faceverify.cli.console import error_line
+from faceverify.errors import INTERNAL_ERROR, INTERRUPTED, UNUSABLE, FaceverifyError
+
+OUTPUT_CLOSED = 141  # as the shell reports a process that SIGPIPE ended
+
+app = typer.Typer(
+    name="faceverify",
+    help="Verify, enrol and evaluate faces; train the models that do it.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(verify)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        print(f"faceverify {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Verify, enrol and evaluate faces; train the models that do it."""
+
+
+def main() -> NoReturn:
+    """Run a command and leave with its exit status; no error of the input shows a traceback."""
+    try:
+        status = app(standalone_mode=False) or 0
+        sys.stdout.flush()
+    except FaceverifyError as error:
+        error_line(str(error))
+        status = error.exit_status
+    except KeyboardInterrupt:
+        error_line("interrupted")
+        status = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # nothing is left to flush to
+        status = OUTPUT_CLOSED
+    except Exception as error:
+        status = usage_status(error)
+    sys.exit(status)
+
+
+def usage_status(error: Exception) -> int:
+    """Report what the option parser refused, or else a fault of this program."""
+    if hasattr(error, "show") and hasattr(error, "exit_code"):  # the parser's own exceptions
+        error.show()
+        return UNUSABLE
+    if type(error).__name__ == "Abort":  # the parser's word for Ctrl-C
+        error_line("interrupted")
+        return INTERRUPTED
+    if os.environ.get("FACEVERIFY_TRACEBACK"):
+        raise error
+    error_line(
+        f"internal error: {type(error).__name__}: {error}; please report it, with the traceback "
+        "that FACEVERIFY_TRACEBACK=1 shows"
+    )
+    return INTERNAL_ERROR

@@ -1,0 +1,72 @@
+"""What a command says and where: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Console:
+    """How a command was asked to speak.
+
+    Attributes:
+        as_json: results as JSON lines instead of text.
+        quiet: no messages and no progress; errors still speak.
+        verbose: messages about what is done, too.
+    """
+
+    as_json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+    def result(self, value: dict[str, Any], text: str) -> None:
+        """Print one result at once: as one line of JSON, or as the text."""
+        line = json.dumps(value, ensure_ascii=False, allow_nan=False) if self.as_json else text
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    def message(self, text: str) -> None:
+        """Say something that is no result."""
+        if not self.quiet:
+            print(text, file=sys.stderr)
+
+    def detail(self, text: str) -> None:
+        """Say something that only ``--verbose`` wants to hear."""
+        if self.verbose:
+            print(text, file=sys.stderr)
+
+    def progress(
+        self, items: Iterable[Item], label: str, total: int | None = None
+    ) -> Iterator[Item]:
+        """Pass the items on, with a progress bar on stderr where that is a terminal."""
+        if self.quiet or not sys.stderr.isatty():
+            yield from items
+            return
+        from rich.console import Console as Terminal
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Terminal(stderr=True), transient=True) as bar:
+            yield from bar.track(items, total=total, description=label)
+
+
+def error_line(text: str) -> None:
+    """Print an error's one line to stderr."""
+    print(f"faceverify: {text}", file=sys.stderr)

@@ -1,0 +1,15 @@
+"""How far apart two templates are. The convention everywhere: a distance, small for the same person.
+
+Two faces match where their cosine distance is at most the threshold.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def cosine_distance(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
+    """1 - cos of the angle between embeddings of length 1, row by row: (..., D) -> (...), in [0, 2]."""
+    cosine = np.sum(np.multiply(first, second, dtype=np.float64), axis=-1)
+    return np.clip(1.0 - cosine, 0.0, 2.0)

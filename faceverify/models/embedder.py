@@ -1,0 +1,98 @@
+"""Aligned crops to embeddings: unit rows, as the model's contract says."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceverify.errors import ModelError
+from faceverify.inference import open_session
+from faceverify.models.model_file import ModelFile
+
+BATCH = 16  # faces shown to the net at once
+
+
+class Embedder:
+    """A model, ready to run; safe to use from several threads.
+
+    Raises:
+        ModelError: the graph does not load, or does not do what the contract says.
+    """
+
+    def __init__(self, model: ModelFile) -> None:
+        self.model = model
+        try:
+            self._session = open_session(model.graph)
+        except Exception as error:  # the engine's errors have no common base of their own
+            raise ModelError(f"{model.name}: the engine cannot load its graph: {error}") from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        contract = model.contract
+        wanted = [3, contract.height, contract.width]
+        shape = inputs[0].shape if len(inputs) == 1 else []
+        fits = len(shape) == 4 and all(
+            not isinstance(size, int) or size == want
+            for size, want in zip(shape[1:], wanted, strict=True)
+        )
+        if not fits or inputs[0].type != "tensor(float)":
+            found = [(item.type, item.shape) for item in inputs]
+            raise ModelError(f"{model.name}: its graph takes {found}, its contract (N, {wanted})")
+        self._input, self._output = inputs[0].name, outputs[0].name
+        self._batch = shape[0] if isinstance(shape[0], int) else BATCH
+        self._fixed = isinstance(shape[0], int)
+        self._mean = np.array(contract.mean, np.float32)[:, None, None]
+        self._factor = 1 / np.array(contract.scale, np.float32)[:, None, None]
+
+    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed aligned crops.
+
+        Args:
+            crops: RGB, (N, height, width, 3).
+
+        Returns:
+            Unit rows, (N, embedding size).
+
+        Raises:
+            ModelError: the model returned something that is no embedding.
+        """
+        rows = self._run(crops)
+        if self.model.contract.flip_average:
+            rows = rows + self._run(crops[:, :, ::-1])
+        return self.normalised(rows)
+
+    def normalised(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rows of length 1; ModelError for one that has no direction."""
+        length = np.linalg.norm(rows, axis=1, keepdims=True)
+        if not np.isfinite(length).all() or not (length > 0).all():
+            raise ModelError(
+                f"{self.model.name}: it returned NaN, infinity or zero for a face",
+                cure="the model file is damaged or its contract is wrong",
+                code="model-output",
+            )
+        return rows / length
+
+    def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        size = self.model.contract.embedding_size
+        rows = np.empty((len(crops), size), np.float32)
+        for start in range(0, len(crops), self._batch):
+            batch = self._prepare(crops[start : start + self._batch])
+            count = len(batch)
+            if self._fixed and count < self._batch:
+                batch = np.resize(batch, (self._batch, *batch.shape[1:]))
+            output = self._session.run([self._output], {self._input: batch})[0][:count]
+            if output.shape != (count, size):
+                raise ModelError(
+                    f"{self.model.name}: it returned {output.shape} for {count} faces, where its "
+                    f"contract says {size} numbers each",
+                    code="model-output",
+                )
+            rows[start : start + count] = output
+        return rows
+
+    def _prepare(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, H, W, 3) bytes to the (N, 3, H, W) floats that the net takes."""
+        if self.model.contract.colour_order == "BGR":
+            crops = crops[..., ::-1]
+        planes = crops.transpose(0, 3, 1, 2).astype(np.float32, order="C")
+        planes -= self._mean
+        planes *= self._factor
+        return planes
