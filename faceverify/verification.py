@@ -103,8 +103,8 @@ class Verifier:
         yield from map_ordered(self.pair_decider(), pairs, workers=workers or default_workers())
 
     def pair_decider(self) -> Callable[[tuple[str, str]], Decision]:
-        """A function that decides about a pair, raises nothing for bad photos, and remembers them."""
-        template = Once(self.template)
+        """A function that decides about a pair and remembers each photo, the bad ones too."""
+        template: Once[str, Template] = Once(self.template)
 
         def decide(pair: tuple[str, str]) -> Decision:
             try:

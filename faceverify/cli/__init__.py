@@ -13,8 +13,15 @@ from typing import Annotated, NoReturn
 import typer
 
 from faceverify import __version__
-from faceverify.cli.verify import verify
+from faceverify.cli import data
+from faceverify.cli.align import align
 from faceverify.cli.console import error_line
+from faceverify.cli.detect import detect
+from faceverify.cli.doctor import doctor
+from faceverify.cli.embed import embed
+from faceverify.cli.evaluate import evaluate
+from faceverify.cli.leaving import leave
+from faceverify.cli.verify import verify
 from faceverify.errors import INTERNAL_ERROR, INTERRUPTED, UNUSABLE, FaceverifyError
 
 OUTPUT_CLOSED = 141  # as the shell reports a process that SIGPIPE ended
@@ -28,6 +35,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(verify)
+app.command()(embed)
+app.command()(detect)
+app.command()(align)
+app.command()(doctor)
+app.command()(evaluate)
+app.add_typer(data.app, name="data")
 
 
 def show_version(wanted: bool) -> None:
@@ -59,13 +72,20 @@ def main() -> NoReturn:
         error_line("interrupted")
         status = INTERRUPTED
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # nothing is left to flush to
-        status = OUTPUT_CLOSED
+        status = closed_output()
+    except SystemExit as leaving:  # so the parser leaves, with 1, when stdout is closed
+        if not isinstance(leaving.__context__, BrokenPipeError):
+            raise
+        status = closed_output()
     except Exception as error:
         status = usage_status(error)
-    sys.exit(status)
+    leave(status)
+
+
+def closed_output() -> int:
+    """Take what is still to be flushed to a reader that went away; return the exit status."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return OUTPUT_CLOSED
 
 
 def usage_status(error: Exception) -> int:

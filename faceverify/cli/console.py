@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from faceverify.json_lines import json_line
 
 Item = TypeVar("Item")
 
@@ -27,8 +28,12 @@ class Console:
 
     def result(self, value: dict[str, Any], text: str) -> None:
         """Print one result at once: as one line of JSON, or as the text."""
-        line = json.dumps(value, ensure_ascii=False, allow_nan=False) if self.as_json else text
-        sys.stdout.write(line + "\n")
+        line = json_line(value) if self.as_json else text
+        try:
+            sys.stdout.write(line + "\n")
+        except UnicodeEncodeError:  # the name of a file that is no text: its own bytes
+            sys.stdout.flush()
+            sys.stdout.buffer.write(line.encode("utf-8", "surrogateescape") + b"\n")
         sys.stdout.flush()
 
     def message(self, text: str) -> None:

@@ -1,8 +1,8 @@
 """Lists of pairs to verify, read line by line as they come.
 
 Three forms, told apart by the first line: tab-separated, comma-separated (quoted as CSV is), and
-JSON lines with ``a`` and ``b``. The first two columns are the photos; all others are carried through
-unchanged. A first line whose first two cells are ``a`` and ``b`` names the columns.
+JSON lines with ``a`` and ``b``. The first two columns are the photos; all others are carried
+through unchanged. A first line whose first two cells are ``a`` and ``b`` names the columns.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def read_pair_lines(source: str) -> Iterator[PairLine]:
     """Read a list from a file, or from standard input for ``-``.
 
     Raises:
-        PairListError: the file cannot be read. A line that is no pair is no reason to stop: it comes
-            with its error.
+        PairListError: the file cannot be read. A line that is no pair is no reason to stop: it
+            comes with its error.
     """
     if source == "-":
         yield from parse_pair_lines(decoded(sys.stdin.buffer), "standard input")
@@ -100,7 +100,7 @@ def json_object(line: str) -> dict[str, Any]:
     """A JSON line's object; ValueError for anything else."""
     value = json.loads(line)
     if not isinstance(value, dict):
-        raise ValueError("expected a JSON object")  # noqa: TRY004
+        raise ValueError("expected a JSON object")
     return value
 
 

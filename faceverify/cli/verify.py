@@ -112,7 +112,7 @@ def verify(
 
 def verify_many(verifier: Verifier, source: str, workers: int | None, console: Console) -> int:
     """Print a decision for every line of a list, in its order; return the exit status."""
-    from faceverify.cli.pair_lines import PairLine, read_pair_lines
+    from faceverify.cli.pair_lines import read_pair_lines
     from faceverify.matching.decision import Decision
     from faceverify.pipeline import default_workers, map_ordered
 

@@ -77,9 +77,9 @@ def inspect(path: Path, *, kind: str | None = None) -> Inspection:
         pack = read_pack(path)
         pairs, sizes = pack.pairs, [len(image) for image in pack.images]
         facts = {**_facts(pairs), "smallest image, bytes": min(sizes), "largest, bytes": max(sizes)}
-        return Inspection(str(path), kind, title, facts, _notes(pairs))
+        return Inspection(str(path), kind, title, facts, pair_notes(pairs))
     pairs = read_pairs(path, kind=kind)
-    return Inspection(str(path), kind, title, _facts(pairs), _notes(pairs))
+    return Inspection(str(path), kind, title, _facts(pairs), pair_notes(pairs))
 
 
 def _facts(pairs: PairList) -> dict[str, int]:
@@ -99,7 +99,8 @@ def _facts(pairs: PairList) -> dict[str, int]:
     return facts
 
 
-def _notes(pairs: PairList) -> list[str]:
+def pair_notes(pairs: PairList) -> list[str]:
+    """Say what a user should know before trusting figures from a pair list, one line each."""
     keys = Counter(frozenset(pair) for pair in zip(pairs.first, pairs.second, strict=True))
     repeated = sum(count - 1 for count in keys.values())
     selves = sum(first == second for first, second in zip(pairs.first, pairs.second, strict=True))

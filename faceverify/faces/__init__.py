@@ -1,0 +1,1 @@
+"""From a photo to aligned faces: detection, choice, quality, alignment."""

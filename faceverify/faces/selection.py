@@ -6,7 +6,6 @@ from faceverify.errors import NoFaceError, SeveralFacesError
 from faceverify.faces.choice import FaceChoice
 from faceverify.faces.detection import Face
 
-
 # How much a face's distance from the centre counts against its size. On LFW View 1, where the
 # person meant stands in the middle, the largest face is another one in 117 of 4,992 photos; with
 # the squared distance counted twice against the area, in 1.

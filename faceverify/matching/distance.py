@@ -1,4 +1,4 @@
-"""How far apart two templates are. The convention everywhere: a distance, small for the same person.
+"""How far apart two templates are: a distance, small for the same person, everywhere.
 
 Two faces match where their cosine distance is at most the threshold.
 """
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 
 def cosine_distance(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
-    """1 - cos of the angle between embeddings of length 1, row by row: (..., D) -> (...), in [0, 2]."""
+    """1 - cosine of embeddings of length 1, row by row: (..., D) -> (...), in [0, 2]."""
     cosine = np.sum(np.multiply(first, second, dtype=np.float64), axis=-1)
-    return np.clip(1.0 - cosine, 0.0, 2.0)
+    distance: NDArray[np.float64] = np.clip(1.0 - cosine, 0.0, 2.0)
+    return distance

@@ -14,9 +14,18 @@ A hash that were wrong could only refuse the right file, never let a wrong one i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from enum import Enum
 
 from faceverify.errors import UsageError
+
+
+class Kind(str, Enum):
+    """What a file is, that shall become a model file."""
+
+    AUTO = "auto"
+    INSIGHTFACE = "insightface"  # an ONNX file that is used as InsightFace's are
+    FACENET = "facenet"  # a state dict of facenet-pytorch's InceptionResnetV1
+
 
 INSIGHTFACE_LICENCE = (
     "non-commercial research only (InsightFace model zoo: https://insightface.ai, "
@@ -48,7 +57,7 @@ class Download:
     sha256: str
     size: int
     licence: str
-    kind: Literal["insightface", "facenet"]
+    kind: Kind
     architecture: str
     head: str
     dataset: str
@@ -69,7 +78,7 @@ def facenet(name: str, dataset: str, file: str, sha256: str, size: int) -> Downl
         sha256=sha256,
         size=size,
         licence=FACENET_LICENCE.format(dataset),
-        kind="facenet",
+        kind=Kind.FACENET,
         architecture="Inception-ResNet v1",
         head="softmax",
         dataset=dataset,
@@ -85,7 +94,7 @@ def buffalo(name: str, sha256: str, size: int, net: tuple[str, str, str]) -> Dow
         sha256=sha256,
         size=size,
         licence=INSIGHTFACE_LICENCE,
-        kind="insightface",
+        kind=Kind.INSIGHTFACE,
         architecture=architecture,
         head="ArcFace",
         dataset="WebFace600K",

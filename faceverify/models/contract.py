@@ -54,7 +54,7 @@ class Contract:
     def from_dict(cls, values: object) -> Contract:
         """Check and build; ValueError says which field is wrong, and how."""
         if not isinstance(values, dict):
-            raise ValueError(f"the contract is {shown(values)}, not an object")  # noqa: TRY004
+            raise ValueError(f"the contract is {shown(values)}, not an object")
         expected = set(cls.__dataclass_fields__)
         if set(values) != expected:
             missing, unknown = expected - set(values), set(values) - expected

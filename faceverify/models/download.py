@@ -8,22 +8,16 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from faceverify.errors import DownloadError, UsageError
 from faceverify.files import atomic_writer
 from faceverify.models.catalogue import Download, find_download
-from faceverify.models.transfer import CHUNK, Part, Patience, Wanted, fetch
-
-try:
-    import fcntl
-except ImportError:  # Windows: two downloads of one file at once end in a wrong hash there
-    fcntl = None  # type: ignore[assignment, unused-ignore]
-
+from faceverify.models.part_file import CHUNK, opened_part
+from faceverify.models.transfer import Patience, Wanted, fetch
 
 USUAL = Patience()
 
@@ -164,41 +158,6 @@ def enough_room(target: Path, missing: int) -> None:
             cure="free some space, or give another folder",
             code="download-disk-full",
         )
-
-
-@contextmanager
-def opened_part(target: Path) -> Iterator[Part]:
-    """Open what has come so far of a file, for this process alone; nothing is left of an empty one.
-
-    Raises:
-        DownloadError: another process is downloading it.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    path = target.with_name(target.name + ".part")
-    with path.open("a+b", buffering=0) as stream:
-        if not alone_with(stream, path):
-            raise DownloadError(
-                f"{target}: another process is downloading it", cure="wait for that one"
-            )
-        part = Part(path, stream)
-        part.take_over()
-        try:
-            yield part
-        finally:
-            if part.size == 0:
-                with suppress(OSError):
-                    part.remove()
-
-
-def alone_with(stream: FileIO, path: Path) -> bool:
-    """Lock an open file; False if somebody else has, or has just given it its final name."""
-    if not fcntl:
-        return True
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
-    except (BlockingIOError, FileNotFoundError):
-        return False
 
 
 @contextmanager

@@ -68,7 +68,8 @@ class Embedder:
                 cure="the model file is damaged or its contract is wrong",
                 code="model-output",
             )
-        return rows / length
+        unit: NDArray[np.float32] = rows / length
+        return unit
 
     def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         size = self.model.contract.embedding_size
@@ -92,7 +93,7 @@ class Embedder:
         """(N, H, W, 3) bytes to the (N, 3, H, W) floats that the net takes."""
         if self.model.contract.colour_order == "BGR":
             crops = crops[..., ::-1]
-        planes = crops.transpose(0, 3, 1, 2).astype(np.float32, order="C")
+        planes: NDArray[np.float32] = crops.transpose(0, 3, 1, 2).astype(np.float32, order="C")
         planes -= self._mean
         planes *= self._factor
         return planes

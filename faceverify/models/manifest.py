@@ -89,14 +89,14 @@ def read_manifest(folder: Path) -> Manifest:
             for kind in ("models", "nets")
         )
         default = values.get("default")
-        if default not in models:
+        if not isinstance(default, str) or default not in models:
             raise ValueError(f"default is {shown(default)}, which is none of its models")
     except OSError as error:
         reason = error.strerror or str(error)
         raise ModelError(f"{path}: cannot be read: {reason}", cure=cure) from error
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: {error}", cure=cure) from error
-    return Manifest(str(default), models, nets)
+    return Manifest(default, models, nets)
 
 
 def table(values: dict[str, Any], key: str) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def entry_from_dict(name: str, values: dict[str, Any]) -> Entry:
     """Check and build; ValueError says what is wrong."""
     for key in ("file", "sha256", "licence"):
         if not isinstance(values.get(key), str):
-            raise ValueError(f"{name}: {key} is {shown(values.get(key))}, not text")  # noqa: TRY004
+            raise ValueError(f"{name}: {key} is {shown(values.get(key))}, not text")
     if Path(values["file"]).name != values["file"]:
         raise ValueError(f"{name}: file is {shown(values['file'])}, not a name in this folder")
     if not re.fullmatch("[0-9a-f]{64}", values["sha256"]):

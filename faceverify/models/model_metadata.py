@@ -56,7 +56,7 @@ def provenance_from_dict(values: object) -> Provenance:
 def thresholds_from_list(values: object) -> tuple[Threshold, ...]:
     """Check and build; ValueError says what is wrong."""
     if not isinstance(values, list):
-        raise ValueError(f"thresholds are {shown(values)}, not a list")  # noqa: TRY004
+        raise ValueError(f"thresholds are {shown(values)}, not a list")
     return tuple(map(threshold_from_dict, values))
 
 
@@ -76,7 +76,7 @@ def threshold_from_dict(values: object) -> Threshold:
     if not (is_finite(values["distance"]) and 0 <= values["distance"] <= 2):
         raise ValueError(f"a threshold's distance is {shown(values['distance'])}, not 0 to 2")
     for count in (values["impostors"], values["genuine"]):
-        if type(count) is not int or count < 0:
+        if type(count) is not int or count < 0 or not is_finite(count):
             raise ValueError(f"a threshold's count is {shown(count)}, not a whole number")
     line_of_text(values["dataset"], "a threshold's dataset")
     return Threshold(**{**values, "interval": (low, high)})

@@ -14,9 +14,11 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from faceverify.errors import ModelError, UsageError
 from faceverify.models.catalogue import CATALOGUE
+from faceverify.models.contract import shown
 from faceverify.models.manifest import MANIFEST, read_manifest
 
 __all__ = ["Installed", "bundled_folder", "find_model", "installed", "read_manifest", "user_folder"]
@@ -122,8 +124,19 @@ def find_model(name: str) -> Path:
         return path
     known = ", ".join(model.name for model in installed()) or "none"
     raise ModelError(
-        f"{name!r}: no such model (installed: {known})", cure=cure_for(name), code="model-missing"
+        f"{shown(name)}: no such model (installed: {known})",
+        cure=cure_for(name),
+        code="model-missing",
     )
+
+
+def scores_of(path: Path) -> dict[str, Any]:
+    """Return what was measured with a bundled model; nothing for any other file."""
+    folder = bundled_folder()
+    if path.parent != folder or not (folder / MANIFEST).is_file():
+        return {}
+    models = read_manifest(folder).models.values()
+    return next((entry.scores for entry in models if entry.file == path.name), {})
 
 
 def name_for_user(name: str) -> str:
@@ -149,10 +162,11 @@ def names_a_path(name: str) -> bool:
 
 def existing_file(name: str) -> Path:
     """Return the path, if a file is there; ModelError if not."""
-    path = Path(name)
-    if path.exists() and not path.is_dir():
-        return path
-    problem = "a folder, not a model file" if path.is_dir() else "no such model file"
+    # os.path and not pathlib: a name that no file can have is just one that does not exist.
+    is_folder = os.path.isdir(name)
+    if os.path.exists(name) and not is_folder:
+        return Path(name)
+    problem = "a folder, not a model file" if is_folder else "no such model file"
     raise ModelError(
         f"{name}: {problem}",
         cure="`faceverify weights list` shows what is installed",
@@ -164,6 +178,6 @@ def cure_for(name: str) -> str:
     """Say what helps where there is no model of that name."""
     if name in CATALOGUE:
         return f"`faceverify weights pull {name}` downloads it"
-    if Path(name).is_file():
+    if os.path.isfile(name):
         return f"a file here is meant by ./{name}"
     return "`faceverify weights list --available` shows what can be downloaded"

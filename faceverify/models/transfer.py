@@ -1,16 +1,13 @@
 """One file over HTTP: resumed where it broke off, retried where that can help, checked as it comes.
 
-What has come so far lies in ``NAME.part`` beside the target, and its validator (ETag or date) in
-``NAME.part.etag``, so that a later run asks for the rest of *this* file (RFC 9110, sections 13.1.5
-and 14). Whatever a server claims, only the pinned size and SHA-256 decide whether it is the file.
+A later run asks for the rest of *this* version of the file (RFC 9110, sections 13.1.5 and 14).
+Whatever a server claims, only the pinned size and SHA-256 decide whether it is the file.
 Proxies are those of the environment (``https_proxy``, ``no_proxy``), certificates those of the
 system, as urllib has them.
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import http.client
 import re
 import ssl
@@ -19,20 +16,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
-from io import FileIO
-from pathlib import Path
-from typing import Any
 
 from faceverify import __version__
 from faceverify.errors import DownloadError
+from faceverify.models.part_file import CHUNK, Part
 
-CHUNK = 1 << 18
 LONGEST_PAUSE = 60.0  # seconds, whatever Retry-After says
 AFRESH = 1 << 20  # bytes; a connection that brought as many counts as a success
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers that may be another one a moment later
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -71,75 +64,6 @@ class PassingError(Exception):
     def __init__(self, reason: str, pause: float = 0.0) -> None:
         super().__init__(reason)
         self.pause = pause
-
-
-@dataclass
-class Part:
-    """What has come of a file so far: its open ``.part`` and the hash of its content."""
-
-    path: Path
-    stream: FileIO
-    digest: Any = field(default_factory=hashlib.sha256)
-    size: int = 0
-
-    @property
-    def note(self) -> Path:
-        """The file that remembers which version on the server this is part of."""
-        return self.path.with_name(self.path.name + ".etag")
-
-    def take_over(self) -> None:
-        """Hash what an earlier run left."""
-        self.stream.seek(0)
-        while block := self.stream.read(CHUNK):
-            self.digest.update(block)
-            self.size += len(block)
-
-    def append(self, block: bytes) -> None:
-        """Keep some more bytes.
-
-        Raises:
-            DownloadError: the disk is full or fails; what was written before stays.
-        """
-        rest = memoryview(block)
-        try:
-            while rest:
-                rest = rest[self.stream.write(rest) :]
-        except OSError as error:
-            full = error.errno in DISK_FULL
-            raise DownloadError(
-                f"{self.path}: {'no room left' if full else error.strerror} after {self.size:,} bytes",
-                cure="free some space and run it again: it goes on there" if full else "",
-                code="download-disk-full" if full else None,
-            ) from error
-        self.digest.update(block)
-        self.size += len(block)
-
-    def remember(self, version: str) -> None:
-        """Note the server's word for this version, if it can be used to ask for the rest of it."""
-        self.note.unlink(missing_ok=True)
-        # A weak validator says nothing about single bytes; without any, the hash decides.
-        if version and version.isprintable() and not version.startswith("W/"):
-            self.note.write_text(version, encoding="utf-8")
-
-    def version(self) -> str:
-        """Return the noted word, or nothing."""
-        try:
-            version = self.note.read_text(encoding="utf-8")
-        except (OSError, ValueError):
-            return ""
-        return version if version.isprintable() and version.isascii() else ""
-
-    def clear(self) -> None:
-        """Start over."""
-        self.stream.seek(0)
-        self.stream.truncate()
-        self.digest, self.size = hashlib.sha256(), 0
-        self.note.unlink(missing_ok=True)
-
-    def remove(self) -> None:
-        """Leave nothing behind."""
-        self.path.unlink(missing_ok=True)
-        self.note.unlink(missing_ok=True)
 
 
 def fetch(
@@ -198,15 +122,14 @@ def receive(
         PassingError: the connection failed or broke off, or the server was busy.
         DownloadError: asking again cannot help.
     """
-    if part.size >= wanted.size:
-        if part.size > wanted.size:
-            part.clear()
-        else:
-            return
+    if part.size == wanted.size:
+        return
+    if part.size > wanted.size:
+        part.clear()
     try:
-        with urllib.request.urlopen(  # noqa: S310  http and https only: see download.mirrored
-            request(wanted.url, part), timeout=timeout
-        ) as answer:
+        # An opener of its own: urlopen would remember the proxies of the first call.
+        opener = urllib.request.build_opener()
+        with opener.open(request(wanted.url, part), timeout=timeout) as answer:
             begin(wanted, part, answer)
             progress(part.size, wanted.size)
             while block := answer.read(CHUNK):
@@ -232,7 +155,7 @@ def request(url: str, part: Part) -> urllib.request.Request:
         headers["Range"] = f"bytes={part.size}-"
         if version := part.version():
             headers["If-Range"] = version
-    return urllib.request.Request(url, headers=headers)  # noqa: S310
+    return urllib.request.Request(url, headers=headers)  # noqa: S310  http: download.mirrored
 
 
 def begin(wanted: Wanted, part: Part, answer: http.client.HTTPResponse) -> None:
@@ -246,7 +169,7 @@ def begin(wanted: Wanted, part: Part, answer: http.client.HTTPResponse) -> None:
     else:
         part.clear()
         total = answer.headers.get("Content-Length") or "*"
-    if total.isdigit() and int(total) != wanted.size:
+    if total.isdecimal() and int(total) != wanted.size:
         part.clear()
         raise other_size(wanted, f"{int(total):,}")
     with suppress(OSError):
@@ -271,7 +194,7 @@ def refusal(wanted: Wanted, part: Part, error: urllib.error.HTTPError) -> Except
     said = f"the server answered {error.code} {error.reason}"
     if error.code in PASSING:
         after = error.headers.get("Retry-After", "")
-        return PassingError(said, float(after) if after.isdigit() else 0.0)
+        return PassingError(said, float(after) if after.isdecimal() else 0.0)
     return DownloadError(
         f"{wanted.url}: {said}", cure="--url names a mirror", code="download-refused"
     )

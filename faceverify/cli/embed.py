@@ -1,0 +1,191 @@
+"""``faceverify embed``: photos to templates, printed or kept in files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from faceverify.cli.console import Console
+from faceverify.cli.options import (
+    Aligned,
+    Augment,
+    Choice,
+    Json,
+    MinFace,
+    MinQuality,
+    Model,
+    Quiet,
+    Verbose,
+    Workers,
+)
+from faceverify.cli.photo_inputs import (
+    STANDARD_INPUT,
+    PhotoInput,
+    Photos,
+    Tally,
+    attempt,
+    find_inputs,
+)
+from faceverify.errors import FaceverifyError
+from faceverify.faces.choice import MIN_FACE, FaceChoice
+
+if TYPE_CHECKING:
+    from faceverify.embedding_files.rows import EmbeddingSet
+    from faceverify.embedding_files.shards import ShardFolder
+    from faceverify.embedding_files.single_file import SingleFile
+    from faceverify.templates import Template, TemplateExtractor
+
+
+def embed(
+    photos: Photos,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE|FOLDER",
+            help="Keep the templates: .npz, .parquet or .jsonl, or a folder of shards.",
+            show_default=False,
+        ),
+    ] = None,
+    shard_size: Annotated[
+        int, typer.Option("--shard-size", help="Templates in a file of the folder.", min=1)
+    ] = 10_000,
+    model: Model = "default",
+    face: Choice = FaceChoice.PROMINENT,
+    min_face: MinFace = MIN_FACE,
+    min_quality: MinQuality = 0.0,
+    aligned: Aligned = None,
+    augment: Augment = 1,
+    workers: Workers = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Turn photos into templates: embeddings that can be stored and compared.
+
+    Prints one JSON object for each face: photo, model_id, face, box, points, quality, embedding,
+    error. A photo that gives none has one too, with its error as a code and a message.
+
+    With --out, templates are kept, and a run that was cut short goes on where it stopped: photos
+    whose templates are there, by their path, are not read again. A folder gets shards, each of
+    which appears whole, and suits millions of photos; a single file appears at the end. Refused
+    photos are listed beside, in refused.jsonl, and tried again. --json then prints a summary.
+
+    **Exit status:** 0 every photo gave a template, 2 wrong usage or a photo that cannot be read,
+    3 a photo without a face, with several (--face only) or with too low a quality.
+
+    **Examples:**
+
+    `faceverify embed alice.jpg bob.jpg | jq -c '[.photo, .quality]'`
+
+    `curl -s $URL | faceverify embed - > template.jsonl`
+
+    `find photos -name '*.jpg' | faceverify embed - --out templates.npz`
+
+    `faceverify embed photos/ --out templates/ --workers 8`
+    """
+    console = Console(json, quiet, verbose)
+    from faceverify.embedding_files.output import open_output
+    from faceverify.pipeline import default_workers, map_ordered
+    from faceverify.templates import TemplateExtractor
+
+    extractor = TemplateExtractor.load(
+        model,
+        face=face,
+        min_face=min_face,
+        min_quality=min_quality,
+        aligned=aligned,
+        augment=augment,
+    )
+    model_id = extractor.model.id
+    console.detail(f"model {extractor.model.provenance.name} ({model_id})")
+    tally = Tally()
+    with (
+        PrintedLines(model_id) if out is None else open_output(out, model_id, shard_size=shard_size)
+    ) as output:
+        wanted = wanted_inputs(photos, output, tally)
+        extract = attempt(lambda photo: rows_of(photo, extractor))
+        outcomes = map_ordered(extract, wanted, workers=workers or default_workers())
+        for outcome in console.progress(outcomes, "photos"):
+            if outcome.result is not None:
+                tally.done += 1
+                output.add(outcome.result)
+            elif outcome.error is not None:
+                tally.refuse(outcome.error)
+                output.refuse(outcome.photo.name, outcome.error)
+                console.message(str(outcome.error))
+    if out is not None and json:
+        console.result({"out": out, "model_id": model_id, **tally.as_dict()}, "")
+    elif out is not None:
+        console.message(f"{tally}; in {out}")
+    raise typer.Exit(tally.exit_status)
+
+
+def wanted_inputs(
+    photos: list[str], output: PrintedLines | ShardFolder | SingleFile, tally: Tally
+) -> Iterator[PhotoInput]:
+    """Yield the photos whose templates are not there yet, and count the others."""
+    for photo in find_inputs(photos):
+        # standard input is another photo every time
+        if output.wants(photo.name) or photo.name == STANDARD_INPUT:
+            yield photo
+        else:
+            tally.skipped += 1
+
+
+def rows_of(photo: PhotoInput, extractor: TemplateExtractor) -> EmbeddingSet:
+    """Extract a photo's templates as rows; its errors are the extractor's."""
+    import numpy as np
+
+    from faceverify.embedding_files.rows import EmbeddingSet
+
+    templates: list[Template] = extractor.extract(photo.name)
+    return EmbeddingSet(
+        extractor.model.id,
+        [photo.name] * len(templates),
+        np.stack([template.embedding for template in templates]),
+        np.arange(len(templates), dtype=np.int32),
+        np.array([template.face.box for template in templates], np.float32),
+        np.stack([template.face.points for template in templates]),
+        np.array([template.quality.score for template in templates], np.float32),
+    )
+
+
+class PrintedLines:
+    """Standard output as a place for templates: every photo is wanted, and printed at once."""
+
+    def __init__(self, model_id: str) -> None:
+        self._model_id = model_id
+        self._console = Console(as_json=True)
+
+    def wants(self, photo: str) -> bool:
+        """Tell that it is wanted."""
+        return True
+
+    def add(self, rows: EmbeddingSet) -> None:
+        """Print a photo's faces."""
+        from faceverify.embedding_files.json_lines import embedding_lines
+
+        for line in embedding_lines(rows):
+            self._console.result(line, "")
+
+    def refuse(self, photo: str, error: FaceverifyError) -> None:
+        """Print that a photo gave none."""
+        nothing = dict.fromkeys(("face", "box", "points", "quality", "embedding"))
+        line: dict[str, Any] = {"photo": photo, "model_id": self._model_id, **nothing}
+        self._console.result({**line, "error": error.as_dict()}, "")
+
+    def __enter__(self) -> PrintedLines:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        pass

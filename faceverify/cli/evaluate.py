@@ -1,0 +1,320 @@
+"""``faceverify evaluate``: how good is a model?"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from faceverify.cli.console import Console
+from faceverify.cli.options import (
+    Aligned,
+    Augment,
+    Choice,
+    Json,
+    MinFace,
+    MinQuality,
+    Quiet,
+    Verbose,
+    Workers,
+)
+from faceverify.errors import UsageError
+from faceverify.faces.choice import MIN_FACE, FaceChoice
+
+if TYPE_CHECKING:
+    from faceverify.evaluation.figures import Evaluation, Section
+    from faceverify.evaluation.tasks import Task
+    from faceverify.evaluator import Measured
+
+DEFAULT_PATTERN = "{path}"
+
+
+class Protocol(str, Enum):
+    """What is measured."""
+
+    TENFOLD = "10fold"
+    FIXED = "fixed"
+    ALL = "all"
+    TEMPLATES = "templates"
+    RETRIEVAL = "retrieval"
+
+
+class Compat(str, Enum):
+    """Whose usual figures are reproduced."""
+
+    INSIGHTFACE = "insightface"
+    FACENET = "facenet"
+
+
+NoCache = Annotated[
+    bool,
+    typer.Option("--no-cache", help="Neither read nor fill the cache.", show_default=False),
+]
+Images = Annotated[
+    Path | None,
+    typer.Option("--images", metavar="ROOT", help="Where the photos lie.", show_default=False),
+]
+Pattern = Annotated[
+    str,
+    typer.Option(
+        "--pattern",
+        help="From a listed photo to its file below ROOT, of {path}, {folder}, {file}, {stem}, "
+        "{suffix}, {identity}.",
+    ),
+]
+Kind = Annotated[
+    str | None,
+    typer.Option("--kind", help="Kind of list, instead of by its content.", show_default=False),
+]
+OneModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A model file, or the name of an installed one.  [default: default]",
+        metavar="MODEL",
+        show_default=False,
+    ),
+]
+Replicates = Annotated[
+    int,
+    typer.Option("--replicates", help="Of the bootstrap over people; 0: none.", min=0, max=100_000),
+]
+
+
+def evaluate(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="LIST", help="A pair list, a .bin pack, or a folder with a folder a person."
+        ),
+    ],
+    images: Images = None,
+    pattern: Pattern = DEFAULT_PATTERN,
+    kind: Kind = None,
+    protocol: Annotated[
+        Protocol | None,
+        typer.Option(
+            "--protocol",
+            help="10fold: threshold of a fold chosen on the others. fixed: the model's own. "
+            "all: every photo against every other. templates: IJB. retrieval: Recall@k, mAP, NMI. "
+            "By default 10fold; all for a folder; templates with --media.",
+            show_default=False,
+        ),
+    ] = None,
+    model: OneModel = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compare",
+            metavar="MODEL",
+            help="Measure this model too and test the difference; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(
+            "--embeddings",
+            metavar="FILE",
+            help="Ready embeddings, of `faceverify embed`, instead of photos.",
+            show_default=False,
+        ),
+    ] = None,
+    fmr: Annotated[
+        float, typer.Option("--fmr", help="Use the model's threshold for this FMR.", min=0, max=1)
+    ] = 1e-3,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold", help="A distance instead of --fmr.", min=0, max=2, show_default=False
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            "--group",
+            metavar="FILE|COLUMN",
+            help="Rates by group: a file of NAME<TAB>GROUP lines, or a column of the list.",
+            show_default=False,
+        ),
+    ] = None,
+    compat: Annotated[
+        Compat | None,
+        typer.Option(
+            "--compat", help="The figures of these scripts too, to the digit.", show_default=False
+        ),
+    ] = None,
+    media: Annotated[
+        Path | None,
+        typer.Option(
+            "--media",
+            metavar="FILE",
+            help="IJB: lines PHOTO TEMPLATE MEDIA (face_tid_mid).",
+            show_default=False,
+        ),
+    ] = None,
+    points: Annotated[
+        Path | None,
+        typer.Option(
+            "--points",
+            metavar="FILE",
+            help="IJB: lines with detector scores (name_5pts_score), to weigh photos.",
+            show_default=False,
+        ),
+    ] = None,
+    gallery: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--gallery",
+            metavar="FILE",
+            help="IJB 1:N: a CSV of TEMPLATE_ID,SUBJECT_ID; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    probes: Annotated[
+        Path | None,
+        typer.Option(
+            "--probes", metavar="FILE", help="IJB 1:N: likewise, the probes.", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Write a report: report.html, figures.json, and the plots as SVG.",
+            show_default=False,
+        ),
+    ] = None,
+    replicates: Replicates = 1000,
+    face: Choice = FaceChoice.PROMINENT,
+    min_face: MinFace = MIN_FACE,
+    min_quality: MinQuality = 0.0,
+    aligned: Aligned = None,
+    augment: Augment = 1,
+    workers: Workers = None,
+    no_cache: NoCache = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure how good a model is, with intervals.
+
+    Photos without a face stay in every denominator, as failures. What the data cannot say is n/a.
+    docs/evaluation.md says how to read each number.
+
+    **Examples:**
+
+    `faceverify evaluate pairs.txt --images lfw --face center --out report`
+
+    `faceverify evaluate agedb_30.bin --aligned arcface-112 --compat insightface`
+
+    `faceverify evaluate people/ --protocol all --json | jq .curve.eer.value`
+    """
+    console = Console(json, quiet, verbose)
+    from faceverify.embedding_cache import EmbeddingCache, cache_folder
+    from faceverify.embedding_sources import file_source, model_source
+    from faceverify.photo_embeddings import FaceSettings
+
+    if embeddings is not None and compare:
+        raise UsageError("--compare embeds photos itself", cure="leave --embeddings out")
+    settings = FaceSettings(face, min_face, min_quality, aligned, augment)
+    with EmbeddingCache(None if no_cache else cache_folder(), console.message) as cache:
+
+        def of_model(name: str) -> Any:
+            return model_source(name, settings, cache, workers=workers, progress=console.progress)
+
+        if media is not None or protocol is Protocol.TEMPLATES:
+            if protocol not in (None, Protocol.TEMPLATES) or compare or group or compat:
+                raise UsageError("--media goes with --protocol templates, and with no comparison")
+            from faceverify.cli.evaluate_templates import TemplateLists, measure_templates
+
+            lists = TemplateLists(source, media, points, gallery or [], probes, images, embeddings)
+            found = measure_templates(lists, model, of_model, fmr, threshold, console)
+            show([found], [], console)
+            if out is not None:
+                from faceverify.evaluation.report.writing import ReportedModel, write_report
+
+                page, *_ = write_report(out, [ReportedModel(found, None)], [], [])
+                console.message(f"report: {page}")
+            return
+        from faceverify.evaluation.tasks import read_task
+        from faceverify.evaluator import Settings, measure
+
+        column, groups_of = grouping(group)
+        task = read_task(
+            source, images=images, pattern=pattern, protocol=protocol and protocol.value,
+            kind=kind, group_column=column, check_files=embeddings is None,
+        )  # fmt: skip
+        how = Settings(
+            fmr, threshold, compat and compat.value, replicates, report=out is not None
+        )  # fmt: skip
+        groups = groups_of(task)
+        if embeddings is not None:
+            sources = [file_source(embeddings, model, console.message)]
+        else:
+            sources = [of_model(name) for name in (model or "default", *(compare or ()))]
+        measured = [measure(task, one, how, groups=groups) for one in sources]
+        console.detail(f"{sum(one.photos.computed for one in measured)} photos were not cached")
+        differences = compared(measured)
+        show([one.evaluation for one in measured], differences, console)
+        if out is not None:
+            from faceverify.evaluation.report.writing import ReportedModel, write_report
+            from faceverify.evaluator import worst_errors
+
+            models = [ReportedModel(one.evaluation, worst_errors(task, one)) for one in measured]
+            page, *_ = write_report(out, models, task.photos, task.names, differences)
+            console.message(f"report: {page}")
+
+
+def grouping(group: str | None) -> tuple[str, Any]:
+    """From --group to the list's column, and a function that gives each pair's group."""
+    if group is not None and Path(group).is_file():
+        from faceverify.evaluation.group_files import read_groups
+        from faceverify.evaluation.pairs import groups_of_pairs
+
+        people = read_groups(Path(group))
+        return "group", lambda task: task.pairs and groups_of_pairs(task.pairs, people)
+
+    def of_column(task: Task) -> list[str] | None:
+        found = task.pairs.group if task.pairs is not None else None
+        if group is not None and found is None:
+            raise UsageError(
+                f"--group {group}: no such file, and the list has no such column",
+                cure="name a file of NAME<TAB>GROUP lines, or a column of a CSV, TSV or JSON list",
+            )
+        return found
+
+    return group or "group", of_column
+
+
+def compared(measured: list[Measured]) -> list[Section]:
+    """The differences of the other models from the first."""
+    from faceverify.evaluation.comparison import difference_section
+
+    first, *others = [(one.evaluation, one.replicates) for one in measured]
+    return [difference_section(first, other) for other in others if first[1] is not None]
+
+
+def show(evaluations: list[Evaluation], differences: list[Section], console: Console) -> None:
+    """Print all evaluations, and the differences."""
+    from faceverify.cli.evaluation_table import show_sections
+
+    if console.as_json:
+        value = evaluations[0].as_dict()
+        if len(evaluations) > 1:
+            value["compared"] = [other.as_dict() for other in evaluations[1:]]
+            value["differences"] = [
+                {figure.key: figure.as_dict() for figure in section.figures}
+                for section in differences
+            ]
+        console.result(value, "")
+        return
+    for found in evaluations:
+        title = f"{found.source}: {found.protocol}, model {found.model} ({found.model_id})"
+        show_sections(title, found.sections, found.notes)
+    for section in differences:
+        show_sections("Paired over people", [section], [])

@@ -1,0 +1,173 @@
+"""The photos that a command is given: paths, folders, and ``-``, standard input.
+
+Standard input is one photo, or a list of paths, one a line; its first bytes tell which.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, BinaryIO, Generic, TypeVar
+
+import typer
+
+from faceverify.errors import NO_DECISION, UNUSABLE, FaceverifyError, ImageError
+
+STANDARD_INPUT = "-"
+# Images whose first bytes are text, or could be; all others have a zero byte or are no UTF-8.
+TEXTUAL_IMAGE = re.compile(
+    rb"P[1-7]\s|P[Ff]\s|GIF8|RIFF....WEBP|qoif|BM|8BPS|/\* XPM|#define", re.S
+)
+
+Result = TypeVar("Result")
+
+Photos = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PHOTOS",
+        help="Photos, folders of photos, or - for standard input: a photo, or a list of paths.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class PhotoInput:
+    """One photo to work on.
+
+    Attributes:
+        name: its path, or "-" for the photo on standard input.
+        place: where it belongs below a folder of results: its path from the folder that was named.
+        error: why there is no photo.
+    """
+
+    name: str
+    place: str
+    error: FaceverifyError | None = None
+
+
+def find_inputs(arguments: Iterable[str]) -> Iterator[PhotoInput]:
+    """Yield the photos in order; folders are walked and lists read as the photos are taken.
+
+    A folder that cannot be read, or holds no photo, comes as an input with an error.
+    """
+    from faceverify.images import find_photos
+
+    for argument in arguments:
+        if argument == STANDARD_INPUT:
+            yield from standard_input()
+        elif os.path.isdir(argument):
+            found = False
+            try:
+                for path in find_photos(Path(argument)):
+                    yield PhotoInput(str(path), str(path.relative_to(argument)))
+                    found = True
+            except ImageError as error:
+                yield PhotoInput(argument, "", error)
+            else:
+                if not found:
+                    nothing = ImageError(f"{argument}: no photos in it", code="image-missing")
+                    yield PhotoInput(argument, "", nothing)
+        else:
+            yield PhotoInput(argument, os.path.basename(argument))
+
+
+def standard_input() -> Iterator[PhotoInput]:
+    """Yield what standard input is: a photo, or the paths that it lists."""
+    from faceverify.cli.pair_lines import decoded
+
+    stream = sys.stdin.buffer
+    if is_photo(first_bytes(stream)):
+        yield PhotoInput(STANDARD_INPUT, "standard-input.png")
+        return
+    for line in decoded(stream):
+        if line:
+            yield PhotoInput(line, os.path.basename(line))
+
+
+def first_bytes(stream: BinaryIO) -> bytes:
+    """Look at what a stream begins with; whoever reads it next still gets all of it."""
+    peek: Callable[[int], bytes] = stream.peek  # type: ignore[attr-defined]  # it is buffered
+    return peek(4096)
+
+
+def is_photo(start: bytes) -> bool:
+    """Tell an image from a list of paths by the bytes that it begins with; nothing is no list."""
+    if not start or b"\0" in start or TEXTUAL_IMAGE.match(start):
+        return True
+    line, _, rest = start.partition(b"\n")
+    try:
+        # the last character may be cut in two where the bytes end before the line does
+        codecs.getincrementaldecoder("utf-8")().decode(line, final=bool(rest))
+    except UnicodeDecodeError:
+        return not os.path.lexists(os.fsdecode(line.rstrip(b"\r")))
+    return False
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Result]):
+    """What became of a photo: a result or an error."""
+
+    photo: PhotoInput
+    result: Result | None
+    error: FaceverifyError | None
+
+
+def attempt(
+    function: Callable[[PhotoInput], Result],
+) -> Callable[[PhotoInput], Outcome[Result]]:
+    """Wrap a function of a photo so that what is wrong with one never stops the others."""
+
+    def tried(photo: PhotoInput) -> Outcome[Result]:
+        if photo.error is not None:
+            return Outcome(photo, None, photo.error)
+        try:
+            return Outcome(photo, function(photo), None)
+        except FaceverifyError as error:
+            return Outcome(photo, None, error)
+
+    return tried
+
+
+class Tally:
+    """Counts what became of photos, and knows the exit status of it all."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.skipped = 0
+        self.refused: dict[str, int] = {}
+        self._unusable = False
+
+    def refuse(self, error: FaceverifyError) -> None:
+        """Count a photo that gave no result."""
+        self.refused[error.code] = self.refused.get(error.code, 0) + 1
+        self._unusable |= error.exit_status != NO_DECISION
+
+    @property
+    def exit_status(self) -> int:
+        """0 all gave a result; else 2 if any could not be read; else 3."""
+        if not self.refused:
+            return 0
+        return UNUSABLE if self._unusable else NO_DECISION
+
+    def as_dict(self) -> dict[str, int]:
+        """Plain values, for JSON."""
+        refused = sum(self.refused.values())
+        photos = self.done + self.skipped + refused
+        return {"photos": photos, "done": self.done, "skipped": self.skipped, "refused": refused}
+
+    def __str__(self) -> str:
+        """One line for people."""
+        counts = self.as_dict()
+        text = f"{counts['photos']:,} photo{'s' * (counts['photos'] != 1)}: {self.done:,} done"
+        if self.skipped:
+            text += f", {self.skipped:,} were there already"
+        if self.refused:
+            reasons = ", ".join(f"{code} {count:,}" for code, count in sorted(self.refused.items()))
+            text += f", {counts['refused']:,} refused ({reasons})"
+        return text

@@ -1,0 +1,172 @@
+"""Where the embeddings of an evaluation come from: a model with its cache, or a file of ready ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from faceverify.embedding_cache import EmbeddingCache
+from faceverify.embedding_files import EmbeddingSet, read_embeddings
+from faceverify.errors import ModelError, UsageError
+from faceverify.evaluation.pair_evaluation import OperatingPoint
+from faceverify.models.model_file import ModelFile
+from faceverify.photo_embeddings import FaceSettings, PhotoEmbeddings, embed_photos, load_model
+
+NO_EMBEDDING = "no-embedding"
+SHOWN = 3  # names in a message
+
+
+@dataclass(frozen=True, eq=False)
+class ListedPhotos:
+    """N photos to embed.
+
+    Args:
+        photos: files, or encoded images, N.
+        names: what the list calls them, N.
+    """
+
+    photos: list[Path | bytes]
+    names: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingSource:
+    """Embeddings of one model.
+
+    Args:
+        name: of the model.
+        model_id: its id.
+        model: its file; None where only ready embeddings of it are at hand.
+        embed: gives the embeddings of photos.
+    """
+
+    name: str
+    model_id: str
+    model: ModelFile | None
+    embed: Callable[[ListedPhotos], PhotoEmbeddings]
+
+    def operating_point(self, fmr: float, threshold: float | None) -> OperatingPoint | None:
+        """The threshold to measure at: the given one, or the model's own for an FMR.
+
+        Raises:
+            ModelError: the model has thresholds, but none for this rate.
+        """
+        if threshold is not None:
+            return OperatingPoint(threshold, "given by --threshold")
+        if self.model is None or not self.model.thresholds:
+            return None
+        found = self.model.threshold_for(fmr)
+        return OperatingPoint(found.distance, f"calibrated for FMR {found.fmr:g}: {found.dataset}")
+
+
+def model_source(
+    model: str,
+    settings: FaceSettings,
+    cache: EmbeddingCache,
+    *,
+    workers: int | None = None,
+    progress: Any = None,
+) -> EmbeddingSource:
+    """Embeddings that a model makes, each once.
+
+    Raises:
+        ModelError: there is no such model, or it is damaged.
+    """
+    file = load_model(model)
+
+    def embed(listed: ListedPhotos) -> PhotoEmbeddings:
+        return embed_photos(
+            listed.photos, model, file, settings, cache, workers=workers, progress=progress
+        )
+
+    return EmbeddingSource(file.provenance.name, file.id, file, embed)
+
+
+def file_source(path: Path, model: str | None, say: Callable[[str], None]) -> EmbeddingSource:
+    """Embeddings out of a file that ``faceverify embed`` wrote.
+
+    Args:
+        path: the file.
+        model: the model that they must be of; None to take the default model's thresholds if they
+            are of it, and none otherwise.
+        say: told how many photos have no embedding in the file, and which.
+
+    Raises:
+        EmbeddingFileError: the file cannot be used.
+        ModelError: the embeddings are of another model; names both.
+    """
+    rows = read_embeddings(path)
+    file = None
+    if model is not None:
+        file = load_model(model)
+        if file.id != rows.model_id:
+            raise ModelError(
+                f"{path} holds embeddings of model {rows.model_id}, but {model} is model {file.id}",
+                cure="embed the photos with this model",
+                code="model-mismatch",
+            )
+    else:
+        try:
+            default = load_model("default")
+        except ModelError:
+            default = None
+        file = default if default is not None and default.id == rows.model_id else None
+
+    def embed(listed: ListedPhotos) -> PhotoEmbeddings:
+        return looked_up(rows, str(path), listed, say)
+
+    name = file.provenance.name if file else rows.model_id
+    return EmbeddingSource(name, rows.model_id, file, embed)
+
+
+def looked_up(
+    rows: EmbeddingSet, source: str, listed: ListedPhotos, say: Callable[[str], None]
+) -> PhotoEmbeddings:
+    """Find each photo's embedding by the name in the list, or by its path.
+
+    A photo that the file does not name is a failure to enrol: ``embed`` leaves out those in which
+    it found no face.
+
+    Raises:
+        UsageError: the file names none of the photos, or one several times.
+    """
+    index: dict[str, int] = {}
+    twice = set()
+    for row, name in enumerate(rows.photos):
+        for key in {name, os.path.abspath(name)}:
+            if index.setdefault(key, row) != row:
+                twice.add(key)
+    embeddings = np.zeros((len(listed.photos), rows.embeddings.shape[1]), np.float32)
+    failure = []
+    for position, (photo, name) in enumerate(zip(listed.photos, listed.names, strict=True)):
+        keys = [name]
+        if isinstance(photo, Path):
+            keys += [str(photo), os.path.abspath(photo)]
+        found = next((key for key in keys if key in index), None)
+        if found in twice:
+            raise UsageError(
+                f"{source}: found several embeddings of {found}, expected one a photo",
+                cure="embed with --face prominent",
+            )
+        failure.append("" if found is not None else NO_EMBEDDING)
+        if found is not None:
+            embeddings[position] = rows.embeddings[index[found]]
+    missing = [name for name, code in zip(listed.names, failure, strict=True) if code]
+    shown = ", ".join(missing[:SHOWN]) + (", ..." if len(missing) > SHOWN else "")
+    if len(missing) == len(failure):
+        raise UsageError(
+            f"{source}: found none of the {len(missing)} photos of the list ({shown}); it names "
+            f"{rows.photos[0]}",
+            cure="give the --images folder that the photos were embedded from",
+        )
+    if missing:
+        say(
+            f"{source}: {len(missing)} of {len(failure)} photos have no embedding ({shown}): "
+            "failures to enrol"
+        )
+    return PhotoEmbeddings(embeddings, failure, [None] * len(failure))

@@ -1,0 +1,85 @@
+"""Photos with the person on each: a folder of people, or all photos that a pair list names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from faceverify.errors import ImageError, PairListError
+from faceverify.images import find_photos
+
+if TYPE_CHECKING:
+    from faceverify.evaluation.image_roots import PairImages
+    from faceverify.evaluation.pairs import PairList
+
+
+@dataclass(frozen=True, eq=False)
+class IdentityPhotos:
+    """N photos and who is on each.
+
+    Args:
+        source: the folder or list.
+        photos: files, N.
+        identities: N.
+        notes: what a reader should know, one line each.
+    """
+
+    source: str
+    photos: list[Path]
+    identities: list[str]
+    notes: tuple[str, ...] = ()
+
+
+def read_identity_folder(folder: Path) -> IdentityPhotos:
+    """Read ``FOLDER/PERSON/**/PHOTO``: the first folder below the root names the person.
+
+    Raises:
+        ImageError: the folder is missing or cannot be read.
+        PairListError: it holds no photos in folders of people.
+    """
+    if not folder.is_dir():
+        code = "image-missing"
+        raise ImageError(f"{folder}: no such folder", cure="check the path", code=code)
+    photos, identities, outside = [], [], 0
+    for photo in find_photos(folder):
+        parts = photo.relative_to(folder).parts
+        if len(parts) < 2:
+            outside += 1
+            continue
+        photos.append(photo)
+        identities.append(parts[0])
+    if not photos:
+        found = f"{outside} photos outside any" if outside else "no photos"
+        raise PairListError(
+            f"{folder}: found {found}, expected one folder a person", cure="FOLDER/PERSON/photo.jpg"
+        )
+    notes = [f"{outside} photos lie in no person's folder: left out"] if outside else []
+    if len(set(identities)) == 1:
+        notes.append("one person: there are no impostor comparisons")
+    return IdentityPhotos(str(folder), photos, identities, tuple(notes))
+
+
+def photos_of_pairs(pairs: PairList, images: PairImages) -> IdentityPhotos:
+    """All photos of a pair list, each once, with the person that the list names.
+
+    Raises:
+        PairListError: the list does not name its people, or names two for one photo.
+    """
+    if pairs.first_identity is None or pairs.second_identity is None:
+        raise PairListError(
+            f"{pairs.source}: found no identities, expected a person for every photo",
+            cure="give a folder with one folder a person",
+        )
+    known: dict[Path, str] = {}
+    for files, people in (
+        (images.first, pairs.first_identity),
+        (images.second, pairs.second_identity),
+    ):
+        for file, person in zip(files, people, strict=True):
+            if known.setdefault(file, person) != person:
+                raise PairListError(
+                    f"{pairs.source}: found {file} as {known[file]} and as {person}",
+                    cure="correct the list",
+                )
+    return IdentityPhotos(pairs.source, list(known), list(known.values()))

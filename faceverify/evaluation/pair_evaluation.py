@@ -1,0 +1,217 @@
+"""Evaluate the scores of a pair list: protocols ``10fold`` and ``fixed``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceverify.evaluation.bootstrap import Replicates, bootstrap, interval
+from faceverify.evaluation.figures import Evaluation, Figure, Section, rate_figure
+from faceverify.evaluation.groups import group_rates
+from faceverify.evaluation.inspection import pair_notes
+from faceverify.evaluation.metrics import FMR_TARGETS
+from faceverify.evaluation.pair_people import people_of_pairs
+from faceverify.evaluation.pairs import PairList, folds_by_position
+from faceverify.evaluation.protocols import folded_accuracy, right_decisions
+from faceverify.evaluation.score_figures import (
+    ONE_KIND,
+    curve_section,
+    data_section,
+    threshold_section,
+)
+from faceverify.evaluation.scores import count_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FOLDS = 10
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold and where it comes from ("calibrated for FMR 0.001")."""
+
+    distance: float
+    origin: str
+
+
+@dataclass(frozen=True, eq=False)
+class PairScores:
+    """A pair list and its distances.
+
+    Args:
+        pairs: N pairs.
+        distances: of the model, (N,); ``inf`` where a photo has no embedding.
+        photos: how many photos the list names.
+        failures: how many of them have no embedding.
+    """
+
+    pairs: PairList
+    distances: NDArray[np.float64]
+    photos: int
+    failures: int
+
+
+def evaluate_pairs(
+    scores: PairScores,
+    model: str,
+    model_id: str,
+    *,
+    protocol: str,
+    point: OperatingPoint | None = None,
+    groups: Sequence[str] | None = None,
+    replicates: int = 1000,
+    seed: int = 0,
+    fmr_targets: Sequence[float] = FMR_TARGETS,
+) -> tuple[Evaluation, Replicates | None]:
+    """Work out every figure.
+
+    Args:
+        scores: the pairs and their distances.
+        model: its name.
+        model_id: its id.
+        protocol: "10fold" (threshold of a fold chosen on the others) or "fixed".
+        point: the model's own threshold; None where it has none.
+        groups: of each pair, N.
+        replicates: of the bootstrap over identities; 0 leaves it out.
+        seed: of its draws.
+        fmr_targets: for the replicates' TARs.
+
+    Returns:
+        The evaluation, and the replicates behind its intervals; None without any.
+
+    Raises:
+        UsageError: scores that cannot be used, or protocol "fixed" without a threshold.
+    """
+    pairs, distances = scores.pairs, scores.distances
+    counts = count_scores(distances, pairs.same)
+    notes = pair_notes(pairs)
+    accuracy, correct, fold_note = None, None, ""
+    if protocol == "10fold":
+        accuracy, correct, fold_note = _folded(pairs, distances)
+    elif point is not None:
+        correct = right_decisions(distances, pairs.same, point.distance)
+    people = people_of_pairs(pairs)
+    resampled = None
+    if replicates and people.count >= 2:
+        resampled = bootstrap(
+            distances, pairs.same, people.first, people.second,
+            fmr_targets=fmr_targets, threshold=point.distance if point else None,
+            correct=correct, replicates=replicates, seed=seed,
+        )  # fmt: skip
+        notes += [people.note] if people.note else []
+    elif replicates:
+        notes.append("one person: intervals over identities are n/a, Wilson's stand in")
+    known = people.count if pairs.first_identity else None
+    sections = [data_section(counts, scores.photos, scores.failures, known)]
+    right_interval = interval(resampled.accuracy) if resampled else None
+    if accuracy is not None:
+        shown = replace(accuracy, interval=right_interval, method="identities")
+        sections.append(Section("folds", "Threshold chosen on the other folds", (shown,)))
+    sections.append(curve_section(counts, resampled))
+    if point is not None:
+        right = right_decisions(distances, pairs.same, point.distance)
+        sections.append(
+            threshold_section(
+                counts,
+                point.distance,
+                point.origin,
+                interval(resampled.fmr) if resampled else None,
+                interval(resampled.fnmr) if resampled else None,
+                rate_figure(
+                    "accuracy",
+                    "accuracy",
+                    int(right.sum()),
+                    len(right),
+                    over_identities=right_interval if protocol == "fixed" else None,
+                ),
+            )
+        )
+    if groups is not None:
+        common, where = _common_threshold(sections, point)
+        sections += _group_sections(distances, pairs, groups, common, where)
+    notes += [fold_note] if fold_note else []
+    evaluation = Evaluation(
+        pairs.source, protocol, model, model_id, tuple(sections), tuple(notes), counts,
+        point.distance if point else None,
+    )  # fmt: skip
+    return evaluation, resampled
+
+
+def _folded(
+    pairs: PairList, distances: NDArray[np.float64]
+) -> tuple[Figure, NDArray[np.bool_] | None, str]:
+    """Accuracy over the list's folds, or over ten by position where it has none."""
+    fold, note = pairs.fold, ""
+    if fold is None:
+        fold = folds_by_position(pairs.same, FOLDS)
+        note = f"the list has no folds: {FOLDS} by position"
+    name = "accuracy, mean of folds"
+    if len(np.unique(fold)) < 2:
+        return Figure("accuracy", name, None, detail="needs at least 2 folds"), None, ""
+    result = folded_accuracy(distances, pairs.same, fold)
+    if result is None:
+        return Figure("accuracy", name, None, detail=ONE_KIND), None, note
+    thresholds = [one.threshold for one in result.folds]
+    return (
+        Figure(
+            "accuracy",
+            name,
+            result.accuracy,
+            detail=f"SE {100 * result.standard_error:.3f}, SD "
+            f"{100 * result.standard_deviation:.3f} points over {len(result.folds)} folds; "
+            f"thresholds {min(thresholds):.6f} to {max(thresholds):.6f}",
+            extra={
+                "standard_error": result.standard_error,
+                "standard_deviation": result.standard_deviation,
+                "folds": [vars(one) for one in result.folds],
+            },
+        ),
+        result.correct,
+        note,
+    )
+
+
+def _common_threshold(
+    sections: list[Section], point: OperatingPoint | None
+) -> tuple[float | None, str]:
+    """The threshold at which groups are compared: the model's own, or else that of the EER."""
+    if point is not None:
+        return point.distance, point.origin
+    for section in sections:
+        for figure in section.figures:
+            if figure.key == "eer" and figure.value is not None:
+                return figure.extra["threshold"], "where FMR = FNMR over all groups"
+    return None, ""
+
+
+def _group_sections(
+    distances: NDArray[np.float64],
+    pairs: PairList,
+    groups: Sequence[str],
+    threshold: float | None,
+    where: str,
+) -> list[Section]:
+    if threshold is None:
+        figure = Figure("rates", "FMR and FNMR by group", None, detail=ONE_KIND)
+        return [Section("groups", "By group", (figure,))]
+    result = group_rates(distances, pairs.same, groups, threshold)
+    figures = [Figure("threshold", "common threshold", threshold, "distance", detail=where)]
+    for name, rates in result.rates.items():
+        figures += [
+            rate_figure(f"{name}: fmr", f"{name}: FMR (FAR)", rates.false_matches, rates.impostors),
+            rate_figure(
+                f"{name}: fnmr", f"{name}: FNMR (FRR)", rates.false_non_matches, rates.genuines
+            ),
+        ]
+    for key, ratio in (("fmr", result.fmr_ratio), ("fnmr", result.fnmr_ratio)):
+        why = "" if ratio is not None else "needs two groups, and none with a rate of 0"
+        figures.append(
+            Figure(
+                f"{key}_ratio", f"{key.upper()}, worst group over best", ratio, "number", detail=why
+            )
+        )
+    return [Section("groups", "By group", tuple(figures))]

@@ -1,0 +1,121 @@
+"""The plots of a report: ROC, DET, score histogram, reliability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceverify.evaluation.figures import Band
+from faceverify.evaluation.metrics import roc
+from faceverify.evaluation.report.bands import smallest_fmr
+from faceverify.evaluation.report.svg import COLOURS, Axis, Chart
+from faceverify.evaluation.scores import ScoreCounts, histogram
+
+if TYPE_CHECKING:
+    from faceverify.matching.calibration import Reliability
+
+PER_DECADE = 60  # points of a curve
+BINS = 80
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One model's scores and the interval band of its curve."""
+
+    name: str
+    counts: ScoreCounts
+    band: Band
+
+
+def roc_chart(series: Sequence[Series]) -> Chart:
+    """TMR over FMR, with bands."""
+    low = min(smallest_fmr(one.counts) for one in series)
+    floor = min((float(curve(one, low)[1].min()) for one in series), default=0.0)
+    bottom = max(np.floor(min(floor, 0.9) * 10) / 10, 0.0)
+    chart = Chart("ROC", _fmr_axis(low), Axis("1 - FNMR (TAR)", bottom, 1.0, percent=True))
+    for colour, one in zip(COLOURS, series, strict=False):
+        fmr, tmr = curve(one, low)
+        chart.area(
+            [(x, upper) for x, _, upper in one.band]
+            + [(x, lower) for x, lower, _ in reversed(one.band)],
+            colour,
+        )
+        chart.line(list(zip(fmr, tmr, strict=True)), colour, one.name)
+    return chart
+
+
+def det_chart(series: Sequence[Series]) -> Chart:
+    """FNMR over FMR, both logarithmic, with bands."""
+    low = min(smallest_fmr(one.counts) for one in series)
+    least = min(1 / max(one.counts.genuines, 10) for one in series)
+    axis = Axis("FNMR (1 - TAR)", 10.0 ** np.floor(np.log10(least)), 1.0, log=True, percent=True)
+    chart = Chart("DET", _fmr_axis(low), axis)
+    for colour, one in zip(COLOURS, series, strict=False):
+        fmr, tmr = curve(one, low)
+        chart.area(
+            [(x, 1 - lower) for x, lower, _ in one.band]
+            + [(x, 1 - upper) for x, _, upper in reversed(one.band)],
+            colour,
+        )
+        chart.line(list(zip(fmr, 1 - tmr, strict=True)), colour, one.name)
+    chart.line([(x, x) for x in np.geomspace(low, 1, 50)], "#999", "FMR = FNMR", dashed=True)
+    return chart
+
+
+def histogram_chart(counts: ScoreCounts, threshold: float | None, name: str) -> Chart:
+    """How genuine and impostor distances are spread, each with an area of 1."""
+    last = counts.distances[-1] if len(counts.distances) else 2.0
+    top = float(np.ceil(20 * min(max(last, 0.05), 2.0)) / 20)
+    edges = np.linspace(0, top, BINS + 1)
+    columns = histogram(counts, edges)
+    shares = [column / max(int(column.sum()), 1) for column in columns]
+    highest = max(float(max(share.max() for share in shares)) * 1.15, 1e-9)
+    chart = Chart(
+        f"Scores of {name}",
+        Axis("cosine distance", 0.0, top),
+        Axis(f"share in a bin of {edges[1]:.3g}", 0.0, highest, percent=True),
+    )
+    for share, colour, kind in zip(shares, COLOURS, ("genuine", "impostor"), strict=False):
+        outline = [(0.0, 0.0)]
+        for left, right, value in zip(edges[:-1], edges[1:], share, strict=True):
+            outline += [(float(left), float(value)), (float(right), float(value))]
+        chart.area([*outline, (top, 0.0)], colour)
+        chart.line(outline, colour, kind)
+    if threshold is not None:
+        chart.upright(threshold, f"threshold {threshold:.4f}")
+    return chart
+
+
+def reliability_chart(reliability: Reliability) -> Chart:
+    """Observed share of genuine comparisons over the probability that was told."""
+    chart = Chart(
+        "Reliability",
+        Axis("probability of the same person, as told", 0.0, 1.0),
+        Axis("share that are the same person", 0.0, 1.0),
+    )
+    chart.line([(0, 0), (1, 1)], "#999", "ideal", dashed=True)
+    points = [
+        (told, seen) for told, seen in zip(reliability.told, reliability.observed, strict=True)
+    ]
+    chart.line(points, COLOURS[0], f"Brier score {reliability.brier:.5f}")
+    chart.dots(points, COLOURS[0])
+    return chart
+
+
+def curve(one: Series, low: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """TMR at many FMRs, exact at each: at the most permissive threshold that stays within it."""
+    found = roc(one.counts)
+    if found is None:
+        return np.zeros(1), np.zeros(1)
+    grid = np.geomspace(low, 1, round(-np.log10(low) * PER_DECADE) + 1)
+    grid = grid[grid >= 1 / one.counts.impostors]
+    grid[-1] = 1.0
+    return grid, found.tmr[np.searchsorted(found.fmr, grid, side="right") - 1]
+
+
+def _fmr_axis(low: float) -> Axis:
+    return Axis("FMR (FAR)", low, 1.0, log=True)

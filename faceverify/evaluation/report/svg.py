@@ -1,0 +1,153 @@
+"""Small charts as SVG text: axes, lines, bands. No library, no font, no script, no request."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+WIDTH, HEIGHT = 560, 400
+LEFT, RIGHT, TOP, BOTTOM = 70, 18, 16, 54  # room around the plot, pixels
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
+FONT = "font-family:system-ui,sans-serif;font-size:12px"
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis.
+
+    Args:
+        title: what it shows.
+        low: value at its beginning.
+        high: value at its end.
+        log: whether it is logarithmic; low is then above 0, and smaller values lie on it.
+        ticks: values to mark; None to choose them.
+        percent: write ticks in percent.
+    """
+
+    title: str
+    low: float
+    high: float
+    log: bool = False
+    ticks: Sequence[float] | None = None
+    percent: bool = False
+
+    def place(self, value: float) -> float:
+        """Where a value lies between beginning and end, in [0, 1]."""
+        low, high = self.low, self.high
+        if self.log:
+            low, high, value = math.log10(low), math.log10(high), math.log10(max(value, low))
+        return min(max((value - low) / (high - low), 0.0), 1.0)
+
+    def marks(self) -> list[tuple[float, str]]:
+        """Each tick and its text."""
+        if self.ticks is not None:
+            values = list(self.ticks)
+        elif self.log:
+            decades = range(round(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
+            values = [10.0**decade for decade in decades]
+        else:
+            values = [self.low + (self.high - self.low) * i / 5 for i in range(6)]
+        return [
+            (value, f"{100 * value:.4g} %" if self.percent else f"{value:.4g}") for value in values
+        ]
+
+
+@dataclass
+class Chart:
+    """A chart being drawn; ``svg`` gives its text."""
+
+    title: str
+    x: Axis
+    y: Axis
+    _parts: list[str] = field(default_factory=list)
+    _legend: list[tuple[str, str]] = field(default_factory=list)
+
+    def at(self, x: float, y: float) -> Point:
+        """Pixels of a value."""
+        return (
+            LEFT + self.x.place(x) * (WIDTH - LEFT - RIGHT),
+            HEIGHT - BOTTOM - self.y.place(y) * (HEIGHT - TOP - BOTTOM),
+        )
+
+    def line(
+        self, points: Sequence[Point], colour: str, name: str = "", *, dashed: bool = False
+    ) -> None:
+        """A line through points; in the legend if it has a name."""
+        dash = ' stroke-dasharray="5 4"' if dashed else ""
+        self._parts.append(
+            f'<polyline fill="none" stroke="{colour}" stroke-width="1.8"{dash} '
+            f'points="{self._path(points)}"/>'
+        )
+        if name:
+            self._legend.append((name, colour))
+
+    def area(self, points: Sequence[Point], colour: str, name: str = "") -> None:
+        """A filled outline, half transparent."""
+        if points:
+            self._parts.append(
+                f'<polygon fill="{colour}" fill-opacity="0.22" points="{self._path(points)}"/>'
+            )
+        if name:
+            self._legend.append((name, colour))
+
+    def dots(self, points: Sequence[Point], colour: str) -> None:
+        """Points."""
+        for x, y in (self.at(*point) for point in points):
+            self._parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>')
+
+    def upright(self, x: float, text: str) -> None:
+        """A dashed vertical line, with what it means at its top."""
+        self.line([(x, self.y.low), (x, self.y.high)], "#555", dashed=True)
+        place, top = self.at(x, self.y.high)
+        end = place > WIDTH * 0.7
+        anchor, shift = ("end", -4) if end else ("start", 4)
+        self._parts.append(
+            f'<text x="{place + shift:.1f}" y="{top + 12:.1f}" fill="#555" '
+            f'text-anchor="{anchor}">{escape(text)}</text>'
+        )
+
+    def svg(self) -> str:
+        """The whole chart, as an element that stands alone or in a page."""
+        title = escape(self.title)
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+            f'width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{title}" style="{FONT}">'
+            f"<title>{title}</title>"
+            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>'
+            f"{self._frame()}{''.join(self._parts)}{self._legend_box()}</svg>"
+        )
+
+    def _path(self, points: Sequence[Point]) -> str:
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in (self.at(*point) for point in points))
+
+    def _frame(self) -> str:
+        right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
+        parts = []
+        for value, text in self.x.marks():
+            x, _ = self.at(value, self.y.low)
+            parts.append(f'<path d="M{x:.1f} {TOP}V{bottom}" stroke="#e4e4e4"/>')
+            parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{text}</text>')
+        for value, text in self.y.marks():
+            _, y = self.at(self.x.low, value)
+            parts.append(f'<path d="M{LEFT} {y:.1f}H{right}" stroke="#e4e4e4"/>')
+            parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
+        middle, height = (LEFT + right) / 2, (TOP + bottom) / 2
+        parts.append(f'<path d="M{LEFT} {TOP}V{bottom}H{right}" fill="none" stroke="#333"/>')
+        parts.append(
+            f'<text x="{middle}" y="{HEIGHT - 12}" text-anchor="middle">{escape(self.x.title)}'
+            "</text>"
+            f'<text transform="translate(14 {height}) rotate(-90)" text-anchor="middle">'
+            f"{escape(self.y.title)}</text>"
+        )
+        return "".join(parts)
+
+    def _legend_box(self) -> str:
+        return "".join(
+            f'<rect x="{LEFT + 12}" y="{TOP + 22 + 18 * i}" width="14" height="4" fill="{colour}"/>'
+            f'<text x="{LEFT + 32}" y="{TOP + 28 + 18 * i}">{escape(name)}</text>'
+            for i, (name, colour) in enumerate(self._legend)
+        )

@@ -1,0 +1,125 @@
+"""Write a report into a folder: the page, the figures as JSON, each plot as a file of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from faceverify.errors import OutputError
+from faceverify.evaluation.figures import Evaluation, Section
+from faceverify.evaluation.report.page import ShownModel, ShownPair, page
+from faceverify.evaluation.report.plots import (
+    Series,
+    det_chart,
+    histogram_chart,
+    reliability_chart,
+    roc_chart,
+)
+from faceverify.evaluation.report.thumbnails import thumbnail
+from faceverify.files import atomic_write
+
+if TYPE_CHECKING:
+    from faceverify.evaluation.report.svg import Chart
+    from faceverify.evaluation.report.worst import Worst, WorstPair
+
+PAGE, FIGURES = "report.html", "figures.json"
+
+
+@dataclass(frozen=True, eq=False)
+class ReportedModel:
+    """One model's part of a report: its figures and its worst pairs."""
+
+    evaluation: Evaluation
+    worst: Worst | None
+
+
+def write_report(
+    folder: Path,
+    models: Sequence[ReportedModel],
+    photos: Sequence[Path | bytes],
+    names: Sequence[str],
+    differences: Sequence[Section] = (),
+) -> list[Path]:
+    """Write every file, each whole or not at all.
+
+    Args:
+        folder: made if it is missing.
+        models: at least one.
+        photos: what the worst pairs' positions mean.
+        names: what the list calls them.
+        differences: of the others from the first.
+
+    Returns:
+        The files, the page first.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    plots = _common_plots([one.evaluation for one in models])
+    shown = [_shown(one, photos, names) for one in models]
+    document = {
+        "evaluations": [one.evaluation.as_dict() for one in models],
+        "differences": [
+            {figure.key: figure.as_dict() for figure in section.figures} for section in differences
+        ],
+    }
+    files = {FIGURES: json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
+    files |= {f"{name}.svg": chart.svg() for name, chart in plots.items()}
+    files[PAGE] = page(shown, list(plots.values()), differences)  # last: it is there, all is
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: cannot be made ({error.strerror})", cure="name another folder"
+        ) from error
+    for name, text in files.items():
+        atomic_write(folder / name, text.encode())
+    return [folder / name for name in reversed(files)]
+
+
+def _common_plots(evaluations: Sequence[Evaluation]) -> dict[str, Chart]:
+    series = [
+        Series(one.model, one.counts, one.band)
+        for one in evaluations
+        if one.counts is not None and one.counts.genuines and one.counts.impostors
+    ]
+    return {"roc": roc_chart(series), "det": det_chart(series)} if series else {}
+
+
+def _shown(one: ReportedModel, photos: Sequence[Path | bytes], names: Sequence[str]) -> ShownModel:
+    found, plots = one.evaluation, []
+    threshold = _threshold(found)
+    if found.counts is not None:
+        plots.append(histogram_chart(found.counts, threshold, found.model))
+    if found.reliability is not None:
+        plots.append(reliability_chart(found.reliability))
+
+    def pair(worst: WorstPair, *, genuine: bool) -> ShownPair:
+        ends = worst.first, worst.second
+        error = None if threshold is None else (worst.distance <= threshold) != genuine
+        return ShownPair(
+            (names[ends[0]], names[ends[1]]),
+            (thumbnail(photos[ends[0]]), thumbnail(photos[ends[1]])),
+            worst.distance,
+            error,
+        )
+
+    if one.worst is None:
+        return ShownModel(found, plots, (), ())
+    return ShownModel(
+        found,
+        plots,
+        [pair(worst, genuine=False) for worst in one.worst.false_matches],
+        [pair(worst, genuine=True) for worst in one.worst.false_non_matches],
+    )
+
+
+def _threshold(found: Evaluation) -> float | None:
+    """The threshold of the evaluation, or else that of the EER."""
+    if found.threshold is not None:
+        return found.threshold
+    equal = found.figure("eer")
+    return equal.extra.get("threshold") if equal is not None else None

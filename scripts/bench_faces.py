@@ -1,0 +1,187 @@
+"""Detection, alignment and embedding, beside facenet-pytorch and torch in the same run.
+
+Needs the ``train`` extra (torch, facenet-pytorch) and a folder of photos:
+``python scripts/bench_faces.py ../shared/data/lfw``. Peers run as their documentation recommends:
+MTCNN on batches of photos, torch on all processors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from faceverify.faces.detection import Detector
+from faceverify.images import find_photos
+from faceverify.models.embedder import Embedder
+from faceverify.models.model_file import load_model_file
+from faceverify.models.registry import bundled_folder, find_model
+from faceverify.pipeline import default_workers, map_ordered
+from faceverify.templates import TemplateExtractor
+
+MIN_FACE = 20
+PEER_BATCH = 32
+
+
+def seconds(function: Callable[[], object], runs: int = 3) -> float:
+    """Median of several runs, after one to warm up."""
+    function()
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return median(times)
+
+
+def bench_detection(images: list[Image.Image], table: Table) -> None:
+    import torch
+    from facenet_pytorch import MTCNN
+
+    torch.set_num_threads(default_workers())
+    peer = MTCNN(keep_all=True, min_face_size=MIN_FACE)
+    ours = Detector(bundled_folder())
+
+    def run_ours() -> list[int]:
+        found = map_ordered(
+            lambda image: ours.detect(image, min_face=MIN_FACE), images, workers=default_workers()
+        )
+        return [len(faces) for faces in found]
+
+    def run_peer(batch: int = PEER_BATCH) -> list[int]:
+        counts = []
+        for start in range(0, len(images), batch):
+            boxes, *_ = peer.detect(images[start : start + batch], landmarks=True)
+            counts += [0 if found is None else len(found) for found in boxes]
+        return counts
+
+    add_row(
+        table,
+        "detection with points, all faces",
+        "MTCNN, batches of 32",
+        len(images),
+        seconds(run_ours),
+        seconds(run_peer),
+    )
+    missed = [counts.count(0) for counts in (run_ours(), run_peer())]
+    faces = [sum(counts) for counts in (run_ours(), run_peer())]
+    table.caption = (
+        f"faces found: {faces[0]} and {faces[1]}; photos without one: {missed[0]} and {missed[1]}"
+    )
+
+
+def bench_embedding(crops: np.ndarray, table: Table) -> None:
+    import torch
+
+    sys.path.insert(0, str(Path(__file__).parent))
+    from torch_resnet29 import resnet29_from_onnx
+
+    embedder = Embedder(load_model_file(find_model("default")))
+    net = resnet29_from_onnx(bundled_folder() / "dlib-resnet29.onnx").eval()
+    contract = embedder.model.contract
+    mean = np.array(contract.mean, np.float32)[:, None, None]
+    batches = np.array_split(crops, max(1, len(crops) // 16))
+
+    def run_ours() -> np.ndarray:
+        return np.vstack(list(map_ordered(embedder.embed, batches, workers=default_workers())))
+
+    @torch.inference_mode()
+    def run_peer() -> np.ndarray:
+        rows = []
+        for batch in batches:
+            planes = (batch.transpose(0, 3, 1, 2) - mean) / np.float32(contract.scale[0])
+            tensor = torch.from_numpy(planes)
+            rows.append((net(tensor) + net(tensor.flip(3))).numpy())
+        rows = np.vstack(rows)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    difference = np.abs(run_ours() - run_peer()).max()
+    add_row(
+        table,
+        f"embedding with flip (largest difference {difference:.0e})",
+        "torch eager, same net",
+        len(crops),
+        seconds(run_ours),
+        seconds(run_peer),
+    )
+
+
+def bench_pipeline(folder: Path, limit: int | None, table: Table) -> None:
+    """Everything, from files on disk to templates, in a process of its own for its memory."""
+    code = (
+        "import sys,time,resource\n"
+        "from pathlib import Path\n"
+        "from scripts.bench_faces import run_pipeline\n"
+        f"run_pipeline(Path({str(folder)!r}), {limit})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    count, wall, memory = done.stdout.split()
+    add_row(
+        table, f"photos to templates (peak memory {memory} MB)", "", int(count), float(wall), None
+    )
+
+
+def run_pipeline(folder: Path, limit: int | None) -> None:
+    photos = list(find_photos(folder))[:limit]
+    start = time.perf_counter()
+    extractor = TemplateExtractor.load()
+    for _ in map_ordered(extractor.extract, photos, workers=default_workers()):
+        pass
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(len(photos), time.perf_counter() - start, memory)
+
+
+def add_row(
+    table: Table, what: str, peer: str, count: int, ours: float, theirs: float | None
+) -> None:
+    cells = [what, f"{1000 * ours / count:.2f}", f"{ours:.1f}"]
+    if theirs is None:
+        cells += ["", "", ""]
+    else:
+        cells += [peer, f"{1000 * theirs / count:.2f}", f"{theirs / ours:.1f} x"]
+    table.add_row(*cells)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--sample", type=int, default=192, help="photos for the comparisons")
+    parser.add_argument("--all", action="store_true", help="all photos through the whole pipeline")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+
+    photos = list(find_photos(options.photos))
+    sample = photos[:: max(1, len(photos) // options.sample)][: options.sample]
+    images = [Image.open(path).convert("RGB") for path in sample]
+    crops = np.stack([np.asarray(image.resize((150, 150))) for image in images])
+    table = Table(
+        title=f"{len(images)} photos of {images[0].width} x {images[0].height}, "
+        f"{default_workers()} processors, smallest face {MIN_FACE} px"
+    )
+    for column in ("what", "ms a photo", "s", "peer", "peer's ms", "ratio"):
+        table.add_column(column, justify="left" if column in ("what", "peer") else "right")
+    bench_detection(images, table)
+    bench_embedding(crops, table)
+    bench_pipeline(options.photos, None if options.all else 1000, table)
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""A command run in this process, and photos to run it on."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from faceverify.cli import main
+
+FACES = Path(__file__).parents[1] / "faces"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left: exit status, and standard output and error as text."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def objects(self) -> list[dict]:
+        """Standard output as JSON lines."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def run(monkeypatch, capsysbinary):
+    """Run a command as the shell would, but for the process; stdin is given as bytes."""
+
+    def command(*arguments: object, stdin: bytes = b"") -> Ran:
+        monkeypatch.setattr(sys, "argv", ["faceverify", *map(str, arguments)])
+        stream = io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))
+        monkeypatch.setattr(sys, "stdin", stream)
+        capsysbinary.readouterr()
+        with pytest.raises(SystemExit) as leaving:
+            main()
+        captured = capsysbinary.readouterr()
+        out, err = (text.decode("utf-8", "surrogateescape") for text in captured)
+        return Ran(leaving.value.code or 0, out, err)
+
+    return command
+
+
+@pytest.fixture
+def start():
+    """Start a command as a process of its own; it is ended with the test."""
+    processes = []
+
+    def command(*arguments: object, **options: object) -> subprocess.Popen:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "faceverify", *map(os.fspath, arguments)], **(pipes | options)
+        )
+        processes.append(process)
+        return process
+
+    yield command
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def small_faces(tmp_path_factory) -> dict[str, bytes]:
+    """The photos of tests/faces, shrunk to be quick, as JPEG: by their names without suffix."""
+    shrunk = {}
+    for path in sorted(FACES.glob("*.jpg")):
+        with Image.open(path) as image:
+            image.thumbnail((420, 420))
+            stream = io.BytesIO()
+            image.save(stream, "JPEG", quality=92)
+        shrunk[path.stem] = stream.getvalue()
+    return shrunk
+
+
+@pytest.fixture
+def album(tmp_path, small_faces) -> Path:
+    """A tree of photos: three good ones with difficult names, one torn, one without a face."""
+    folder = tmp_path / "album"
+    (folder / "日本 語").mkdir(parents=True)
+    (folder / "a b.jpg").write_bytes(small_faces["obama"])
+    (folder / "日本 語" / "é.jpg").write_bytes(small_faces["biden"])
+    (folder / "x\udcff.jpg").write_bytes(small_faces["obama2"])
+    (folder / "torn.jpg").write_bytes(small_faces["obama"][:2000])
+    Image.new("RGB", (100, 100), "navy").save(folder / "wall.png")
+    (folder / "notes.txt").write_text("no photo")
+    return folder

@@ -1,0 +1,157 @@
+"""``faceverify align``."""
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceverify.faces.alignment import CROP_NAMES, KNOWN_CROPS, BoxCrop, named_alignment
+from faceverify.faces.detection import Detector
+from faceverify.models.registry import bundled_folder
+
+FACES = Path(__file__).parents[1] / "faces"
+GOOD = ["a b", "x\udcff", "日本 語/é"]
+
+
+def crops_in(folder, suffix="png"):
+    return {
+        str(path.relative_to(folder).with_suffix("")): path
+        for path in sorted(folder.rglob(f"*.{suffix}"))
+    }
+
+
+def test_a_tree_of_photos_becomes_the_same_tree_of_crops(run, album, tmp_path):
+    crops, report = tmp_path / "crops", tmp_path / "report.jsonl"
+    ran = run("align", album, crops, "--json", "--report", report)
+    assert ran.status == 2
+    assert list(crops_in(crops)) == GOOD
+    for path in crops_in(crops).values():
+        with Image.open(path) as crop:
+            assert (crop.size, crop.mode, crop.format) == ((112, 112), "RGB", "PNG")
+    assert report.read_text() == ran.out
+    assert "5 photos: 3 done, 2 refused (image-truncated 1, no-face 1)" in ran.err
+    first, torn, wall, *_ = ran.objects
+    assert first["crop"] == str(crops / "a b.png")
+    assert 0 < first["quality"] <= 1
+    assert first["error"] is None
+    assert torn["error"]["code"] == "image-truncated"
+    assert (wall["crop"], wall["skipped"]) == (None, False)
+
+
+@pytest.mark.parametrize("name", KNOWN_CROPS)
+def test_the_points_of_a_crop_lie_where_the_template_has_them(run, album, tmp_path, name):
+    side = 2 * KNOWN_CROPS[name].side
+    ran = run("align", album, tmp_path / "crops", "--template", name, "--size", side, "-q")
+    assert ran.status == 2
+    detector = Detector(bundled_folder())
+    for path in crops_in(tmp_path / "crops").values():
+        with Image.open(path) as crop:
+            (face,) = detector.detect(crop.convert("RGB"))
+        apart = face.points / 2 - KNOWN_CROPS[name].points
+        assert np.hypot(*apart.T).mean() < 0.05 * KNOWN_CROPS[name].side
+
+
+def test_facenet_crops_are_the_box_and_its_margin(run, album, tmp_path):
+    ran = run("align", album, tmp_path / "c", "-t", "facenet-160", "--format", "jpg", "-q")
+    assert ran.status == 2
+    assert list(crops_in(tmp_path / "c", "jpg")) == GOOD
+    with Image.open(tmp_path / "c" / "a b.jpg") as crop:
+        assert (crop.size, crop.format) == ((160, 160), "JPEG")
+
+
+def test_names_give_alignments_and_sizes():
+    assert {name: named_alignment(name)[1] for name in CROP_NAMES} == {
+        "arcface-112": 112,
+        "dlib-150": 150,
+        "facenet-160": 160,
+    }
+    alignment, side = named_alignment("arcface-112", 224)
+    assert side == 224
+    np.testing.assert_allclose(alignment.points, 2 * np.array(KNOWN_CROPS["arcface-112"].points))
+    assert named_alignment("facenet-160", 200) == (BoxCrop(14 / 160), 200)
+
+
+def test_a_second_run_cuts_only_what_is_missing(run, album, tmp_path):
+    crops = tmp_path / "crops"
+    run("align", album, crops)
+    paths = crops_in(crops)
+    paths["a b"].unlink()
+    paths["x\udcff"].write_bytes(b"mine")
+    ran = run("align", album, crops, "--json", "-q")
+    assert [item["skipped"] for item in ran.objects if item["error"] is None] == [False, True, True]
+    assert paths["a b"].exists()
+    assert paths["x\udcff"].read_bytes() == b"mine"
+
+
+def test_crops_of_two_templates_are_not_mixed(run, album, tmp_path):
+    crops = tmp_path / "crops"
+    run("align", album, crops)
+    for options in (["-t", "dlib-150"], ["--size", 128]):
+        ran = run("align", album, crops, *options)
+        assert ran.status == 2
+        assert "other crops" in ran.err
+    assert run("align", album, crops, "--size", 112, "--json").objects[0]["skipped"]
+
+
+def test_two_photos_never_share_a_crop(run, album, tmp_path):
+    with Image.open(album / "日本 語" / "é.jpg") as image:
+        image.save(album / "a b.png")
+    for _ in range(2):
+        ran = run("align", album, tmp_path / "crops", "--json", "-q")
+        assert [item["error"] and item["error"]["code"] for item in ran.objects[:2]] == [
+            None,
+            "output-collision",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["album", "album/crops"], "is searched for photos"),
+        (["album", "album"], "is searched for photos"),
+        (["album/wall.png", "crops"], "not a folder"),
+        (["missing", "crops"], "not a folder"),
+        (["album", "crops", "--template", "arcface"], "known: arcface-112, dlib-150, facenet-160"),
+        (["album", "crops", "--face", "all"], "a photo has one crop"),
+        (["album", "album/wall.png"], "album/wall.png: cannot be made"),
+    ],
+)
+def test_wrong_usage(run, album, monkeypatch, arguments, message):
+    monkeypatch.chdir(album.parent)
+    ran = run("align", *arguments)
+    assert ran.status == 2
+    assert message in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_large_crops_have_the_detail_of_the_photo(run, small_faces, tmp_path):
+    """The finder looks at a large photo shrunk; a large crop is cut out of it whole."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes((FACES / "obama3.jpg").read_bytes())
+    sharpness = {}
+    for face in ("prominent", "only"):  # "only" looks at the photo as it is
+        run("align", tmp_path / "photos", tmp_path / face, "--face", face, "--size", 400, "-q")
+        with Image.open(tmp_path / face / "a.png") as crop:
+            grey = np.asarray(crop.convert("L"), float)
+        sharpness[face] = np.abs(np.diff(grey)).mean()
+    assert sharpness["prominent"] == pytest.approx(sharpness["only"], rel=0.03)
+
+
+def test_ctrl_c_leaves_whole_crops_only(start, small_faces, tmp_path):
+    photos, crops = tmp_path / "photos", tmp_path / "crops"
+    photos.mkdir()
+    for number in range(300):
+        (photos / f"{number:03}.jpg").write_bytes(small_faces["obama"])
+    process = start("align", photos, crops, "--json")
+    assert json.loads(process.stdout.readline())["error"] is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(5) == 130
+    made = [path for path in crops.iterdir() if path.suffix != ".json"]
+    assert 0 < len(made) < 300
+    for path in made:
+        with Image.open(path) as crop:
+            assert crop.size == (112, 112)
+            crop.load()
