@@ -1,8 +1,35 @@
 """Face verification for the command line and for Python.
 
->>> import faceverify
->>> faceverify.__version__
-'0.1.0'
+>>> from faceverify import Verifier
+>>> verifier = Verifier.load()
+>>> verifier.verify("tests/faces/obama.jpg", "tests/faces/obama2.jpg").same
+True
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from faceverify.matching.decision import Decision
+    from faceverify.templates import Template, TemplateExtractor
+    from faceverify.verification import Verifier
+
 __version__ = "0.1.0"
+__all__ = ["Decision", "Template", "TemplateExtractor", "Verifier", "__version__"]
+
+_HOME = {
+    "Decision": "faceverify.matching.decision",
+    "Template": "faceverify.templates",
+    "TemplateExtractor": "faceverify.templates",
+    "Verifier": "faceverify.verification",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name when it is first used: importing the package costs nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'faceverify' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOME[name]), name)

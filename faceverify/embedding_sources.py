@@ -1,4 +1,4 @@
-"""Where the embeddings of an evaluation come from: a model with its cache, or a file of ready ones."""
+"""Where an evaluation's embeddings come from: a model with its cache, or a file of ready ones."""
 
 from __future__ import annotations
 
@@ -61,7 +61,11 @@ class EmbeddingSource:
         if self.model is None or not self.model.thresholds:
             return None
         found = self.model.threshold_for(fmr)
-        return OperatingPoint(found.distance, f"calibrated for FMR {found.fmr:g}: {found.dataset}")
+        return OperatingPoint(
+            found.distance,
+            f"calibrated for FMR {found.fmr:g}",
+            f"the threshold was calibrated on {found.dataset}",
+        )
 
 
 def model_source(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.embedding_sources import EmbeddingSource, ListedPhotos
-from faceverify.errors import UsageError
+from faceverify.errors import ModelError, UsageError
 from faceverify.evaluation import compat
 from faceverify.evaluation.bootstrap import Replicates
 from faceverify.evaluation.figures import Evaluation, Figure, Section
@@ -24,7 +24,7 @@ from faceverify.evaluation.probability import probability_section
 from faceverify.evaluation.report.bands import BAND_TARGETS, band_of_replicates
 from faceverify.evaluation.report.worst import Worst, worst_of_all, worst_pairs
 from faceverify.evaluation.tasks import Task
-from faceverify.photo_embeddings import PhotoEmbeddings
+from faceverify.photo_embeddings import PhotoEmbeddings, failure_notes
 
 COMPAT = {"insightface": compat.insightface, "facenet": compat.facenet}
 
@@ -87,7 +87,7 @@ def measure(
         ModelError: the model cannot be run.
         PairListError: there is nothing to measure.
     """
-    point = source.operating_point(settings.fmr, settings.threshold)
+    point, missing = _point(source, settings, task.protocol)
     if point is None and task.protocol == "fixed":
         raise UsageError(
             f"{source.name}: found no calibrated threshold, which protocol fixed measures",
@@ -95,10 +95,10 @@ def measure(
         )
     photos = source.embed(ListedPhotos(task.photos, task.names))
     if task.pairs is not None:
-        return _measure_pairs(task, source, settings, point, photos, groups)
+        return _measure_pairs(task, source, settings, point, photos, groups, missing)
     if groups is not None:
         raise UsageError(f"groups are told for pairs, not for protocol {task.protocol}")
-    notes = (*task.notes, *failure_notes(photos))
+    notes = (*task.notes, *failure_notes(photos), *missing)
     about = (
         task.source, photos.embeddings, photos.enrolled, task.identities, source.name,
         source.model_id,
@@ -114,6 +114,18 @@ def measure(
     return Measured(found, None, photos, None)
 
 
+def _point(
+    source: EmbeddingSource, settings: Settings, protocol: str
+) -> tuple[OperatingPoint | None, list[str]]:
+    """The threshold to measure at; where the protocol can do without, a note that there is none."""
+    try:
+        return source.operating_point(settings.fmr, settings.threshold), []
+    except ModelError as error:
+        if protocol == "fixed":
+            raise
+        return None, [str(error)]
+
+
 def _measure_pairs(
     task: Task,
     source: EmbeddingSource,
@@ -121,6 +133,7 @@ def _measure_pairs(
     point: OperatingPoint | None,
     photos: PhotoEmbeddings,
     groups: Sequence[str] | None,
+    missing: Sequence[str],
 ) -> Measured:
     assert task.pairs is not None
     enrolled = photos.enrolled
@@ -135,7 +148,7 @@ def _measure_pairs(
     sections = found.sections
     if settings.compat is not None:
         sections = (*sections, compat_section(settings.compat, task, photos))
-    notes = (*found.notes, *failure_notes(photos))
+    notes = (*found.notes, *failure_notes(photos), *missing)
     found = replace(found, sections=sections, notes=notes)
     if settings.report:
         found = with_probability(replace(found, band=band_of_replicates(replicates)))
@@ -199,12 +212,3 @@ def compat_section(name: str, task: Task, photos: PhotoEmbeddings) -> Section:
             Figure("eer", "EER of the mean ROC", usual.eer, detail="" if val else why),
         ),
     )
-
-
-def failure_notes(photos: PhotoEmbeddings) -> list[str]:
-    """Say why photos have no embedding, and how many for each reason."""
-    reasons: dict[str, int] = {}
-    for code in photos.failure:
-        if code:
-            reasons[code] = reasons.get(code, 0) + 1
-    return [f"{count} photos failed: {code}" for code, count in sorted(reasons.items())]

@@ -132,6 +132,15 @@ def embed_photos(
     return PhotoEmbeddings(rows, [outcome.failure for outcome in known], digests, len(new))
 
 
+def failure_notes(photos: PhotoEmbeddings) -> list[str]:
+    """Say why photos have no embedding, and how many for each reason."""
+    reasons: dict[str, int] = {}
+    for code in photos.failure:
+        if code:
+            reasons[code] = reasons.get(code, 0) + 1
+    return [f"{count} photos failed: {code}" for code, count in sorted(reasons.items())]
+
+
 def recipe_of(file: ModelFile, settings: FaceSettings) -> str:
     """Name all that decides an embedding besides the photo, as JSON."""
     values = {

@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from faceverify.faces.detection import Detector
+from faceverify.models.registry import bundled_folder
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -13,3 +17,18 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"needs the face databases in {SHARED_DATA}")
     return SHARED_DATA
+
+
+FACES = Path(__file__).parent / "faces"
+
+
+@pytest.fixture(scope="session")
+def photos() -> dict[str, Image.Image]:
+    """The free photos, by name, as RGB images."""
+    return {path.stem: Image.open(path).convert("RGB") for path in sorted(FACES.glob("*.jpg"))}
+
+
+@pytest.fixture(scope="session")
+def detector() -> Detector:
+    """The bundled detector."""
+    return Detector(bundled_folder())

@@ -13,8 +13,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from faceverify import __version__
-from faceverify.cli import data
+from faceverify.cli import data, weights
 from faceverify.cli.align import align
+from faceverify.cli.calibrate import calibrate
 from faceverify.cli.console import error_line
 from faceverify.cli.detect import detect
 from faceverify.cli.doctor import doctor
@@ -40,7 +41,9 @@ app.command()(detect)
 app.command()(align)
 app.command()(doctor)
 app.command()(evaluate)
+app.command()(calibrate)
 app.add_typer(data.app, name="data")
+app.add_typer(weights.app, name="weights")
 
 
 def show_version(wanted: bool) -> None:

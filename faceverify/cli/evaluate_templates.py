@@ -1,4 +1,4 @@
-"""``faceverify evaluate --protocol templates``: the IJB-B/C way, from lists of photos in templates."""
+"""``faceverify evaluate --protocol templates``: the IJB-B/C way, of photos pooled in templates."""
 
 from __future__ import annotations
 

@@ -51,6 +51,8 @@ def evaluate_all(
         seed: of its draws.
         band_targets: FMRs at which the interval band of the ROC is worked out.
     """
+    if point is not None and point.note:
+        notes = (*notes, point.note)
     rows, names, failed = split(embeddings, enrolled, identities)
     counts = all_against_all(rows, names, failed_identities=failed)
     people = PersonBootstrap(

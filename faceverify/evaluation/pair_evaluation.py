@@ -32,10 +32,17 @@ FOLDS = 10
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold and where it comes from ("calibrated for FMR 0.001")."""
+    """A threshold and where it comes from.
+
+    Args:
+        distance: the largest that matches.
+        origin: in few words: "calibrated for FMR 0.001".
+        note: what else is known of it, in one line.
+    """
 
     distance: float
     origin: str
+    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +95,7 @@ def evaluate_pairs(
     """
     pairs, distances = scores.pairs, scores.distances
     counts = count_scores(distances, pairs.same)
-    notes = pair_notes(pairs)
+    notes = pair_notes(pairs) + ([point.note] if point and point.note else [])
     accuracy, correct, fold_note = None, None, ""
     if protocol == "10fold":
         accuracy, correct, fold_note = _folded(pairs, distances)

@@ -130,6 +130,8 @@ def _refuse_unsupported(counts: ScoreCounts, target: float, *, extrapolate: bool
         f"matches, expected at least {FEWEST_EXPECTED_ERRORS}"
     )
     smallest = FEWEST_EXPECTED_ERRORS / counts.impostors
+    decade = 10.0 ** math.floor(math.log10(smallest))
+    smallest = math.ceil(smallest / decade - 1e-9) * decade  # one digit, rounded up
     if not extrapolate:
         raise UsageError(
             found,

@@ -19,7 +19,7 @@ from faceverify.faces.detection import Face
 Floats = NDArray[np.float64]
 
 
-SHRINK = Image.Resampling.BOX
+SHRINK = Image.Resampling.HAMMING  # least aliasing for its cost; a box lets stripes through
 SAMPLE = Image.Resampling.BILINEAR
 
 

@@ -23,12 +23,12 @@ class Embedder:
         self.model = model
         try:
             self._session = open_session(model.graph)
+            inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+            shape = inputs[0].shape if len(inputs) == 1 else []
         except Exception as error:  # the engine's errors have no common base of their own
             raise ModelError(f"{model.name}: the engine cannot load its graph: {error}") from error
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         contract = model.contract
         wanted = [3, contract.height, contract.width]
-        shape = inputs[0].shape if len(inputs) == 1 else []
         fits = len(shape) == 4 and all(
             not isinstance(size, int) or size == want
             for size, want in zip(shape[1:], wanted, strict=True)

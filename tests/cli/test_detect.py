@@ -1,5 +1,6 @@
 """``faceverify detect``."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -35,11 +36,16 @@ def test_a_line_for_each_face(run, album):
     assert "no face found" in ran.err
 
 
-def test_small_faces_are_found_when_asked_for(run, album):
-    photo = album / "a b.jpg"
-    assert run("detect", photo).status == 0
-    assert run("detect", photo, "--min-face", 200).status == 3
-    assert run("detect", photo, "--min-quality", 1.5).status == 2
+def test_small_faces_are_found_when_asked_for(run, album, tmp_path):
+    far = Image.new("RGB", (400, 300), "gray")
+    with Image.open(album / "a b.jpg") as photo:
+        photo.thumbnail((80, 80))  # the face some 22 pixels high
+        far.paste(photo, (150, 100))
+    far.save(tmp_path / "far.png")
+    assert run("detect", tmp_path / "far.png").status == 3
+    assert run("detect", tmp_path / "far.png", "--min-face", 14).status == 0
+    wanted = run("detect", tmp_path / "far.png", "--min-face", 14, "--min-quality", 0.9, "--json")
+    assert wanted.objects[0]["error"]["code"] == "low-quality"
 
 
 def test_drawings_mirror_the_tree_and_show_the_faces(run, album, tmp_path):
@@ -97,8 +103,6 @@ def test_standard_input(run, album, small_faces):
 
 
 def test_ctrl_c_ends_a_run_whose_photo_never_comes(start, album, tmp_path):
-    import os
-
     os.mkfifo(tmp_path / "pipe.jpg")
     process = start("detect", album / "a b.jpg", tmp_path / "pipe.jpg")
     assert b"face 1 of 1" in process.stdout.readline()

@@ -103,7 +103,7 @@ def test_all_faces_are_numbered(run, tmp_path, small_faces):
     assert run("embed", tmp_path / "both.png", "--face", "only").status == 3
 
 
-@pytest.mark.parametrize("out", ["shards", "t.npz", "t.parquet", "t.jsonl"])
+@pytest.mark.parametrize("out", ["shards", "t.jsonl"])
 def test_a_second_run_reads_only_what_is_missing(run, album, tmp_path, out, monkeypatch):
     from faceverify.templates import TemplateExtractor
 

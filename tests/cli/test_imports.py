@@ -5,53 +5,59 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-
-HEAVY = ("torch", "torchvision", "facenet_pytorch", "onnx", "sklearn", "scipy", "pyarrow", "pandas")
 FACES = Path(__file__).parents[1] / "faces"
 A, B = (str(FACES / name) for name in ("obama.jpg", "obama2.jpg"))
+NEVER = ("torch", "torchvision", "facenet_pytorch", "onnx", "sklearn", "scipy", "pyarrow", "pandas")
+LATER = (*NEVER, "numpy", "PIL", "onnxruntime", "rich.progress")
+
+PROBE = """
+import json, sys
+from faceverify.cli import main
+watched, *commands = map(json.loads, sys.argv[1:])
+for command in commands:
+    sys.argv[1:] = command
+    try:
+        main()
+    except SystemExit as leaving:
+        status = leaving.code or 0
+    found = [name for name in watched if name in sys.modules]
+    print(json.dumps([command[0], status, found]), file=sys.stderr)
+"""
 
 
-def imported(*arguments, cwd, watched=HEAVY):
-    """Run a command in a new process: its exit status, and which of the modules it imported."""
-    program = (
-        "import json, sys\n"
-        "from faceverify.cli import main\n"
-        "try:\n    main()\n"
-        "except SystemExit as leaving:\n    status = leaving.code or 0\n"
-        f"found = [name for name in {watched!r} if name in sys.modules]\n"
-        "print(json.dumps([status, found]), file=sys.stderr)\n"
-    )
+def imported(watched, *commands, cwd):
+    """Run commands, one after the other, in a new process.
+
+    Each one's first word, exit status, and the modules imported by then: once the first that
+    imports something is mended, the next one shows.
+    """
+    arguments = [json.dumps(item) for item in (watched, *commands)]
     ran = subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=cwd, capture_output=True, timeout=30
+        [sys.executable, "-c", PROBE, *arguments], cwd=cwd, capture_output=True, timeout=60
     )
-    return json.loads(ran.stderr.splitlines()[-1])
+    return [json.loads(line) for line in ran.stderr.splitlines() if line.startswith(b'["')]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+def test_no_command_imports_what_it_does_not_need(tmp_path):
+    commands = (
         ["verify", A, B, "--threshold", "0.2"],
         ["embed", A, B],
         ["embed", A, "--out", "templates.npz"],
         ["detect", A, "--draw", "drawn"],
         ["align", str(FACES), "crops"],
         ["doctor"],
-    ],
-    ids=lambda arguments: " ".join(arguments[:1] + arguments[2:3]),
-)
-def test_no_command_imports_what_it_does_not_need(arguments, tmp_path):
-    assert imported(*arguments, cwd=tmp_path) == [0, []]
+    )
+    found = imported(NEVER, *commands, cwd=tmp_path)
+    assert found == [[command[0], 0, []] for command in commands]
 
 
-@pytest.mark.parametrize("command", ["", "verify", "embed", "detect", "align", "doctor"])
-def test_help_imports_next_to_nothing(command, tmp_path):
-    heavy = (*HEAVY, "numpy", "PIL", "onnxruntime")
-    arguments = [*command.split(), "--help"]
-    assert imported(*arguments, cwd=tmp_path, watched=heavy) == [0, []]
+def test_help_imports_next_to_nothing(tmp_path):
+    commands = [["--help"], ["--version"]]
+    commands += [[name, "--help"] for name in ("verify", "embed", "detect", "align", "doctor")]
+    found = imported(LATER, *commands, cwd=tmp_path)
+    assert found == [[command[0], 0, []] for command in commands]
 
 
 def test_parquet_imports_pyarrow(tmp_path):
-    arguments = ["embed", A, "--out", "templates.parquet"]
-    assert imported(*arguments, cwd=tmp_path) == [0, ["pyarrow"]]
+    command = ["embed", A, "--out", "templates.parquet"]
+    assert imported(NEVER, command, cwd=tmp_path) == [["embed", 0, ["pyarrow"]]]

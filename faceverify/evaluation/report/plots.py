@@ -61,7 +61,8 @@ def det_chart(series: Sequence[Series]) -> Chart:
             + [(x, 1 - upper) for x, _, upper in reversed(one.band)],
             colour,
         )
-        chart.line(list(zip(fmr, 1 - tmr, strict=True)), colour, one.name)
+        some = tmr < 1  # no logarithm shows an FNMR of 0
+        chart.line(list(zip(fmr[some], 1 - tmr[some], strict=True)), colour, one.name)
     chart.line([(x, x) for x in np.geomspace(low, 1, 50)], "#999", "FMR = FNMR", dashed=True)
     return chart
 
@@ -78,6 +79,7 @@ def histogram_chart(counts: ScoreCounts, threshold: float | None, name: str) -> 
         f"Scores of {name}",
         Axis("cosine distance", 0.0, top),
         Axis(f"share in a bin of {edges[1]:.3g}", 0.0, highest, percent=True),
+        legend_right=True,
     )
     for share, colour, kind in zip(shares, COLOURS, ("genuine", "impostor"), strict=False):
         outline = [(0.0, 0.0)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 WIDTH, HEIGHT = 560, 400
-LEFT, RIGHT, TOP, BOTTOM = 70, 18, 16, 54  # room around the plot, pixels
+LEFT, RIGHT, TOP, BOTTOM = 78, 18, 16, 54  # room around the plot, pixels
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
 FONT = "font-family:system-ui,sans-serif;font-size:12px"
 
@@ -50,19 +50,39 @@ class Axis:
             decades = range(round(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
             values = [10.0**decade for decade in decades]
         else:
-            values = [self.low + (self.high - self.low) * i / 5 for i in range(6)]
+            values = round_steps(self.low, self.high)
         return [
             (value, f"{100 * value:.4g} %" if self.percent else f"{value:.4g}") for value in values
         ]
 
 
+def round_steps(low: float, high: float) -> list[float]:
+    """Four to ten round values from low to high.
+
+    >>> round_steps(0, 0.3)
+    [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
+    """
+    rough = (high - low) / 9
+    decade = 10.0 ** math.floor(math.log10(rough))
+    step = next(size * decade for size in (1, 2, 2.5, 5, 10) if size * decade >= rough * 0.999999)
+    first = math.ceil(low / step - 1e-9)
+    return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
 @dataclass
 class Chart:
-    """A chart being drawn; ``svg`` gives its text."""
+    """A chart being drawn; ``svg`` gives its text.
+
+    Args:
+        title: for those who do not see it.
+        x, y: its axes.
+        legend_right: where the legend stands: at the right, or at the left.
+    """
 
     title: str
     x: Axis
     y: Axis
+    legend_right: bool = False
     _parts: list[str] = field(default_factory=list)
     _legend: list[tuple[str, str]] = field(default_factory=list)
 
@@ -146,8 +166,9 @@ class Chart:
         return "".join(parts)
 
     def _legend_box(self) -> str:
+        left = WIDTH - RIGHT - 110 if self.legend_right else LEFT + 12
         return "".join(
-            f'<rect x="{LEFT + 12}" y="{TOP + 22 + 18 * i}" width="14" height="4" fill="{colour}"/>'
-            f'<text x="{LEFT + 32}" y="{TOP + 28 + 18 * i}">{escape(name)}</text>'
+            f'<rect x="{left}" y="{TOP + 22 + 18 * i}" width="14" height="4" fill="{colour}"/>'
+            f'<text x="{left + 20}" y="{TOP + 28 + 18 * i}">{escape(name)}</text>'
             for i, (name, colour) in enumerate(self._legend)
         )

@@ -1,0 +1,151 @@
+"""The MTCNN cascade: against the reference implementation's output, brute force, and laws."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from faceverify.errors import ModelError
+from faceverify.faces.detection import AreaMeans, Detector, face_sizes, suppress
+
+# Points that facenet-pytorch 2.5.3 finds on the whole photos (min_face_size=40), rounded to 0.1:
+# left eye, right eye, nose, left and right mouth corner.
+REFERENCE = {
+    "obama": [[445.0, 213.0], [550.6, 212.0], [496.5, 277.2], [436.8, 324.4], [556.4, 319.8]],
+    "obama2": [[251.2, 363.6], [374.4, 381.2], [284.6, 444.6], [247.4, 517.0], [352.1, 525.7]],
+    "obama3": [[736.6, 385.0], [859.9, 400.8], [812.1, 440.4], [734.3, 510.5], [846.9, 527.4]],
+    "biden": [[534.7, 319.0], [655.6, 344.8], [597.3, 404.9], [519.7, 460.1], [626.7, 478.1]],
+}
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_points_are_those_of_the_reference(detector: Detector, photos, name: str):
+    (face,) = detector.detect(photos[name], min_face=40)
+    assert np.abs(face.points - REFERENCE[name]).max() < 0.06  # the reference is rounded
+    assert face.score > 0.99
+    left, top, right, bottom = face.box
+    assert ((face.points > (left, top)) & (face.points < (right, bottom))).all()
+
+
+def test_octave_by_octave_finds_the_same_largest_face(detector: Detector, photos):
+    image = photos["obama"]
+    asked = []
+
+    def found(faces, unseen):
+        asked.append(unseen)
+        return max(face.size for face in faces) >= unseen
+
+    (early,) = detector.detect(image, found=found)
+    (whole,) = detector.detect(image)
+    assert asked
+    assert asked[-1] > 40 / 0.709  # it did not go down to the smallest faces
+    assert np.abs(early.points - whole.points).max() < 0.03 * whole.size
+
+
+def test_mirrored_photo_gives_mirrored_points(detector: Detector, photos):
+    (face,) = detector.detect(photos["biden"])
+    (mirrored,) = detector.detect(ImageOps.mirror(photos["biden"]))
+    back = photos["biden"].width - mirrored.points[[1, 0, 2, 4, 3]] * (1, -1) * (1, 1)
+    back[:, 1] = mirrored.points[[1, 0, 2, 4, 3], 1]
+    assert np.abs(back - face.points).max() < 0.04 * face.size
+
+
+def test_close_up_that_fills_the_frame_is_found(detector: Detector, photos):
+    close_up = photos["obama"].crop((365, 80, 617, 425))
+    (face,) = detector.detect(close_up)
+    expected = np.array(REFERENCE["obama"]) - (365, 80)
+    assert np.abs(face.points - expected).max() < 0.05 * face.size
+
+
+def test_smaller_faces_than_wanted_are_not_found(detector: Detector, photos):
+    small = photos["obama"].resize((182, 227))  # the face measures about 60 pixels
+    assert detector.detect(small, min_face=30)
+    canvas = Image.new("RGB", (600, 600), (90, 90, 90))
+    canvas.paste(small, (200, 180))
+    assert detector.detect(canvas, min_face=30)
+    assert not detector.detect(canvas, min_face=150)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 400), (400, 5), (12, 12), (300, 200)])
+def test_nothing_is_found_where_nothing_is(detector: Detector, size: tuple[int, int]):
+    assert detector.detect(Image.new("RGB", size, (120, 130, 140))) == []
+
+
+def test_no_face_in_noise(detector: Detector):
+    noise = np.random.default_rng(0).integers(0, 256, (5, 200, 240, 3), np.uint8)
+    assert [detector.detect(Image.fromarray(item)) for item in noise] == [[]] * 5
+
+
+def test_missing_net_is_named(tmp_path):
+    with pytest.raises(ModelError, match="detector cannot be loaded"):
+        Detector(tmp_path)
+
+
+# --- the parts
+
+
+def adaptive_mean(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Brute force: the mean of every source pixel that an output pixel touches."""
+    out = np.zeros((height, width, 3))
+    for row in range(height):
+        top, bottom = row * len(pixels) // height, -(-(row + 1) * len(pixels) // height)
+        for column in range(width):
+            left = column * pixels.shape[1] // width
+            right = -(-(column + 1) * pixels.shape[1] // width)
+            out[row, column] = pixels[top:bottom, left:right].mean(axis=(0, 1))
+    return out
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 30), st.integers(1, 30))
+@settings(max_examples=40, deadline=None)
+def test_resized_is_the_mean_over_touched_pixels(height, width, rows, columns):
+    pixels = np.random.default_rng(height * 41 + width).integers(0, 256, (height, width, 3))
+    area = AreaMeans(Image.fromarray(pixels.astype(np.uint8)))
+    expected = adaptive_mean(pixels, rows, columns)
+    assert np.allclose(area.resized(columns, rows), expected, atol=1e-3)
+
+
+def test_crops_are_cut_at_whole_pixels_within_the_photo():
+    pixels = np.random.default_rng(1).integers(0, 256, (50, 60, 3))
+    boxes = np.array([[3.7, 4.2, 33.9, 40.1], [-8, -3, 20, 25], [50, 40, 90, 80]], np.float32)
+    crops = AreaMeans(Image.fromarray(pixels.astype(np.uint8))).crops(boxes, 24)
+    parts = [pixels[4:40, 3:33], pixels[0:25, 0:20], pixels[40:50, 50:60]]
+    for crop, part in zip(crops, parts, strict=True):
+        assert np.allclose(crop, adaptive_mean(part, 24, 24), atol=1e-3)
+
+
+def brute_suppress(boxes, scores, overlap, of_smaller):
+    kept: list[int] = []
+    for index in np.argsort(-scores, kind="stable"):
+        a = boxes[index]
+        for other in kept:
+            b = boxes[other]
+            width = min(a[2], b[2]) - max(a[0], b[0])
+            height = min(a[3], b[3]) - max(a[1], b[1])
+            shared = max(width, 0) * max(height, 0)
+            areas = [(x[2] - x[0]) * (x[3] - x[1]) for x in (a, b)]
+            if shared > overlap * (min(areas) if of_smaller else sum(areas) - shared):
+                break
+        else:
+            kept.append(int(index))
+    return kept
+
+
+@pytest.mark.parametrize("of_smaller", [False, True])
+@pytest.mark.parametrize("count", [0, 1, 20, 150])  # 150: more than a block
+def test_suppress_is_the_greedy_rule(count: int, of_smaller: bool):
+    random = np.random.default_rng(count)
+    corner = random.integers(0, 60, (count, 2))
+    boxes = np.hstack([corner, corner + random.integers(5, 40, (count, 2))]).astype(np.float32)
+    scores = random.permutation(count).astype(np.float32)
+    kept = suppress(boxes, scores, 0.5, of_smaller=of_smaller).tolist()
+    assert kept == brute_suppress(boxes.astype(float), scores, 0.5, of_smaller)
+
+
+def test_face_sizes_start_at_the_smallest_and_fit_the_photo():
+    sizes = face_sizes(250, 40)
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] == 40
+    assert 250 * 0.709 < sizes[0] <= 250
+    assert face_sizes(30, 40) == []

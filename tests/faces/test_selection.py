@@ -1,0 +1,49 @@
+"""Which face is meant."""
+
+import numpy as np
+import pytest
+
+from faceverify.errors import NoFaceError, SeveralFacesError
+from faceverify.faces.choice import FaceChoice
+from faceverify.faces.detection import Face
+from faceverify.faces.selection import choose
+
+
+def face(left: float, top: float, size: float) -> Face:
+    return Face((left, top, left + size, top + size), 1.0, np.zeros((5, 2), np.float32))
+
+
+MIDDLE = face(100, 100, 50)  # in a photo of 250 x 250
+LARGER = face(0, 0, 60)  # in a corner
+FACES = [LARGER, MIDDLE]
+SIZE = (250, 250)
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (FaceChoice.LARGEST, [LARGER]),
+        (FaceChoice.CENTER, [MIDDLE]),
+        (FaceChoice.PROMINENT, [MIDDLE]),  # a little smaller, but in the middle
+        (FaceChoice.ALL, FACES),
+    ],
+)
+def test_choice(choice: FaceChoice, expected: list[Face]):
+    assert choose(FACES, SIZE, choice, "x.jpg") == expected
+
+
+def test_a_much_larger_face_is_prominent_wherever_it_is():
+    huge = face(0, 0, 180)
+    assert choose([huge, MIDDLE], SIZE, FaceChoice.PROMINENT, "x.jpg") == [huge]
+
+
+def test_only_refuses_several():
+    assert choose([MIDDLE], SIZE, FaceChoice.ONLY, "x.jpg") == [MIDDLE]
+    with pytest.raises(SeveralFacesError, match=r"x\.jpg: 2 faces"):
+        choose(FACES, SIZE, FaceChoice.ONLY, "x.jpg")
+
+
+@pytest.mark.parametrize("choice", FaceChoice)
+def test_none_is_an_error_whatever_the_choice(choice: FaceChoice):
+    with pytest.raises(NoFaceError, match=r"x\.jpg: no face"):
+        choose([], SIZE, choice, "x.jpg")
