@@ -244,6 +244,20 @@ def test_a_photo_is_never_cut_in_two(tmp_path):
     assert read_embeddings(tmp_path / "shard-000000.parquet").photos == ["a", "b", "two", "two"]
 
 
+def test_a_shard_is_full_by_its_rows(tmp_path):
+    fill(tmp_path, ["a", "two", "b"])
+    assert read_embeddings(tmp_path / "shard-000000.parquet").photos == ["a", "two", "two"]
+
+
+def test_shards_are_ordered_by_number_and_other_files_are_left_alone(tmp_path):
+    for photo, number in ("b", "1000000"), ("a", "999999"):
+        write(tmp_path / f"shard-{number}.npz", rows([photo], "m"))
+    (tmp_path / "shard-000000.npz.part").write_bytes(b"half")
+    assert read_embeddings(tmp_path).photos == ["a", "b"]
+    fill(tmp_path, ["c"])
+    assert (tmp_path / "shard-1000001.parquet").exists()
+
+
 def test_a_second_run_adds_what_is_missing_and_nothing_twice(tmp_path):
     fill(tmp_path, ["a", "b", "x\udcff", "a"])
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}

@@ -84,7 +84,7 @@ def test_several_faces(detector, two_faces):
 
 
 def test_quality_below_the_wanted_is_refused_by_name(detector, photos):
-    blurred = photos["obama"].resize((60, 75)).resize((910, 1137))
+    blurred = photos["obama"].resize((45, 56)).resize((910, 1137))
     finder = FaceFinder(detector, min_quality=0.5)
     with pytest.raises(LowQualityError, match="face quality 0"):
         finder.find(blurred)

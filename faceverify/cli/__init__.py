@@ -68,6 +68,8 @@ def main() -> NoReturn:
     try:
         status = app(standalone_mode=False) or 0
         sys.stdout.flush()
+        if status == INTERRUPTED:  # newer parsers take Ctrl-C for themselves
+            error_line("interrupted")
     except FaceverifyError as error:
         error_line(str(error))
         status = error.exit_status

@@ -72,6 +72,12 @@ def test_standard_input_can_be_a_photo(run, small_faces):
     assert "standard input" in run("embed", "-", stdin=b"").err
 
 
+def test_a_photo_on_standard_input_is_another_one_every_time(run, small_faces, tmp_path):
+    for name in ("obama", "biden"):
+        assert run("embed", "-", "--out", tmp_path / "t", stdin=small_faces[name]).status == 0
+    assert read_embeddings(tmp_path / "t").photos == ["-", "-"]
+
+
 def test_standard_input_can_be_a_list(run, album):
     paths = [str(album / name) for name in (*GOOD, "wall.png")]
     listing = "\r\n".join(paths).encode("utf-8", "surrogateescape")
