@@ -138,7 +138,7 @@ class FaceFinder:
         centrality = CENTRALITY[self._choice]
 
         def found(faces: list[Face], unseen: float) -> bool:
-            return max(prominence(face, image.size, centrality) for face in faces) >= unseen**2
+            return max(prominence(face, image.size, centrality) for face in faces) >= unseen
 
         return self._detector.detect(image, min_face=min_face, found=found)
 

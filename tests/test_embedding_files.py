@@ -366,6 +366,16 @@ def test_places_are_told_apart_by_name(tmp_path):
         open_output(f"{tmp_path}/t.csv", "m")
 
 
+def test_what_would_fail_at_the_end_fails_at_once(tmp_path, monkeypatch):
+    with pytest.raises(OutputError, match="create it first"):
+        SingleFile(tmp_path / "missing" / "t.npz", "m")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="needs pyarrow"):
+        SingleFile(tmp_path / "t.parquet", "m")
+    fill(tmp_path / "shards", ["a"])
+    assert (tmp_path / "shards" / "shard-000000.npz").exists()
+
+
 # --- names that were seen --------------------------------------------------------------------
 
 

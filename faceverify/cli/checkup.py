@@ -194,22 +194,3 @@ def run_nets() -> SelfTest:
     except Exception as error:  # a broken engine can raise anything; telling is what we are for
         return SelfTest(load, detect, embed, f"self-test: {type(error).__name__}: {error}")
     return SelfTest(load, detect, embed)
-
-
-def text_of(checkup: Checkup) -> Iterator[str]:
-    """Yield lines for people."""
-    for name, version in checkup.versions.items():
-        yield f"{name:<16} {version or 'missing'}"
-    for name, version in checkup.optional.items():
-        yield f"{name:<16} {version or 'not installed (optional)'}"
-    yield f"{'system':<16} {checkup.platform}, {checkup.processors} processors"
-    yield f"{'engine':<16} onnxruntime on {', '.join(checkup.providers) or 'nothing'}"
-    for weights in checkup.weights:
-        state = "damaged" if weights.problem else "hash is right" if weights.bundled else "readable"
-        yield f"{weights.name:<16} {state}, {weights.licence or 'licence unknown'}, {weights.file}"
-    test = checkup.self_test
-    for name, seconds in (("load", test.load), ("detect", test.detect), ("embed", test.embed)):
-        yield f"{name:<16} {'failed' if seconds is None else f'{1000 * seconds:.1f} ms'}"
-    for problem in checkup.problems:
-        yield f"PROBLEM: {problem}"
-    yield "something is wrong" if checkup.problems else "all is well"

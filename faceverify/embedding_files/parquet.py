@@ -31,15 +31,20 @@ def has_parquet() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def import_pyarrow() -> tuple[Any, Any]:
-    """Return pyarrow and its Parquet part; UsageError where it is not installed."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
+def check_pyarrow() -> None:
+    """UsageError where pyarrow is not installed."""
+    if not has_parquet():
         raise UsageError(
             "Parquet needs pyarrow", cure="pip install 'faceverify[parquet]', or use .npz"
-        ) from error
+        )
+
+
+def import_pyarrow() -> tuple[Any, Any]:
+    """Return pyarrow and its Parquet part; UsageError where it is not installed."""
+    check_pyarrow()
+    import pyarrow
+    import pyarrow.parquet
+
     return pyarrow, pyarrow.parquet
 
 

@@ -9,12 +9,12 @@ from typing import BinaryIO, Protocol
 
 from faceverify.embedding_files.json_lines import JsonLinesWriter
 from faceverify.embedding_files.npz import NpzWriter
-from faceverify.embedding_files.parquet import ParquetWriter
+from faceverify.embedding_files.parquet import ParquetWriter, check_pyarrow
 from faceverify.embedding_files.photo_set import PhotoSet
 from faceverify.embedding_files.reading import read_embeddings
 from faceverify.embedding_files.refused import Refusals
 from faceverify.embedding_files.rows import EmbeddingSet, check_model, joined
-from faceverify.errors import FaceverifyError
+from faceverify.errors import FaceverifyError, OutputError
 from faceverify.files import atomic_writer
 
 ROW_GROUP = 10_000  # rows written at once
@@ -50,9 +50,15 @@ class SingleFile:
 
     Raises:
         EmbeddingFileError: the file is there, and damaged, foreign or of another model.
+        OutputError: its folder is missing.
+        UsageError: Parquet, and pyarrow is not installed.
     """
 
     def __init__(self, path: Path, model_id: str) -> None:
+        if not path.parent.is_dir():  # better said now than after a night's work
+            raise OutputError(f"{path}: no folder {path.parent}", cure="create it first")
+        if path.suffix.lower() == ".parquet":
+            check_pyarrow()
         self._path = path
         self._before = read_embeddings(path) if path.exists() else None
         self._seen = PhotoSet()

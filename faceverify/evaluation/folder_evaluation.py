@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,7 +99,7 @@ def evaluate_retrieval(
     Args: as :func:`evaluate_all`.
     """
     rows, names, failed = split(embeddings, enrolled, identities)
-    everyone = dict(zip(*np.unique(np.asarray(identities, str), return_counts=True), strict=True))
+    everyone = Counter(identities)
     lost = sum(everyone[name] > 1 for name in failed)
     why = "needs a person with two photos"
     found = retrieval(rows, names, ks=RANKS)

@@ -190,7 +190,7 @@ def _common_threshold(
         return point.distance, point.origin
     for section in sections:
         for figure in section.figures:
-            if figure.key == "eer" and figure.value is not None:
+            if figure.key == "eer" and figure.extra.get("threshold") is not None:
                 return figure.extra["threshold"], "where FMR = FNMR over all groups"
     return None, ""
 

@@ -133,8 +133,8 @@ def genuine_distances(
         code: person of each, ascending, (N,).
     """
     distances, owners = [np.zeros(0, np.float32)], [np.zeros(0, np.int64)]
-    starts = np.flatnonzero(np.append(len(code) > 0, code[1:] != code[:-1]))
-    for start, end in zip(starts, [*starts[1:], len(code)], strict=True):
+    starts = np.flatnonzero(np.diff(code, prepend=-1))
+    for start, end in zip(starts, np.append(starts[1:], len(code)), strict=False):
         own = rows[start:end] @ rows[start:end].T
         distances.append(1 - own[np.triu_indices(end - start, k=1)])
         owners.append(np.full(len(distances[-1]), code[start]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from faceverify.evaluation.bootstrap import interval
@@ -63,6 +64,8 @@ def curve_section(
     equal, area = eer(counts), auc(counts)
     intervals = (interval(replicates.auc), interval(replicates.eer)) if replicates else (None, None)
     why = "" if equal else ONE_KIND
+    place = equal.threshold if equal and math.isfinite(equal.threshold) else None
+    where = f"at distance {place:.6f}" if place is not None else "where nothing matches"
     figures = [
         Figure("auc", "AUC", area, "number", intervals[0], "identities", why),
         Figure(
@@ -71,8 +74,8 @@ def curve_section(
             equal.rate if equal else None,
             interval=intervals[1],
             method="identities",
-            detail=f"at distance {equal.threshold:.6f}" if equal else why,
-            extra={"threshold": equal.threshold} if equal else {},
+            detail=where if equal else why,
+            extra={"threshold": place},
         ),
     ]
     for target in FMR_TARGETS:

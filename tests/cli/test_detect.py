@@ -108,4 +108,4 @@ def test_ctrl_c_ends_a_run_whose_photo_never_comes(start, album, tmp_path):
     assert b"face 1 of 1" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
     assert process.wait(5) == 130
-    assert process.stderr.read() == b""
+    assert process.stderr.read() == b"faceverify: interrupted\n"

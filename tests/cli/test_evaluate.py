@@ -178,8 +178,8 @@ def test_figures_are_those_of_scikit_learn(run, synthetic):
     for figure in (found["curve"]["auc"], found["curve"]["eer"], found["folds"]["accuracy"]):
         low, high = figure["interval"]
         assert low < figure["value"] < high
-    allowed = np.sort(distances[~genuine])[int(0.1 * np.sum(~genuine)) - 1]
-    assert found["curve"]["tar_at_1e-1"]["value"] == np.mean(distances[genuine] <= allowed)
+    first_too_many = np.sort(distances[~genuine])[int(0.1 * np.sum(~genuine))]
+    assert found["curve"]["tar_at_1e-1"]["value"] == np.mean(distances[genuine] < first_too_many)
 
 
 def test_a_terminal_less_table_is_plain(run, synthetic):
@@ -210,7 +210,7 @@ def test_groups_of_a_column_and_of_a_file(run, people, listed, tmp_path):
     assert found["men: fmr"]["comparisons"] == 3
     ran = run(*common, "--group", "nobody")
     assert ran.status == 2
-    assert "no such file, and the list has no such column" in ran.err
+    assert "expected one named 'nobody'" in ran.err
 
 
 def test_templates_of_a_feature_file(run, tmp_path):
@@ -398,19 +398,30 @@ def test_the_report_renders_in_a_browser_without_a_request(run, people, listed, 
         pytest.skip("needs Chromium")
     ran = run("evaluate", listed, "--images", people, "--out", tmp_path / "report")
     assert ran.status == 0, ran.err
-    shot, log = tmp_path / "shot.png", tmp_path / "net.json"
     page = tmp_path / "report" / "report.html"
-    subprocess.run(
-        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1240,2000",
-         f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={shot}",
-         f"--log-net-log={log}", "--host-resolver-rules=MAP * ~NOTFOUND", page.as_uri()],
-        check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
-    with Image.open(shot) as image:
+    control = tmp_path / "control.html"
+    control.write_text('<img src="http://faceverify.test/a.png">')
+    assert requested(browser, control, tmp_path / "control.png") == ["http://faceverify.test/a.png"]
+    assert requested(browser, page, tmp_path / "shot.png") == []
+    with Image.open(tmp_path / "shot.png") as image:
         colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 22)}
     assert (0, 114, 178) in colours  # a line of the plots
-    assert len(colours) > 1000  # photos
-    assert page.name not in log.read_text() or "initiator" not in log.read_text().split(page.name)[0]
+    assert len(colours) > 500  # photos
+
+
+def requested(browser, page, shot):
+    """Open a page without a network, take a picture, and return what it asked for."""
+    log = shot.with_suffix(".json")
+    subprocess.run(
+        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1240,2000",
+         "--disable-background-networking", f"--user-data-dir={shot.with_suffix('.profile')}",
+         f"--screenshot={shot}", f"--log-net-log={log}", "--host-resolver-rules=MAP * ~NOTFOUND",
+         page.as_uri()],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    # The browser's own requests have "not an origin" as their initiator.
+    asked = r'"initiator":"(?!not an origin)[^\n]*?"url":"([^"]*)"'
+    return re.findall(asked, log.read_text())
 
 
 # Real lists

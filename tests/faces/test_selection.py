@@ -6,7 +6,7 @@ import pytest
 from faceverify.errors import NoFaceError, SeveralFacesError
 from faceverify.faces.choice import FaceChoice
 from faceverify.faces.detection import Face
-from faceverify.faces.selection import choose
+from faceverify.faces.selection import choose, prominence
 
 
 def face(left: float, top: float, size: float) -> Face:
@@ -47,3 +47,14 @@ def test_only_refuses_several():
 def test_none_is_an_error_whatever_the_choice(choice: FaceChoice):
     with pytest.raises(NoFaceError, match=r"x\.jpg: no face"):
         choose([], SIZE, choice, "x.jpg")
+
+
+def test_a_portraits_face_is_prominent_though_it_is_at_the_top():
+    portrait = face(150, 50, 300)  # in a tall photo, with a small face in its very middle
+    passer_by = face(280, 580, 40)
+    assert choose([portrait, passer_by], (600, 1200), FaceChoice.PROMINENT, "x.jpg") == [portrait]
+
+
+def test_prominence_never_exceeds_the_size():
+    for item in FACES:
+        assert 0 < prominence(item, SIZE, 0.6) <= item.size == prominence(item, SIZE, 0.0)

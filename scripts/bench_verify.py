@@ -1,0 +1,105 @@
+"""Cold start: from the shell's prompt to a decision about two 1-megapixel photos, beside the peers.
+
+Each command runs as a process of its own, in turn, several times; the median counts. A peer is the
+short script that its documentation suggests; it may live in another environment:
+``python scripts/bench_verify.py --facenet PYTHON --face-recognition PYTHON``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+FACES = Path(__file__).parents[1] / "tests" / "faces"
+
+FACENET = """
+import sys, torch
+from PIL import Image
+from facenet_pytorch import MTCNN, InceptionResnetV1
+mtcnn = MTCNN(image_size=160)
+net = InceptionResnetV1(pretrained=None, classify=False).eval()
+rows = []
+for path in sys.argv[1:]:
+    face = mtcnn(Image.open(path).convert("RGB"))
+    with torch.no_grad():
+        rows.append(net(face.unsqueeze(0))[0])
+distance = 1 - torch.nn.functional.cosine_similarity(rows[0], rows[1], dim=0)
+print(float(distance))
+"""
+
+FACE_RECOGNITION = """
+import sys, face_recognition
+rows = []
+for path in sys.argv[1:]:
+    image = face_recognition.load_image_file(path)
+    rows.append(face_recognition.face_encodings(image)[0])
+print(face_recognition.face_distance([rows[0]], rows[1])[0])
+"""
+
+
+def wall_times(commands: dict[str, list[str]], runs: int) -> dict[str, float]:
+    """Median wall time of each command, run in turn after one round to warm up."""
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    for turn in range(runs + 1):
+        for name, command in commands.items():
+            start = time.perf_counter()
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
+            if turn:
+                times[name].append(time.perf_counter() - start)
+            elif done.returncode not in (0, 1):
+                raise SystemExit(f"{name}: exit status {done.returncode}\n{done.stderr}")
+    return {name: median(values) for name, values in times.items()}
+
+
+def main() -> None:
+    """Time all commands in turn and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--facenet", help="a Python that has facenet-pytorch")
+    parser.add_argument("--face-recognition", help="a Python that has face_recognition")
+    parser.add_argument("--runs", type=int, default=7)
+    options = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as folder:
+        photos = []
+        for name in ("obama", "biden"):
+            image = Image.open(FACES / f"{name}.jpg").convert("RGB")
+            scale = (1e6 / (image.width * image.height)) ** 0.5
+            size = (round(image.width * scale), round(image.height * scale))
+            path = Path(folder, f"{name}.jpg")
+            image.resize(size).save(path, quality=92)
+            photos.append(str(path))
+        ours = [str(Path(sys.executable).with_name("faceverify"))]
+        commands = {
+            "faceverify verify a.jpg b.jpg": [*ours, "verify", *photos],
+            "faceverify --help": [*ours, "--help"],
+        }
+        if options.facenet:
+            commands["facenet-pytorch script"] = [options.facenet, "-c", FACENET, *photos]
+        if options.face_recognition:
+            python = options.face_recognition
+            commands["face_recognition script"] = [python, "-c", FACE_RECOGNITION, *photos]
+        times = wall_times(commands, options.runs)
+
+    first = next(iter(times.values()))
+    table = Table(title=f"cold start, two photos of 1 megapixel, median of {options.runs} runs")
+    table.add_column("command")
+    table.add_column("s", justify="right")
+    table.add_column("times ours", justify="right")
+    for name, seconds in times.items():
+        table.add_row(name, f"{seconds:.3f}", f"{seconds / first:.2f}")
+    Console(width=100).print(table)
+
+
+if __name__ == "__main__":
+    main()
