@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from faceverify.version import __version__
+
 if TYPE_CHECKING:
     from faceverify.matching.decision import Decision
     from faceverify.templates import Template, TemplateExtractor
     from faceverify.verification import Verifier
 
-__version__ = "0.1.0"
 __all__ = ["Decision", "Template", "TemplateExtractor", "Verifier", "__version__"]
 
 _HOME = {

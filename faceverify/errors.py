@@ -6,6 +6,7 @@
     ├── UsageError              2   options that contradict, a name that does not exist
     ├── ImageError              2   a photo that cannot be read
     ├── PairListError           2   a list of pairs that cannot be read
+    ├── EmbeddingFileError      2   a file of embeddings that is damaged or foreign
     ├── ModelError              2   a model file that is missing, damaged or foreign
     ├── OutputError             2   a result that cannot be written
     ├── DownloadError           2   weights that cannot be fetched or do not match their hash
@@ -75,6 +76,12 @@ class PairListError(FaceverifyError):
     """A list of pairs that cannot be read: names file, line and what was found."""
 
     code = "pair-list"
+
+
+class EmbeddingFileError(FaceverifyError):
+    """A file of embeddings that cannot be read, is damaged or foreign, or of another model."""
+
+    code = "embedding-file"
 
 
 class ModelError(FaceverifyError):

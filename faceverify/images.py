@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -139,19 +139,26 @@ def open_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
     return _from_array("<array>", source, max_pixels)
 
 
-def find_photos(root: Path) -> Iterator[Path]:
+def find_photos(
+    root: Path, *, unreadable: Callable[[ImageError], None] | None = None
+) -> Iterator[Path]:
     """Yield every photo below a folder, known by its extension, in the same order every time.
 
     Names that begin with a dot are skipped. Links are followed, but not into a folder around them.
     A link to nowhere is yielded: opening it reports a missing photo, skipping it would hide one.
 
+    Args:
+        unreadable: told of each folder that cannot be read, and the walk goes on.
+
     Raises:
-        ImageError: a folder that is missing or cannot be read.
+        ImageError: a folder is missing or cannot be read, where nobody wants to be told.
     """
-    return _walk(root, frozenset())
+    return _walk(root, frozenset(), unreadable)
 
 
-def _walk(folder: Path, around: frozenset[str]) -> Iterator[Path]:
+def _walk(
+    folder: Path, around: frozenset[str], unreadable: Callable[[ImageError], None] | None
+) -> Iterator[Path]:
     real = os.path.realpath(folder)
     if real in around:
         return
@@ -159,13 +166,17 @@ def _walk(folder: Path, around: frozenset[str]) -> Iterator[Path]:
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
     except OSError as problem:
-        raise _unreadable(str(folder), problem) from problem
+        error = _unreadable(str(folder), problem)
+        if unreadable is None:
+            raise error from problem
+        unreadable(error)
+        return
     for entry in entries:
         if entry.name.startswith("."):
             continue
         # isdir, unlike is_dir, takes a circle of links for no folder; only links cost a look
         if entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(entry)):
-            yield from _walk(folder / entry.name, around | {real})
+            yield from _walk(folder / entry.name, around | {real}, unreadable)
         elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
             yield folder / entry.name
 

@@ -14,6 +14,7 @@ from faceverify.faces.choice import FaceChoice
 from faceverify.photo_embeddings import FaceSettings, embed_photos, load_model, recipe_of
 
 RECIPE = '{"model": "m"}'
+BIDEN = Path(__file__).parent / "faces" / "biden.jpg"
 
 
 def outcome(value: float) -> Outcome:
@@ -200,11 +201,11 @@ def test_all_that_decides_an_embedding_is_in_the_recipe():
     assert model.id in recipe_of(model, FaceSettings())
 
 
-def test_the_same_photo_under_two_names_is_embedded_once(tmp_path, small_faces, monkeypatch):
+def test_the_same_photo_under_two_names_is_embedded_once(tmp_path):
     model = load_model("default")
     photos = [tmp_path / name for name in ("a.jpg", "b.jpg", "grey.jpg")]
     for path in photos[:2]:
-        path.write_bytes(small_faces["biden"])
+        path.write_bytes(BIDEN.read_bytes())
     photos[2].write_bytes(b"no image")
     with EmbeddingCache(tmp_path / "cache") as cache:
         found = embed_photos(photos, "default", model, FaceSettings(), cache)

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceverify.embedding_files import EmbeddingFileError, EmbeddingSet, photo_set, read_embeddings
+from faceverify.embedding_files import EmbeddingSet, photo_set, read_embeddings
 from faceverify.embedding_files.output import open_output
 from faceverify.embedding_files.photo_set import PhotoSet
 from faceverify.embedding_files.shards import ShardFolder
 from faceverify.embedding_files.single_file import WRITERS, SingleFile
-from faceverify.errors import ImageError, OutputError, UsageError
+from faceverify.errors import EmbeddingFileError, ImageError, OutputError, UsageError
 
 NAMES = ["a b.jpg", "日本語/é.jpg", "x\udcff.jpg", "two faces.jpg", "two faces.jpg"]
 

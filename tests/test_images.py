@@ -758,3 +758,23 @@ def test_yale_faces_have_no_extension(shared_data):
     assert paths
     for path in paths:
         assert open_photo(path).decode().size == (320, 243)
+
+
+def test_find_photos_goes_on_behind_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
+    for folder in ("a", "b", "c"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.jpg").touch()
+    scandir = os.scandir
+
+    def refuse(folder):
+        if os.path.basename(folder) == "b":
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    problems: list[ImageError] = []
+    found = list(find_photos(tmp_path, unreadable=problems.append))
+    assert found == [tmp_path / "a" / "x.jpg", tmp_path / "c" / "x.jpg"]
+    assert [str(tmp_path / "b") in str(problem) for problem in problems] == [True]
+    with pytest.raises(ImageError, match="Permission denied"):
+        list(find_photos(tmp_path))

@@ -12,7 +12,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from faceverify import __version__
 from faceverify.cli import data, weights
 from faceverify.cli.align import align
 from faceverify.cli.calibrate import calibrate
@@ -24,6 +23,7 @@ from faceverify.cli.evaluate import evaluate
 from faceverify.cli.leaving import leave
 from faceverify.cli.verify import verify
 from faceverify.errors import INTERNAL_ERROR, INTERRUPTED, UNUSABLE, FaceverifyError
+from faceverify.version import __version__
 
 OUTPUT_CLOSED = 141  # as the shell reports a process that SIGPIPE ended
 

@@ -62,17 +62,14 @@ def find_inputs(arguments: Iterable[str]) -> Iterator[PhotoInput]:
         if argument == STANDARD_INPUT:
             yield from standard_input()
         elif os.path.isdir(argument):
-            found = False
-            try:
-                for path in find_photos(Path(argument)):
-                    yield PhotoInput(str(path), str(path.relative_to(argument)))
-                    found = True
-            except ImageError as error:
-                yield PhotoInput(argument, "", error)
-            else:
-                if not found:
-                    nothing = ImageError(f"{argument}: no photos in it", code="image-missing")
-                    yield PhotoInput(argument, "", nothing)
+            found, problems = False, list[ImageError]()
+            for path in find_photos(Path(argument), unreadable=problems.append):
+                yield PhotoInput(str(path), str(path.relative_to(argument)))
+                found = True
+            if not found and not problems:
+                problems = [ImageError(f"{argument}: no photos in it", code="image-missing")]
+            for problem in problems:
+                yield PhotoInput(argument, "", problem)
         else:
             yield PhotoInput(argument, os.path.basename(argument))
 

@@ -5,6 +5,6 @@ model whose embeddings it holds; rows of two models never come out of one read.
 """
 
 from faceverify.embedding_files.reading import read_embeddings
-from faceverify.embedding_files.rows import EmbeddingFileError, EmbeddingSet
+from faceverify.embedding_files.rows import EmbeddingSet
 
-__all__ = ["EmbeddingFileError", "EmbeddingSet", "read_embeddings"]
+__all__ = ["EmbeddingSet", "read_embeddings"]

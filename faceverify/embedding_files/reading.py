@@ -11,7 +11,8 @@ from typing import BinaryIO
 from faceverify.embedding_files.json_lines import read_json_lines
 from faceverify.embedding_files.npz import read_npz, read_npz_names
 from faceverify.embedding_files.parquet import read_parquet, read_parquet_names
-from faceverify.embedding_files.rows import EmbeddingFileError, EmbeddingSet, joined
+from faceverify.embedding_files.rows import EmbeddingSet, joined
+from faceverify.errors import EmbeddingFileError
 
 SHARD = re.compile(r"shard-(\d{6,})\.(npz|parquet)")
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from faceverify.embedding_files.json_lines import parsed
 from faceverify.embedding_files.photo_set import PhotoSet
-from faceverify.embedding_files.rows import EmbeddingFileError
-from faceverify.errors import FaceverifyError
+from faceverify.errors import EmbeddingFileError, FaceverifyError
 from faceverify.files import atomic_writer
 from faceverify.json_lines import json_line
 

@@ -9,16 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.errors import FaceverifyError
+from faceverify.errors import EmbeddingFileError
 
 UNIT_TOLERANCE = 1e-3  # float16 rows still pass; rows that were never normalised do not
 NO_MODEL = "the file does not say which model its embeddings are of"
-
-
-class EmbeddingFileError(FaceverifyError):
-    """A file of embeddings that cannot be read, is damaged or foreign, or of another model."""
-
-    code = "embedding-file"
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,8 +32,10 @@ class ProbabilityModel:
 
     def probability(self, distance: ArrayLike) -> NDArray[np.float64]:
         """Probability of the same person at prior one half, of any shape; 0 at ``inf``."""
-        odds = self.intercept + self.slope * np.minimum(np.asarray(distance, np.float64), 1e6)
-        return np.asarray(1 / (1 + np.exp(-np.clip(odds, -500, 500))))
+        values = np.asarray(distance, np.float64)
+        made = np.isfinite(values)
+        odds = self.intercept + self.slope * np.where(made, values, 0)
+        return np.where(made, 1 / (1 + np.exp(-np.clip(odds, -500, 500))), 0.0)
 
 
 @dataclass(frozen=True, eq=False)

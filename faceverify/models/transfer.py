@@ -19,9 +19,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from faceverify import __version__
 from faceverify.errors import DownloadError
 from faceverify.models.part_file import CHUNK, Part
+from faceverify.version import __version__
 
 LONGEST_PAUSE = 60.0  # seconds, whatever Retry-After says
 AFRESH = 1 << 20  # bytes; a connection that brought as many counts as a success
