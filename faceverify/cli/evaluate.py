@@ -54,7 +54,12 @@ NoCache = Annotated[
 ]
 Images = Annotated[
     Path | None,
-    typer.Option("--images", metavar="ROOT", help="Where the photos lie.", show_default=False),
+    typer.Option(
+        "--images",
+        metavar="ROOT",
+        help="Where the photos lie; by default beside the list.",
+        show_default=False,
+    ),
 ]
 Pattern = Annotated[
     str,

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from faceverify.evaluation.figures import Figure, Section
 
-HEADINGS = ("", "value", "95 % interval", "")
-
 
 def show_sections(title: str, sections: Sequence[Section], notes: Sequence[str]) -> None:
     """Print sections of figures to stdout."""
@@ -50,18 +48,19 @@ def show_rich(title: str, sections: Sequence[Section], notes: Sequence[str]) -> 
     from rich.markup import escape
     from rich.table import Table
 
-    terminal = Console()
-    table = Table(title=escape(title), box=SIMPLE_HEAD, title_justify="left")
-    for heading, justify in zip(HEADINGS, ("left", "right", "left", "left"), strict=True):
-        table.add_column(heading, justify=justify, style="dim" if heading == "" else "")  # type: ignore[arg-type]
-    table.columns[0].style = ""
+    terminal = Console(highlight=False)
+    table = Table(title=escape(title), box=SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table.add_column("", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("95 % interval", no_wrap=True)
+    table.add_column("", style="dim")
     for section in sections:
         table.add_row(f"[bold]{escape(section.title)}[/bold]")
         for figure in section.figures:
-            name, value, bounds, detail = map(escape, row(figure))
-            table.add_row(f"  {name}", value, bounds, detail)
+            name, *cells = map(escape, row(figure))
+            table.add_row(f"  {name}", *cells)
         table.add_section()
     terminal.print(table)
     for note in notes:
         terminal.print(f"note: {escape(note)}", style="yellow")
-    terminal.print("intervals over identities; w: Wilson's, per comparison", style="dim")
+    terminal.print("intervals over people; w: Wilson's, per comparison", style="dim")

@@ -16,7 +16,7 @@ def probability_section(counts: ScoreCounts) -> tuple[Section, Reliability | Non
 
     Failed comparisons have no probability and are left out here.
     """
-    title = "Calibrated probability (logistic on distances, prior one half)"
+    title = "Calibrated probability (logistic, prior one half)"
     made = counts.distances, counts.genuine, counts.impostor
     if not counts.genuine.sum() or not counts.impostor.sum() or len(counts.distances) < 2:
         why = "needs genuine and impostor comparisons at different distances"

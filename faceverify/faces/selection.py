@@ -8,9 +8,9 @@ from faceverify.errors import NoFaceError, SeveralFacesError
 from faceverify.faces.choice import FaceChoice
 from faceverify.faces.detection import Face
 
-# What share of its size a face in a corner loses against one in the middle. On LFW View 1, where the
-# person meant stands in the middle, the largest face is another one in 117 of 4,992 photos; with
-# 0.7, in none.
+# What share of its size a face in a corner loses against one in the middle. On LFW View 1, where
+# the person meant stands in the middle, the largest face is another one in 117 of 4,992 photos;
+# with 0.7, in none.
 CENTRALITY = {FaceChoice.PROMINENT: 0.7, FaceChoice.LARGEST: 0.0}
 
 

@@ -53,7 +53,7 @@ def det_chart(series: Sequence[Series]) -> Chart:
     low = min(smallest_fmr(one.counts) for one in series)
     least = min(1 / max(one.counts.genuines, 10) for one in series)
     axis = Axis("FNMR (1 - TAR)", 10.0 ** np.floor(np.log10(least)), 1.0, log=True, percent=True)
-    chart = Chart("DET", _fmr_axis(low), axis)
+    chart = Chart("DET", _fmr_axis(low), axis, legend="bottom left")
     for colour, one in zip(COLOURS, series, strict=False):
         fmr, tmr = curve(one, low)
         chart.area(
@@ -79,7 +79,7 @@ def histogram_chart(counts: ScoreCounts, threshold: float | None, name: str) -> 
         f"Scores of {name}",
         Axis("cosine distance", 0.0, top),
         Axis(f"share in a bin of {edges[1]:.3g}", 0.0, highest, percent=True),
-        legend_right=True,
+        legend="top right",
     )
     for share, colour, kind in zip(shares, COLOURS, ("genuine", "impostor"), strict=False):
         outline = [(0.0, 0.0)]

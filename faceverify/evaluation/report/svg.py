@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Literal
 
 WIDTH, HEIGHT = 560, 400
 LEFT, RIGHT, TOP, BOTTOM = 78, 18, 16, 54  # room around the plot, pixels
@@ -13,6 +14,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # 
 FONT = "font-family:system-ui,sans-serif;font-size:12px"
 
 Point = tuple[float, float]
+Corner = Literal["top left", "top right", "bottom left"]
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,13 @@ class Chart:
     Args:
         title: for those who do not see it.
         x, y: its axes.
-        legend_right: where the legend stands: at the right, or at the left.
+        legend: the corner where it stands.
     """
 
     title: str
     x: Axis
     y: Axis
-    legend_right: bool = False
+    legend: Corner = "top left"
     _parts: list[str] = field(default_factory=list)
     _legend: list[tuple[str, str]] = field(default_factory=list)
 
@@ -166,9 +168,12 @@ class Chart:
         return "".join(parts)
 
     def _legend_box(self) -> str:
-        left = WIDTH - RIGHT - 110 if self.legend_right else LEFT + 12
+        left = WIDTH - RIGHT - 110 if self.legend == "top right" else LEFT + 12
+        top = TOP + 22
+        if self.legend == "bottom left":
+            top = HEIGHT - BOTTOM - 18 * len(self._legend)
         return "".join(
-            f'<rect x="{left}" y="{TOP + 22 + 18 * i}" width="14" height="4" fill="{colour}"/>'
-            f'<text x="{left + 20}" y="{TOP + 28 + 18 * i}">{escape(name)}</text>'
+            f'<rect x="{left}" y="{top + 18 * i}" width="14" height="4" fill="{colour}"/>'
+            f'<text x="{left + 20}" y="{top + 6 + 18 * i}">{escape(name)}</text>'
             for i, (name, colour) in enumerate(self._legend)
         )

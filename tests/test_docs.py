@@ -1,0 +1,73 @@
+"""Documentation is tested: examples run, every command appears, generated pages are current."""
+
+import doctest
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+
+
+def test_python_examples_of_the_readme_run():
+    result = doctest.testfile(str(README), module_relative=False)
+    assert result.attempted >= 4
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("module", ["faceverify", "faceverify.images", "faceverify.verification"])
+def test_docstring_examples_run(module: str):
+    result = doctest.testmod(importlib.import_module(module))
+    assert result.attempted
+    assert result.failed == 0
+
+
+def test_console_examples_of_the_readme_print_what_they_say():
+    blocks = re.findall(r"```console\n(.*?)```", README.read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        status = 0
+        for step in block.removeprefix("$ ").split("\n$ "):
+            command, _, expected = step.partition("\n")
+            if command == "echo $?":
+                assert expected.strip() == str(status)
+                continue
+            words = shlex.split(command)
+            assert words[0] == "faceverify"
+            ran = subprocess.run(
+                [sys.executable, "-m", *words], capture_output=True, text=True, cwd=ROOT
+            )
+            status = ran.returncode
+            assert ran.stdout.strip() == expected.strip()
+
+
+def test_generated_command_reference_is_current():
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        import build_cli_docs
+    finally:
+        sys.path.pop(0)
+    assert build_cli_docs.TARGET.read_text(encoding="utf-8") == build_cli_docs.page(), (
+        "run scripts/build_cli_docs.py"
+    )
+
+
+def test_links_of_the_documents_lead_somewhere():
+    for document in (README, *(ROOT / "docs").rglob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_every_example_command_of_the_readme_exists():
+    import typer
+
+    from faceverify.cli import app
+
+    commands = typer.main.get_command(app).commands
+    named = set(re.findall(r"^(?:.*\| )?faceverify ([a-z]+)", README.read_text(), re.MULTILINE))
+    assert {"verify", "embed", "detect", "align", "doctor", "weights"} <= named <= set(commands)
