@@ -6,11 +6,10 @@ from pathlib import Path
 
 import onnx
 import torch
+from build_weights import BLOCKS
 from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
-
-from build_weights import BLOCKS
 
 
 class Block(nn.Module):

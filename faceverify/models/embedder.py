@@ -54,9 +54,11 @@ class Embedder:
         Raises:
             ModelError: the model returned something that is no embedding.
         """
-        rows = self._run(crops)
         if self.model.contract.flip_average:
-            rows = rows + self._run(crops[:, :, ::-1])
+            crops = np.concatenate([crops, crops[:, :, ::-1]])
+            rows = self._run(crops).reshape(2, -1, self.model.contract.embedding_size).sum(axis=0)
+        else:
+            rows = self._run(crops)
         return self.normalised(rows)
 
     def normalised(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -79,7 +81,10 @@ class Embedder:
             count = len(batch)
             if self._fixed and count < self._batch:
                 batch = np.resize(batch, (self._batch, *batch.shape[1:]))
-            output = self._session.run([self._output], {self._input: batch})[0][:count]
+            try:
+                output = self._session.run([self._output], {self._input: batch})[0][:count]
+            except Exception as error:  # as on loading
+                raise ModelError(f"{self.model.name}: the engine cannot run it: {error}") from error
             if output.shape != (count, size):
                 raise ModelError(
                     f"{self.model.name}: it returned {output.shape} for {count} faces, where its "
