@@ -8,12 +8,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from faceverify.embedding_files.rows import (
-    EXTRAS,
-    EmbeddingFileError,
-    EmbeddingSet,
-    checked_set,
-)
+from faceverify.embedding_files.rows import EXTRAS, EmbeddingSet, checked_set
+from faceverify.errors import EmbeddingFileError
 from faceverify.json_lines import json_line
 
 COLUMNS = {"faces": "face", "boxes": "box", "points": "points", "quality": "quality"}

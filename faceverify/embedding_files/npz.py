@@ -9,14 +9,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.embedding_files.rows import (
-    EXTRAS,
-    EmbeddingFileError,
-    EmbeddingSet,
-    checked_set,
-    columns_of,
-    joined,
-)
+from faceverify.embedding_files.rows import EXTRAS, EmbeddingSet, checked_set, columns_of, joined
+from faceverify.errors import EmbeddingFileError
 
 PHOTOS, EMBEDDINGS, MODEL_ID = "photos", "embeddings", "model_id"
 

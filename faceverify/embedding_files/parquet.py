@@ -13,14 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.embedding_files.rows import (
-    EXTRAS,
-    EmbeddingFileError,
-    EmbeddingSet,
-    checked_set,
-    columns_of,
-)
-from faceverify.errors import UsageError
+from faceverify.embedding_files.rows import EXTRAS, EmbeddingSet, checked_set, columns_of
+from faceverify.errors import EmbeddingFileError, UsageError
 
 MODEL_ID = b"faceverify.model_id"
 COLUMNS = {"faces": "face", "boxes": "box", "points": "points", "quality": "quality"}
