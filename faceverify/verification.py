@@ -104,16 +104,26 @@ class Verifier:
 
     def pair_decider(self) -> Callable[[tuple[str, str]], Decision]:
         """A function that decides about a pair and remembers each photo, the bad ones too."""
-        template: Once[str, Template] = Once(self.template)
+        outcome: Once[str, Template | FaceverifyError] = Once(self._outcome)
 
         def decide(pair: tuple[str, str]) -> Decision:
-            try:
-                first, second = map(template, pair)
-            except FaceverifyError as error:
-                return Decision(*pair, None, self.operation, error)
+            first, second = map(outcome, pair)
+            if isinstance(first, FaceverifyError):
+                return Decision(*pair, None, self.operation, first)
+            if isinstance(second, FaceverifyError):
+                return Decision(*pair, None, self.operation, second)
             return self._compare(first, second)
 
         return decide
+
+    def _outcome(self, photo: str) -> Template | FaceverifyError:
+        """The template, or why there is none."""
+        try:
+            return self.template(photo)
+        except FaceverifyError as error:
+            # what it was raised from holds the photo's pixels, and it is remembered
+            error.__traceback__ = error.__cause__ = error.__context__ = None
+            return error
 
     def _compare(self, first: Template, second: Template) -> Decision:
         distance = float(cosine_distance(first.embedding, second.embedding))

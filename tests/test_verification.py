@@ -99,3 +99,11 @@ def test_cosine_distance():
     assert np.allclose(cosine_distance(a, b), expected)
     assert (cosine_distance(a, a) >= 0).all()
     assert np.allclose(cosine_distance(a, -a), 2)
+
+
+def test_remembered_errors_hold_no_pixels():
+    verifier = Verifier.load()
+    pairs = [("missing.jpg", OBAMA), ("missing.jpg", BIDEN)]
+    for decision in verifier.verify_pairs(pairs):
+        assert decision.error.__traceback__ is decision.error.__context__ is None
+        assert decision.error.__cause__ is None

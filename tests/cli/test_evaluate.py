@@ -214,10 +214,10 @@ def test_groups_of_a_column_and_of_a_file(run, people, listed, tmp_path):
 
 
 def test_templates_of_a_feature_file(run, tmp_path):
-    """Two templates of two photos each, one alone, one whose photo failed; pooled by hand."""
-    features = np.array([[3, 0], [0, 4], [1, 1], [1, 0], [0, 0]], np.float32)
+    """A template of two media (one of two photos), two alone, one failed; pooled by hand."""
+    features = np.array([[3, 0], [3, 0], [0, 4], [1, 1], [1, 0], [0, 0]], np.float32)
     np.save(tmp_path / "features.npy", features)
-    media = ["1.jpg 1 10", "2.jpg 1 11", "3.jpg 2 20", "4.jpg 3 30", "5.jpg 4 40"]
+    media = ["0.jpg 1 10", "1.jpg 1 10", "2.jpg 1 11", "3.jpg 2 20", "4.jpg 3 30", "5.jpg 4 40"]
     (tmp_path / "tid_mid.txt").write_text("\n".join(media) + "\n")
     (tmp_path / "pairs.txt").write_text("1 2 1\n1 3 0\n2 4 1\n")
     ran = run(
@@ -295,6 +295,16 @@ def test_unknown_photos_are_failures_or_refused(run, synthetic, tmp_path):
     assert "found none of the" in ran.err
 
 
+def test_a_photo_with_several_embeddings_is_refused(run, synthetic, tmp_path):
+    path, rows, *_ = synthetic
+    with np.load(rows) as archive:
+        names, table = archive["photos"], archive["embeddings"]
+    save(tmp_path / "twice.npz", np.append(names, names[0]), np.vstack((table, table[1])))
+    ran = run("evaluate", path, "--embeddings", tmp_path / "twice.npz")
+    assert ran.status == 2
+    assert f"found several embeddings of {names[0]}" in ran.err
+
+
 @pytest.mark.parametrize(("value", "said"), [(np.nan, "NaN"), (0.0, "zero")])
 def test_embeddings_that_are_no_directions(run, synthetic, tmp_path, value, said):
     path, rows, *_ = synthetic
@@ -368,6 +378,17 @@ def test_photos_that_all_fail(run, tmp_path):
         assert any("4 photos failed: no-face" in note for note in found["notes"])
     ran = run("evaluate", tmp_path / "people", "--json", "--threshold", "0.1")
     assert evaluated(ran)["fixed"]["fnmr"]["value"] == 1
+
+
+def test_a_photo_of_two_people_is_refused(run, tmp_path):
+    text = "first,second,label,first_identity,second_identity\n"
+    text += "1.jpg,2.jpg,0,ann,bob\n1.jpg,3.jpg,0,eve,bob\n"
+    (tmp_path / "list.csv").write_text(text)
+    for name in "123":
+        (tmp_path / f"{name}.jpg").write_bytes(b"")
+    ran = run("evaluate", tmp_path / "list.csv", "--protocol", "all")
+    assert ran.status == 2
+    assert "1.jpg as ann and as eve" in ran.err
 
 
 def test_protocol_fixed_needs_a_threshold(run, synthetic):

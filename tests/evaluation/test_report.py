@@ -133,6 +133,7 @@ def test_the_worst_of_all_pairs_is_that_of_every_pair_written_out(monkeypatch):
     assert [{p.first, p.second} for p in found.false_matches] == [{i, j} for _, i, j in near]
     assert [{p.first, p.second} for p in found.false_non_matches] == [{i, j} for _, i, j in far]
     assert found.false_matches[0].distance == pytest.approx(near[0][0], abs=1e-6)
+    assert found.false_non_matches[0].distance == pytest.approx(far[0][0], abs=1e-6)
 
 
 def test_fewer_pairs_than_wanted():

@@ -38,6 +38,15 @@ def test_the_rate_is_kept_and_the_next_threshold_would_break_it(seed, target):
     assert found.interval[0] <= matches / 400 <= found.interval[1]
 
 
+def test_rounding_admits_nobody():
+    """Six digits are kept, downwards: the eleventh impostor lies 1e-7 beyond the tenth."""
+    impostors = 0.5 + 1e-7 * np.arange(100) + 6e-7
+    distances, same = np.append(impostors, 0.1), np.append(np.zeros(100, bool), True)
+    (found,) = thresholds_from_scores(count_scores(distances, same), [0.1], "made up")
+    assert np.count_nonzero(impostors <= found.distance) <= 10
+    assert found.distance == 0.500001
+
+
 def test_thresholds_are_what_a_model_file_reads():
     counts = count_scores(*normal_scores(2000))
     found = thresholds_from_scores(counts, [1e-2, 1e-1], "made up")
