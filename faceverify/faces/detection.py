@@ -27,7 +27,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from faceverify.errors import ModelError
+from faceverify.faces.area_means import AreaMeans
 from faceverify.faces.choice import MIN_FACE
+from faceverify.faces.suppression import suppress
 from faceverify.inference import open_session
 
 if TYPE_CHECKING:
@@ -182,59 +184,6 @@ class Detector:
         return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
 
-class AreaMeans:
-    """A photo of which any part can be resized at a cost that depends on the result alone.
-
-    Holds the summed-area table (Crow 1984): the mean over any rectangle takes four look-ups. An
-    output pixel is the mean of all the source pixels that it touches.
-    """
-
-    def __init__(self, image: Image.Image) -> None:
-        self.width, self.height = image.size
-        table = np.zeros((self.height + 1, self.width + 1, 3), np.uint32)
-        # wraps around past 2^32, as do the differences taken of it: sums below that stay exact
-        np.cumsum(np.asarray(image), axis=0, dtype=np.uint32, out=table[1:, 1:])
-        np.cumsum(table, axis=1, out=table)
-        self._table = table
-
-    def resized(self, width: int, height: int) -> Floats:
-        """The whole photo, (height, width, 3)."""
-        (left,), (right,) = bins(np.array([0]), np.array([self.width]), width)
-        (top,), (bottom,) = bins(np.array([0]), np.array([self.height]), height)
-        rows = self._table.take(bottom, axis=0) - self._table.take(top, axis=0)
-        sums = rows.take(right, axis=1) - rows.take(left, axis=1)
-        return means(sums, np.outer(bottom - top, right - left))
-
-    def crops(self, boxes: Floats, side: int) -> Floats:
-        """What boxes show of the photo, stretched to squares, (N, side, side, 3)."""
-        limit = np.array([self.width, self.height])
-        first = np.clip(np.floor(boxes[:, :2]), 0, limit - 1).astype(int)
-        last = np.clip(np.floor(boxes[:, 2:]), first + 1, limit).astype(int)
-        left, right = (x[:, None] for x in bins(first[:, 0], last[:, 0], side))  # (N, 1, side)
-        top, bottom = (y[:, :, None] for y in bins(first[:, 1], last[:, 1], side))  # (N, side, 1)
-        areas = (bottom - top) * (right - left)
-        table = self._table.reshape(-1, 3)
-        top, bottom = top * (self.width + 1), bottom * (self.width + 1)
-        sums = table.take(bottom + right, axis=0) - table.take(top + right, axis=0)
-        sums += table.take(top + left, axis=0) - table.take(bottom + left, axis=0)
-        return means(sums, areas)
-
-
-def means(sums: NDArray[np.uint32], areas: NDArray[np.int_]) -> Floats:
-    """Sums over areas, (..., 3) over (...)."""
-    quotient: Floats = sums.astype(np.float32) * np.reciprocal(areas, dtype=np.float32)[..., None]
-    return quotient
-
-
-def bins(
-    start: NDArray[np.int_], stop: NDArray[np.int_], count: int
-) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """Starts and stops of equal bins, widened to the whole pixels they touch, (N, count) each."""
-    length = (stop - start)[:, None]
-    index = np.arange(count + 1) * length
-    return start[:, None] + index[:, :-1] // count, start[:, None] - (-index[:, 1:] // count)
-
-
 def face_sizes(short_side: float, min_face: float) -> list[float]:
     """Face sizes that the pyramid's levels look for, in pixels of the image, largest first."""
     levels = math.floor(math.log(max(short_side, 1) / min_face, 1 / FACTOR)) + 1
@@ -253,43 +202,6 @@ def square(boxes: Floats) -> Floats:
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     half = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) / 2
     return np.hstack([centres - half, centres + half])
-
-
-def suppress(
-    boxes: Floats, scores: Floats, overlap: float, *, short: float = 0, of_smaller: bool = False
-) -> NDArray[np.intp]:
-    """Non-maximum suppression: the boxes to keep, best first, as indices.
-
-    Args:
-        overlap: a box goes when it shares more than this with a better one.
-        short: pixels that a side counts less than it measures.
-        of_smaller: measure the share against the smaller of the two areas, not against their union.
-    """
-    order = np.argsort(-scores, kind="stable")
-    edges = boxes[order] + np.array([short, short, 0, 0], np.float32)
-    area = np.prod(edges[:, 2:] - edges[:, :2], axis=1)
-    alive = np.ones(len(order), bool)
-
-    def clash(some: slice | NDArray[np.intp], others: slice) -> NDArray[np.bool_]:
-        first, second = edges[some, None], edges[None, others]
-        sides = np.minimum(first[..., 2:], second[..., 2:])
-        sides -= np.maximum(first[..., :2], second[..., :2])
-        np.maximum(sides, 0, out=sides)
-        shared = sides[..., 0] * sides[..., 1]
-        a, b = area[some, None], area[None, others]
-        whole = np.minimum(a, b) if of_smaller else a + b - shared
-        return np.asarray(shared > overlap * whole)
-
-    for start in range(0, len(order), BATCH):  # blocks: memory stays flat for any number of boxes
-        stop = min(start + BATCH, len(order))
-        clashes = clash(slice(start, stop), slice(start, stop))
-        for row in range(start, stop):
-            if alive[row]:
-                alive[row + 1 : stop] &= ~clashes[row - start, row + 1 - start :]
-        if stop < len(order):
-            kept = start + np.flatnonzero(alive[start:stop])
-            alive[stop:] &= ~clash(kept, slice(stop, None)).any(axis=0)
-    return order[alive]
 
 
 def merge(faces: list[Face]) -> list[Face]:

@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from faceverify.errors import ModelError
-from faceverify.faces.detection import AreaMeans, Detector, face_sizes, suppress
+from faceverify.faces.detection import Detector, face_sizes
 
 # Points that facenet-pytorch 2.5.3 finds on the whole photos (min_face_size=40), rounded to 0.1:
 # left eye, right eye, nose, left and right mouth corner.
@@ -80,67 +78,6 @@ def test_no_face_in_noise(detector: Detector):
 def test_missing_net_is_named(tmp_path):
     with pytest.raises(ModelError, match="detector cannot be loaded"):
         Detector(tmp_path)
-
-
-# --- the parts
-
-
-def adaptive_mean(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Brute force: the mean of every source pixel that an output pixel touches."""
-    out = np.zeros((height, width, 3))
-    for row in range(height):
-        top, bottom = row * len(pixels) // height, -(-(row + 1) * len(pixels) // height)
-        for column in range(width):
-            left = column * pixels.shape[1] // width
-            right = -(-(column + 1) * pixels.shape[1] // width)
-            out[row, column] = pixels[top:bottom, left:right].mean(axis=(0, 1))
-    return out
-
-
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 30), st.integers(1, 30))
-@settings(max_examples=40, deadline=None)
-def test_resized_is_the_mean_over_touched_pixels(height, width, rows, columns):
-    pixels = np.random.default_rng(height * 41 + width).integers(0, 256, (height, width, 3))
-    area = AreaMeans(Image.fromarray(pixels.astype(np.uint8)))
-    expected = adaptive_mean(pixels, rows, columns)
-    assert np.allclose(area.resized(columns, rows), expected, atol=1e-3)
-
-
-def test_crops_are_cut_at_whole_pixels_within_the_photo():
-    pixels = np.random.default_rng(1).integers(0, 256, (50, 60, 3))
-    boxes = np.array([[3.7, 4.2, 33.9, 40.1], [-8, -3, 20, 25], [50, 40, 90, 80]], np.float32)
-    crops = AreaMeans(Image.fromarray(pixels.astype(np.uint8))).crops(boxes, 24)
-    parts = [pixels[4:40, 3:33], pixels[0:25, 0:20], pixels[40:50, 50:60]]
-    for crop, part in zip(crops, parts, strict=True):
-        assert np.allclose(crop, adaptive_mean(part, 24, 24), atol=1e-3)
-
-
-def brute_suppress(boxes, scores, overlap, of_smaller):
-    kept: list[int] = []
-    for index in np.argsort(-scores, kind="stable"):
-        a = boxes[index]
-        for other in kept:
-            b = boxes[other]
-            width = min(a[2], b[2]) - max(a[0], b[0])
-            height = min(a[3], b[3]) - max(a[1], b[1])
-            shared = max(width, 0) * max(height, 0)
-            areas = [(x[2] - x[0]) * (x[3] - x[1]) for x in (a, b)]
-            if shared > overlap * (min(areas) if of_smaller else sum(areas) - shared):
-                break
-        else:
-            kept.append(int(index))
-    return kept
-
-
-@pytest.mark.parametrize("of_smaller", [False, True])
-@pytest.mark.parametrize("count", [0, 1, 20, 150])  # 150: more than a block
-def test_suppress_is_the_greedy_rule(count: int, of_smaller: bool):
-    random = np.random.default_rng(count)
-    corner = random.integers(0, 60, (count, 2))
-    boxes = np.hstack([corner, corner + random.integers(5, 40, (count, 2))]).astype(np.float32)
-    scores = random.permutation(count).astype(np.float32)
-    kept = suppress(boxes, scores, 0.5, of_smaller=of_smaller).tolist()
-    assert kept == brute_suppress(boxes.astype(float), scores, 0.5, of_smaller)
 
 
 def test_face_sizes_start_at_the_smallest_and_fit_the_photo():

@@ -1,0 +1,62 @@
+"""Resizing by averaging over areas, at a cost that depends on the result alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Floats = NDArray[np.float32]
+
+
+class AreaMeans:
+    """A photo of which any part can be resized at a cost that depends on the result alone.
+
+    Holds the summed-area table (Crow 1984): the mean over any rectangle takes four look-ups. An
+    output pixel is the mean of all the source pixels that it touches.
+    """
+
+    def __init__(self, image: Image.Image) -> None:
+        self.width, self.height = image.size
+        table = np.zeros((self.height + 1, self.width + 1, 3), np.uint32)
+        # wraps around past 2^32, as do the differences taken of it: sums below that stay exact
+        np.cumsum(np.asarray(image), axis=0, dtype=np.uint32, out=table[1:, 1:])
+        np.cumsum(table, axis=1, out=table)
+        self._table = table
+
+    def resized(self, width: int, height: int) -> Floats:
+        """The whole photo, (height, width, 3)."""
+        (left,), (right,) = bins(np.array([0]), np.array([self.width]), width)
+        (top,), (bottom,) = bins(np.array([0]), np.array([self.height]), height)
+        rows = self._table.take(bottom, axis=0) - self._table.take(top, axis=0)
+        sums = rows.take(right, axis=1) - rows.take(left, axis=1)
+        return means(sums, np.outer(bottom - top, right - left))
+
+    def crops(self, boxes: Floats, side: int) -> Floats:
+        """What boxes show of the photo, stretched to squares, (N, side, side, 3)."""
+        limit = np.array([self.width, self.height])
+        first = np.clip(np.floor(boxes[:, :2]), 0, limit - 1).astype(int)
+        last = np.clip(np.floor(boxes[:, 2:]), first + 1, limit).astype(int)
+        left, right = (x[:, None] for x in bins(first[:, 0], last[:, 0], side))  # (N, 1, side)
+        top, bottom = (y[:, :, None] for y in bins(first[:, 1], last[:, 1], side))  # (N, side, 1)
+        areas = (bottom - top) * (right - left)
+        table = self._table.reshape(-1, 3)
+        top, bottom = top * (self.width + 1), bottom * (self.width + 1)
+        sums = table.take(bottom + right, axis=0) - table.take(top + right, axis=0)
+        sums += table.take(top + left, axis=0) - table.take(bottom + left, axis=0)
+        return means(sums, areas)
+
+
+def means(sums: NDArray[np.uint32], areas: NDArray[np.int_]) -> Floats:
+    """Sums over areas, (..., 3) over (...)."""
+    quotient: Floats = sums.astype(np.float32) * np.reciprocal(areas, dtype=np.float32)[..., None]
+    return quotient
+
+
+def bins(
+    start: NDArray[np.int_], stop: NDArray[np.int_], count: int
+) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    """Starts and stops of equal bins, widened to the whole pixels they touch, (N, count) each."""
+    length = (stop - start)[:, None]
+    index = np.arange(count + 1) * length
+    return start[:, None] + index[:, :-1] // count, start[:, None] - (-index[:, 1:] // count)
