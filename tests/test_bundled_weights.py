@@ -76,6 +76,6 @@ def test_embeddings_are_those_of_dlib():
     crops = [np.asarray(face.convert("RGB").resize((150, 150))) for face in faces]
     crops += list(random.integers(0, 256, (4, 150, 150, 3), np.uint8))
     embedder = Embedder(load_model_file(find_model("default")))
-    ours = embedder._run(np.stack(crops))
+    ours = embedder._run(embedder._prepare(np.stack(crops)))
     theirs = np.array([peer.compute_face_descriptor(crop) for crop in crops])
     assert np.abs(ours - theirs).max() < 1e-4

@@ -26,19 +26,21 @@ class AreaMeans:
 
     def resized(self, width: int, height: int) -> Floats:
         """The whole photo, (height, width, 3)."""
-        (left,), (right,) = bins(np.array([0]), np.array([self.width]), width)
-        (top,), (bottom,) = bins(np.array([0]), np.array([self.height]), height)
+        left, right = bins(np.array(0), np.array(self.width), width)
+        top, bottom = bins(np.array(0), np.array(self.height), height)
         rows = self._table.take(bottom, axis=0) - self._table.take(top, axis=0)
         sums = rows.take(right, axis=1) - rows.take(left, axis=1)
-        return means(sums, np.outer(bottom - top, right - left))
+        return means(sums, (bottom - top)[:, None] * (right - left))
 
     def crops(self, boxes: Floats, side: int) -> Floats:
         """What boxes show of the photo, stretched to squares, (N, side, side, 3)."""
         limit = np.array([self.width, self.height])
-        first = np.clip(np.floor(boxes[:, :2]), 0, limit - 1).astype(int)
-        last = np.clip(np.floor(boxes[:, 2:]), first + 1, limit).astype(int)
-        left, right = (x[:, None] for x in bins(first[:, 0], last[:, 0], side))  # (N, 1, side)
-        top, bottom = (y[:, :, None] for y in bins(first[:, 1], last[:, 1], side))  # (N, side, 1)
+        edges = np.floor(boxes).astype(int)
+        first = np.minimum(np.maximum(edges[:, :2], 0), limit - 1)
+        last = np.minimum(np.maximum(edges[:, 2:], first + 1), limit)
+        starts, stops = bins(first, last, side)  # (N, 2, side)
+        left, right = starts[:, None, 0], stops[:, None, 0]  # (N, 1, side)
+        top, bottom = starts[:, 1, :, None], stops[:, 1, :, None]  # (N, side, 1)
         areas = (bottom - top) * (right - left)
         table = self._table.reshape(-1, 3)
         top, bottom = top * (self.width + 1), bottom * (self.width + 1)
@@ -56,7 +58,7 @@ def means(sums: NDArray[np.uint32], areas: NDArray[np.int_]) -> Floats:
 def bins(
     start: NDArray[np.int_], stop: NDArray[np.int_], count: int
 ) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """Starts and stops of equal bins, widened to the whole pixels they touch, (N, count) each."""
-    length = (stop - start)[:, None]
-    index = np.arange(count + 1) * length
-    return start[:, None] + index[:, :-1] // count, start[:, None] - (-index[:, 1:] // count)
+    """Starts and stops of equal bins, widened to the whole pixels they touch, (..., count) each."""
+    start, stop = start[..., None], stop[..., None]
+    index = np.arange(count + 1) * (stop - start)
+    return start + index[..., :-1] // count, start - (-index[..., 1:] // count)

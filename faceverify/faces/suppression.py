@@ -21,6 +21,8 @@ def suppress(
         of_smaller: measure the share against the smaller of the two areas, not against their union.
     """
     order = np.argsort(-scores, kind="stable")
+    if len(order) < 2:
+        return order
     edges = boxes[order] + np.array([short, short, 0, 0], np.float32)
     area = np.prod(edges[:, 2:] - edges[:, :2], axis=1)
     alive = np.ones(len(order), bool)

@@ -54,11 +54,12 @@ class Embedder:
         Raises:
             ModelError: the model returned something that is no embedding.
         """
+        planes = self._prepare(crops)
         if self.model.contract.flip_average:
-            crops = np.concatenate([crops, crops[:, :, ::-1]])
-            rows = self._run(crops).reshape(2, -1, self.model.contract.embedding_size).sum(axis=0)
-        else:
-            rows = self._run(crops)
+            planes = np.concatenate([planes, planes[..., ::-1]])
+        rows = self._run(planes)
+        if self.model.contract.flip_average:
+            rows = rows[: len(crops)] + rows[len(crops) :]
         return self.normalised(rows)
 
     def normalised(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -73,11 +74,11 @@ class Embedder:
         unit: NDArray[np.float32] = rows / length
         return unit
 
-    def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _run(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
         size = self.model.contract.embedding_size
-        rows = np.empty((len(crops), size), np.float32)
-        for start in range(0, len(crops), self._batch):
-            batch = self._prepare(crops[start : start + self._batch])
+        rows = np.empty((len(planes), size), np.float32)
+        for start in range(0, len(planes), self._batch):
+            batch = planes[start : start + self._batch]
             count = len(batch)
             if self._fixed and count < self._batch:
                 batch = np.resize(batch, (self._batch, *batch.shape[1:]))
