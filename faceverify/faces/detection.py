@@ -66,6 +66,12 @@ class Face:
         left, top, right, bottom = self.box
         return max(right - left, bottom - top)
 
+    def sticks_out(self, size: tuple[int, int]) -> bool:
+        """Whether the box reaches well beyond two sides or more of a photo of (width, height)."""
+        left, top, right, bottom = self.box
+        beyond = np.array([-left, -top, right - size[0], bottom - size[1]])
+        return int(np.sum(beyond > 0.05 * self.size)) >= 2
+
     def moved(self, dx: float, dy: float, scale: float = 1.0) -> Face:
         """The same face in an image that is shifted by (dx, dy), then scaled."""
         left, top, right, bottom = self.box
@@ -108,12 +114,13 @@ class Detector:
                 it, all faces are looked for at once.
         """
         faces = self._search(image, min_face, found)
-        if not faces:  # a face that fills the frame is seen once it has something around it
+        if all(face.sticks_out(image.size) for face in faces):
+            # a face that fills the frame is seen well once it has something around it
             border = round(max(image.size) * PADDING)
             padded = ImageOps.expand(image, border, fill=(128, 128, 128))
             close_up = max(min_face, min(image.size) / 3)
             seen = self._search(padded, close_up, found)
-            faces = [face.moved(-border, -border) for face in seen]
+            faces = [face.moved(-border, -border) for face in seen] or faces
         return faces
 
     def _search(

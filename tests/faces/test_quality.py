@@ -79,3 +79,21 @@ def test_degenerate_points_are_a_bad_pose_and_no_crash():
 def test_ramp():
     assert [ramp(value, 10, 20) for value in (5, 10, 15, 20, 25)] == [0, 0, 0.5, 1, 1]
     assert ramp(0.1, 0.5, 0.1) == 1  # downhill
+
+
+def test_each_part_alone_spoils_the_score(portrait):
+    image, face = portrait
+    assert measure_quality(image, face).score == 1
+    tiny = image.resize((image.width // 8, image.height // 8))
+    small = measure_quality(tiny, face.moved(0, 0, 1 / 8))
+    assert small.sharpness > 9  # all but the size is good
+    assert small.score < 0.2
+    posterised = image.convert("L").point(lambda level: 255 * (level > 128)).convert("RGB")
+    clipped = measure_quality(posterised, face)
+    assert clipped.contrast > 35
+    assert clipped.score == 0
+    points = face.points.copy()
+    points[2, 0] += 0.8 * (points[1, 0] - points[0, 0])
+    profile = type(face)(face.box, face.score, points)
+    assert head_turn(profile) > 0.7
+    assert measure_quality(image, profile).score < 0.5
