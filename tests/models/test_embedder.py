@@ -107,3 +107,8 @@ def test_a_damaged_graph_is_refused():
 
 def test_the_graphs_bytes_are_a_valid_onnx_file():
     onnx.load_from_string(flat_net())
+
+
+def test_the_engine_leaves_the_processors_arithmetic_as_it_was():
+    embedder().embed(CROPS)
+    assert np.nextafter(0, 1) > 0  # tiny numbers are not flushed to zero
