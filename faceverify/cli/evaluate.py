@@ -289,7 +289,7 @@ def grouping(group: str | None) -> tuple[str, Any]:
         if group is not None and found is None:
             raise UsageError(
                 f"--group {group}: no such file, and the list has no such column",
-                cure="name a file of lines NAME, tab, GROUP, or a column of a CSV, TSV or JSON list",
+                cure="name a file of lines NAME, tab, GROUP, or a column of the list",
             )
         return found
 
