@@ -25,11 +25,12 @@ from faceverify.cli.verify import verify
 from faceverify.errors import INTERNAL_ERROR, INTERRUPTED, UNUSABLE, FaceverifyError
 from faceverify.version import __version__
 
+HELP = "Face verification: decisions a script can trust, and how far to trust them."
 OUTPUT_CLOSED = 141  # as the shell reports a process that SIGPIPE ended
 
 app = typer.Typer(
     name="faceverify",
-    help="Verify, enrol and evaluate faces; train the models that do it.",
+    help=HELP,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -60,7 +61,7 @@ def options(
         typer.Option("--version", callback=show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Verify, enrol and evaluate faces; train the models that do it."""
+    """Face verification: decisions a script can trust, and how far to trust them."""
 
 
 def main() -> NoReturn:
