@@ -25,12 +25,10 @@ from faceverify.cli.verify import verify
 from faceverify.errors import INTERNAL_ERROR, INTERRUPTED, UNUSABLE, FaceverifyError
 from faceverify.version import __version__
 
-HELP = "Face verification: decisions a script can trust, and how far to trust them."
 OUTPUT_CLOSED = 141  # as the shell reports a process that SIGPIPE ended
 
 app = typer.Typer(
     name="faceverify",
-    help=HELP,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
