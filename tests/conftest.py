@@ -3,10 +3,15 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from faceverify.faces.detection import Detector
 from faceverify.models.registry import bundled_folder
+
+# the same examples every time: a test that fails should fail for whoever runs it
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

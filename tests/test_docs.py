@@ -43,7 +43,11 @@ def test_console_examples_of_the_readme_print_what_they_say():
                 [sys.executable, "-m", *words], capture_output=True, text=True, cwd=ROOT
             )
             status = ran.returncode
-            assert ran.stdout.strip() == expected.strip()
+            number = re.compile(r"\d+\.\d+")
+            assert number.sub("N", ran.stdout.strip()) == number.sub("N", expected.strip())
+            # decoders and engines of other versions differ in the last digits
+            found, said = (map(float, number.findall(text)) for text in (ran.stdout, expected))
+            assert list(found) == pytest.approx(list(said), abs=2e-3)
 
 
 def test_generated_command_reference_is_current():

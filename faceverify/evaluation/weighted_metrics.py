@@ -41,7 +41,9 @@ def weighted_sums(weights: Rows, labels: NDArray[np.bool_], last: NDArray[np.int
     genuine = np.cumsum(weights * labels, axis=1)
     impostor = np.cumsum(weights, axis=1) - genuine
     totals = (genuine[:, -1:].copy(), impostor[:, -1:].copy())
-    if len(last) < weights.shape[1]:
+    if not len(last):  # every comparison failed: at any distance, none matches
+        genuine = impostor = np.zeros((len(weights), 1))
+    elif len(last) < weights.shape[1]:
         genuine, impostor = genuine[:, last], impostor[:, last]
     return WeightedSums(genuine, impostor, *totals)
 

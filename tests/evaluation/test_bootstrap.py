@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scored_pairs import lfw_like, scored
 
@@ -12,6 +12,7 @@ from faceverify.evaluation.scores import count_scores
 
 @settings(max_examples=40)
 @given(scored(failures=True), st.integers(2, 8), st.integers(0, 1000))
+@example((np.array([np.inf, np.inf]), np.array([True, False])), 2, 0)  # every comparison failed
 def test_a_replicate_is_the_metric_of_the_repeated_pairs(pairs, people, seed):
     distances, same = pairs
     draws = np.random.default_rng(seed)
