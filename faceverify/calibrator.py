@@ -17,6 +17,7 @@ from faceverify.evaluation.figures import FEWEST_ERRORS, Section
 from faceverify.evaluation.folder_evaluation import split
 from faceverify.evaluation.pair_distances import pair_distances
 from faceverify.evaluation.pair_people import people_of_pairs
+from faceverify.evaluation.people_folds import folds_of_pairs, folds_of_photos
 from faceverify.evaluation.person_bootstrap import MOST_PEOPLE, PersonBootstrap
 from faceverify.evaluation.probability import probability_section
 from faceverify.evaluation.scores import ScoreCounts, count_scores
@@ -83,7 +84,7 @@ def calibrated(
     thresholds = thresholds_from_scores(
         scores.counts, fmr_targets, dataset, interval_at=interval_at, extrapolate=extrapolate
     )
-    section, _ = probability_section(scores.counts)
+    section, _ = probability_section(scores.counts, scores.folds)
     notes = (*task.notes, *failure_notes(photos))
     return Calibration(source.model.with_thresholds(thresholds), section, notes)
 
@@ -118,6 +119,7 @@ class _Scores:
     """The scores, and the FMR's interval over people; None where they cannot be resampled."""
 
     counts: ScoreCounts
+    folds: list[ScoreCounts]
     people: int
     interval_at: Callable[[float], Interval | None] | None
 
@@ -136,17 +138,20 @@ def _of_pairs(task: Task, photos: PhotoEmbeddings, replicates: int) -> _Scores:
         return interval(found.fmr)
 
     possible = replicates > 0 and people.count > 1
-    return _Scores(count_scores(distances, same), people.count, interval_at if possible else None)
+    counts = count_scores(distances, same)
+    folds = folds_of_pairs(distances, same, people.first, people.second)
+    return _Scores(counts, folds, people.count, interval_at if possible else None)
 
 
 def _of_people(task: Task, photos: PhotoEmbeddings, replicates: int) -> _Scores:
     rows, names, failed = split(photos.embeddings, photos.enrolled, task.identities)
     counts = all_against_all(rows, names, failed_identities=failed)
+    folds = folds_of_photos(rows, names)
     people = len(set(task.identities))
     if not replicates or not 2 <= people <= MOST_PEOPLE:
-        return _Scores(counts, people, None)
+        return _Scores(counts, folds, people, None)
     resampled = PersonBootstrap(rows, names, failed_identities=failed, replicates=replicates)
-    return _Scores(counts, people, resampled.fmr_interval)
+    return _Scores(counts, folds, people, resampled.fmr_interval)
 
 
 def _one_line(name: str) -> str:

@@ -16,13 +16,16 @@ from faceverify.errors import ModelError, UsageError
 from faceverify.evaluation import compat
 from faceverify.evaluation.bootstrap import Replicates
 from faceverify.evaluation.figures import Evaluation, Figure, Section
-from faceverify.evaluation.folder_evaluation import evaluate_all, evaluate_retrieval
+from faceverify.evaluation.folder_evaluation import evaluate_all, evaluate_retrieval, split
 from faceverify.evaluation.metrics import FMR_TARGETS
 from faceverify.evaluation.pair_distances import pair_distances
 from faceverify.evaluation.pair_evaluation import OperatingPoint, PairScores, evaluate_pairs
+from faceverify.evaluation.pair_people import people_of_pairs
+from faceverify.evaluation.people_folds import folds_of_pairs, folds_of_photos
 from faceverify.evaluation.probability import probability_section
 from faceverify.evaluation.report.bands import BAND_TARGETS, band_of_replicates
 from faceverify.evaluation.report.worst import Worst, worst_of_all, worst_pairs
+from faceverify.evaluation.scores import ScoreCounts
 from faceverify.evaluation.tasks import Task
 from faceverify.photo_embeddings import PhotoEmbeddings, failure_notes
 
@@ -110,7 +113,9 @@ def measure(
             *about, point=point, notes=notes, replicates=settings.replicates, seed=settings.seed,
             band_targets=BAND_TARGETS if settings.report else (),
         )  # fmt: skip
-        found = with_probability(found) if settings.report else found
+        if settings.report:
+            rows, names, _ = split(photos.embeddings, photos.enrolled, task.identities)
+            found = with_probability(found, folds_of_photos(rows, names))
     return Measured(found, None, photos, None)
 
 
@@ -151,14 +156,16 @@ def _measure_pairs(
     notes = (*found.notes, *failure_notes(photos), *missing)
     found = replace(found, sections=sections, notes=notes)
     if settings.report:
-        found = with_probability(replace(found, band=band_of_replicates(replicates)))
+        people = people_of_pairs(task.pairs)
+        folds = folds_of_pairs(distances, task.pairs.same, people.first, people.second)
+        found = with_probability(replace(found, band=band_of_replicates(replicates)), folds)
     return Measured(found, replicates, photos, distances)
 
 
-def with_probability(found: Evaluation) -> Evaluation:
-    """Add the calibrated probability of the scores."""
+def with_probability(found: Evaluation, folds: Sequence[ScoreCounts]) -> Evaluation:
+    """Add the calibrated probability of the scores, measured over folds of people too."""
     assert found.counts is not None
-    section, how_reliable = probability_section(found.counts)
+    section, how_reliable = probability_section(found.counts, folds)
     return replace(found, sections=(*found.sections, section), reliability=how_reliable)
 
 

@@ -81,7 +81,7 @@ def all_against_all(
             right = min(left + COLUMNS, len(rows))
             block = room[: (bottom - top) * (right - left)].reshape(bottom - top, right - left)
             np.matmul(rows[top:bottom], rows[left:right].T, out=block)
-            step = _steps(block)  # (rows, columns)
+            step = steps_of(block)  # (rows, columns)
             if left == top:
                 width = min(bottom - top, right - left)
                 upper = np.triu_indices(width, k=1)
@@ -99,7 +99,7 @@ def all_against_all(
     return ScoreCounts(kept / STEPS, genuine[kept], every[kept] - genuine[kept], *failures)
 
 
-def _steps(cosines: NDArray[np.float32]) -> NDArray[np.int64]:
+def steps_of(cosines: NDArray[np.float32]) -> NDArray[np.int64]:
     """Distance 1 - cosine in grid steps; the cosines are overwritten."""
     np.subtract(np.float32(1), cosines, out=cosines)
     np.multiply(cosines, np.float32(STEPS), out=cosines)

@@ -60,9 +60,10 @@ def evaluate_all(
         rows, names, failed_identities=failed, replicates=max(replicates, 1), seed=seed
     )
     fnmr_at = people.fnmr_interval if replicates else None
+    curve = people.curve(counts) if replicates else None
     sections = [
         data_section(counts, len(identities), len(failed), people.people),
-        curve_section(counts, None, fnmr_interval_at=fnmr_at),
+        curve_section(counts, curve, fnmr_interval_at=fnmr_at),
     ]
     if point is not None:
         sections.append(

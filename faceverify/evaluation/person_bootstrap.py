@@ -13,11 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.evaluation.all_against_all import COLUMNS, ROWS, unit_rows
-from faceverify.evaluation.bootstrap import interval
+from faceverify.evaluation.bootstrap import Replicates, interval
+from faceverify.evaluation.person_curves import (
+    auc_and_eer,
+    genuines_by_person,
+    grid_of,
+    impostors_by_person,
+    impostors_drawn,
+    knots_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from faceverify.evaluation.scores import ScoreCounts
     from faceverify.evaluation.wilson import Interval
 
 MOST_PEOPLE = 8192  # M is a matrix of people by people: 256 MB of float32
@@ -25,7 +34,7 @@ MOST_GENUINE = 50_000_000  # distances held: 200 MB
 
 
 class PersonBootstrap:
-    """Replicates of FMR and FNMR at any threshold, over the same draws of people.
+    """Replicates of FMR and FNMR at any threshold, and of AUC and EER, over the same people drawn.
 
     Args:
         embeddings: of the N photos that have one, (N, D).
@@ -66,12 +75,8 @@ class PersonBootstrap:
         if not 2 <= self.people <= MOST_PEOPLE:
             return None
         matches = matches_between(self._rows, self._code, self.people, threshold)
-        weights = self._drawn.astype(np.float32)
-        found = np.einsum("rp,rp->r", weights @ matches, weights, dtype=np.float64)
-        photos = self._drawn * self._size
-        made = (photos.sum(axis=1) ** 2 - (photos**2).sum(axis=1)) / 2
         with np.errstate(invalid="ignore"):
-            return np.asarray(found / made)
+            return self._weighted(matches) / impostors_drawn(self._drawn, self._size)
 
     def fnmr(self, threshold: float) -> NDArray[np.float64] | None:
         """FNMR there, (R,); NaN where no genuine comparison was drawn.
@@ -81,12 +86,41 @@ class PersonBootstrap:
         genuine = self._size * (self._size - 1) / 2
         if self.people < 2 or genuine.sum() > MOST_GENUINE:
             return None
-        if self._genuine is None:
-            self._genuine = genuine_distances(self._rows, self._code)
-        distances, code = self._genuine
+        distances, code = self._genuine_distances()
         matched = np.bincount(code[distances <= threshold], minlength=self.people)
         with np.errstate(invalid="ignore"):
             return np.asarray(1 - (self._drawn @ matched) / (self._drawn @ genuine))
+
+    def curve(self, counts: ScoreCounts) -> Replicates | None:
+        """AUC and EER, as ``person_curves`` works them out, and nothing else.
+
+        None as for FMR and FNMR, and where one kind of comparison is missing.
+
+        Args:
+            counts: all comparisons of the same photos.
+        """
+        genuine = self._size * (self._size - 1) / 2
+        if not 2 <= self.people <= MOST_PEOPLE or genuine.sum() > MOST_GENUINE:
+            return None
+        if not counts.genuine.sum() or not counts.impostor.sum():
+            return None
+        grid = grid_of(counts)
+        knots = knots_of(counts, grid, self.people, len(self._rows))
+        present = np.bincount(self._code, minlength=self.people).astype(np.float64)
+        together = [
+            self._weighted(matches_between(self._rows, self._code, self.people, grid[knot]))
+            for knot in knots[:-1]
+        ]
+        together.append(impostors_drawn(self._drawn, present))
+        areas, equals = auc_and_eer(
+            self._drawn,
+            genuines_by_person(*self._genuine_distances(), self.people, grid),
+            impostors_by_person(self._rows, self._code, self.people, grid),
+            self._size,
+            knots,
+            np.stack(together, axis=1),
+        )
+        return Replicates(areas, equals, tmr={}, fmr=None, fnmr=None, accuracy=None)
 
     def fmr_interval(self, threshold: float) -> Interval | None:
         """95 % percentile interval of the FMR."""
@@ -95,6 +129,16 @@ class PersonBootstrap:
     def fnmr_interval(self, threshold: float) -> Interval | None:
         """95 % percentile interval of the FNMR."""
         return interval(self.fnmr(threshold))
+
+    def _weighted(self, matches: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Sum of matches, (P, P), as each replicate weighs them: w M w, (R,)."""
+        weights = self._drawn.astype(np.float32)
+        return np.asarray(np.einsum("rp,rp->r", weights @ matches, weights, dtype=np.float64))
+
+    def _genuine_distances(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        if self._genuine is None:
+            self._genuine = genuine_distances(self._rows, self._code)
+        return self._genuine
 
 
 def matches_between(

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from faceverify.evaluation.figures import Figure, Section
 from faceverify.matching.calibration import Reliability, fit_probability, reliability
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from faceverify.evaluation.scores import ScoreCounts
 
 
-def probability_section(counts: ScoreCounts) -> tuple[Section, Reliability | None]:
-    """Fit a probability to scores and measure it on them; two parameters, so hardly flattered.
+def probability_section(
+    counts: ScoreCounts, folds: Sequence[ScoreCounts]
+) -> tuple[Section, Reliability | None]:
+    """Fit a probability to scores; measure it on them, and on people it was not fitted to.
 
     Failed comparisons have no probability and are left out here.
+
+    Args:
+        counts: all scores; the curve and its reliability are of these.
+        folds: the scores within each fold of people, as ``people_folds`` gives them.
     """
     title = "Calibrated probability (logistic, prior one half)"
     made = counts.distances, counts.genuine, counts.impostor
@@ -24,6 +34,8 @@ def probability_section(counts: ScoreCounts) -> tuple[Section, Reliability | Non
         return Section("probability", title, (figure,)), None
     model = fit_probability(*made)
     found = reliability(model, *made)
+    unseen = brier_out_of_fold(folds)
+    few = "needs both kinds of comparison in each fold's rest"
     middle = -model.intercept / model.slope if model.slope else None
     bins = [
         {"told": told, "observed": seen, "weight": weight}
@@ -37,17 +49,52 @@ def probability_section(counts: ScoreCounts) -> tuple[Section, Reliability | Non
         Figure("even_odds", "distance at probability one half", middle, "distance"),
         Figure(
             "brier_score",
-            "Brier score",
+            "Brier score, on the scores it was fitted to",
             found.brier,
             "number",
             detail="0 is perfect, 0.25 says nothing",
         ),
         Figure(
+            "brier_score_out_of_fold",
+            "Brier score, on other people",
+            unseen,
+            "number",
+            detail=f"{len(folds)} folds by identity" if unseen is not None else few,
+        ),
+        Figure(
             "expected_calibration_error",
-            "expected calibration error",
+            "expected calibration error, on the scores it was fitted to",
             found.expected_error,
             "number",
             extra={"bins": bins},
         ),
     )
     return Section("probability", title, figures), found
+
+
+def brier_out_of_fold(folds: Sequence[ScoreCounts]) -> float | None:
+    """Brier score of each fold under the curve fitted to all others, both kinds weighing the same.
+
+    Args:
+        folds: the scores within each fold of people.
+
+    Returns:
+        None where a fold's rest, or all of them together, lack a kind of comparison.
+    """
+    squares, comparisons = np.zeros(2), np.zeros(2)  # genuine, impostor
+    if len(folds) < 2:
+        return None
+    for left_out, fold in enumerate(folds):
+        rest = [other for index, other in enumerate(folds) if index != left_out]
+        distances, place = np.unique(
+            np.concatenate([other.distances for other in rest]), return_inverse=True
+        )
+        genuine, impostor = np.zeros((2, len(distances)), np.int64)
+        np.add.at(genuine, place, np.concatenate([other.genuine for other in rest]))
+        np.add.at(impostor, place, np.concatenate([other.impostor for other in rest]))
+        if not genuine.any() or not impostor.any() or len(distances) < 2:
+            return None
+        told = fit_probability(distances, genuine, impostor).probability(fold.distances)
+        squares += (fold.genuine @ (1 - told) ** 2, fold.impostor @ told**2)
+        comparisons += (fold.genuine.sum(), fold.impostor.sum())
+    return float(np.mean(squares / comparisons)) if comparisons.all() else None

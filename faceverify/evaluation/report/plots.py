@@ -103,7 +103,7 @@ def reliability_chart(reliability: Reliability) -> Chart:
     points = [
         (told, seen) for told, seen in zip(reliability.told, reliability.observed, strict=True)
     ]
-    chart.line(points, COLOURS[0], f"Brier score {reliability.brier:.5f}")
+    chart.line(points, COLOURS[0], f"Brier score {reliability.brier:.5f}, as fitted")
     chart.dots(points, COLOURS[0])
     return chart
 
