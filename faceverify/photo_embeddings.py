@@ -18,7 +18,7 @@ from faceverify.errors import ImageError, NoDecisionError, UsageError
 from faceverify.faces.choice import MIN_FACE, FaceChoice
 from faceverify.models.model_file import ModelFile, load_model_file
 from faceverify.models.registry import bundled_folder, find_model
-from faceverify.pipeline import default_workers, map_ordered
+from faceverify.pipeline import map_ordered
 
 Item = TypeVar("Item")
 Progress = Callable[[Iterable[Item], str, "int | None"], Iterator[Item]]
@@ -191,7 +191,7 @@ def _compute(
             return failed(error.code)
         return Outcome(template.embedding)
 
-    return map_ordered(outcome, photos, workers=workers or default_workers())
+    return map_ordered(outcome, photos, workers=workers)
 
 
 def _stored(

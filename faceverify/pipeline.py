@@ -24,16 +24,20 @@ def default_workers() -> int:
 
 
 def map_ordered(
-    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int | None = None
 ) -> Iterator[Result]:
     """Apply a function to a stream in worker threads; each result as soon as it is next in order.
 
     The items are read by a thread of their own, so that a result is never held back by an input
     that waits for its writer, and never more than a few of them ahead of the results.
 
+    Args:
+        workers: threads; by default one for each processor.
+
     Raises:
         Whatever the function or the items raise, in the place of the result.
     """
+    workers = workers or default_workers()
     queue: Queue[Future[Result] | None] = Queue(maxsize=workers * AHEAD)
     stopped = threading.Event()
     pool = ThreadPoolExecutor(workers)

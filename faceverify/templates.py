@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceverify.errors import LowQualityError, UsageError
-from faceverify.faces.alignment import KNOWN_CROPS, Alignment, KnownCrop
+from faceverify.errors import LowQualityError
+from faceverify.faces.alignment import Alignment, KnownCrop, known_crop
 from faceverify.faces.choice import MIN_FACE, FaceChoice
 from faceverify.faces.detection import Detector, Face
 from faceverify.faces.quality import Quality, measure_quality
@@ -227,10 +227,3 @@ class TemplateExtractor:
             (embedding,) = self._embedder.normalised(mean)
             templates.append(Template(found.photo, embedding, found.face, found.quality))
         return templates
-
-
-def known_crop(name: str) -> KnownCrop:
-    """A template that crops are stored in, by name; UsageError for an unknown one."""
-    if name not in KNOWN_CROPS:
-        raise UsageError(f"no crop template {name!r}", cure=f"known: {', '.join(KNOWN_CROPS)}")
-    return KNOWN_CROPS[name]

@@ -10,7 +10,7 @@ from faceverify.faces.choice import MIN_FACE, FaceChoice
 from faceverify.images import Source
 from faceverify.matching.decision import Decision, Operation
 from faceverify.matching.distance import cosine_distance
-from faceverify.pipeline import Once, default_workers, map_ordered
+from faceverify.pipeline import Once, map_ordered
 from faceverify.templates import Template, TemplateExtractor
 
 DEFAULT_FMR = 1e-3
@@ -100,7 +100,7 @@ class Verifier:
 
         What is wrong with a photo goes into the decisions about it; nothing is raised for it.
         """
-        yield from map_ordered(self.pair_decider(), pairs, workers=workers or default_workers())
+        yield from map_ordered(self.pair_decider(), pairs, workers=workers)
 
     def pair_decider(self) -> Callable[[tuple[str, str]], Decision]:
         """A function that decides about a pair and remembers each photo, the bad ones too."""

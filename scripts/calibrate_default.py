@@ -27,7 +27,7 @@ from faceverify.evaluation.person_bootstrap import PersonBootstrap
 from faceverify.evaluation.thresholds import supported_targets, thresholds_from_scores
 from faceverify.files import atomic_write
 from faceverify.models.model_file import threshold_from_dict
-from faceverify.pipeline import default_workers, map_ordered
+from faceverify.pipeline import map_ordered
 from faceverify.templates import TemplateExtractor
 
 LISTS = ("pairsDevTrain.txt", "pairsDevTest.txt")
@@ -56,7 +56,7 @@ def main() -> None:
             return None
 
     started = time.monotonic()
-    embeddings = list(map_ordered(embed, photos, workers=default_workers()))
+    embeddings = list(map_ordered(embed, photos))
     print(f"{len(photos)} photos in {time.monotonic() - started:.0f} s", file=sys.stderr)
     found = [row is not None for row in embeddings]
     rows = np.stack([row for row in embeddings if row is not None])

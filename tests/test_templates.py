@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 
 from faceverify.errors import LowQualityError, NoFaceError, SeveralFacesError, UsageError
+from faceverify.faces.alignment import known_crop
 from faceverify.faces.choice import FaceChoice
 from faceverify.images import Photo
 from faceverify.models.model_file import load_model_file
 from faceverify.models.registry import find_model
-from faceverify.templates import FaceFinder, TemplateExtractor, known_crop
+from faceverify.templates import FaceFinder, TemplateExtractor
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ def align(
     from faceverify.files import atomic_writer
     from faceverify.json_lines import json_line
     from faceverify.models.registry import bundled_folder
-    from faceverify.pipeline import default_workers, map_ordered
+    from faceverify.pipeline import map_ordered
     from faceverify.templates import FaceFinder
 
     finder = FaceFinder(
@@ -109,9 +109,7 @@ def align(
     tally = Tally()
     with ExitStack() as stack:
         stream = None if report is None else stack.enter_context(atomic_writer(report))
-        outcomes = map_ordered(
-            attempt(tree.cut), tree.placed(), workers=workers or default_workers()
-        )
+        outcomes = map_ordered(attempt(tree.cut), tree.placed(), workers=workers)
         for outcome in console.progress(outcomes, "photos"):
             value = as_dict(outcome)
             if json:

@@ -78,7 +78,7 @@ def detect(
     from faceverify.cli.drawings import Drawings
     from faceverify.faces.detection import Detector
     from faceverify.models.registry import bundled_folder
-    from faceverify.pipeline import default_workers, map_ordered
+    from faceverify.pipeline import map_ordered
     from faceverify.templates import FaceFinder
 
     drawings = None if draw is None else Drawings(draw, photos)
@@ -89,7 +89,7 @@ def detect(
     findings = map_ordered(
         attempt(lambda photo: find(photo, finder, drawings)),
         find_inputs(photos) if drawings is None else drawings.placed(find_inputs(photos)),
-        workers=workers or default_workers(),
+        workers=workers,
     )
     for outcome in console.progress(findings, "photos"):
         show(outcome, console)

@@ -90,7 +90,7 @@ def embed(
     """
     console = Console(json, quiet, verbose)
     from faceverify.embedding_files.output import open_output
-    from faceverify.pipeline import default_workers, map_ordered
+    from faceverify.pipeline import map_ordered
     from faceverify.templates import TemplateExtractor
 
     extractor = TemplateExtractor.load(
@@ -109,7 +109,7 @@ def embed(
     ) as output:
         wanted = wanted_inputs(photos, output, tally)
         extract = attempt(lambda photo: rows_of(photo, extractor))
-        outcomes = map_ordered(extract, wanted, workers=workers or default_workers())
+        outcomes = map_ordered(extract, wanted, workers=workers)
         for outcome in console.progress(outcomes, "photos"):
             if outcome.result is not None:
                 tally.done += 1

@@ -114,7 +114,7 @@ def verify_many(verifier: Verifier, source: str, workers: int | None, console: C
     """Print a decision for every line of a list, in its order; return the exit status."""
     from faceverify.cli.pair_lines import read_pair_lines
     from faceverify.matching.decision import Decision
-    from faceverify.pipeline import default_workers, map_ordered
+    from faceverify.pipeline import map_ordered
 
     decide = verifier.pair_decider()
 
@@ -124,9 +124,7 @@ def verify_many(verifier: Verifier, source: str, workers: int | None, console: C
         return line, decide((line.a, line.b))
 
     statuses = set()
-    decisions = map_ordered(
-        decide_line, read_pair_lines(source), workers=workers or default_workers()
-    )
+    decisions = map_ordered(decide_line, read_pair_lines(source), workers=workers)
     for line, decision in console.progress(decisions, "pairs"):
         console.result({**line.named, **decision.as_dict()}, decision_line(line, decision))
         if decision.error is not None:

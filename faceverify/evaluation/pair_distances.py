@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from faceverify.matching.distance import cosine_distance
+
 BLOCK = 16_384  # pairs compared at a time: 2 x 32 MB of 512 floats
 
 
@@ -30,6 +32,5 @@ def pair_distances(
     for start in range(0, len(made), BLOCK):
         pairs = made[start : start + BLOCK]
         one, other = embeddings[first[pairs]], embeddings[second[pairs]]
-        cosines = np.einsum("nd,nd->n", one, other, dtype=np.float64)
-        distances[pairs] = np.clip(1 - cosines, 0, 2)
+        distances[pairs] = cosine_distance(one, other)
     return distances

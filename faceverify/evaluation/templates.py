@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from faceverify.errors import UsageError
 from faceverify.evaluation.all_against_all import unit_rows
+from faceverify.evaluation.pair_distances import pair_distances
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-PAIRS = 16_384  # compared at a time: 2 x 32 MB of 512 floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,15 +91,8 @@ def template_distances(
         Cosine distances, (N,); ``inf`` where a template is missing: a failure to enrol.
     """
     one, other = (_positions(templates.ids, ids) for ids in (first, second))
-    distances = np.full(len(one), np.inf)
-    made = np.flatnonzero((one >= 0) & (other >= 0))
-    for start in range(0, len(made), PAIRS):
-        pairs = made[start : start + PAIRS]
-        cosines = np.einsum(
-            "nd,nd->n", templates.embeddings[one[pairs]], templates.embeddings[other[pairs]]
-        )
-        distances[pairs] = np.clip(1 - cosines, 0, 2)
-    return distances
+    enrolled = np.append(np.ones(len(templates.ids), bool), False)  # a missing one stands at -1
+    return pair_distances(templates.embeddings, enrolled, one, other)
 
 
 def _positions(known: NDArray[np.int64], ids: Sequence[str]) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ face does not alias.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,6 +135,20 @@ FACENET_160 = BoxCrop(14 / 160)  # 14 of 160 pixels: facenet-pytorch's own evalu
 CROP_NAMES = (*KNOWN_CROPS, "facenet-160")
 
 
+def known_crop(name: str, known: Iterable[str] = KNOWN_CROPS) -> KnownCrop:
+    """Find a template that crops are stored in.
+
+    Args:
+        known: the names that the caller takes, for its message.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    if name not in KNOWN_CROPS:
+        raise UsageError(f"no crop template {name!r}", cure=f"known: {', '.join(known)}")
+    return KNOWN_CROPS[name]
+
+
 def named_alignment(name: str, side: int | None = None) -> tuple[Alignment, int]:
     """Find how the crops of a known template are cut, and their side in pixels.
 
@@ -146,9 +161,7 @@ def named_alignment(name: str, side: int | None = None) -> tuple[Alignment, int]
     """
     if name == "facenet-160":
         return FACENET_160, side or 160
-    if name not in KNOWN_CROPS:
-        raise UsageError(f"no crop template {name!r}", cure=f"known: {', '.join(CROP_NAMES)}")
-    crop = KNOWN_CROPS[name]
+    crop = known_crop(name, CROP_NAMES)
     side = side or crop.side
     zoom = side / crop.side
     return FivePoints(tuple((x * zoom, y * zoom) for x, y in crop.points)), side
