@@ -8,6 +8,8 @@
     ├── PairListError           2   a list of pairs that cannot be read
     ├── EmbeddingFileError      2   a file of embeddings that is damaged or foreign
     ├── ModelError              2   a model file that is missing, damaged or foreign
+    ├── GalleryError            2   a gallery that is missing, damaged, locked or of another model
+    ├── TrainingError           2   a training run that cannot start, or cannot go on
     ├── OutputError             2   a result that cannot be written
     ├── DownloadError           2   weights that cannot be fetched or do not match their hash
     └── NoDecisionError         3   the photos can be read, but decide nothing
@@ -88,6 +90,27 @@ class ModelError(FaceverifyError):
     """A model file that is missing, damaged, foreign, or whose output is not an embedding."""
 
     code = "model"
+
+
+class GalleryError(FaceverifyError):
+    """A gallery that is missing, damaged, foreign, locked, or of another model.
+
+    Codes: ``gallery``, ``gallery-missing``, ``gallery-damaged``, ``gallery-locked``,
+    ``gallery-newer``, ``gallery-foreign``, ``gallery-key``, ``gallery-model``,
+    ``gallery-unknown-name``, ``gallery-unreachable``.
+    """
+
+    code = "gallery"
+
+
+class TrainingError(FaceverifyError):
+    """A training run that cannot start, or cannot go on: its data, configuration or checkpoint.
+
+    Codes: ``training``, ``training-data``, ``training-config``, ``training-checkpoint``,
+    ``training-device``, ``training-diverged``, ``training-processes``.
+    """
+
+    code = "training"
 
 
 class OutputError(FaceverifyError):
