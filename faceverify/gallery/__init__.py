@@ -1,1 +1,1 @@
-"""Enrolled people: stored so that nothing acknowledged is lost, searched as fast as memory is read."""
+"""Enrolled people: nothing acknowledged is lost, and search is as fast as memory is read."""

@@ -1,4 +1,4 @@
-"""What an encrypted gallery does to its rows; the seam that the embedded engine is written against."""
+"""What an encrypted gallery does to its rows: the seam between the engine and the cipher."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Protection(Protocol):
-    """Seals what is stored, each piece bound to its place; see ``encryption.py`` for the real one."""
+    """Seals what is stored, each piece bound to its place; ``encryption.py`` has the real one."""
 
     def seal(self, plain: bytes, place: bytes) -> bytes:
         """Encrypt and authenticate a piece of data for one place ("templates/17/embedding")."""
