@@ -1,8 +1,8 @@
 """The seam between the gallery and whatever stores it: records, a protocol, and how one is opened.
 
 A store keeps templates of enrolled people and finds the nearest. What it acknowledged is on the
-disk. Which photos may be enrolled, and what a distance means, is decided above it (``enrolment.py``,
-``identification.py``).
+disk. Which photos may be enrolled, and what a distance means, is decided above it, in
+``enrolment.py`` and ``identification.py``.
 """
 
 from __future__ import annotations
