@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]"
+Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8] | Photo"
 
 MAX_PIXELS = 89_478_485  # Pillow's own default: a quarter of a GiB at 3 bytes a pixel
 MAX_BYTES = 1 << 30  # MAX_PIXELS as 16-bit RGBA take less; an endless pipe takes more
@@ -121,13 +121,16 @@ def open_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
 
     Args:
         source: a path (a pipe such as ``/dev/fd/63`` too), ``-`` for standard input, encoded bytes,
-            a Pillow image of any mode, or a uint8 array, (H, W, 3) RGB or (H, W) grey.
+            a Pillow image of any mode, a uint8 array, (H, W, 3) RGB or (H, W) grey, or a photo
+            that is open already.
         max_pixels: the largest width x height; more is refused by the header, before any memory is
             taken. Pillow's own limit, twice ``PIL.Image.MAX_IMAGE_PIXELS``, stays in force.
 
     Raises:
         ImageError: its docstring lists the codes. No content of any kind raises anything else.
     """
+    if isinstance(source, Photo):
+        return source
     if isinstance(source, bytes):
         return _from_bytes("<bytes>", source, max_pixels)
     if isinstance(source, Image.Image):

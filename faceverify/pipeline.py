@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Queue
@@ -37,6 +38,22 @@ def map_ordered(
     Raises:
         Whatever the function or the items raise, in the place of the result.
     """
+    for batch in map_in_batches(function, items, most=1, workers=workers):
+        yield from batch
+
+
+def map_in_batches(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    most: int,
+    workers: int | None = None,
+) -> Iterator[list[Result]]:
+    """As :func:`map_ordered`, but results that are ready come together, at most ``most`` of them.
+
+    A batch never waits to be filled: where results are slower than whoever takes them, each comes
+    alone and at once; where they are faster, many come at a time.
+    """
     workers = workers or default_workers()
     queue: Queue[Future[Result] | None] = Queue(maxsize=workers * AHEAD)
     stopped = threading.Event()
@@ -55,9 +72,17 @@ def map_ordered(
         queue.put(None)
 
     threading.Thread(target=feed, daemon=True, name="feed").start()
+    taken: deque[Future[Result] | None] = deque()  # from the queue, and not yet given on
     try:
-        while (future := queue.get()) is not None:
-            yield future.result()
+        while (future := taken.popleft() if taken else queue.get()) is not None:
+            batch = [future.result()]
+            while len(batch) < most and not queue.empty():
+                following = queue.get()
+                if following is None or not following.done() or following.exception():
+                    taken.append(following)
+                    break
+                batch.append(following.result())
+            yield batch
     finally:
         stopped.set()
         while not queue.empty():  # let a feeder that waits for room see that it should stop

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from faceverify.pipeline import AHEAD, Once, map_ordered
+from faceverify.pipeline import AHEAD, Once, map_in_batches, map_ordered
 
 
 def test_results_come_in_the_order_of_the_input():
@@ -75,6 +75,38 @@ def test_leaving_early_ends_the_feeding_thread():
     while any(thread.name == "feed" for thread in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_batches_hold_what_is_ready_and_wait_for_nothing():
+    more = threading.Event()
+
+    def items():
+        yield from range(5)
+        assert more.wait(10)
+        yield from range(5, 300)
+
+    batches = map_in_batches(lambda item: item, items(), most=7, workers=2)
+    first = next(batches)
+    time.sleep(0.1)  # the other results are ready by now
+    second = next(batches) if len(first) < 5 else []
+    assert first + second == list(range(5))  # though there is room, and more to come
+    more.set()
+    rest = list(batches)
+    assert sum(rest, []) == list(range(5, 300))
+    assert max(map(len, rest)) <= 7
+
+
+def test_an_error_comes_behind_the_batch_before_it():
+    def reciprocal(number: int) -> float:
+        return 1 / number
+
+    batches = map_in_batches(reciprocal, [1, 2, 0, 4], most=10, workers=1)
+    time.sleep(0.1)
+    found = []
+    with pytest.raises(ZeroDivisionError):
+        for batch in batches:
+            found += batch
+    assert found == [1.0, 0.5]
 
 
 def test_once_works_each_key_out_once_for_all_threads():

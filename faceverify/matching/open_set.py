@@ -1,0 +1,105 @@
+"""How near is near enough among many: from the size of a gallery to a threshold.
+
+A search makes a false positive when any of its comparisons is a false match. Whatever these have to
+do with each other, that happens at most as often as all their rates together (the union bound):
+FPIR <= comparisons x FMR. So the threshold for an FMR of FPIR / comparisons keeps the FPIR. Were
+the comparisons independent, 1 - (1 - FPIR)^(1 / comparisons) would: more by half of the FPIR, a
+hair. Distances between calibrated rates are interpolated in the log of the rate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from faceverify.errors import ModelError
+
+Calibration = Sequence[tuple[float, float]]
+"""Calibrated points of a model: (false match rate, distance)."""
+
+ROUNDING = 1 + 1e-9  # FPIR / comparisons may miss a calibrated rate by a rounding error
+
+
+@dataclass(frozen=True)
+class OpenSetThreshold:
+    """Where a search is operated.
+
+    Attributes:
+        distance: the largest at which a person of the gallery matches.
+        comparisons: what a search compares with: templates, or people where theirs are averaged.
+        fpir: how often, at most, somebody who is not in the gallery is taken for a person who is;
+            None where the distance was set by hand.
+        fmr: the false match rate of one comparison that this takes; None likewise.
+    """
+
+    distance: float
+    comparisons: int
+    fpir: float | None = None
+    fmr: float | None = None
+
+
+def open_set_threshold(
+    calibration: Calibration, fpir: float, comparisons: int, *, model: str
+) -> OpenSetThreshold:
+    """Set the threshold of a search in a gallery of this size.
+
+    Args:
+        fpir: the false positive identification rate to keep, in (0, 1].
+        comparisons: how many a search makes.
+        model: what to call the model in messages.
+
+    Raises:
+        ModelError: the model was not calibrated for so small an FMR (``model-not-calibrated``).
+    """
+    fmr = fpir / max(comparisons, 1)
+    distance = distance_at(calibration, fmr)
+    if distance is not None:
+        largest = max(rate for rate, _ in calibration)
+        return OpenSetThreshold(distance, comparisons, fpir, min(fmr, largest))
+    found = f"{model}: "
+    if not calibration:
+        found += "it has no calibrated thresholds"
+        cure = "give --threshold"
+    else:
+        found += (
+            f"--fpir {fpir:g} among {comparisons:,} templates takes a false match rate of "
+            f"{fmr:.2g}, and it is calibrated down to {smallest_rate(calibration):g}"
+        )
+        least = smallest_fpir(calibration, comparisons)
+        cure = f"give --fpir {least:g} or more, --threshold" if least <= 1 else "give --threshold"
+    raise ModelError(
+        found,
+        cure=f"{cure}, or a model calibrated for it: `faceverify calibrate`",
+        code="model-not-calibrated",
+    )
+
+
+def distance_at(calibration: Calibration, fmr: float) -> float | None:
+    """The distance for a false match rate, linear in its log between calibrated rates.
+
+    That of the largest rate for any rate above it, which errs to the safe side; None below the
+    smallest.
+    """
+    points = sorted(calibration)
+    if not points or fmr * ROUNDING < points[0][0]:
+        return None
+    below = [point for point in points if point[0] <= fmr * ROUNDING][-1]
+    above = [point for point in points if point[0] > fmr * ROUNDING][:1]
+    if not above:
+        return below[1]
+    ((rate, distance),) = above
+    share = max(0.0, math.log(fmr / below[0]) / math.log(rate / below[0]))
+    return below[1] + share * (distance - below[1])
+
+
+def smallest_rate(calibration: Calibration) -> float:
+    """The smallest calibrated false match rate."""
+    return min(rate for rate, _ in calibration)
+
+
+def smallest_fpir(calibration: Calibration, comparisons: int) -> float:
+    """The smallest FPIR that can be kept among so many, in two digits, rounded up."""
+    least = smallest_rate(calibration) * comparisons
+    unit = 10.0 ** (math.floor(math.log10(least)) - 1)
+    return float(f"{math.ceil(least / unit / ROUNDING) * unit:.6g}")
