@@ -31,7 +31,7 @@ def checked_name(text: str) -> str:
         name = ""
     if not name or name != name.strip():
         raise GalleryError(
-            f"{ascii(text)} is no name of a person",
+            f"{text!a} is no name of a person",
             cure="give one line of text, without spaces at its ends",
             code="gallery-name",
         )

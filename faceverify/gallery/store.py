@@ -97,7 +97,8 @@ class Stats:
 class Store(Protocol):
     """What every engine does. Names are compared exactly; a name unknown is no error but nothing.
 
-    Every method raises GalleryError, in one line, where the store cannot do it.
+    Every method raises GalleryError, in one line, where the store cannot do it. A store is used by
+    one thread at a time, not always by the same one.
     """
 
     def add(self, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:

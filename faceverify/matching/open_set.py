@@ -18,6 +18,7 @@ from faceverify.errors import ModelError
 Calibration = Sequence[tuple[float, float]]
 """Calibrated points of a model: (false match rate, distance)."""
 
+PLACES = 1e6  # thresholds have six decimal places, as distances are printed
 ROUNDING = 1 + 1e-9  # FPIR / comparisons may miss a calibrated rate by a rounding error
 
 
@@ -89,8 +90,11 @@ def distance_at(calibration: Calibration, fmr: float) -> float | None:
     if not above:
         return below[1]
     ((rate, distance),) = above
-    share = max(0.0, math.log(fmr / below[0]) / math.log(rate / below[0]))
-    return below[1] + share * (distance - below[1])
+    share = math.log(fmr / below[0]) / math.log(rate / below[0])
+    if share <= 0:
+        return below[1]
+    between = below[1] + share * (distance - below[1])
+    return math.floor(between * PLACES) / PLACES
 
 
 def smallest_rate(calibration: Calibration) -> float:
