@@ -1,0 +1,240 @@
+"""What an enrolment, a removal and a new name do to the rows of an embedded gallery.
+
+Each function works inside the caller's write transaction and returns the gallery's new state.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceverify.errors import GalleryError
+from faceverify.gallery import rows
+from faceverify.gallery.protection import Protection
+from faceverify.gallery.state import ModelRows, RowSet, State
+from faceverify.gallery.store import Enrolment
+
+UNIT = 1e-3  # how far from 1 the length of an embedding may be
+
+Row = tuple[int, int, int, bytes]  # sequence, identity, model, record
+
+
+def check_enrolments(enrolments: Sequence[Enrolment], *, width: int | None, model: str) -> int:
+    """Make sure that they can be stored; returns how many numbers an embedding has.
+
+    Raises:
+        GalleryError: an embedding that is none, or of another model; a name that is no line.
+    """
+    for enrolment in enrolments:
+        check_name(enrolment.name)
+        if len(enrolment.photo_hash) != 32:
+            raise GalleryError(f"{enrolment.photo}: the hash of a photo has 32 bytes")
+    widths = {enrolment.embedding.shape for enrolment in enrolments}
+    expected = {(width,)} if width else widths
+    if widths - expected or len(widths) != 1 or len(next(iter(widths))) != 1:
+        found = ", ".join(sorted(str(shape) for shape in widths))
+        raise GalleryError(
+            f"embeddings of shape {found}, where those of model {model} have "
+            f"{width or 'all the same'}",
+            cure="use the model that the gallery was made with",
+            code="gallery-model",
+        )
+    lengths = np.linalg.norm(np.stack([one.embedding for one in enrolments]), axis=1)
+    if not (np.abs(lengths - 1) < UNIT).all():  # false for what is not a number, too
+        worst = int(np.argmax(~(np.abs(lengths - 1) < UNIT)))
+        raise GalleryError(
+            f"{enrolments[worst].photo}: its embedding has the length {lengths[worst]:g}, not 1",
+            cure="embed the photo again",
+        )
+    return int(next(iter(widths))[0])
+
+
+def check_name(name: str) -> None:
+    """Make sure that a person can be called that.
+
+    Raises:
+        GalleryError: it is empty, no text, or more than a line.
+    """
+    if not name or name != " ".join(name.splitlines()) or not _is_text(name):
+        raise GalleryError(
+            f"{name!a} is no name of a person", cure="give one line of text", code="gallery-name"
+        )
+
+
+def check_queries(queries: NDArray[np.float32], known: ModelRows) -> None:
+    """Make sure that they can be compared with the templates of a model.
+
+    Raises:
+        GalleryError: they are of another shape.
+    """
+    if queries.ndim != 2 or queries.shape[1] != known.width:
+        raise GalleryError(
+            f"a query of shape {queries.shape}, where embeddings of model {known.name} have "
+            f"{known.width} numbers",
+            cure="use the model that the gallery was made with",
+            code="gallery-model",
+        )
+
+
+def insert(
+    sql: sqlite3.Connection,
+    protection: Protection,
+    state: State,
+    enrolments: Sequence[Enrolment],
+    *,
+    model: str,
+) -> tuple[State, list[int]]:
+    """Store templates; one that a person has already is only looked up."""
+    known = state.models.get(model)
+    width = check_enrolments(enrolments, width=known.width if known else None, model=model)
+    known = known or ModelRows(state.next_model, model, width, RowSet())
+    state, people = _identities(sql, protection, state, {one.name: None for one in enrolments})
+    now = time.time()
+    sequence = _last(sql, "templates")
+    sequences: list[int] = []
+    fresh: dict[tuple[bytes, int], int] = {}
+    written: list[tuple[int, int, int, bytes, bytes]] = []
+    tags = []
+    find = "SELECT sequence FROM templates WHERE photo_key = ? AND identity = ? AND model = ?"
+    for enrolment in enrolments:
+        identity = people[enrolment.name]
+        key = rows.photo_key(protection, enrolment.photo_hash)
+        double = fresh.get((key, identity))
+        if double is None:
+            stored = sql.execute(find, (key, identity, known.key)).fetchone()
+            double = stored[0] if stored else None
+        if double is not None:
+            sequences.append(double)
+            continue
+        sequence += 1
+        place = rows.template_place(sequence, identity, known.key)
+        record = protection.seal(rows.pack(enrolment, now), place)
+        tags.append(rows.tag(protection, place, record))
+        written.append((sequence, identity, known.key, key, record))
+        fresh[key, identity] = sequence
+        sequences.append(sequence)
+    sql.executemany("INSERT INTO templates VALUES (?, ?, ?, ?, ?)", written)
+    templates = known.rows.changed(len(written), rows.total(tags))
+    return state.with_model(replace(known, rows=templates)), sequences
+
+
+def delete(
+    sql: sqlite3.Connection, protection: Protection, state: State, doomed: Iterable[Row]
+) -> State:
+    """Remove templates; people who have none left are for :func:`forget_people`."""
+    state = replace(state, epoch=state.epoch + 1)
+    tombstones: list[tuple[int, int, int, bytes]] = []
+    for sequence, identity, model, record in doomed:
+        tag = rows.tag(protection, rows.template_place(sequence, identity, model), record)
+        tombstones.append((sequence, model, state.epoch, tag.to_bytes(32, "little")))
+        known = state.model_of(model)
+        state = state.with_model(replace(known, rows=known.rows.changed(-1, -tag)))
+    sql.executemany(
+        "DELETE FROM templates WHERE sequence = ?", [(stone[0],) for stone in tombstones]
+    )
+    sql.executemany("INSERT INTO tombstones VALUES (?, ?, ?, ?)", tombstones)
+    return state
+
+
+def rename(
+    sql: sqlite3.Connection, protection: Protection, state: State, identity: int, new: str
+) -> State:
+    """Give a person another name, which nobody has."""
+    place = rows.identity_place(identity)
+    (old,) = sql.execute("SELECT name FROM identities WHERE id = ?", (identity,)).fetchone()
+    sealed = protection.seal(new.encode(), place)
+    by = rows.tag(protection, place, sealed) - rows.tag(protection, place, old)
+    key = rows.name_key(protection, new)
+    sql.execute(
+        "UPDATE identities SET name_key = ?, name = ? WHERE id = ?", (key, sealed, identity)
+    )
+    return replace(state, identities=state.identities.changed(0, by))
+
+
+def identity_of(sql: sqlite3.Connection, protection: Protection, name: str) -> int | None:
+    """The number of a person; None for a name unknown.
+
+    Raises:
+        GalleryError: another person's name is stored there.
+    """
+    if not _is_text(name):
+        return None
+    key = rows.name_key(protection, name)
+    found = sql.execute("SELECT id, name FROM identities WHERE name_key = ?", (key,)).fetchone()
+    if found is None:
+        return None
+    if protection.open(found[1], rows.identity_place(found[0])) != name.encode():
+        raise GalleryError(
+            f"identities/{found[0]}: is filed under another name", code="gallery-damaged"
+        )
+    return int(found[0])
+
+
+def templates_of(sql: sqlite3.Connection, identity: int, *, model: int | None = None) -> list[Row]:
+    """The rows of a person, in their order; of one model, or of all."""
+    query = "SELECT sequence, identity, model, record FROM templates WHERE identity = ?"
+    if model is None:
+        return sql.execute(f"{query} ORDER BY sequence", (identity,)).fetchall()
+    return sql.execute(f"{query} AND model = ? ORDER BY sequence", (identity, model)).fetchall()
+
+
+def templates_of_model(sql: sqlite3.Connection, model: int) -> list[Row]:
+    """All rows of a model, in their order."""
+    return sql.execute(
+        "SELECT sequence, identity, model, record FROM templates WHERE model = ? ORDER BY sequence",
+        (model,),
+    ).fetchall()
+
+
+def _identities(
+    sql: sqlite3.Connection, protection: Protection, state: State, names: Iterable[str]
+) -> tuple[State, dict[str, int]]:
+    """The number of each person, known or new."""
+    people: dict[str, int] = {}
+    written, tags = [], []
+    last = _last(sql, "identities")
+    for name in names:
+        known = identity_of(sql, protection, name)
+        if known is None:
+            known = last = last + 1
+            place = rows.identity_place(known)
+            sealed = protection.seal(name.encode(), place)
+            written.append((known, rows.name_key(protection, name), sealed))
+            tags.append(rows.tag(protection, place, sealed))
+        people[name] = known
+    sql.executemany("INSERT INTO identities VALUES (?, ?, ?)", written)
+    identities = state.identities.changed(len(written), rows.total(tags))
+    return replace(state, identities=identities), people
+
+
+def forget_people(
+    sql: sqlite3.Connection, protection: Protection, state: State, people: Iterable[int]
+) -> State:
+    """Remove those of these people who have no template left."""
+    for identity in people:
+        if sql.execute("SELECT 1 FROM templates WHERE identity = ?", (identity,)).fetchone():
+            continue
+        (name,) = sql.execute("SELECT name FROM identities WHERE id = ?", (identity,)).fetchone()
+        tag = rows.tag(protection, rows.identity_place(identity), name)
+        state = replace(state, identities=state.identities.changed(-1, -tag))
+        sql.execute("DELETE FROM identities WHERE id = ?", (identity,))
+    return state
+
+
+def _last(sql: sqlite3.Connection, table: str) -> int:
+    """The largest number that a row of the table ever had."""
+    found = sql.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+    return int(found[0]) if found else 0
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # a file name that is no UTF-8
+        return False
+    return True

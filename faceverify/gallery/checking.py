@@ -1,0 +1,79 @@
+"""Check of an embedded gallery: every page, every row, and that none is missing or too many."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from faceverify.errors import GalleryError
+from faceverify.gallery import rows
+from faceverify.gallery.database import Database
+from faceverify.gallery.state import RowSet, State
+
+
+def check_database(database: Database) -> list[str]:
+    """One line for each thing that is wrong; none for a gallery that is whole."""
+    try:
+        with database.reading() as state:
+            return list(_problems(database, state))
+    except GalleryError as problem:
+        return [str(problem)]
+
+
+def _problems(database: Database, state: State) -> Iterator[str]:
+    try:
+        for (line,) in database.sql.execute("PRAGMA integrity_check"):
+            if line != "ok":
+                yield f"{database.path}: {' '.join(line.split())}"
+        yield from _identities(database, state)
+        yield from _templates(database, state)
+    except sqlite3.DatabaseError as problem:
+        yield f"{database.path}: {problem}"
+
+
+def _identities(database: Database, state: State) -> Iterator[str]:
+    protection, found = database.protection, RowSet()
+    for identity, key, sealed in database.sql.execute("SELECT id, name_key, name FROM identities"):
+        place = rows.identity_place(identity)
+        found = found.changed(1, rows.tag(protection, place, sealed))
+        try:
+            name = protection.open(sealed, place).decode()
+            if rows.name_key(protection, name) != key:
+                yield f"{place.decode()}: is filed under another name"
+        except GalleryError as problem:
+            yield str(problem)
+    yield from _compared(found, state.identities, "people")
+    alone = "SELECT id FROM identities WHERE id NOT IN (SELECT identity FROM templates)"
+    for (identity,) in database.sql.execute(alone):
+        yield f"{rows.identity_place(identity).decode()}: has no template"
+
+
+def _templates(database: Database, state: State) -> Iterator[str]:
+    protection = database.protection
+    found: dict[int, RowSet] = {model.key: RowSet() for model in state.models.values()}
+    query = (
+        "SELECT t.sequence, t.identity, t.model, t.photo_key, t.record, i.id FROM templates t "
+        "LEFT JOIN identities i ON i.id = t.identity"
+    )
+    for sequence, identity, model, key, record, owner in database.sql.execute(query):
+        place = rows.template_place(sequence, identity, model)
+        found[model] = found.get(model, RowSet()).changed(1, rows.tag(protection, place, record))
+        try:
+            known = state.model_of(model)
+            opened = protection.open(record, place)
+            rows.embedding_bytes(opened, known.width)
+            if rows.photo_key(protection, opened[:32]) != key:
+                yield f"{place.decode()}: is filed under another photo"
+        except GalleryError as problem:
+            yield str(problem)
+        if owner is None:
+            yield f"{place.decode()}: belongs to nobody"
+    for known in state.models.values():
+        yield from _compared(found[known.key], known.rows, f"templates of model {known.name}")
+
+
+def _compared(found: RowSet, expected: RowSet, what: str) -> Iterator[str]:
+    if found.count != expected.count:
+        yield f"{found.count} {what}, where {expected.count} were enrolled"
+    elif found != expected:
+        yield f"{what}: others than those enrolled"
