@@ -1,0 +1,253 @@
+"""The gallery on a PostgreSQL server with pgvector: many writers on many hosts, exact search.
+
+Distances are computed by the server (``<=>``). A search reads every template of the model: the
+index of ``postgresql_index.py`` lies on another expression, which only ``?search=hnsw`` asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceverify.errors import GalleryError
+
+try:
+    import psycopg
+except ImportError as problem:
+    raise GalleryError(
+        "a postgresql:// gallery needs psycopg", cure="pip install 'faceverify[postgresql]'"
+    ) from problem
+
+from faceverify.gallery.postgresql_address import SearchKind, parse
+from faceverify.gallery.postgresql_reading import Row, damage, disagreements, names, rows, stats
+from faceverify.gallery.postgresql_removal import check_rights, rewrite
+from faceverify.gallery.postgresql_schema import create_roles, prepare
+from faceverify.gallery.postgresql_search import nearest_means, nearest_templates, set_effort
+from faceverify.gallery.postgresql_session import Conn, Session, connect, refused
+from faceverify.gallery.postgresql_vectors import to_vectors
+from faceverify.gallery.postgresql_writing import (
+    check_dimension,
+    delete,
+    delete_model,
+    delete_nobodies,
+    hold_counter,
+    merge,
+    rename,
+    stage,
+    staged_rows,
+)
+from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
+
+PAGE = 2_000  # templates, or names, that are read at once
+
+
+class PostgresStore:
+    """A gallery on a server; a :class:`~faceverify.gallery.store.Store`. One thread at a time.
+
+    Args:
+        url: ``postgresql://user@host:port/database?gallery=NAME&search=exact|hnsw``.
+        create: make the gallery where there is none.
+
+    Raises:
+        GalleryError: the server cannot be reached or has no pgvector; there is no such gallery, or
+            one of a newer version.
+    """
+
+    def __init__(self, url: str, *, create: bool = False) -> None:
+        self._address = parse(url)
+        connection = connect(self._address)
+        try:
+            prepare(connection, self._address, create=create)
+        except psycopg.Error as problem:
+            connection.close()
+            raise refused(self._address, problem) from problem
+        except BaseException:
+            connection.close()
+            raise
+        self.session = Session(self._address, connection)
+
+    def __enter__(self) -> PostgresStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self.session.close()
+
+    def add(self, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
+        """Store templates, all or none; see the protocol. A stored template keeps its time."""
+        if not enrolments:
+            return []
+        staged, dimension = staged_rows(enrolments, model)
+
+        def work(connection: Conn) -> list[int]:
+            stage(connection, staged)  # others need not wait for the network
+            last = hold_counter(connection)
+            return merge(connection, last, len(staged), model=model, dimension=dimension)
+
+        return self.session.write(work)
+
+    def replace_model(self, old: str, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
+        """Drop all templates of model ``old`` and store these of another instead, in one step."""
+        staged, dimension = staged_rows(enrolments, model) if enrolments else ([], 0)
+
+        def work(connection: Conn) -> tuple[list[int], int]:
+            check_rights(connection, self._address)
+            stage(connection, staged)
+            last = hold_counter(connection)
+            gone = delete_model(connection, old)
+            sequences = (
+                merge(connection, last, len(staged), model=model, dimension=dimension)
+                if staged
+                else []
+            )
+            delete_nobodies(connection)
+            return sequences, gone
+
+        sequences, gone = self.session.write(work)
+        if gone:
+            rewrite(self.session, self._address)
+        return sequences
+
+    def remove(self, name: str, *, sequences: Sequence[int] | None = None) -> int:
+        """Remove a person or some of the templates; the tables are then written anew."""
+        numbers = None if sequences is None else list(sequences)
+
+        def work(connection: Conn) -> int:
+            check_rights(connection, self._address)
+            return delete(connection, name, numbers)
+
+        gone = self.session.write(work)
+        if gone:
+            rewrite(self.session, self._address)
+        return gone
+
+    def rename(self, old: str, new: str) -> int:
+        """Rename a person; returns how many templates."""
+        return self.session.write(lambda connection: rename(connection, old, new))
+
+    def compact(self) -> None:
+        """Write tables and indexes anew, without what was removed."""
+        self.session.read(lambda connection: check_rights(connection, self._address))
+        rewrite(self.session, self._address)
+
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        count: int,
+        *,
+        model: str,
+        fusion: Fusion = Fusion.MAX,
+        names: Sequence[str] | None = None,
+    ) -> list[list[Candidate]]:
+        """The nearest people of each query; by index only where the URL says ``search=hnsw``.
+
+        Means, and searches among given people, are exact even then.
+        """
+        vectors = to_vectors(np.atleast_2d(queries).astype(np.float32, copy=False))
+
+        def work(connection: Conn) -> list[list[Candidate]]:
+            query = "SELECT id, dimension, indexed FROM models WHERE name = %s"
+            row = connection.execute(query, (model,)).fetchone()
+            if row is None or count < 1:
+                return [[] for _ in vectors]
+            number, dimension, indexed = row
+            check_dimension(model, stored=dimension, found=queries.shape[-1])
+            if fusion is Fusion.MEAN:
+                return [
+                    nearest_means(connection, one, count, model=number, names=names)
+                    for one in vectors
+                ]
+            by_index = None
+            if self._address.search is SearchKind.HNSW and names is None:
+                set_effort(connection, _effort(indexed, model))
+                by_index = dimension
+            return [
+                nearest_templates(
+                    connection, one, count, model=number, names=names, dimension=by_index
+                )
+                for one in vectors
+            ]
+
+        return self.session.read(work)
+
+    def since(self, sequence: int, *, model: str | None = None) -> Iterator[StoredTemplate]:
+        """Templates with a greater sequence number, in their order.
+
+        They are read in pages: no transaction stays open, and a restart of the server is no end.
+        Numbers become visible in their order, so none is missed.
+        """
+        return (row.template for row in self._since(sequence, model))
+
+    def of(self, name: str, *, model: str | None = None) -> list[StoredTemplate]:
+        """A person's templates, in their order."""
+        return self._templates("AND i.name = %(name)s", model=model, name=name)
+
+    def with_photo(self, photo_hash: bytes, *, model: str | None = None) -> list[StoredTemplate]:
+        """Templates made of a photo of this content."""
+        return self._templates("AND t.photo_hash = %(hash)s", model=model, hash=photo_hash)
+
+    def names(self) -> Iterator[tuple[str, int]]:
+        """Every person with the number of templates, ordered by name."""
+        last = ""
+        while True:
+            page = self.session.read(partial(names, after=last, count=PAGE))
+            yield from page
+            if len(page) < PAGE:
+                return
+            last = page[-1][0]
+
+    def stats(self) -> Stats:
+        """What the gallery holds; details tell of the server and of its indexes."""
+        return self.session.read(lambda connection: stats(connection, self._address))
+
+    def check(self) -> list[str]:
+        """Check every template's checksum and what the tables must agree about."""
+        wrong = self.session.read(disagreements)
+        return wrong + [line for row in self._since(0, None) if (line := damage(row)) is not None]
+
+    def create_roles(self) -> tuple[str, str]:
+        """Make the gallery's roles, for whoever enrols and for whoever only searches."""
+        return self.session.read(lambda connection: create_roles(connection, self._address))
+
+    def _since(self, sequence: int, model: str | None) -> Iterator[Row]:
+        while True:
+            page = self._rows(
+                "AND t.sequence > %(after)s ORDER BY t.sequence LIMIT %(page)s",
+                model=model,
+                after=sequence,
+                page=PAGE,
+            )
+            yield from page
+            if len(page) < PAGE:
+                return
+            sequence = page[-1].template.sequence
+
+    def _templates(self, condition: str, **values: object) -> list[StoredTemplate]:
+        found = self._rows(condition + " ORDER BY t.sequence", **values)
+        return [row.template for row in found]
+
+    def _rows(self, condition: str, **values: object) -> list[Row]:
+        return self.session.read(lambda connection: rows(connection, condition, **values))
+
+
+def _effort(indexed: dict[str, Any] | None, model: str) -> int:
+    """The effort that the index's recall was measured with."""
+    if indexed is None:
+        raise GalleryError(
+            f"model {model} has no HNSW index",
+            cure="build one (docs/gallery-servers.md), or leave search=hnsw out of the URL",
+        )
+    return int(indexed["effort"])
