@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from faceverify.errors import ImageError
+from faceverify.object_stores import is_url, read_object
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,9 +121,9 @@ def open_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """Open a photo and check its header.
 
     Args:
-        source: a path (a pipe such as ``/dev/fd/63`` too), ``-`` for standard input, encoded bytes,
-            a Pillow image of any mode, a uint8 array, (H, W, 3) RGB or (H, W) grey, or a photo
-            that is open already.
+        source: a path (a pipe such as ``/dev/fd/63`` too), ``-`` for standard input, the URL of an
+            object store (``object_stores.py``), encoded bytes, a Pillow image of any mode, a uint8
+            array, (H, W, 3) RGB or (H, W) grey, or a photo that is open already.
         max_pixels: the largest width x height; more is refused by the header, before any memory is
             taken. Pillow's own limit, twice ``PIL.Image.MAX_IMAGE_PIXELS``, stays in force.
 
@@ -137,6 +138,8 @@ def open_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
         return _from_image("<image>", source, max_pixels)
     if isinstance(source, (str, os.PathLike)):
         path = os.fsdecode(source)
+        if is_url(path):
+            return _from_bytes(path, _read_url(path), max_pixels)
         name = "standard input" if path == "-" else path
         return _from_bytes(name, _read(path, name), max_pixels)
     return _from_array("<array>", source, max_pixels)
@@ -204,6 +207,13 @@ def _read(path: str, name: str) -> bytes:
                 f"{name}: a folder, not an image", cure=cure, code="image-not-an-image"
             ) from problem
         raise _unreadable(name, problem) from problem
+
+
+def _read_url(url: str) -> bytes:
+    data = read_object(url, MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise _too_large(url, f"more than {MAX_BYTES:,} bytes")
+    return data
 
 
 def _drain(stream: _Readable, name: str) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,13 +25,15 @@ from faceverify.cli.options import (
 )
 from faceverify.cli.photo_inputs import (
     STANDARD_INPUT,
+    Outcome,
     PhotoInput,
     Photos,
     Tally,
     attempt,
     find_inputs,
 )
-from faceverify.errors import FaceverifyError
+from faceverify.engines import Engine
+from faceverify.errors import FaceverifyError, ImageError, ModelError
 from faceverify.faces.choice import MIN_FACE, FaceChoice
 
 if TYPE_CHECKING:
@@ -61,6 +65,9 @@ def embed(
     aligned: Aligned = None,
     augment: Augment = 1,
     workers: Workers = None,
+    engine: Annotated[
+        Engine, typer.Option("--engine", help="Where the work is done; ray is many machines.")
+    ] = Engine.THREADS,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -75,6 +82,9 @@ def embed(
     which appears whole, and suits millions of photos; a single file appears at the end. Refused
     photos are listed beside, in refused.jsonl, and tried again. --json then prints a summary.
 
+    --engine processes uses many processors more fully than threads do; --engine ray spreads the
+    photos over a Ray cluster (RAY_ADDRESS), each machine of which has faceverify and can read them.
+
     **Exit status:** 0 every photo gave a template, 2 wrong usage or a photo that cannot be read,
     3 a photo without a face, with several (--face only) or with too low a quality.
 
@@ -86,14 +96,19 @@ def embed(
 
     `find photos -name '*.jpg' | faceverify embed - --out templates.npz`
 
-    `faceverify embed photos/ --out templates/ --workers 8`
+    `faceverify embed photos/ --out templates/ --engine processes --workers 8`
+
+    `faceverify embed s3://bucket/photos --out templates/ --engine ray`
     """
     console = Console(json, quiet, verbose)
     from faceverify.embedding_files.output import open_output
-    from faceverify.pipeline import map_ordered
+    from faceverify.engines import map_on
+    from faceverify.models.model_file import load_model_file
+    from faceverify.models.registry import find_model
     from faceverify.templates import TemplateExtractor
 
-    extractor = TemplateExtractor.load(
+    load = partial(
+        TemplateExtractor.load,
         model,
         face=face,
         min_face=min_face,
@@ -101,15 +116,22 @@ def embed(
         aligned=aligned,
         augment=augment,
     )
-    model_id = extractor.model.id
-    console.detail(f"model {extractor.model.provenance.name} ({model_id})")
+    if engine == Engine.THREADS:
+        extractor = load()
+        file, build = extractor.model, partial(extraction, lambda: extractor)
+    else:  # each worker loads its own
+        file = load_model_file(find_model(model), model)
+        build = partial(extraction, load, model_id=file.id)
+    model_id = file.id
+    console.detail(f"model {file.provenance.name} ({model_id})")
     tally = Tally()
     with (
         PrintedLines(model_id) if out is None else open_output(out, model_id, shard_size=shard_size)
     ) as output:
         wanted = wanted_inputs(photos, output, tally)
-        extract = attempt(lambda photo: rows_of(photo, extractor))
-        outcomes = map_ordered(extract, wanted, workers=workers)
+        if engine != Engine.THREADS:
+            wanted = map(unshared, wanted)
+        outcomes = map_on(engine, build, wanted, workers=workers)
         for outcome in console.progress(outcomes, "photos"):
             if outcome.result is not None:
                 tally.done += 1
@@ -135,6 +157,31 @@ def wanted_inputs(
             yield photo
         else:
             tally.skipped += 1
+
+
+def unshared(photo: PhotoInput) -> PhotoInput:
+    """Refuse what a worker in another process cannot read."""
+    if photo.name != STANDARD_INPUT:
+        return photo
+    problem = ImageError("a photo on standard input is read with --engine threads alone")
+    return replace(photo, error=problem)
+
+
+def extraction(
+    load: Callable[[], TemplateExtractor], *, model_id: str | None = None
+) -> Callable[[PhotoInput], Outcome[EmbeddingSet]]:
+    """Make the function that a worker applies to photos.
+
+    Raises:
+        ModelError: the model of that name is another one on the worker's machine.
+    """
+    extractor = load()
+    if model_id not in (None, extractor.model.id):
+        raise ModelError(
+            f"{extractor.model.name}: {extractor.model.id} on a worker, where {model_id} is meant",
+            cure="install the same model on every machine",
+        )
+    return attempt(lambda photo: rows_of(photo, extractor))
 
 
 def rows_of(photo: PhotoInput, extractor: TemplateExtractor) -> EmbeddingSet:

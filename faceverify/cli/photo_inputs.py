@@ -17,6 +17,7 @@ from typing import Annotated, BinaryIO, Generic, TypeVar
 import typer
 
 from faceverify.errors import NO_DECISION, UNUSABLE, FaceverifyError, ImageError
+from faceverify.object_stores import is_url
 
 STANDARD_INPUT = "-"
 # Images whose first bytes are text, or could be; all others have a zero byte or are no UTF-8.
@@ -30,7 +31,7 @@ Photos = Annotated[
     list[str],
     typer.Argument(
         metavar="PHOTOS",
-        help="Photos, folders of photos, or - for standard input: a photo, or a list of paths.",
+        help="Photos, folders, URLs (s3://...), or - for standard input: a photo, or a list.",
         show_default=False,
     ),
 ]
@@ -61,6 +62,8 @@ def find_inputs(arguments: Iterable[str]) -> Iterator[PhotoInput]:
     for argument in arguments:
         if argument == STANDARD_INPUT:
             yield from standard_input()
+        elif is_url(argument):
+            yield from stored_photos(argument)
         elif os.path.isdir(argument):
             found, problems = False, list[ImageError]()
             for path in find_photos(Path(argument), unreadable=problems.append):
@@ -72,6 +75,27 @@ def find_inputs(arguments: Iterable[str]) -> Iterator[PhotoInput]:
                 yield PhotoInput(argument, "", problem)
         else:
             yield PhotoInput(argument, os.path.basename(argument))
+
+
+def stored_photos(url: str) -> Iterator[PhotoInput]:
+    """Yield the photo at a URL, or all below it."""
+    from faceverify.images import EXTENSIONS
+    from faceverify.object_stores import is_folder, list_objects
+
+    try:
+        if not is_folder(url):
+            yield PhotoInput(url, os.path.basename(url))
+            return
+        found = False
+        for photo in list_objects(url):
+            path = photo.partition("?")[0]
+            if os.path.splitext(path)[1].lower() in EXTENSIONS:
+                yield PhotoInput(photo, os.path.relpath(path, url.partition("?")[0]))
+                found = True
+        if not found:
+            raise ImageError(f"{url}: no photos in it", code="image-missing")
+    except ImageError as error:
+        yield PhotoInput(url, "", error)
 
 
 def standard_input() -> Iterator[PhotoInput]:

@@ -1,0 +1,50 @@
+"""``faceverify embed --engine``: the same embeddings wherever they are made."""
+
+import json
+
+import pytest
+
+RAY = pytest.param("ray", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("engine", ["processes", RAY])
+def test_every_engine_gives_the_same_lines(run, album, engine):
+    expected, found = run("embed", album), run("embed", album, "--engine", engine)
+    assert found.status == expected.status == 2
+    assert found.objects == expected.objects
+    assert found.err == expected.err
+
+
+@pytest.mark.parametrize("engine", ["processes", RAY])
+def test_a_run_goes_on_where_another_engine_stopped(run, album, tmp_path, engine):
+    out = tmp_path / "out"
+    first = run("embed", album / "a b.jpg", "--out", f"{out}/", "--json")
+    assert first.objects[0]["done"] == 1
+    second = run("embed", album, "--out", f"{out}/", "--engine", engine, "--json")
+    assert second.objects[0]["skipped"] == 1
+    assert second.objects[0]["done"] == 2
+    assert second.objects[0]["refused"] == 2
+
+
+def test_a_photo_on_standard_input_is_refused_elsewhere(run, small_faces):
+    ran = run("embed", "-", "--engine", "processes", stdin=small_faces["obama"])
+    assert ran.status == 2
+    assert "--engine threads alone" in ran.err
+
+
+@pytest.mark.parametrize("engine", ["threads", "processes"])
+def test_photos_behind_urls(run, album, engine):
+    pytest.importorskip("pyarrow")
+    album.joinpath("x\udcff.jpg").unlink()  # such a store holds UTF-8 names alone
+    url = f"file://{album}"
+    ran = run("embed", url, "--engine", engine)
+    assert ran.status == 2
+    good = [line for line in ran.objects if line["error"] is None]
+    assert f"{url}/a%20b.jpg" in [line["photo"] for line in good]
+    one = run("embed", f"{url}/a%20b.jpg")
+    assert one.status == 0
+    assert json.dumps(one.objects[0]["embedding"]) == json.dumps(
+        next(line["embedding"] for line in good if line["photo"] == f"{url}/a%20b.jpg")
+    )
+    nothing = run("embed", f"{url}/日本 語/none")
+    assert nothing.status == 2
