@@ -96,7 +96,14 @@ class Database:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """While no other process writes."""
-        if not self._lock.take(self.busy):
+        try:
+            taken = self._lock.take(self.busy)
+        except OSError as problem:
+            raise GalleryError(
+                f"{self.folder}: cannot be written ({problem.strerror})",
+                cure="check its permissions",
+            ) from problem
+        if not taken:
             raise locked(self.path)
         try:
             yield
@@ -137,7 +144,7 @@ class Database:
 
     def close(self) -> None:
         """Let go of the file; the last one to do so empties the log, which no writer may meet."""
-        with suppress(GalleryError):
+        with suppress(OSError):
             self._lock.take(1.0)
         try:
             self.sql.close()

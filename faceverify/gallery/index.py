@@ -10,37 +10,58 @@ left alone and all rows are read from the database.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from hashlib import sha256
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import GalleryError
 from faceverify.gallery import rows
-from faceverify.gallery.database import SEARCH, Database
-from faceverify.gallery.matrix import read_columns
+from faceverify.gallery.database import Database
 from faceverify.gallery.search import Rows
+from faceverify.gallery.search_files import read_search_file
 from faceverify.gallery.state import ModelRows, RowSet, State
 
 LEAST, SHARE = 1000, 0.05  # rows in memory, at most: the larger of the number and the share
 PAGE = 4096  # rows read at once
 
 
+@dataclass(frozen=True)
+class Mark:
+    """How far something derived has followed the gallery.
+
+    Attributes:
+        rows: the set of the templates that it holds.
+        epoch: of the state that it followed last.
+        last: no template up to this sequence number is new to it.
+    """
+
+    rows: RowSet = field(default_factory=RowSet)
+    epoch: int = 0
+    last: int = 0
+
+
 class TemplateIndex:
-    """All templates of one model.
+    """All templates of one model, ready to be searched.
 
     Args:
         database: the gallery.
-        model: id of the model, which the gallery has.
+        model: id of the model.
     """
 
     def __init__(self, database: Database, model: str) -> None:
         self._database = database
         self._model = model
-        self.path = search_file(database.folder, model, "templates")
-        self._begin(None)
+        self._tried = False
+        self.forget()
+
+    def forget(self) -> None:
+        """Hold nothing, and let go of the search file."""
+        self.base: Rows | None = None
+        self.tail: Rows | None = None
+        self.publication = ""  # what the search file is called that is mapped
+        self._mark = Mark()
+        self._masked = 0
 
     def refresh(self, state: State) -> list[Rows]:
         """What is to be searched, as of the state that is being read.
@@ -49,87 +70,91 @@ class TemplateIndex:
             GalleryError: rows are missing, doubled or changed.
         """
         known = state.models[self._model]
-        if self._held != known.rows and not self._catch_up(state, known):
-            self._begin(known)
+        if self._mark.rows != known.rows and not self._catch_up(state, known):
+            self.load()
             if not self._catch_up(state, known):
-                self._begin(None)
+                self.forget()
                 if not self._catch_up(state, known):
-                    raise GalleryError(
-                        f"{self._database.path}: {self._held.count} templates where "
-                        f"{known.rows.count} were enrolled, or others than those",
-                        cure="restore a backup",
-                        code="gallery-damaged",
-                    )
-        return self.parts
+                    raise others_than_enrolled(self._database, self._mark.rows, known)
+        return [part for part in (self.base, self.tail) if part is not None]
 
-    @property
-    def parts(self) -> list[Rows]:
-        """What :meth:`refresh` returned last."""
-        return [part for part in (self._base, self._tail) if part is not None]
+    def load(self) -> None:
+        """Map the search file, if there is one that can be trusted."""
+        self.forget()
+        found = read_search_file(self._database, self._model)
+        if found is not None:
+            about, columns = found
+            self._mark = mark_of(about)
+            self.base = Rows(columns["embedding"], columns["identity"], columns["sequence"])
+            self.publication = about["publication"]
 
-    @property
-    def overdue(self) -> bool:
+    def overdue(self, state: State) -> bool:
         """Whether so much has changed since the search file was written that it should be anew."""
-        base = 0 if self._base is None else len(self._base)
-        tail = 0 if self._tail is None else len(self._tail)
-        return tail + self._masked > max(LEAST, SHARE * base)
-
-    def _begin(self, known: ModelRows | None) -> None:
-        """Start from the search file of a model, or with nothing."""
-        self._base: Rows | None = None
-        self._tail: Rows | None = None
-        self._held, self._epoch, self._last, self._masked = RowSet(), 0, 0, 0
-        found = known and read_columns(self.path, self._database.protection)
-        if not known or not found:
-            return
-        about, columns = found
-        if about["gallery"] != self._database.id.hex() or about["model"] != known.name:
-            return
-        self._held = RowSet(about["count"], int(about["sum"], 16))
-        self._epoch, self._last = about["epoch"], about["last"]
-        self._base = Rows(columns["embedding"], columns["identity"], columns["sequence"])
+        if self.base is None and not self._tried:
+            self.load()
+            self._tried = True
+        base = 0 if self.base is None else len(self.base)
+        known = state.models.get(self._model)
+        count = known.rows.count if known else 0
+        changed = abs(count - base + self._masked) + self._masked
+        return changed > max(LEAST, SHARE * base)
 
     def _catch_up(self, state: State, known: ModelRows) -> bool:
         """Follow the removals and additions; False where that does not lead to the state."""
-        sql, held = self._database.sql, self._held
-        removed = sql.execute(
-            "SELECT sequence, tag FROM tombstones WHERE model = ? AND epoch > ? AND sequence <= ?",
-            (known.key, self._epoch, self._last),
-        ).fetchall()
-        for _, tag in removed:
-            held = held.changed(-1, -int.from_bytes(tag, "little"))
+        removed, held = removed_since(self._database, known, self._mark)
         if held.count > known.rows.count:
             return False
-        self._mask(np.array([sequence for sequence, _ in removed], np.int64))
-        added = [] if self._tail is None else [self._tail]
-        for part, tags, last in read_rows(self._database, known, after=self._last):
+        self._mask(removed)
+        last = self._mark.last
+        added = [] if self.tail is None else [self.tail]
+        for part, tags in read_rows(self._database, known, after=last):
             added.append(part)
             held = held.changed(len(part), rows.total(tags))
-            self._last = last
-        if added:
-            self._tail = _joined(added)
-        self._held, self._epoch = held, state.epoch
+            last = int(part.sequences[-1])
+        self.tail = _joined(added) if added else None
+        self._mark = Mark(held, state.epoch, last)
         return held == known.rows
 
     def _mask(self, sequences: NDArray[np.int64]) -> None:
         if not len(sequences):
             return
-        if self._base is not None:
-            alive = _without(self._base, sequences)
+        if self.base is not None:
+            alive = without(self.base, sequences)
             self._masked = int(np.count_nonzero(~alive))
-            self._base = replace(self._base, alive=alive)
-        if self._tail is not None:
-            alive = _without(self._tail, sequences)
-            tail = self._tail
-            self._tail = Rows(tail.embeddings[alive], tail.identities[alive], tail.sequences[alive])
+            self.base = replace(self.base, alive=alive)
+        if self.tail is not None:
+            alive = without(self.tail, sequences)
+            tail = self.tail
+            self.tail = Rows(tail.embeddings[alive], tail.identities[alive], tail.sequences[alive])
+
+
+def mark_of(about: dict[str, object]) -> Mark:
+    """How far a search file goes."""
+    count, tags, epoch, last = (about[name] for name in ("count", "sum", "epoch", "last"))
+    return Mark(RowSet(int(str(count)), int(str(tags), 16)), int(str(epoch)), int(str(last)))
+
+
+def removed_since(
+    database: Database, known: ModelRows, mark: Mark
+) -> tuple[NDArray[np.int64], RowSet]:
+    """Which templates that something derived holds were removed, and the set of those left."""
+    found = database.sql.execute(
+        "SELECT sequence, tag FROM tombstones WHERE model = ? AND epoch > ? AND sequence <= ?",
+        (known.key, mark.epoch, mark.last),
+    ).fetchall()
+    tags = rows.total(int.from_bytes(tag, "little") for _, tag in found)
+    return np.array([sequence for sequence, _ in found], np.int64), mark.rows.changed(
+        -len(found), -tags
+    )
 
 
 def read_rows(
     database: Database, known: ModelRows, *, after: int
-) -> Iterator[tuple[Rows, list[int], int]]:
-    """The templates of a model after a sequence number, some at a time, from the database.
+) -> Iterator[tuple[Rows, list[int]]]:
+    """The templates of a model after a sequence number, from the database: rows and their tags.
 
-    Yields rows, the tag of each, and the last sequence number.
+    Raises:
+        GalleryError: a row is damaged.
     """
     protection = database.protection
     while True:
@@ -145,28 +170,35 @@ def read_rows(
             place = rows.template_place(sequence, identity, known.key)
             tags.append(rows.tag(protection, place, record))
             embeddings += rows.embedding_bytes(protection.open(record, place), known.width)
-        part = Rows(
-            np.frombuffer(embeddings, "<f4").reshape(len(found), known.width),
-            np.array([row[1] for row in found], np.int32),
-            np.array([row[0] for row in found], np.int64),
-        )
         after = found[-1][0]
-        yield part, tags, after
+        yield (
+            Rows(
+                np.frombuffer(embeddings, "<f4").reshape(len(found), known.width),
+                np.array([row[1] for row in found], np.int32),
+                np.array([row[0] for row in found], np.int64),
+            ),
+            tags,
+        )
 
 
-def search_file(folder: Path, model: str, kind: str) -> Path:
-    """Where a search file of a model lies."""
-    return folder / SEARCH / f"{sha256(model.encode()).hexdigest()[:16]}.{kind}"
-
-
-def _without(part: Rows, sequences: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which rows are alive once these are not; both are ordered by sequence number."""
+def without(part: Rows, sequences: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which rows are alive once these are not; rows are ordered by sequence number."""
     alive = np.ones(len(part), bool) if part.alive is None else part.alive.copy()
     places = np.searchsorted(part.sequences, sequences)
     inside = places < len(part)
     places, sequences = places[inside], sequences[inside]
     alive[places[part.sequences[places] == sequences]] = False
     return alive
+
+
+def others_than_enrolled(database: Database, found: RowSet, known: ModelRows) -> GalleryError:
+    """Rows were taken away, brought back or exchanged behind the gallery's back."""
+    return GalleryError(
+        f"{database.path}: {found.count} templates of model {known.name}, where "
+        f"{known.rows.count} were enrolled, or others than those",
+        cure="restore a backup; faceverify gallery verify tells more",
+        code="gallery-damaged",
+    )
 
 
 def _joined(parts: list[Rows]) -> Rows:

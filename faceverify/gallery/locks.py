@@ -7,8 +7,6 @@ import random
 import time
 from pathlib import Path
 
-from faceverify.errors import GalleryError
-
 SHORTEST, LONGEST = 0.0005, 0.02  # seconds between two tries
 
 
@@ -29,13 +27,13 @@ class FileLock:
         """Wait at most so long for the lock; 0 to try once. False where another one keeps it.
 
         Raises:
-            GalleryError: the lock file can neither be opened nor made.
+            OSError: the lock file can neither be opened nor made.
         """
         try:
             import fcntl
         except ImportError:
             return True
-        handle = self._open()
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline, pause = time.monotonic() + seconds, SHORTEST
         try:
             while True:
@@ -58,13 +56,3 @@ class FileLock:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
-
-    def _open(self) -> int:
-        flags = os.O_CLOEXEC | os.O_CREAT | os.O_RDWR
-        try:
-            return os.open(self._path, flags, 0o600)
-        except OSError as problem:
-            raise GalleryError(
-                f"{self._path}: cannot be locked ({problem.strerror})",
-                cure="the gallery's folder must be writable",
-            ) from problem

@@ -1,30 +1,170 @@
-"""One template a person: the mean of the person's templates, of length 1."""
+"""One template a person: the mean of the person's templates, of length 1.
+
+The means of a search file lie in a file beside it, mapped as it is. Those of people who were
+enrolled or removed since are computed anew.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faceverify.errors import GalleryError, OutputError
+from faceverify.gallery.database import Database
+from faceverify.gallery.index import TemplateIndex
+from faceverify.gallery.matrix import Array, Column, write_columns
 from faceverify.gallery.search import Rows
+from faceverify.gallery.search_files import (
+    MEANS,
+    publishing,
+    read_search_file,
+    search_file,
+)
+
+GATHERED = 1 << 22  # numbers of templates that are summed at once: 16 MB
 
 
-def means(parts: Sequence[Rows]) -> Rows:
-    """The mean of each person's rows, ordered by the person's number.
+class MeanIndex:
+    """The means of all people in a :class:`TemplateIndex`.
+
+    Args:
+        database: the gallery.
+        model: id of the model.
+    """
+
+    def __init__(self, database: Database, model: str) -> None:
+        self._database = database
+        self._model = model
+        self._publication = ""
+        self._base: Rows | None = None
+
+    def refresh(self, templates: TemplateIndex) -> list[Rows]:
+        """The means of what the index returned last."""
+        parts = [part for part in (templates.base, templates.tail) if part is not None]
+        if templates.base is None:
+            return [means_of(parts)] if parts else []
+        if self._base is None or self._publication != templates.publication:
+            self._base = self._means_of_file(templates.base, templates.publication)
+            self._publication = templates.publication
+        changed = _changed(templates.base, templates.tail)
+        base = replace(self._base, alive=~np.isin(self._base.identities, changed))
+        return [base, means_of([part.of(changed) for part in parts])]
+
+    def _means_of_file(self, rows: Rows, publication: str) -> Rows:
+        """From the file beside the search file; written, where it is not there."""
+        found = read_search_file(self._database, self._model, MEANS, publication=publication)
+        if found is None:
+            self._write(rows, publication)
+            found = read_search_file(self._database, self._model, MEANS, publication=publication)
+        if found is None:
+            return means_of([replace(rows, alive=None)])
+        _, columns = found
+        identities = columns["identity"]
+        return Rows(columns["embedding"], identities, identities.astype(np.int64))
+
+    def _write(self, rows: Rows, publication: str) -> None:
+        database, model = self._database, self._model
+        try:
+            with publishing(database, seconds=0) as taken:
+                now = read_search_file(database, model)
+                # a removal may have renewed the search file: no means of what is gone are written
+                if not taken or now is None or now[0]["publication"] != publication:
+                    return
+                people = len(np.unique(rows.identities))
+                width = rows.embeddings.shape[1]
+                write_columns(
+                    search_file(database, model, MEANS),
+                    {
+                        "kind": MEANS,
+                        "gallery": database.id.hex(),
+                        "model": model,
+                        "publication": publication,
+                    },
+                    [Column("embedding", "<f4", width), Column("identity", "<i4")],
+                    people,
+                    (part.columns[:2] for part in _means([replace(rows, alive=None)])),
+                    database.protection,
+                )
+        except (OSError, OutputError, GalleryError):  # a search does not need the file
+            return
+
+
+def means_of(parts: Sequence[Rows]) -> Rows:
+    """The mean of each person's rows, ordered by the person's number; in place of a sequence, it.
 
     Sums are taken in double precision. Rows that cancel out have no direction: their mean is 0,
     whose distance to everybody is 1.
     """
-    identities = np.concatenate([part.identities[_alive(part)] for part in parts])
-    people, owners = np.unique(identities, return_inverse=True)
+    pieces = list(_means(parts))
     width = parts[0].embeddings.shape[1]
-    sums = np.zeros((len(people), width))
-    np.add.at(sums, owners, np.concatenate([part.embeddings[_alive(part)] for part in parts]))
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    unit = np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 1e-9)
-    return Rows(unit.astype(np.float32), people.astype(np.int32), people.astype(np.int64))
+    if not pieces:
+        nobody = np.zeros(0, np.int32)
+        return Rows(np.zeros((0, width), np.float32), nobody, nobody.astype(np.int64))
+    people = np.concatenate([piece.identities for piece in pieces])
+    return Rows(
+        np.concatenate([piece.embeddings for piece in pieces]), people, people.astype(np.int64)
+    )
 
 
-def _alive(part: Rows) -> slice | NDArray[np.bool_]:
-    return slice(None) if part.alive is None else part.alive
+def mean_of(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean of some rows, of length 1; (N, D) -> (D,)."""
+    nobody = np.zeros(len(embeddings), np.int32)
+    mean: NDArray[np.float32] = means_of(
+        [Rows(embeddings, nobody, nobody.astype(np.int64))]
+    ).embeddings[0]
+    return mean
+
+
+def _means(parts: Sequence[Rows]) -> Iterator[Rows]:
+    """Means of some people at a time."""
+    alive = [_alive(part) for part in parts]
+    owners = np.concatenate(
+        [part.identities[rows] for part, rows in zip(parts, alive, strict=True)]
+    )
+    order = np.argsort(owners, kind="stable")
+    people, firsts = np.unique(owners[order], return_index=True)
+    ends = np.append(firsts[1:], len(order))
+    step = 0
+    while step < len(people):
+        # as many people as fit, and at least one
+        height = GATHERED // parts[0].embeddings.shape[1]
+        stop = max(int(np.searchsorted(ends, firsts[step] + height, "right")), step + 1)
+        rows = order[firsts[step] : ends[stop - 1]]
+        sums = np.add.reduceat(
+            _gathered(parts, alive, rows).astype(np.float64),
+            firsts[step:stop] - firsts[step],
+            axis=0,
+        )
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        unit = np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 1e-9)
+        some = people[step:stop]
+        yield Rows(unit.astype(np.float32), some, some.astype(np.int64))
+        step = stop
+
+
+def _gathered(
+    parts: Sequence[Rows], alive: Sequence[NDArray[np.int64]], rows: NDArray[np.int64]
+) -> Array:
+    """The embeddings of some rows, counted over all parts."""
+    gathered = np.empty((len(rows), parts[0].embeddings.shape[1]), np.float32)
+    start = 0
+    for part, living in zip(parts, alive, strict=True):
+        mine = (rows >= start) & (rows < start + len(living))
+        gathered[mine] = part.embeddings[living[rows[mine] - start]]
+        start += len(living)
+    return gathered
+
+
+def _alive(part: Rows) -> NDArray[np.int64]:
+    return np.arange(len(part)) if part.alive is None else np.flatnonzero(part.alive)
+
+
+def _changed(base: Rows, tail: Rows | None) -> NDArray[np.int32]:
+    """People whose templates are not those of the search file."""
+    changed = np.zeros(0, np.int32) if tail is None else tail.identities
+    if base.alive is None:
+        return np.unique(changed)
+    return np.union1d(changed, base.identities[~base.alive])

@@ -46,6 +46,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.embeddings)
 
+    @property
+    def columns(self) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]:
+        """As a search file holds them: embeddings, identities, sequences."""
+        return self.embeddings, self.identities, self.sequences
+
     def of(self, identities: NDArray[np.int32]) -> Rows:
         """A copy of the rows of these people alone."""
         wanted = np.isin(self.identities, identities)

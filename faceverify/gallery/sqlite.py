@@ -15,14 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import GalleryError
-from faceverify.gallery import changes, rows
+from faceverify.gallery import changes, reading, rows
 from faceverify.gallery.checking import check_database
 from faceverify.gallery.database import BUSY, Database
-from faceverify.gallery.index import TemplateIndex
-from faceverify.gallery.means import means
+from faceverify.gallery.publishing import wipe
 from faceverify.gallery.schema import MIGRATIONS
-from faceverify.gallery.search import Found, nearest
-from faceverify.gallery.state import State
+from faceverify.gallery.searching import Searcher
 from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
 
 PAGE = 1000  # rows read at once while a caller goes through them
@@ -46,7 +44,8 @@ class SqliteStore:
         self, url: str, *, create: bool = False, key: str | None = None, busy: float = BUSY
     ) -> None:
         self._database = Database(Path(url), create=create, key=key, busy=busy)
-        self._indexes: dict[str, TemplateIndex] = {}
+        self._searcher = Searcher(self._database)
+        self._enrolled: set[str] = set()  # models, whose search files may be overdue
 
     def __enter__(self) -> SqliteStore:
         return self
@@ -57,6 +56,8 @@ class SqliteStore:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is not None:  # let go at once
+            self._enrolled.clear()
         self.close()
 
     def add(self, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
@@ -68,6 +69,7 @@ class SqliteStore:
             change.state, sequences = changes.insert(
                 database.sql, database.protection, change.state, enrolments, model=model
             )
+        self._enrolled.add(model)
         return sequences
 
     def search(
@@ -80,31 +82,12 @@ class SqliteStore:
         names: Sequence[str] | None = None,
     ) -> list[list[Candidate]]:
         """The nearest people of each query; each query is a row."""
-        with self._database.reading() as state:
-            known = state.models.get(model)
-            if known is None:
-                return [[] for _ in queries]
-            changes.check_queries(queries, known)
-            parts = self._index(model).refresh(state)
-            if names is not None:
-                people = self._people(names)
-                parts = [part.of(people) for part in parts]
-            if fusion is Fusion.MEAN:
-                parts = [means(parts)]
-            found = nearest(parts, queries, count)
-            return [[self._candidate(one, fusion) for one in row] for row in found]
+        return self._searcher.search(queries, count, model=model, fusion=fusion, names=names)
 
     def since(self, sequence: int, *, model: str | None = None) -> Iterator[StoredTemplate]:
         """Templates with a greater sequence number, in their order; of all models by default."""
-        while True:
-            with self._database.reading() as state:
-                found = self._database.sql.execute(
-                    "SELECT t.sequence, t.identity, t.model, t.record, i.name FROM templates t "
-                    "LEFT JOIN identities i ON i.id = t.identity "
-                    "WHERE t.sequence > ? ORDER BY t.sequence LIMIT ?",
-                    (sequence, PAGE),
-                ).fetchall()
-                page = [self._template(row[:4], state, self._name(row[1], row[4])) for row in found]
+        while True:  # a page at a time, so that nothing is held while the caller works
+            page = self._templates(reading.AFTER, sequence, PAGE)
             if not page:
                 return
             sequence = page[-1].sequence
@@ -117,23 +100,15 @@ class SqliteStore:
             identity = changes.identity_of(database.sql, database.protection, name)
             if identity is None:
                 return []
-            found = changes.templates_of(database.sql, identity)
-            templates = [self._template(row, state, name) for row in found]
-        return [one for one in templates if model in (None, one.model)]
+            found = reading.templates(database, state, reading.OF_PERSON, identity)
+        return [one for one in found if model in (None, one.model)]
 
     def with_photo(self, photo_hash: bytes, *, model: str | None = None) -> list[StoredTemplate]:
         """Templates made of a photo of this content."""
-        with self._database.reading() as state:
-            found = self._database.sql.execute(
-                "SELECT t.sequence, t.identity, t.model, t.record, i.name FROM templates t "
-                "LEFT JOIN identities i ON i.id = t.identity "
-                "WHERE t.photo_key = ? ORDER BY t.sequence",
-                (rows.photo_key(self._database.protection, photo_hash),),
-            ).fetchall()
-            templates = [
-                self._template(row[:4], state, self._name(row[1], row[4])) for row in found
-            ]
-        return [one for one in templates if model in (None, one.model)]
+        found = self._templates(
+            reading.OF_PHOTO, rows.photo_key(self._database.protection, photo_hash)
+        )
+        return [one for one in found if model in (None, one.model)]
 
     def names(self) -> Iterator[tuple[str, int]]:
         """Every person with the number of templates, ordered by name."""
@@ -142,7 +117,10 @@ class SqliteStore:
                 "SELECT i.id, i.name, count(*) FROM identities i "
                 "JOIN templates t ON t.identity = i.id GROUP BY i.id"
             ).fetchall()
-        yield from sorted((self._name(row[0], row[1]), row[2]) for row in found)
+        yield from sorted(
+            (reading.name_of(self._database, identity, name), count)
+            for identity, name, count in found
+        )
 
     def remove(self, name: str, *, sequences: Sequence[int] | None = None) -> int:
         """Remove a person, or some templates; their bytes are gone from every file."""
@@ -218,51 +196,28 @@ class SqliteStore:
 
     def compact(self) -> None:
         """Give back the space of what was removed; build the search structures anew."""
-        with self._database.writing():
-            self._database.sql.execute("DELETE FROM tombstones")
         self._wipe()
+        with self._database.writing():  # no search file is older now
+            self._database.sql.execute("DELETE FROM tombstones")
 
     def close(self) -> None:
-        """Let go of the files."""
-        self._indexes.clear()
-        self._database.close()
+        """Let go of the files; write the search files that are overdue, for the next one."""
+        try:
+            for model in self._enrolled:
+                self._searcher.renew(model)
+        finally:
+            self._enrolled.clear()
+            self._searcher.forget()
+            self._database.close()
 
-    def _index(self, model: str) -> TemplateIndex:
-        if model not in self._indexes:
-            self._indexes[model] = TemplateIndex(self._database, model)
-        return self._indexes[model]
-
-    def _people(self, names: Sequence[str]) -> NDArray[np.int32]:
-        database = self._database
-        found = (changes.identity_of(database.sql, database.protection, name) for name in names)
-        return np.array([one for one in found if one is not None], np.int32)
-
-    def _candidate(self, found: Found, fusion: Fusion) -> Candidate:
-        row = self._database.sql.execute(
-            "SELECT name FROM identities WHERE id = ?", (found.identity,)
-        ).fetchone()
-        name = self._name(found.identity, row and row[0])
-        return Candidate(name, found.distance, found.sequence if fusion is Fusion.MAX else None)
-
-    def _template(self, row: changes.Row, state: State, name: str) -> StoredTemplate:
-        sequence, identity, model, record = row
-        opened = self._database.protection.open(
-            record, rows.template_place(sequence, identity, model)
-        )
-        return rows.unpack(opened, name=name, sequence=sequence, model=state.model_of(model).name)
-
-    def _name(self, identity: int, sealed: bytes | None) -> str:
-        if sealed is None:
-            raise GalleryError(
-                f"{self._database.path}: identities/{identity} is missing",
-                cure="restore a backup",
-                code="gallery-damaged",
-            )
-        return self._database.protection.open(sealed, rows.identity_place(identity)).decode()
+    def _templates(self, condition: str, *values: int | bytes) -> list[StoredTemplate]:
+        with self._database.reading() as state:
+            return reading.templates(self._database, state, condition, *values)
 
     def _wipe(self) -> None:
         """Make sure that the bytes of what was removed are in none of the files."""
-        self._indexes.clear()
+        self._searcher.forget()
+        wipe(self._database)
         self._database.vacuum()
 
     def _details(self) -> dict[str, object]:

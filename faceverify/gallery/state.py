@@ -61,7 +61,7 @@ class State:
     """
 
     epoch: int = 0
-    identities: RowSet = RowSet()
+    identities: RowSet = field(default_factory=RowSet)
     models: dict[str, ModelRows] = field(default_factory=dict)
     next_model: int = 1
 

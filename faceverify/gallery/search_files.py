@@ -1,0 +1,73 @@
+"""Where the search files of a gallery lie, what they are of, and when one may be used.
+
+The search file of a model holds its templates. Others are derived from it: one row for each of a
+few kinds of thing that can be computed from it, such as the mean of each person's templates. They
+name the publication of the search file that they were made of, and go with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from faceverify.gallery.database import SEARCH, Database
+from faceverify.gallery.locks import FileLock
+from faceverify.gallery.matrix import Array, Column, read_columns
+
+TEMPLATES, MEANS = "templates", "means"
+LOCK = "lock"
+
+Columns = dict[str, Array]
+
+
+def template_columns(width: int) -> list[Column]:
+    """The columns of a search file: embeddings of so many numbers, whose, and which."""
+    return [
+        Column("embedding", "<f4", width),
+        Column("identity", "<i4"),
+        Column("sequence", "<i8"),
+    ]
+
+
+def search_file(database: Database, model: str, kind: str = TEMPLATES) -> Path:
+    """Where a search file of a model lies."""
+    name = sha256(model.encode()).hexdigest()[:16]
+    return database.folder / SEARCH / f"{name}.{kind}"
+
+
+def read_search_file(
+    database: Database, model: str, kind: str = TEMPLATES, *, publication: str | None = None
+) -> tuple[dict[str, Any], Columns] | None:
+    """What a search file is of, and its columns; None where there is none to be trusted.
+
+    Args:
+        publication: of the search file, where a file derived from it is wanted.
+    """
+    found = read_columns(search_file(database, model, kind), database.protection)
+    if found is None:
+        return None
+    about, _ = found
+    expected = {"kind": kind, "gallery": database.id.hex(), "model": model}
+    if publication is not None:
+        expected["publication"] = publication
+    return found if expected.items() <= about.items() else None
+
+
+@contextmanager
+def publishing(database: Database, *, seconds: float) -> Iterator[bool]:
+    """While no other process writes search files; False where one does, after so many seconds."""
+    folder = database.folder / SEARCH
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    lock = FileLock(folder / LOCK)
+    taken = lock.take(seconds)
+    try:
+        if taken:
+            for leftover in folder.glob(".faceverify-*.part"):  # of a process that was killed
+                leftover.unlink()
+        yield taken
+    finally:
+        lock.give_back()
