@@ -380,6 +380,8 @@ class _InsidePillow:
     threads; this one stays among them and concerns no warning but those of this file.
     """
 
+    pattern = "(?!)"  # scikit-learn copies filters by their text: this one matches nothing
+
     def match(self, _text: str) -> bool:
         return getattr(_thread, "inside_pillow", False)
 
