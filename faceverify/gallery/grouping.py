@@ -67,6 +67,7 @@ def group_faces(
             min_cluster_size=2,
             min_samples=1,
             cluster_selection_epsilon=float(np.sqrt(2 * distance)),
+            allow_single_cluster=True,
             copy=True,
         ).fit_predict(embeddings.astype(np.float64))
     else:
