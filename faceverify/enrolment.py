@@ -22,10 +22,6 @@ from faceverify.images import open_photo
 from faceverify.pipeline import map_in_batches
 from faceverify.templates import TemplateExtractor
 
-DEFAULT_QUALITY = 0.3
-"""Least quality of an enrolled face: 0.3 % of LFW's photos are below, mostly profiles. Under 0.2,
-26 % of genuine pairs miss the threshold for an FMR of 1e-3, where 5 % do of all."""
-
 BATCH = 500  # templates stored at once, at most
 
 

@@ -68,6 +68,21 @@ class Verifier:
             aligned=aligned,
             augment=augment,
         )
+        return cls.of(extractor, fmr=fmr, threshold=threshold)
+
+    @classmethod
+    def of(
+        cls,
+        extractor: TemplateExtractor,
+        *,
+        fmr: float = DEFAULT_FMR,
+        threshold: float | None = None,
+    ) -> Verifier:
+        """Set the threshold for a model that is loaded.
+
+        Raises:
+            ModelError: it was not calibrated for the rate.
+        """
         file = extractor.model
         distance = file.threshold_for(fmr).distance if threshold is None else threshold
         rate = fmr if threshold is None else None
@@ -93,6 +108,10 @@ class Verifier:
             other = pool.submit(self.template, second)
             return self._compare(self.template(first), other.result())
 
+    def undecided(self, first: str, second: str, error: FaceverifyError) -> Decision:
+        """The decision about photos that something is wrong with."""
+        return Decision(first, second, None, self.operation, error)
+
     def verify_pairs(
         self, pairs: Iterable[tuple[str, str]], *, workers: int | None = None
     ) -> Iterator[Decision]:
@@ -109,9 +128,9 @@ class Verifier:
         def decide(pair: tuple[str, str]) -> Decision:
             first, second = map(outcome, pair)
             if isinstance(first, FaceverifyError):
-                return Decision(*pair, None, self.operation, first)
+                return self.undecided(*pair, first)
             if isinstance(second, FaceverifyError):
-                return Decision(*pair, None, self.operation, second)
+                return self.undecided(*pair, second)
             return self._compare(first, second)
 
         return decide

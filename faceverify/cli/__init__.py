@@ -12,14 +12,16 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from faceverify.cli import data, weights
+from faceverify.cli import data, gallery, weights
 from faceverify.cli.align import align
 from faceverify.cli.calibrate import calibrate
 from faceverify.cli.console import error_line
 from faceverify.cli.detect import detect
 from faceverify.cli.doctor import doctor
 from faceverify.cli.embed import embed
+from faceverify.cli.enroll import enroll
 from faceverify.cli.evaluate import evaluate
+from faceverify.cli.identify import identify
 from faceverify.cli.leaving import leave
 from faceverify.cli.verify import verify
 from faceverify.errors import INTERNAL_ERROR, INTERRUPTED, UNUSABLE, FaceverifyError
@@ -35,12 +37,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(verify)
+app.command()(enroll)
+app.command()(identify)
 app.command()(embed)
 app.command()(detect)
 app.command()(align)
 app.command()(doctor)
 app.command()(evaluate)
 app.command()(calibrate)
+app.add_typer(gallery.app, name="gallery")
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 

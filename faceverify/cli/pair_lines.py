@@ -1,8 +1,8 @@
-"""Lists of pairs to verify, read line by line as they come.
+"""Lists of pairs, read line by line as they come: of photos, or of photos and names of people.
 
 Three forms, told apart by the first line: tab-separated, comma-separated (quoted as CSV is), and
-JSON lines with ``a`` and ``b``. The first two columns are the photos; all others are carried
-through unchanged. A first line whose first two cells are ``a`` and ``b`` names the columns.
+JSON lines. The first two columns, or the members of their names, make the pair; all others are
+carried through unchanged. A first line whose first two cells are the two names is a header.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ from typing import Any, BinaryIO
 
 from faceverify.errors import PairListError
 
-HEADER = ["a", "b"]
+Columns = tuple[str, str]  # names of the two that make the pair
+
+PHOTOS: Columns = ("a", "b")
+CLAIMS: Columns = ("photo", "name")
+PEOPLE: Columns = ("name", "photo")
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,9 @@ class PairLine:
 
     Attributes:
         number: from 1.
-        a, b: the photos.
+        a, b: the pair.
         columns: all of the line's columns, to be printed before the decision.
-        named: the columns behind the photos, by name, for JSON.
+        named: the columns behind the pair, by name, for JSON.
         error: why the line is no pair.
     """
 
@@ -39,19 +43,22 @@ class PairLine:
     error: PairListError | None = None
 
 
-def read_pair_lines(source: str) -> Iterator[PairLine]:
+def read_pair_lines(source: str, pair: Columns = PHOTOS) -> Iterator[PairLine]:
     """Read a list from a file, or from standard input for ``-``.
+
+    Args:
+        pair: what the two columns are called in a header and in JSON.
 
     Raises:
         PairListError: the file cannot be read. A line that is no pair is no reason to stop: it
             comes with its error.
     """
     if source == "-":
-        yield from parse_pair_lines(decoded(sys.stdin.buffer), "standard input")
+        yield from parse_pair_lines(decoded(sys.stdin.buffer), "standard input", pair)
         return
     try:
         with open(source, "rb") as stream:
-            yield from parse_pair_lines(decoded(stream), source)
+            yield from parse_pair_lines(decoded(stream), source, pair)
     except OSError as error:
         raise PairListError(f"{source}: cannot be read ({error.strerror})") from error
 
@@ -63,7 +70,7 @@ def decoded(stream: BinaryIO) -> Iterator[str]:
         yield (text.removeprefix("\ufeff") if number == 0 else text).rstrip("\r\n")
 
 
-def parse_pair_lines(lines: Iterable[str], name: str) -> Iterator[PairLine]:
+def parse_pair_lines(lines: Iterable[str], name: str, pair: Columns = PHOTOS) -> Iterator[PairLine]:
     """Split lines into pairs; empty lines are passed over."""
     split, names = None, None
     for number, line in enumerate(lines, start=1):
@@ -76,12 +83,13 @@ def parse_pair_lines(lines: Iterable[str], name: str) -> Iterator[PairLine]:
             yield broken(number, line, f"{name}:{number}: {error}")
             continue
         if isinstance(cells, dict):
-            yield from_object(number, line, cells, name)
-        elif names is None and cells[:2] == HEADER:
+            yield from_object(number, line, cells, name, pair)
+        elif names is None and tuple(cells[:2]) == pair:
             names = cells
         elif len(cells) < 2 or not cells[0] or not cells[1]:
+            wanted = "two photos" if pair == PHOTOS else " and ".join(pair)
             yield broken(
-                number, line, f"{name}:{number}: found {len(cells)} column(s), expected two photos"
+                number, line, f"{name}:{number}: found {len(cells)} column(s), expected {wanted}"
             )
         else:
             yield PairLine(number, cells[0], cells[1], cells, named_columns(cells, names))
@@ -105,7 +113,7 @@ def json_object(line: str) -> dict[str, Any]:
 
 
 def named_columns(cells: list[str], names: list[str] | None) -> dict[str, Any]:
-    """The columns behind the photos: by the header's names, or in a list where there is none."""
+    """The columns behind the pair: by the header's names, or in a list where there is none."""
     extra = cells[2:]
     if not extra:
         return {}
@@ -114,11 +122,14 @@ def named_columns(cells: list[str], names: list[str] | None) -> dict[str, Any]:
     return dict(zip(names[2:], extra, strict=False))
 
 
-def from_object(number: int, line: str, cells: dict[str, Any], name: str) -> PairLine:
+def from_object(
+    number: int, line: str, cells: dict[str, Any], name: str, pair: Columns
+) -> PairLine:
     """A pair from a JSON line; its other members are carried through."""
-    a, b = cells.pop("a", None), cells.pop("b", None)
+    a, b = (cells.pop(column, None) for column in pair)
     if not (isinstance(a, str) and isinstance(b, str) and a and b):
-        return broken(number, line, f'{name}:{number}: expected an object with texts "a" and "b"')
+        wanted = " and ".join(f'"{column}"' for column in pair)
+        return broken(number, line, f"{name}:{number}: expected an object with texts {wanted}")
     return PairLine(number, a, b, [a, b, *map(str, cells.values())], cells)
 
 

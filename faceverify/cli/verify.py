@@ -1,12 +1,22 @@
-"""``faceverify verify``: do two photos show the same person?"""
+"""``faceverify verify``: do two photos show the same person, or one an enrolled person?"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from faceverify.cli.console import Console
+from faceverify.cli.gallery_options import (
+    Audit,
+    Fusing,
+    Gallery,
+    KeyFile,
+    gallery_beside,
+    open_audit,
+)
 from faceverify.cli.options import (
     Aligned,
     Augment,
@@ -21,8 +31,10 @@ from faceverify.cli.options import (
 )
 from faceverify.errors import UNUSABLE, FaceverifyError, UsageError
 from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.gallery.store import Fusion
 
 if TYPE_CHECKING:
+    from faceverify.claims import ClaimVerifier
     from faceverify.cli.pair_lines import PairLine
     from faceverify.matching.decision import Decision
     from faceverify.verification import Verifier
@@ -42,6 +54,28 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    claim: Annotated[
+        str | None,
+        typer.Option(
+            "--claim",
+            metavar="NAME",
+            help="Verify that one photo shows the person enrolled under this name.",
+            show_default=False,
+        ),
+    ] = None,
+    claims: Annotated[
+        str | None,
+        typer.Option(
+            "--claims",
+            metavar="FILE",
+            help="Verify many claims: a photo and a name a line, as --pairs; - is stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    gallery: Gallery = None,
+    key_file: KeyFile = None,
+    fusion: Fusing = Fusion.MAX,
+    audit: Audit = None,
     model: Model = "default",
     fmr: Annotated[
         float, typer.Option("--fmr", help="The false match rate to run at.", min=0, max=1)
@@ -66,65 +100,139 @@ def verify(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Tell whether two photos show the same person.
+    """Tell whether two photos show the same person, or one photo the person of an enrolled name.
 
-    **Exit status:** 0 the same person, 1 different people, 2 wrong usage or unusable input, 3 no
-    decision (no face, several, too low a quality). With --pairs: 0 when every pair was decided,
-    else 2 or 3 as for the worst of them.
+    A claim is decided at the same false match rate, however many templates the person has. The
+    gallery's options, --fusion and --audit are for claims alone.
+
+    **Exit status:** 0 the same person, 1 different people, 2 wrong usage or unusable input (or a
+    name that nobody is enrolled under), 3 no decision (no face, several, too low a quality). With
+    --pairs and --claims: 0 when every line was decided, else 2 or 3 as for the worst of them.
 
     **Examples:**
 
     `faceverify verify alice-1.jpg alice-2.jpg && echo welcome`
 
+    `faceverify verify door.jpg --claim alice && echo welcome`
+
     `curl -s $URL | faceverify verify --json - enrolled.jpg | jq .distance`
 
     `faceverify verify --pairs pairs.tsv --json > decisions.jsonl`
     """
-    if (pairs is None) == (not photos) or (photos and len(photos) != 2):
-        raise UsageError("give two photos, or --pairs FILE", cure="see faceverify verify --help")
+    check_what(photos, pairs, claim, claims)
+    named = [*(photos or []), *([] if claim is None else [claim])]
+    if face == FaceChoice.ALL:
+        raise UsageError("all faces of a photo cannot be one side of a comparison")
     console = Console(json, quiet, verbose)
-    from faceverify.matching.decision import Decision
-    from faceverify.verification import Verifier
+    from faceverify.templates import TemplateExtractor
 
-    verifier = Verifier.load(
+    load = partial(
+        TemplateExtractor.load,
         model,
-        fmr=fmr,
-        threshold=threshold,
         face=face,
         min_face=min_face,
         min_quality=min_quality,
         aligned=aligned,
         augment=augment,
     )
+    if claim is not None or claims is not None:
+        from faceverify.claims import ClaimVerifier
+
+        with gallery_beside(load, gallery, key_file) as (extractor, store):
+            claimant = ClaimVerifier(
+                extractor,
+                store,
+                fmr=fmr,
+                threshold=threshold,
+                fusion=fusion,
+                audit=open_audit(audit),
+            )
+            console.detail(f"model {claimant.operation.model} ({claimant.operation.model_id})")
+            if claims is None:
+                raise typer.Exit(decide_one(claimant, named, console))
+            raise typer.Exit(decide_claims(claimant, claims, workers, console))
+    from faceverify.verification import Verifier
+
+    verifier = Verifier.of(load(), fmr=fmr, threshold=threshold)
     console.detail(f"model {verifier.operation.model} ({verifier.operation.model_id})")
     if pairs is not None:
-        raise typer.Exit(verify_many(verifier, pairs, workers, console))
-    first, second = photos or []
+        raise typer.Exit(decide_pairs(verifier, pairs, workers, console))
+    raise typer.Exit(decide_one(verifier, named, console))
+
+
+def check_what(
+    photos: list[str] | None, pairs: str | None, claim: str | None, claims: str | None
+) -> None:
+    """Make sure that one thing was asked for.
+
+    Raises:
+        UsageError: two things were, or none.
+    """
+    wanted = 1 if claim is not None else 0 if pairs is not None or claims is not None else 2
+    lists = (pairs is not None) + (claim is not None) + (claims is not None)
+    if lists > 1 or len(photos or []) != wanted:
+        raise UsageError(
+            "give two photos, one photo and --claim NAME, --pairs FILE or --claims FILE",
+            cure="see faceverify verify --help",
+        )
+
+
+def decide_one(verifier: Verifier | ClaimVerifier, named: list[str], console: Console) -> int:
+    """Print the decision about two photos, or a photo and a name; return the exit status."""
+    a, b = named
     try:
-        decision = verifier.verify(first, second)
+        decision = verifier.verify(a, b)
     except FaceverifyError as error:
-        if not json:
+        if not console.as_json:
             raise
-        decision = Decision(first, second, None, verifier.operation, error)
+        decision = verifier.undecided(a, b, error)
     console.result(decision.as_dict(), str(decision))
-    raise typer.Exit(decision.exit_status)
+    return decision.exit_status
 
 
-def verify_many(verifier: Verifier, source: str, workers: int | None, console: Console) -> int:
-    """Print a decision for every line of a list, in its order; return the exit status."""
+def decide_pairs(verifier: Verifier, source: str, workers: int | None, console: Console) -> int:
+    """Print a decision for every pair of photos of a list; return the exit status."""
     from faceverify.cli.pair_lines import read_pair_lines
-    from faceverify.matching.decision import Decision
-    from faceverify.pipeline import map_ordered
 
     decide = verifier.pair_decider()
 
-    def decide_line(line: PairLine) -> tuple[PairLine, Decision]:
+    def decided(line: PairLine) -> Decision:
         if line.error is not None:
-            return line, Decision(line.a, line.b, None, verifier.operation, line.error)
-        return line, decide((line.a, line.b))
+            return verifier.undecided(line.a, line.b, line.error)
+        return decide((line.a, line.b))
+
+    return decide_many(decided, read_pair_lines(source), source, workers, console)
+
+
+def decide_claims(
+    verifier: ClaimVerifier, source: str, workers: int | None, console: Console
+) -> int:
+    """Print a decision for every claim of a list; return the exit status."""
+    from faceverify.cli.pair_lines import CLAIMS, read_pair_lines
+
+    def decided(line: PairLine) -> Decision:
+        try:
+            if line.error is not None:
+                raise line.error
+            return verifier.verify(line.a, line.b)
+        except FaceverifyError as error:
+            return verifier.undecided(line.a, line.b, error)
+
+    return decide_many(decided, read_pair_lines(source, CLAIMS), source, workers, console)
+
+
+def decide_many(
+    decide: Callable[[PairLine], Decision],
+    lines: Iterable[PairLine],
+    source: str,
+    workers: int | None,
+    console: Console,
+) -> int:
+    """Print a decision for every line of a list, in its order; return the exit status."""
+    from faceverify.pipeline import map_ordered
 
     statuses = set()
-    decisions = map_ordered(decide_line, read_pair_lines(source), workers=workers)
+    decisions = map_ordered(lambda line: (line, decide(line)), lines, workers=workers)
     for line, decision in console.progress(decisions, "pairs"):
         console.result({**line.named, **decision.as_dict()}, decision_line(line, decision))
         if decision.error is not None:

@@ -1,0 +1,149 @@
+"""Options of the commands that use a gallery, and how they open it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from faceverify.errors import GalleryError
+from faceverify.gallery.store import Fusion
+
+if TYPE_CHECKING:
+    from faceverify.gallery.audit import AuditLog
+    from faceverify.gallery.store import Store
+
+KEY = "FACEVERIFY_GALLERY_KEY"
+
+Result = TypeVar("Result")
+
+Gallery = Annotated[
+    str | None,
+    typer.Option(
+        "--gallery",
+        "-g",
+        metavar="URL",
+        envvar="FACEVERIFY_GALLERY",
+        help="A folder, postgresql://... or milvus://...; by default ~/.local/share/faceverify/"
+        "gallery.",
+        show_default=False,
+    ),
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file",
+        metavar="FILE",
+        help=f"Holds the passphrase of an encrypted gallery; so can the variable {KEY}.",
+        show_default=False,
+    ),
+]
+Fusing = Annotated[
+    Fusion,
+    typer.Option(
+        "--fusion",
+        help="How a person's several templates make one distance: of the nearest, or their mean.",
+    ),
+]
+Audit = Annotated[
+    Path | None,
+    typer.Option(
+        "--audit",
+        metavar="FILE",
+        envvar="FACEVERIFY_AUDIT",
+        help="Append what is done and decided to this log.",
+        show_default=False,
+    ),
+]
+Fpir = Annotated[
+    float,
+    typer.Option(
+        "--fpir",
+        help="How often a person who is not enrolled may be taken for one who is.",
+        min=0,
+        max=1,
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        help="The largest distance that still matches, instead of --fpir.",
+        min=0,
+        max=2,
+        show_default=False,
+    ),
+]
+
+
+def open_gallery(url: str | None, key_file: Path | None, *, create: bool = False) -> Store:
+    """Open the gallery that the options mean.
+
+    Raises:
+        GalleryError: it cannot be opened, or the key file cannot be read.
+    """
+    from faceverify.gallery.store import open_store
+
+    return open_store(url or default_gallery(), create=create, key=passphrase(key_file))
+
+
+@contextmanager
+def gallery_beside(
+    load: Callable[[], Result], url: str | None, key_file: Path | None, *, create: bool = False
+) -> Iterator[tuple[Result, Store]]:
+    """Load something, such as a model, while the gallery is opened; close the gallery at the end.
+
+    Raises:
+        GalleryError: as :func:`open_gallery`.
+        Whatever ``load`` raises.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(load)
+        store = open_gallery(url, key_file, create=create)
+    with store:
+        yield loading.result(), store
+
+
+def open_audit(path: Path | None) -> AuditLog | None:
+    """The audit log that the option means."""
+    if path is None:
+        return None
+    from faceverify.gallery.audit import AuditLog
+
+    return AuditLog(path)
+
+
+def default_gallery() -> str:
+    """Beside the user's models: ``$FACEVERIFY_HOME``, or faceverify's XDG data folder."""
+    from faceverify.models.registry import user_folder
+
+    return str(user_folder().with_name("gallery"))
+
+
+def passphrase(key_file: Path | None) -> str | None:
+    """The passphrase out of a file, less the end of its line, or out of the environment.
+
+    Raises:
+        GalleryError: the file cannot be read, or holds none (code ``gallery-key``).
+    """
+    if key_file is None:
+        return os.environ.get(KEY) or None
+    try:
+        found = key_file.read_text("utf-8").rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise GalleryError(
+            f"{key_file}: the key cannot be read ({reason})",
+            cure="name a file whose first line is the passphrase",
+            code="gallery-key",
+        ) from None
+    if not found:
+        raise GalleryError(
+            f"{key_file}: holds no passphrase", cure="write one into it", code="gallery-key"
+        )
+    return found

@@ -1,0 +1,147 @@
+"""``faceverify identify``: who of the enrolled people do photos show?"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faceverify.cli.console import Console
+from faceverify.cli.gallery_options import (
+    Audit,
+    Fpir,
+    Fusing,
+    Gallery,
+    KeyFile,
+    Threshold,
+    gallery_beside,
+    open_audit,
+)
+from faceverify.cli.options import (
+    Aligned,
+    Augment,
+    Choice,
+    Json,
+    MinFace,
+    MinQuality,
+    Model,
+    Quiet,
+    Verbose,
+    Workers,
+)
+from faceverify.cli.photo_inputs import Outcome, Photos, Tally, attempt, find_inputs
+from faceverify.errors import DIFFERENT, SAME
+from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.gallery.store import Fusion
+
+if TYPE_CHECKING:
+    from faceverify.identification import Identification, Identifier
+    from faceverify.templates import Template
+
+
+def identify(
+    photos: Photos,
+    gallery: Gallery = None,
+    key_file: KeyFile = None,
+    top: Annotated[
+        int, typer.Option("--top", metavar="K", help="How many people are named at most.", min=1)
+    ] = 5,
+    fpir: Fpir = 0.01,
+    threshold: Threshold = None,
+    fusion: Fusing = Fusion.MAX,
+    audit: Audit = None,
+    model: Model = "default",
+    face: Choice = FaceChoice.PROMINENT,
+    min_face: MinFace = MIN_FACE,
+    min_quality: MinQuality = 0.0,
+    aligned: Aligned = None,
+    augment: Augment = 1,
+    workers: Workers = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Tell who of the enrolled people photos show, or that it is nobody.
+
+    Prints one line for each face (--face all: of every face): the nearest people, nearest first.
+    Somebody is identified where the nearest is within the threshold. That follows the size of the
+    gallery, so that at most --fpir of the people who are not enrolled are taken for one who is.
+
+    **Exit status** of one photo: 0 somebody was identified, 1 nobody, 2 wrong usage or unusable
+    input, 3 no decision (no face, several, too low a quality). Of several photos, a folder or a
+    list: 0 when every photo was decided, else 2 or 3 as for the worst of them.
+
+    **Examples:**
+
+    `faceverify identify visitor.jpg`
+
+    `faceverify identify party.jpg --face all --json | jq -r .identified`
+
+    `find camera -name '*.jpg' | faceverify identify - --json > seen.jsonl`
+    """
+    console = Console(json, quiet, verbose)
+    from faceverify.identification import Identifier
+    from faceverify.pipeline import map_ordered
+    from faceverify.templates import TemplateExtractor
+
+    load = partial(
+        TemplateExtractor.load,
+        model,
+        face=face,
+        min_face=min_face,
+        min_quality=min_quality,
+        aligned=aligned,
+        augment=augment,
+    )
+    tally = Tally()
+    status = SAME
+    with gallery_beside(load, gallery, key_file) as (extractor, store):
+        identifier = Identifier(
+            extractor,
+            store,
+            fpir=fpir,
+            threshold=threshold,
+            top=top,
+            fusion=fusion,
+            audit=open_audit(audit),
+        )
+        console.detail(f"model {extractor.model.provenance.name} ({extractor.model.id})")
+        outcomes = map_ordered(
+            attempt(lambda photo: extractor.extract(photo.name)),
+            find_inputs(photos),
+            workers=workers,
+        )
+        for outcome in console.progress(outcomes, "photos"):
+            alone = photos == [outcome.photo.name]
+            answers = answer(identifier, outcome)
+            if outcome.error is None:
+                tally.done += 1
+            elif alone and not json:
+                raise outcome.error
+            else:
+                tally.refuse(outcome.error)
+                console.message(str(outcome.error))
+            show(answers, console, alone=alone)
+            if alone and outcome.error is None:
+                found = any(one.identified is not None for one in answers)
+                status = SAME if found else DIFFERENT
+    raise typer.Exit(tally.exit_status or status)
+
+
+def answer(identifier: Identifier, outcome: Outcome[list[Template]]) -> list[Identification]:
+    """Who the faces of a photo are; or why that cannot be told."""
+    if outcome.result is None:
+        assert outcome.error is not None
+        return [identifier.undecided(outcome.photo.name, outcome.error)]
+    return identifier.search(outcome.result)
+
+
+def show(answers: list[Identification], console: Console, *, alone: bool) -> None:
+    """Print one line a face; without the photo's name where there is one photo."""
+    for number, one in enumerate(answers, start=1):
+        if one.error is not None and not console.as_json:
+            continue
+        face = [f"face {number}"] if len(answers) > 1 else []
+        where = [] if alone else [one.photo]
+        console.result(one.as_dict(), ": ".join([*where, *face, str(one)]))
