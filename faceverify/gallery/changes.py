@@ -70,7 +70,7 @@ def check_queries(queries: NDArray[np.float32], known: ModelRows) -> None:
     """Make sure that they can be compared with the templates of a model.
 
     Raises:
-        GalleryError: they are of another shape.
+        GalleryError: they are of another shape, or no numbers.
     """
     if queries.ndim != 2 or queries.shape[1] != known.width:
         raise GalleryError(
@@ -79,6 +79,8 @@ def check_queries(queries: NDArray[np.float32], known: ModelRows) -> None:
             cure="use the model that the gallery was made with",
             code="gallery-model",
         )
+    if not np.isfinite(queries).all():
+        raise GalleryError("a query holds what is no number", cure="embed the photo again")
 
 
 def insert(
@@ -141,6 +143,20 @@ def delete(
     return state
 
 
+def drop_model(sql: sqlite3.Connection, state: State, model: str) -> tuple[State, list[int]]:
+    """Remove all templates of a model; returns their people, too, for :func:`forget_people`."""
+    known = state.models.get(model)
+    if known is None:
+        return state, []
+    query = "SELECT DISTINCT identity FROM templates WHERE model = ?"
+    people = [identity for (identity,) in sql.execute(query, (known.key,))]
+    sql.execute("DELETE FROM templates WHERE model = ?", (known.key,))
+    # no tombstones: what was derived from a model that is gone is never looked at again
+    sql.execute("DELETE FROM tombstones WHERE model = ?", (known.key,))
+    state = replace(state, epoch=state.epoch + 1)
+    return state.with_model(replace(known, rows=RowSet())), people
+
+
 def rename(
     sql: sqlite3.Connection, protection: Protection, state: State, identity: int, new: str
 ) -> State:
@@ -181,14 +197,6 @@ def templates_of(sql: sqlite3.Connection, identity: int, *, model: int | None = 
     if model is None:
         return sql.execute(f"{query} ORDER BY sequence", (identity,)).fetchall()
     return sql.execute(f"{query} AND model = ? ORDER BY sequence", (identity, model)).fetchall()
-
-
-def templates_of_model(sql: sqlite3.Connection, model: int) -> list[Row]:
-    """All rows of a model, in their order."""
-    return sql.execute(
-        "SELECT sequence, identity, model, record FROM templates WHERE model = ? ORDER BY sequence",
-        (model,),
-    ).fetchall()
 
 
 def _identities(

@@ -36,7 +36,7 @@ MIGRATIONS = (FIRST,)  # migration i leads from version i to i + 1
 
 
 def connect(path: Path, *, busy: float) -> sqlite3.Connection:
-    """Open the database file, which exists.
+    """Open the database file, which exists; only to be read, where it cannot be written.
 
     Args:
         busy: seconds to wait for another process.
@@ -44,8 +44,14 @@ def connect(path: Path, *, busy: float) -> sqlite3.Connection:
     Raises:
         sqlite3.Error: it cannot be opened; see :func:`failures`.
     """
+    where = path.absolute().as_uri()
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        # without a log nobody writes it: on a read-only disk it is read as it lies
+        logged = Path(f"{path}-wal").exists()
+        where += "?mode=ro" if logged else "?immutable=1"
     database = sqlite3.connect(
-        path,
+        where,
+        uri=True,
         timeout=busy,
         isolation_level=None,
         cached_statements=256,

@@ -65,7 +65,7 @@ class Searcher:
 
     def renew(self, model: str) -> None:
         """Write the model's search file anew where that is due and can be done."""
-        index = self._index(model)
+        index = self.index(model)
         if time.monotonic() < self._hopeless_until or not self._overdue(index, model):
             return
         index.load()  # another process may have renewed it
@@ -84,7 +84,8 @@ class Searcher:
         with self._database.reading() as state:
             return model in state.models and index.overdue(state)
 
-    def _index(self, model: str) -> TemplateIndex:
+    def index(self, model: str) -> TemplateIndex:
+        """The index of a model's templates; empty until something is searched."""
         if model not in self._templates:
             self._templates[model] = TemplateIndex(self._database, model)
             self._means[model] = MeanIndex(self._database, model)
@@ -98,7 +99,7 @@ class Searcher:
         if people is not None and len(people) <= FEW:
             few = self._rows_of(state, people, known)
             return [means_of([few])] if fusion is Fusion.MEAN else [few]
-        index = self._index(known.name)
+        index = self.index(known.name)
         parts = index.refresh(state)
         if fusion is Fusion.MEAN:
             parts = self._means[known.name].refresh(index)

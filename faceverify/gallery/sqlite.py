@@ -18,6 +18,7 @@ from faceverify.errors import GalleryError
 from faceverify.gallery import changes, reading, rows
 from faceverify.gallery.checking import check_database
 from faceverify.gallery.database import BUSY, Database
+from faceverify.gallery.index import TemplateIndex
 from faceverify.gallery.publishing import wipe
 from faceverify.gallery.schema import MIGRATIONS
 from faceverify.gallery.searching import Searcher
@@ -163,16 +164,11 @@ class SqliteStore:
         database = self._database
         sql, protection = database.sql, database.protection
         with database.writing() as change:
-            known = change.state.models.get(old)
-            doomed = changes.templates_of_model(sql, known.key) if known else []
+            state, people = changes.drop_model(sql, change.state, old)
             sequences: list[int] = []
-            change.state = changes.delete(sql, protection, change.state, doomed)
             if enrolments:
-                change.state, sequences = changes.insert(
-                    sql, protection, change.state, enrolments, model=model
-                )
-            people = {row[1] for row in doomed}
-            change.state = changes.forget_people(sql, protection, change.state, people)
+                state, sequences = changes.insert(sql, protection, state, enrolments, model=model)
+            change.state = changes.forget_people(sql, protection, state, people)
         self._wipe()
         return sequences
 
@@ -209,6 +205,10 @@ class SqliteStore:
             self._enrolled.clear()
             self._searcher.forget()
             self._database.close()
+
+    def index(self, model: str) -> TemplateIndex:
+        """What a search of a model goes through; as of the last one."""
+        return self._searcher.index(model)
 
     def _templates(self, condition: str, *values: int | bytes) -> list[StoredTemplate]:
         with self._database.reading() as state:

@@ -192,6 +192,12 @@ class StoreLaws:
                 store.add([*people(1), enrolment(name, directions(1)[0])], model=MODEL)
         assert store.stats().templates == 0
 
+    def test_a_query_that_is_no_embedding_is_refused(self, store):
+        store.add(people(2), model=MODEL)
+        for bad in (np.nan, np.inf):
+            with pytest.raises(GalleryError):
+                store.search(np.full((1, WIDTH), bad, np.float32), 1, model=MODEL)
+
     def test_the_same_photo_is_stored_once_a_person_and_model(self, store):
         one = enrolment("Ann", directions(1)[0], "/a.jpg")
         (first,) = store.add([one], model=MODEL)
