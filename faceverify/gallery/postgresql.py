@@ -31,7 +31,6 @@ from faceverify.gallery.postgresql_search import nearest_means, nearest_template
 from faceverify.gallery.postgresql_session import Conn, Session, connect, refused
 from faceverify.gallery.postgresql_vectors import to_vectors
 from faceverify.gallery.postgresql_writing import (
-    check_dimension,
     delete,
     delete_model,
     delete_nobodies,
@@ -41,6 +40,7 @@ from faceverify.gallery.postgresql_writing import (
     stage,
     staged_rows,
 )
+from faceverify.gallery.query_check import check_queries
 from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
 
 PAGE = 2_000  # templates, or names, that are read at once
@@ -156,15 +156,17 @@ class PostgresStore:
 
         Means, and searches among given people, are exact even then.
         """
-        vectors = to_vectors(np.atleast_2d(queries).astype(np.float32, copy=False))
 
         def work(connection: Conn) -> list[list[Candidate]]:
             query = "SELECT id, dimension, indexed FROM models WHERE name = %s"
             row = connection.execute(query, (model,)).fetchone()
-            if row is None or count < 1:
-                return [[] for _ in vectors]
+            if row is None:
+                return [[] for _ in queries]
             number, dimension, indexed = row
-            check_dimension(model, stored=dimension, found=queries.shape[-1])
+            check_queries(queries, width=dimension, model=model)
+            if count < 1:
+                return [[] for _ in queries]
+            vectors = to_vectors(queries.astype(np.float32, copy=False))
             if fusion is Fusion.MEAN:
                 return [
                     nearest_means(connection, one, count, model=number, names=names)

@@ -1,0 +1,361 @@
+"""The gallery on Milvus, for tens of millions of templates and more: a cluster, or milvus-lite.
+
+What Milvus gives: exact search (FLAT) over many machines; what one process wrote is seen by its own
+next search; a template that was acknowledged is in the server's log, and in a file of milvus-lite.
+
+What it does not give, and the other engines do:
+
+- a transaction: a batch larger than ``BATCH_BYTES``, a new name and a new model are several steps.
+  Each may be repeated after an interruption until it is done, and none is lost half-way;
+- what others wrote: another process sees it after a moment (bounded staleness);
+- sequence numbers in the order of the commits: they come from the clocks of the writers. Who goes
+  on from the last number it saw misses what a writer with a slow clock adds later under a smaller;
+- erasure: a removed template is found no more at once, but its bytes stay until Milvus compacts its
+  segments and collects the garbage, hours later by default; milvus-lite does not promise when;
+- a disk write for each commit: milvus-lite survives a kill, not always a power cut.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceverify.errors import GalleryError
+
+try:
+    import pymilvus as _driver  # noqa: F401 - the modules below need it
+except ImportError as problem:
+    raise GalleryError(
+        "a milvus:// gallery needs pymilvus", cure="pip install 'faceverify[milvus]'"
+    ) from problem
+
+from faceverify.gallery.changes import check_enrolments, check_name
+from faceverify.gallery.milvus_address import parse
+from faceverify.gallery.milvus_collections import (
+    AT_ONCE,
+    VERSION,
+    Model,
+    drop_model,
+    make_list,
+    make_model,
+    models_of,
+    rows_by_key,
+    rows_in_order,
+    rows_of,
+    version_of,
+)
+from faceverify.gallery.milvus_connection import connect, disconnect, failures, make_folder
+from faceverify.gallery.milvus_rows import (
+    FIELDS,
+    Row,
+    SequenceNumbers,
+    damage,
+    from_row,
+    numbered,
+    person_of,
+    renamed,
+    to_row,
+)
+from faceverify.gallery.milvus_search import nearest_means, nearest_templates
+from faceverify.gallery.query_check import check_queries
+from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
+
+BATCH_BYTES = 16_000_000  # of templates in one message; servers take up to 64 MB
+ROW_BYTES = 1_000  # of a template beside its embedding
+
+
+class MilvusStore:
+    """A gallery on Milvus; a :class:`~faceverify.gallery.store.Store`. Use it from one thread.
+
+    Args:
+        url: ``milvus://host:port/gallery`` or ``milvus:///path/to/file.db``.
+        create: make the gallery where there is none.
+
+    Raises:
+        GalleryError: the server cannot be reached, the file is in use; there is no such gallery,
+            or one of a newer version.
+    """
+
+    def __init__(self, url: str, *, create: bool = False) -> None:
+        self._address = address = parse(url)
+        self._numbers = SequenceNumbers()
+        if address.file is not None:
+            if not create and not address.file.exists():
+                raise self._missing()
+            make_folder(address, address.file)
+        self._client: Any = connect(address)
+        try:
+            with failures(address):
+                self._open(create=create)
+                self._models = models_of(self._client, address.gallery)
+                for model in self._models.values():
+                    self._client.load_collection(model.collection)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> MilvusStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection; of a file, when nothing of this process uses it any more."""
+        disconnect(self._client, self._address)
+
+    def add(self, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
+        """Store templates; see the protocol and the module about what is all or none here.
+
+        A stored template keeps its time.
+        """
+        if not enrolments:
+            return []
+        known = self._model(model)
+        width = None if known is None else known.dimension
+        dimension = check_enrolments(enrolments, width=width, model=model)
+        with failures(self._address):
+            if known is None:
+                known = make_model(self._client, self._address.gallery, model, dimension)
+                self._models[model] = known
+            return self._store(known, enrolments)
+
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        count: int,
+        *,
+        model: str,
+        fusion: Fusion = Fusion.MAX,
+        names: Sequence[str] | None = None,
+    ) -> list[list[Candidate]]:
+        """The nearest people of each query; always exact. Means are computed on this side."""
+        known = self._model(model)
+        if known is None:
+            return [[] for _ in queries]
+        check_queries(queries, width=known.dimension, model=model)
+        if count < 1 or not len(queries) or (names is not None and not names):
+            return [[] for _ in queries]
+        nearest = nearest_means if fusion is Fusion.MEAN else nearest_templates
+        with failures(self._address):
+            return nearest(self._client, known, queries, count, names=names)
+
+    def since(self, sequence: int, *, model: str | None = None) -> Iterator[StoredTemplate]:
+        """Templates with a greater sequence number, in their order; the module tells of late ones."""
+
+        def stream(known: Model) -> Iterator[StoredTemplate]:
+            for row in self._in_order(known, "sequence", above=sequence):
+                yield from_row(row, known.name)
+
+        return heapq.merge(*map(stream, self._all_models(model)), key=lambda one: one.sequence)
+
+    def of(self, name: str, *, model: str | None = None) -> list[StoredTemplate]:
+        """A person's templates, in their order."""
+        return self._templates(_person(name), model)
+
+    def with_photo(self, photo_hash: bytes, *, model: str | None = None) -> list[StoredTemplate]:
+        """Templates made of a photo of this content."""
+        return self._templates(f'photo_hash == "{photo_hash.hex()}"', model)
+
+    def names(self) -> Iterator[tuple[str, int]]:
+        """Every person with the number of templates, ordered by name.
+
+        All names are read, and held, before the first is told: Milvus orders nothing.
+        """
+        counts = sorted((name, count) for _, name, count in self._people())
+        return iter(counts)
+
+    def remove(self, name: str, *, sequences: Sequence[int] | None = None) -> int:
+        """Remove a person or some templates: found no more, but see the module on their bytes."""
+        gone = 0
+        wanted = None if sequences is None else set(sequences)
+        with failures(self._address):
+            for known in self._all_models(None):
+                rows = rows_of(self._client, known, _person(name), ["key", "sequence"])
+                keys = [row["key"] for row in rows if wanted is None or row["sequence"] in wanted]
+                gone += self._delete(known, keys)
+        return gone
+
+    def rename(self, old: str, new: str) -> int:
+        """Rename a person; returns how many templates.
+
+        They are written under the new name and then deleted under the old one. Interrupted between,
+        they are there under both, and renaming again ends it.
+        """
+        check_name(new)
+        count = 0
+        with failures(self._address):
+            found = {
+                known: rows_of(self._client, known, _person(old), ["key", *FIELDS])
+                for known in self._all_models(None)
+            }
+            numbers = {row["sequence"] for rows in found.values() for row in rows}
+            if (numbers and any(one.sequence not in numbers for one in self.of(new))) or old == new:
+                raise GalleryError(f"{new!r} is enrolled already", cure="choose another name")
+            for known, rows in found.items():
+                self._write(known, [renamed(row, new) for row in rows])
+                count += self._delete(known, [row["key"] for row in rows])
+        return count
+
+    def replace_model(self, old: str, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
+        """Store these templates, then drop those of model ``old``; repeat it if interrupted."""
+        before = self._model(old)
+        if old == model and before is not None and enrolments:
+            check_enrolments(enrolments, width=before.dimension, model=model)
+            with failures(self._address):
+                stored = rows_in_order(self._client, before, "key", fields=["key"])
+                self._delete(before, [row["key"] for row in stored])
+            return self.add(enrolments, model=model)
+        sequences = self.add(enrolments, model=model)
+        if before is not None:
+            with failures(self._address):
+                drop_model(self._client, self._address.gallery, before)
+            self._models.pop(old, None)
+        return sequences
+
+    def stats(self) -> Stats:
+        """What the gallery holds; everybody is counted."""
+        counts: dict[str, int] = {}
+        with failures(self._address):
+            for known in self._all_models(None):
+                rows = self._client.query(known.collection, filter="", output_fields=["count(*)"])
+                counts[known.name] = int(rows[0]["count(*)"])
+            details = {
+                "schema_version": VERSION,
+                "server": "milvus-lite"
+                if self._address.file
+                else self._client.get_server_version(),
+                "index": "FLAT",
+                "consistency": "Session",
+            }
+        counts = {name: count for name, count in counts.items() if count}
+        people = sum(1 for _ in self._people())
+        total = sum(counts.values())
+        return Stats("milvus", self._address.shown, people, total, counts, details)
+
+    def check(self) -> list[str]:
+        """Check every template's checksum, and that each is stored once and under its own key."""
+        wrong = []
+        for known in self._all_models(None):
+            last = ""
+            for row in self._in_order(known, "key"):
+                if row["key"] == last:
+                    wrong.append(f"template {row['sequence']} of {row['name']!r}: is there twice")
+                last = row["key"]
+                if (problem := damage(row, known.dimension)) is not None:
+                    wrong.append(problem)
+        return wrong
+
+    def compact(self) -> None:
+        """Ask Milvus to write its segments anew; it does so, and forgets, in its own time."""
+        with failures(self._address):
+            for known in self._all_models(None):
+                self._client.flush(known.collection)
+                self._client.compact(known.collection)
+
+    def _open(self, *, create: bool) -> None:
+        """Make sure that there is a gallery of ours."""
+        gallery, shown = self._address.gallery, self._address.shown
+        version = version_of(self._client, gallery)
+        if version is None:
+            if not create:
+                raise self._missing()
+            make_list(self._client, gallery)
+        elif version == 0:
+            raise GalleryError(
+                f"{shown}: the collection {gallery} is another program's",
+                cure="choose another name",
+                code="gallery-foreign",
+            )
+        elif version > VERSION:
+            raise GalleryError(
+                f"{shown}: schema {version}, and this version of faceverify knows {VERSION}",
+                cure="update faceverify",
+                code="gallery-newer",
+            )
+
+    def _missing(self) -> GalleryError:
+        return GalleryError(
+            f"{self._address.shown}: there is no such gallery",
+            cure="enrol somebody, which makes it",
+            code="gallery-missing",
+        )
+
+    def _model(self, name: str) -> Model | None:
+        """A model of the gallery; another process may just have added it."""
+        if name not in self._models:
+            self._all_models(None)
+        return self._models.get(name)
+
+    def _all_models(self, name: str | None) -> list[Model]:
+        with failures(self._address):
+            self._models = models_of(self._client, self._address.gallery)
+        return [model for model in self._models.values() if name in (None, model.name)]
+
+    def _store(self, model: Model, enrolments: Sequence[Enrolment]) -> list[int]:
+        """Write what is not there yet; returns the sequence numbers of all."""
+        now = time.time()
+        rows = [to_row(one, now) for one in enrolments]
+        keys = [row["key"] for row in rows]
+        known = rows_by_key(self._client, model, list(dict.fromkeys(keys)), ["key", "sequence"])
+        numbers = {row["key"]: row["sequence"] for row in known}
+        fresh = {row["key"]: row for row in reversed(rows) if row["key"] not in numbers}
+        order = [key for key in dict.fromkeys(keys) if key in fresh]
+        numbers |= dict(zip(order, self._numbers.draw(len(order)), strict=True))
+        self._write(model, [numbered(fresh[key], numbers[key]) for key in order])
+        self._numbers.settle()
+        return [numbers[key] for key in keys]
+
+    def _write(self, model: Model, rows: list[Row]) -> None:
+        step = max(1, BATCH_BYTES // (4 * model.dimension + ROW_BYTES))
+        for start in range(0, len(rows), step):
+            self._client.upsert(model.collection, rows[start : start + step])
+
+    def _delete(self, model: Model, keys: list[str]) -> int:
+        """Delete rows, and wait until they are seen to be gone."""
+        for start in range(0, len(keys), AT_ONCE):
+            self._client.delete(model.collection, ids=keys[start : start + AT_ONCE])
+        if keys:  # a session does not see its own removals at once, but it does its writings
+            rows_by_key(self._client, model, keys[:1], ["key"], fresh=True)
+        return len(keys)
+
+    def _templates(self, condition: str, model: str | None) -> list[StoredTemplate]:
+        with failures(self._address):
+            found = [
+                from_row(row, known.name)
+                for known in self._all_models(model)
+                for row in rows_of(self._client, known, condition)
+            ]
+        return sorted(found, key=lambda one: one.sequence)
+
+    def _in_order(self, model: Model, field: str, **wanted: Any) -> Iterator[Row]:
+        with failures(self._address):
+            yield from rows_in_order(self._client, model, field, **wanted)
+
+    def _people(self) -> Iterator[tuple[str, str, int]]:
+        """Every person's hash, name and number of templates, ordered by the hash."""
+        streams = [
+            self._in_order(known, "key", fields=["person", "name"])
+            for known in self._all_models(None)
+        ]
+        rows = heapq.merge(*streams, key=lambda row: row["person"])
+        for person, group in groupby(rows, key=lambda row: row["person"]):
+            names = [row["name"] for row in group]
+            yield person, names[0], len(names)
+
+
+def _person(name: str) -> str:
+    """The filter of a person's rows."""
+    return f'person == "{person_of(name)}"'

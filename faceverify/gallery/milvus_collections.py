@@ -1,0 +1,198 @@
+"""The collections of a gallery on Milvus: one that lists its models, and one for each of them.
+
+A collection's vectors have one dimension, and a search sees all of a collection: hence one a model.
+Its index is FLAT: every vector is compared. Milvus sorts and pages by nothing but a search's
+distance; so what is read in order is read by ranges, halved until one fits into memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from faceverify.errors import GalleryError
+from faceverify.gallery.milvus_rows import FIELDS, KEY_DIGITS, LONGEST_TEXT, PERSON_BYTES, Row
+
+VERSION = 1
+MARK = "faceverify gallery"  # the row of the list that is no model, and tells the version
+PAGE = 4_096  # rows of a range that is fetched
+AT_ONCE = 1_000  # keys in one question
+SMALLEST_DIMENSION = 2  # of Milvus
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of a gallery.
+
+    Attributes:
+        name: its id.
+        collection: where its templates are.
+        dimension: of its embeddings.
+    """
+
+    name: str
+    collection: str
+    dimension: int
+
+
+def make_list(client: Any, gallery: str) -> None:
+    """Make the collection that lists the models, and with it the gallery."""
+    from pymilvus import DataType
+
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field("model", DataType.VARCHAR, max_length=LONGEST_TEXT, is_primary=True)
+    schema.add_field("collection", DataType.VARCHAR, max_length=256)
+    schema.add_field("dimension", DataType.INT64)
+    schema.add_field("nothing", DataType.FLOAT_VECTOR, dim=2)  # Milvus wants a vector
+    _create(client, gallery, schema, "nothing")
+    _list(client, gallery, MARK, "", VERSION)
+
+
+def version_of(client: Any, gallery: str) -> int | None:
+    """The version of the gallery; None if there is none, 0 if its name is taken by another program.
+
+    A gallery whose maker was interrupted has a list without a mark: it is marked now.
+    """
+    if not client.has_collection(gallery):
+        return None
+    fields = {field["name"] for field in client.describe_collection(gallery)["fields"]}
+    if fields != {"model", "collection", "dimension", "nothing"}:
+        return 0
+    client.load_collection(gallery)
+    marks = _models(client, gallery, f'model == "{MARK}"')
+    if not marks:
+        _list(client, gallery, MARK, "", VERSION)
+    return marks[0].dimension if marks else VERSION
+
+
+def models_of(client: Any, gallery: str) -> dict[str, Model]:
+    """The models of a gallery, by name; what other processes added is among them."""
+    found = _models(client, gallery, f'model != "{MARK}"')
+    return {model.name: model for model in sorted(found, key=lambda one: one.name)}
+
+
+def make_model(client: Any, gallery: str, name: str, dimension: int) -> Model:
+    """Make a model's collection, if nobody did, and list it."""
+    from pymilvus import DataType
+
+    if dimension < SMALLEST_DIMENSION:
+        raise GalleryError("Milvus keeps no embeddings of one number", code="gallery-model")
+    collection = f"{gallery}_{sha256(name.encode()).hexdigest()[:16]}"
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field("key", DataType.VARCHAR, max_length=KEY_DIGITS, is_primary=True)
+    schema.add_field("person", DataType.VARCHAR, max_length=2 * PERSON_BYTES)
+    schema.add_field("sequence", DataType.INT64)
+    schema.add_field("name", DataType.VARCHAR, max_length=LONGEST_TEXT)
+    schema.add_field("quality", DataType.DOUBLE)
+    schema.add_field("time", DataType.DOUBLE)
+    schema.add_field("checksum", DataType.INT64)
+    schema.add_field("photo_hash", DataType.VARCHAR, max_length=64)
+    schema.add_field("photo", DataType.VARCHAR, max_length=LONGEST_TEXT)
+    schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=dimension)
+    _create(client, collection, schema, "embedding")
+    _list(client, gallery, name, collection, dimension)
+    return Model(name, collection, dimension)
+
+
+def drop_model(client: Any, gallery: str, model: Model) -> None:
+    """Drop a model's collection, and take it off the list."""
+    client.drop_collection(model.collection)
+    client.delete(gallery, ids=[model.name])
+    client.query(gallery, ids=[model.name], consistency_level="Strong")  # until it is gone for us
+
+
+def rows_of(client: Any, model: Model, condition: str, fields: Sequence[str] = FIELDS) -> list[Row]:
+    """The rows that meet a condition, in no order."""
+    found = client.query(model.collection, filter=condition, output_fields=list(fields))
+    return [dict(row) for row in found]
+
+
+def rows_by_key(
+    client: Any, model: Model, keys: Sequence[str], fields: Sequence[str], *, fresh: bool = False
+) -> list[Row]:
+    """The rows of these keys, in no order.
+
+    Args:
+        fresh: wait until all that was acknowledged is seen, a removal too.
+    """
+    level = {"consistency_level": "Strong"} if fresh else {}
+    found: list[Row] = []
+    for start in range(0, len(keys), AT_ONCE):
+        part = list(keys[start : start + AT_ONCE])
+        rows = client.query(model.collection, ids=part, output_fields=list(fields), **level)
+        found += [dict(row) for row in rows]
+    return found
+
+
+def rows_in_order(
+    client: Any, model: Model, field: str, *, above: int = -1, fields: Sequence[str] = FIELDS
+) -> Iterator[Row]:
+    """All rows in the order of their ``key`` or ``sequence``, a page of them in memory.
+
+    Args:
+        above: only those with a greater sequence number.
+    """
+    low, high = (0, 16**KEY_DIGITS) if field == "key" else (above + 1, 2**63 - 1)
+
+    def literal(number: int) -> str:
+        return f'"{number:0{KEY_DIGITS}x}"' if field == "key" else str(number)
+
+    def condition(low: int, high: int) -> str:
+        last = "" if high == 16**KEY_DIGITS else f" and {field} < {literal(high)}"
+        return f"{field} >= {literal(low)}{last}"
+
+    def count(low: int, high: int) -> int:
+        counted = client.query(
+            model.collection, filter=condition(low, high), output_fields=["count(*)"]
+        )
+        return int(counted[0]["count(*)"])
+
+    for start, end in _ranges(count, low, high, count(low, high)):
+        wanted = list(dict.fromkeys([field, *fields]))
+        yield from sorted(
+            rows_of(client, model, condition(start, end), wanted), key=lambda row: row[field]
+        )
+
+
+def _ranges(
+    count: Callable[[int, int], int], low: int, high: int, found: int
+) -> Iterator[tuple[int, int]]:
+    """Ranges, in order, that hold about a page of what ``count`` counts."""
+    if found <= PAGE or high - low < 2:
+        if found:
+            yield low, high
+        return
+    middle = (low + high) // 2
+    below = count(low, middle)
+    yield from _ranges(count, low, middle, below)
+    yield from _ranges(count, middle, high, found - below)
+
+
+def _create(client: Any, collection: str, schema: Any, vector: str) -> None:
+    """Create and load a collection; one that another process just made is as good."""
+    from pymilvus import MilvusException
+
+    index = client.prepare_index_params()
+    index.add_index(vector, index_type="FLAT", metric_type="COSINE")
+    if not client.has_collection(collection):
+        try:
+            client.create_collection(
+                collection, schema=schema, index_params=index, consistency_level="Session"
+            )
+        except MilvusException:
+            if not client.has_collection(collection):
+                raise
+    client.load_collection(collection)
+
+
+def _list(client: Any, gallery: str, model: str, collection: str, dimension: int) -> None:
+    row = {"model": model, "collection": collection, "dimension": dimension, "nothing": [1.0, 0.0]}
+    client.upsert(gallery, [row])
+
+
+def _models(client: Any, gallery: str, condition: str) -> list[Model]:
+    fields = ["model", "collection", "dimension"]
+    found = client.query(gallery, filter=condition, output_fields=fields)
+    return [Model(row["model"], row["collection"], row["dimension"]) for row in found]

@@ -1,0 +1,142 @@
+"""Connections to Milvus, and what goes wrong with them in one line each.
+
+milvus-lite is a server, too, in this process: it is started with the first connection to its file
+and stopped with the last, so that another process may open the file then.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+from pymilvus import MilvusClient, MilvusException
+
+from faceverify.errors import GalleryError
+from faceverify.gallery.milvus_address import Address
+
+CONNECT_SECONDS = 10.0
+UNREACHABLE, NO_COLLECTION = 2, 100  # codes of pymilvus and of the server
+
+_files: Counter[Path] = Counter()  # how often this process has each open
+_guard = threading.Lock()
+
+
+def connect(address: Address) -> Any:
+    """Connect to a server, or open a file, which must exist.
+
+    Raises:
+        GalleryError: it cannot be reached, or another process has it open.
+    """
+    for name in (
+        "pymilvus",
+        "milvus_lite",
+        "grpc._server",
+    ):  # they print a traceback for what they raise as well
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    if address.file is None:
+        with failures(address):
+            return MilvusClient(
+                uri=address.uri,
+                token=address.token,
+                db_name=address.database,
+                timeout=CONNECT_SECONDS,
+            )
+    _check_lite()
+    with _guard:
+        try:
+            client = MilvusClient(uri=address.uri)
+        except MilvusException as problem:
+            raise GalleryError(
+                f"{address.shown}: cannot be opened: another process uses it, or it is no file of"
+                " milvus-lite",
+                cure="wait for that process, or run a Milvus server for many",
+                code="gallery-locked",
+            ) from problem
+        _files[address.file] += 1
+    return client
+
+
+def make_folder(address: Address, file: Path) -> None:
+    """Make what milvus-lite calls its file, a folder, where it is missing; its owner's alone.
+
+    Raises:
+        GalleryError: something else is there, or it cannot be made.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.mkdir(mode=0o700, exist_ok=True)
+    except FileExistsError:
+        raise GalleryError(
+            f"{address.shown}: is no file of milvus-lite (they are folders since 3.0)",
+            cure="name another",
+            code="gallery-foreign",
+        ) from None
+    except OSError as problem:
+        raise GalleryError(
+            f"{address.shown}: cannot be made ({problem.strerror})", cure="name another place"
+        ) from problem
+
+
+def disconnect(client: Any, address: Address) -> None:
+    """Let go of the server, or of the file."""
+    client.close()
+    if address.file is None:
+        return
+    with _guard:
+        _files[address.file] -= 1
+        if not _files[address.file]:
+            from milvus_lite.server_manager import server_manager_instance
+
+            server_manager_instance.release_server(address.uri)
+
+
+@contextmanager
+def failures(address: Address) -> Iterator[None]:
+    """Turn what pymilvus raises into one line."""
+    try:
+        yield
+    except MilvusException as problem:
+        text = " ".join(str(problem.message).split())
+        if address.token:
+            text = text.replace(address.token.partition(":")[2] or address.token, "***")
+        if problem.code == UNREACHABLE or "unavailable" in text.lower():
+            raise _unreachable(address, text) from None
+        if "auth" in text.lower():
+            raise GalleryError(
+                f"{address.shown}: {text}",
+                cure="check user and password in the URL",
+                code="gallery-unreachable",
+            ) from None
+        if problem.code == NO_COLLECTION:
+            raise GalleryError(
+                f"{address.shown}: a collection of it is gone ({text})",
+                cure="open the gallery again: a model may have been replaced",
+                code="gallery-missing",
+            ) from problem
+        raise GalleryError(f"{address.shown}: {text}") from problem
+    except grpc.RpcError as problem:
+        raise _unreachable(address, str(problem).partition("\n")[0]) from problem
+
+
+def _unreachable(address: Address, text: str) -> GalleryError:
+    return GalleryError(
+        f"{address.shown}: the server cannot be reached ({text})",
+        cure="check host, port and that it runs",
+        code="gallery-unreachable",
+    )
+
+
+def _check_lite() -> None:
+    """Make sure that there is a milvus-lite to open a file with."""
+    from importlib.util import find_spec
+
+    if find_spec("milvus_lite") is None:
+        raise GalleryError(
+            "a milvus:///....db gallery needs milvus-lite", cure="pip install milvus-lite"
+        )

@@ -1,0 +1,54 @@
+"""The laws of every engine, and of this one, on a Milvus server; test_milvus.py runs this file.
+
+It runs in the network namespace of the server, whose address is ``$FACEVERIFY_TEST_MILVUS``.
+"""
+
+import multiprocessing
+import os
+import uuid
+
+import pytest
+from enrolled_people import MODEL, enrolments, unit_rows
+from store_conformance import StoreLaws, expected, found, same
+
+from faceverify.gallery.milvus import MilvusStore
+
+
+class TestServer(StoreLaws):
+    @pytest.fixture
+    def store_url(self):
+        return f"milvus://{os.environ['FACEVERIFY_TEST_MILVUS']}/test_{uuid.uuid4().hex}"
+
+
+def enrol(url, first, count):
+    with MilvusStore(url, create=True) as store:
+        for start in range(first, first + count, 5):
+            store.add(enrolments(5, first=start), model=MODEL)
+
+
+def test_processes_that_enrol_the_same_people_at_once_lose_and_double_nothing():
+    url = f"milvus://{os.environ['FACEVERIFY_TEST_MILVUS']}/test_{uuid.uuid4().hex}"
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=enrol, args=(url, first, 100)) for first in (0, 0, 50, 50)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    with MilvusStore(url) as store:
+        stored = list(store.since(0))
+        assert sorted(int(one.photo[8:-4]) for one in stored) == list(range(150))
+        assert len({one.sequence for one in stored}) == 150
+        assert store.check() == []
+
+
+def test_a_page_of_a_large_gallery_is_no_limit():
+    url = f"milvus://{os.environ['FACEVERIFY_TEST_MILVUS']}/test_{uuid.uuid4().hex}"
+    people = enrolments(20_000, people=3)  # more than a search of Milvus returns at once
+    with MilvusStore(url, create=True) as store:
+        sequences = store.add(people, model=MODEL)
+        assert [one.sequence for one in store.since(0)] == sequences
+        (answer,) = store.search(unit_rows(1, seed=1), 5, model=MODEL)
+        same(found(answer), expected(people, unit_rows(1, seed=1)[0], 5))
+        assert store.remove("person 1") == 6_667
+        assert dict(store.names()) == {"person 0": 6_667, "person 2": 6_666}
