@@ -18,6 +18,7 @@ from faceverify.gallery.admission import Admission, NewFace
 from faceverify.gallery.audit import AuditLog
 from faceverify.gallery.names import checked_name
 from faceverify.gallery.store import Enrolment, Store
+from faceverify.gallery.template_count import templates_of
 from faceverify.images import open_photo
 from faceverify.pipeline import map_in_batches
 from faceverify.templates import TemplateExtractor
@@ -98,6 +99,9 @@ class Enroller:
         store: the gallery; used by one thread at a time, not always the same one.
         admission: refuses faces of somebody else; None to enrol them all.
         audit: told of all that was enrolled.
+
+    Raises:
+        GalleryError: the gallery's templates are of another model, or it cannot be read.
     """
 
     def __init__(
@@ -108,6 +112,7 @@ class Enroller:
         *,
         audit: AuditLog | None = None,
     ) -> None:
+        templates_of(store.stats(), extractor.model)  # never two models in one gallery
         self._extract = extractor.extract
         self._model = extractor.model.id
         self._store = store
