@@ -17,7 +17,7 @@ from faceverify.errors import GalleryError
 from faceverify.gallery import rows
 from faceverify.gallery.protection import Protection
 from faceverify.gallery.state import ModelRows, RowSet, State
-from faceverify.gallery.store import Enrolment
+from faceverify.gallery.store import Enrolment, StoredTemplate
 
 UNIT = 1e-3  # how far from 1 the length of an embedding may be
 
@@ -115,7 +115,8 @@ def insert(
             continue
         sequence += 1
         place = rows.template_place(sequence, identity, known.key)
-        record = protection.seal(rows.pack(enrolment, now), place)
+        moment = enrolment.time if isinstance(enrolment, StoredTemplate) else now  # a copied one
+        record = protection.seal(rows.pack(enrolment, moment), place)
         tags.append(rows.tag(protection, place, record))
         written.append((sequence, identity, known.key, key, record))
         fresh[key, identity] = sequence
@@ -132,7 +133,7 @@ def delete(
     state = replace(state, epoch=state.epoch + 1)
     tombstones: list[tuple[int, int, int, bytes]] = []
     for sequence, identity, model, record in doomed:
-        tag = rows.tag(protection, rows.template_place(sequence, identity, model), record)
+        _, tag = rows.open_template(protection, sequence, identity, model, record)
         tombstones.append((sequence, model, state.epoch, tag.to_bytes(32, "little")))
         known = state.model_of(model)
         state = state.with_model(replace(known, rows=known.rows.changed(-1, -tag)))
@@ -164,7 +165,8 @@ def rename(
     place = rows.identity_place(identity)
     (old,) = sql.execute("SELECT name FROM identities WHERE id = ?", (identity,)).fetchone()
     sealed = protection.seal(new.encode(), place)
-    by = rows.tag(protection, place, sealed) - rows.tag(protection, place, old)
+    _, before = rows.open_name(protection, identity, old)
+    by = rows.tag(protection, place, sealed) - before
     key = rows.name_key(protection, new)
     sql.execute(
         "UPDATE identities SET name_key = ?, name = ? WHERE id = ?", (key, sealed, identity)
@@ -184,7 +186,7 @@ def identity_of(sql: sqlite3.Connection, protection: Protection, name: str) -> i
     found = sql.execute("SELECT id, name FROM identities WHERE name_key = ?", (key,)).fetchone()
     if found is None:
         return None
-    if protection.open(found[1], rows.identity_place(found[0])) != name.encode():
+    if rows.open_name(protection, *found)[0] != name:
         raise GalleryError(
             f"identities/{found[0]}: is filed under another name", code="gallery-damaged"
         )
@@ -228,7 +230,7 @@ def forget_people(
         if sql.execute("SELECT 1 FROM templates WHERE identity = ?", (identity,)).fetchone():
             continue
         (name,) = sql.execute("SELECT name FROM identities WHERE id = ?", (identity,)).fetchone()
-        tag = rows.tag(protection, rows.identity_place(identity), name)
+        _, tag = rows.open_name(protection, identity, name)
         state = replace(state, identities=state.identities.changed(-1, -tag))
         sql.execute("DELETE FROM identities WHERE id = ?", (identity,))
     return state

@@ -34,18 +34,18 @@ def _problems(database: Database, state: State) -> Iterator[str]:
 def _identities(database: Database, state: State) -> Iterator[str]:
     protection, found = database.protection, RowSet()
     for identity, key, sealed in database.sql.execute("SELECT id, name_key, name FROM identities"):
-        place = rows.identity_place(identity)
-        found = found.changed(1, rows.tag(protection, place, sealed))
         try:
-            name = protection.open(sealed, place).decode()
-            if rows.name_key(protection, name) != key:
-                yield f"{place.decode()}: is filed under another name"
+            name, tag = rows.open_name(protection, identity, sealed)
         except GalleryError as problem:
             yield str(problem)
+            continue
+        found = found.changed(1, tag)
+        if rows.name_key(protection, name) != key:
+            yield f"identities/{identity}: is filed under another name"
     yield from _compared(found, state.identities, "people")
     alone = "SELECT id FROM identities WHERE id NOT IN (SELECT identity FROM templates)"
     for (identity,) in database.sql.execute(alone):
-        yield f"{rows.identity_place(identity).decode()}: has no template"
+        yield f"identities/{identity}: has no template"
 
 
 def _templates(database: Database, state: State) -> Iterator[str]:
@@ -56,18 +56,17 @@ def _templates(database: Database, state: State) -> Iterator[str]:
         "LEFT JOIN identities i ON i.id = t.identity"
     )
     for sequence, identity, model, key, record, owner in database.sql.execute(query):
-        place = rows.template_place(sequence, identity, model)
-        found[model] = found.get(model, RowSet()).changed(1, rows.tag(protection, place, record))
         try:
-            known = state.model_of(model)
-            opened = protection.open(record, place)
-            rows.embedding_bytes(opened, known.width)
-            if rows.photo_key(protection, opened[:32]) != key:
-                yield f"{place.decode()}: is filed under another photo"
+            opened, tag = rows.open_template(protection, sequence, identity, model, record)
+            rows.embedding_bytes(opened, state.model_of(model).width)
         except GalleryError as problem:
             yield str(problem)
+            continue
+        found[model] = found[model].changed(1, tag)
+        if rows.photo_key(protection, opened[:32]) != key:
+            yield f"templates/{sequence}: is filed under another photo"
         if owner is None:
-            yield f"{place.decode()}: belongs to nobody"
+            yield f"templates/{sequence}: belongs to nobody"
     for known in state.models.values():
         yield from _compared(found[known.key], known.rows, f"templates of model {known.name}")
 

@@ -18,6 +18,7 @@ from faceverify.gallery.schema import (
     FILE,
     MIGRATIONS,
     connect,
+    damaged,
     failures,
     locked,
     migrate,
@@ -56,9 +57,10 @@ class Database:
             with failures(self.path):
                 if version_of(self.sql, self.path) < len(MIGRATIONS):
                     self._prepare(create=create, key=key)
-                self.id, encryption = self.sql.execute(
-                    "SELECT id, encryption FROM gallery"
-                ).fetchone()
+                row = self.sql.execute("SELECT id, encryption FROM gallery").fetchone()
+                if row is None or not isinstance(row[0], bytes):
+                    raise damaged(self.path, "its first table is not as it was written")
+                self.id, encryption = row
             self.encrypted = encryption is not None
             self.protection: Protection = _unlocked(self.path, encryption, key)
         except BaseException:
@@ -112,8 +114,10 @@ class Database:
 
     def state(self) -> State:
         """What the gallery holds, as of this transaction."""
-        (sealed,) = self.sql.execute("SELECT state FROM gallery").fetchone()
-        return read_state(self.protection, sealed)
+        row = self.sql.execute("SELECT state FROM gallery").fetchone()
+        if row is None or not isinstance(row[0], bytes):
+            raise damaged(self.path, "its state is missing")
+        return read_state(self.protection, row[0])
 
     def vacuum(self) -> None:
         """Write the database anew, and empty its log: what was removed is in neither.
@@ -155,6 +159,8 @@ class Database:
         """Make the tables, or bring them to the newest version."""
         with self.alone():
             version = version_of(self.sql, self.path)  # another process may have been first
+            if not version and self.sql.execute("SELECT 1 FROM sqlite_master").fetchone():
+                raise damaged(self.path, "it has tables and no version")
             if not version and not create:
                 raise _missing(self.folder)
             self.sql.execute("PRAGMA journal_mode = WAL")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from faceverify.errors import GalleryError
 from faceverify.gallery import rows
 from faceverify.gallery.database import Database
+from faceverify.gallery.reading import check_rising
 from faceverify.gallery.search import Rows
 from faceverify.gallery.search_files import read_search_file
 from faceverify.gallery.state import ModelRows, RowSet, State
@@ -142,10 +143,9 @@ def removed_since(
         "SELECT sequence, tag FROM tombstones WHERE model = ? AND epoch > ? AND sequence <= ?",
         (known.key, mark.epoch, mark.last),
     ).fetchall()
-    tags = rows.total(int.from_bytes(tag, "little") for _, tag in found)
-    return np.array([sequence for sequence, _ in found], np.int64), mark.rows.changed(
-        -len(found), -tags
-    )
+    tags = rows.total(int.from_bytes(bytes(tag or b""), "little") for _, tag in found)
+    sequences = np.array([sequence for sequence, _ in found], np.int64)
+    return sequences, mark.rows.changed(-len(found), -tags)
 
 
 def read_rows(
@@ -166,10 +166,11 @@ def read_rows(
         if not found:
             return
         tags, embeddings = [], bytearray()
+        check_rising([row[0] for row in found], after)
         for sequence, identity, record in found:
-            place = rows.template_place(sequence, identity, known.key)
-            tags.append(rows.tag(protection, place, record))
-            embeddings += rows.embedding_bytes(protection.open(record, place), known.width)
+            opened, tag = rows.open_template(protection, sequence, identity, known.key, record)
+            tags.append(tag)
+            embeddings += rows.embedding_bytes(opened, known.width)
         after = found[-1][0]
         yield (
             Rows(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from faceverify.errors import GalleryError
 from faceverify.gallery import rows
 from faceverify.gallery.database import Database
@@ -28,29 +30,25 @@ def templates(
         GalleryError: one of them is damaged.
     """
     found = []
-    for sequence, identity, model, record, name in database.sql.execute(QUERY + condition, values):
-        opened = database.protection.open(record, rows.template_place(sequence, identity, model))
-        found.append(
-            rows.unpack(
-                opened,
-                name=name_of(database, identity, name),
-                sequence=sequence,
-                model=state.model_of(model).name,
-            )
-        )
+    for sequence, identity, model, record, sealed in database.sql.execute(
+        QUERY + condition, values
+    ):
+        opened, _ = rows.open_template(database.protection, sequence, identity, model, record)
+        name, _ = rows.open_name(database.protection, identity, sealed)
+        model_id = state.model_of(model).name
+        found.append(rows.unpack(opened, name=name, sequence=sequence, model=model_id))
     return found
 
 
-def name_of(database: Database, identity: int, sealed: bytes | None) -> str:
-    """A person's name, of the row's column.
+def check_rising(sequences: list[int], after: int) -> None:
+    """Make sure that a page of rows goes on, so that whoever turns the pages comes to an end.
 
     Raises:
-        GalleryError: it is damaged, or the row is missing.
+        GalleryError: it goes back.
     """
-    if sealed is None:
+    if any(later <= earlier for earlier, later in pairwise([after, *sequences])):
         raise GalleryError(
-            f"{database.path}: identities/{identity} is missing",
+            f"templates after {after}: are out of their order: the database is damaged",
             cure="restore a backup",
             code="gallery-damaged",
         )
-    return database.protection.open(sealed, rows.identity_place(identity)).decode()

@@ -46,6 +46,38 @@ def identity_place(identity: int) -> bytes:
     return b"identities/%d" % identity
 
 
+def open_template(
+    protection: Protection, sequence: int, identity: int, model: int, record: bytes
+) -> tuple[bytes, int]:
+    """A record, opened, and its tag.
+
+    Raises:
+        GalleryError: it was changed, or belongs elsewhere.
+    """
+    if not (isinstance(record, bytes) and isinstance(identity, int) and isinstance(model, int)):
+        raise GalleryError(
+            f"templates/{sequence}: is of another type: it was changed", code="gallery-damaged"
+        )
+    place = template_place(sequence, identity, model)
+    return protection.open(record, place), tag(protection, place, record)
+
+
+def open_name(protection: Protection, identity: int, sealed: bytes | None) -> tuple[str, int]:
+    """A name, opened, and its tag.
+
+    Raises:
+        GalleryError: it was changed, or belongs to another person, or is missing.
+    """
+    place = identity_place(identity)
+    if not isinstance(sealed, bytes):
+        raise GalleryError(
+            f"{place.decode()}: is missing, or was changed",
+            cure="restore a backup",
+            code="gallery-damaged",
+        )
+    return protection.open(sealed, place).decode(), tag(protection, place, sealed)
+
+
 def tag(protection: Protection, place: bytes, sealed: bytes) -> int:
     """The share of a row in the sum over its set."""
     return int.from_bytes(protection.blind(b"row\0" + place + b"\0" + sealed), "little")

@@ -114,6 +114,8 @@ def failures(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as problem:
         raise _explained(path, problem) from problem
+    except UnicodeDecodeError as problem:  # of a message about a damaged schema
+        raise damaged(path, "its text is none") from problem
 
 
 def _explained(path: Path, problem: sqlite3.Error) -> GalleryError:
@@ -132,8 +134,13 @@ def _explained(path: Path, problem: sqlite3.Error) -> GalleryError:
         )
     if isinstance(problem, sqlite3.OperationalError) and "no such" not in text:
         return GalleryError(f"{path}: {text}", cure="check the disk it lies on")
+    return damaged(path, text)
+
+
+def damaged(path: Path, what: str) -> GalleryError:
+    """The database is not as it was written."""
     return GalleryError(
-        f"{path}: damaged ({text})", cure="restore a backup", code="gallery-damaged"
+        f"{path}: damaged ({what})", cure="restore a backup", code="gallery-damaged"
     )
 
 

@@ -8,6 +8,7 @@ disposable (see ``index.py``). All of it is readable by its owner alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -91,6 +92,7 @@ class SqliteStore:
             page = self._templates(reading.AFTER, sequence, PAGE)
             if not page:
                 return
+            reading.check_rising([one.sequence for one in page], sequence)
             sequence = page[-1].sequence
             yield from (one for one in page if model in (None, one.model))
 
@@ -119,7 +121,7 @@ class SqliteStore:
                 "JOIN templates t ON t.identity = i.id GROUP BY i.id"
             ).fetchall()
         yield from sorted(
-            (reading.name_of(self._database, identity, name), count)
+            (rows.open_name(self._database.protection, identity, name)[0], count)
             for identity, name, count in found
         )
 
@@ -199,12 +201,17 @@ class SqliteStore:
     def close(self) -> None:
         """Let go of the files; write the search files that are overdue, for the next one."""
         try:
-            for model in self._enrolled:
-                self._searcher.renew(model)
+            with suppress(GalleryError):  # whoever searches is told
+                self.renew_search_files()
         finally:
-            self._enrolled.clear()
             self._searcher.forget()
             self._database.close()
+
+    def renew_search_files(self) -> None:
+        """Write those search files anew that are overdue after what was enrolled here."""
+        for model in self._enrolled:
+            self._searcher.renew(model)
+        self._enrolled.clear()
 
     def index(self, model: str) -> TemplateIndex:
         """What a search of a model goes through; as of the last one."""
