@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from faceverify.errors import FaceverifyError, GalleryError, ModelError
 from faceverify.gallery.audit import AuditLog
@@ -18,7 +19,7 @@ from faceverify.images import Source
 from faceverify.matching.decision import Decision, Operation
 from faceverify.matching.distance import cosine_distance
 from faceverify.matching.open_set import distance_at
-from faceverify.templates import Template, TemplateExtractor
+from faceverify.templates import TemplateExtractor
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class ClaimVerifier:
             stored = self._enrolled(name)
         operation = self._operation(len(stored))
         (template,) = self._extract(photo)
-        distance = fused_distance(template, stored, self._fusion)
+        distance = fused_distance(template.embedding, stored, self._fusion)
         decision = ClaimDecision(template.photo, name, distance, operation, templates=len(stored))
         if self._audit is not None:
             told = decision.as_dict()
@@ -136,12 +137,14 @@ class ClaimVerifier:
         return replace(self.operation, threshold=distance)
 
 
-def fused_distance(face: Template, stored: Sequence[StoredTemplate], fusion: Fusion) -> float:
-    """Distance of a face from a person's templates, at least one."""
+def fused_distance(
+    embedding: NDArray[np.float32], stored: Sequence[StoredTemplate], fusion: Fusion
+) -> float:
+    """Distance of a face, (D,), from a person's templates, at least one."""
     rows = np.stack([template.embedding for template in stored])  # (templates, D)
     if fusion is Fusion.MEAN:
         mean = rows.mean(axis=0, dtype=np.float64, keepdims=True)
         length = np.linalg.norm(mean)
         # templates that cancel out have no direction: at distance 1 from everybody
         rows = mean / length if length > 1e-9 else np.zeros_like(mean)
-    return float(cosine_distance(face.embedding, rows).min())
+    return float(cosine_distance(embedding, rows).min())

@@ -129,7 +129,7 @@ def test_the_own_limit_spares_99_of_100_photos(model):
 
 def test_a_model_without_thresholds_needs_one(store, model):
     bare = model.with_thresholds([])
-    with pytest.raises(ModelError, match="no calibrated thresholds .* --threshold"):
+    with pytest.raises(ModelError, match=r"no calibrated thresholds .* --threshold"):
         Admission(store, bare)
     store.add([enrolment("alice", ALICE)], model=bare.id)
     admission = Admission(store, bare, threshold=0.1)

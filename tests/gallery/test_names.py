@@ -20,7 +20,7 @@ def test_a_name_has_one_form_however_it_was_written():
     assert checked_name("Jose\u0301") == checked_name("Jos\u00e9") == "Jos\u00e9"
 
 
-@pytest.mark.parametrize("name", ["", " ", " alice", "alice ", "a\nb", "a\tb", "a\x1b[31m", "\udcff"])
+@pytest.mark.parametrize("name", ["", " ", " ann", "ann ", "a\nb", "a\tb", "a\x1b[31m", "\udcff"])
 def test_all_else_is_no_name(name):
     with pytest.raises(GalleryError) as caught:
         checked_name(name)
