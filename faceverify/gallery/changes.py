@@ -20,6 +20,7 @@ from faceverify.gallery.state import ModelRows, RowSet, State
 from faceverify.gallery.store import Enrolment, StoredTemplate
 
 UNIT = 1e-3  # how far from 1 the length of an embedding may be
+SLICE = 500  # photos in one question to the database
 
 Row = tuple[int, int, int, bytes]  # sequence, identity, model, record
 
@@ -99,17 +100,13 @@ def insert(
     now = time.time()
     sequence = _last(sql, "templates")
     sequences: list[int] = []
-    fresh: dict[tuple[bytes, int], int] = {}
     written: list[tuple[int, int, int, bytes, bytes]] = []
     tags = []
-    find = "SELECT sequence FROM templates WHERE photo_key = ? AND identity = ? AND model = ?"
-    for enrolment in enrolments:
+    keys = [rows.photo_key(protection, enrolment.photo_hash) for enrolment in enrolments]
+    stored = _stored(sql, known.key, keys)
+    for enrolment, key in zip(enrolments, keys, strict=True):
         identity = people[enrolment.name]
-        key = rows.photo_key(protection, enrolment.photo_hash)
-        double = fresh.get((key, identity))
-        if double is None:
-            stored = sql.execute(find, (key, identity, known.key)).fetchone()
-            double = stored[0] if stored else None
+        double = stored.get((key, identity))
         if double is not None:
             sequences.append(double)
             continue
@@ -119,7 +116,7 @@ def insert(
         record = protection.seal(rows.pack(enrolment, moment), place)
         tags.append(rows.tag(protection, place, record))
         written.append((sequence, identity, known.key, key, record))
-        fresh[key, identity] = sequence
+        stored[key, identity] = sequence
         sequences.append(sequence)
     sql.executemany("INSERT INTO templates VALUES (?, ?, ?, ?, ?)", written)
     templates = known.rows.changed(len(written), rows.total(tags))
@@ -199,6 +196,22 @@ def templates_of(sql: sqlite3.Connection, identity: int, *, model: int | None = 
     if model is None:
         return sql.execute(f"{query} ORDER BY sequence", (identity,)).fetchall()
     return sql.execute(f"{query} AND model = ? ORDER BY sequence", (identity, model)).fetchall()
+
+
+def _stored(
+    sql: sqlite3.Connection, model: int, keys: Sequence[bytes]
+) -> dict[tuple[bytes, int], int]:
+    """The templates that were made of some photos already: photo and person -> sequence number."""
+    found: dict[tuple[bytes, int], int] = {}
+    for start in range(0, len(keys), SLICE):
+        some = keys[start : start + SLICE]
+        marks = ",".join("?" * len(some))
+        query = "SELECT photo_key, identity, sequence FROM templates "
+        query += f"WHERE photo_key IN ({marks}) AND model = ?"
+        found.update(
+            ((key, who), number) for key, who, number in sql.execute(query, (*some, model))
+        )
+    return found
 
 
 def _identities(
