@@ -153,7 +153,7 @@ class MilvusStore:
             return nearest(self._client, known, queries, count, names=names)
 
     def since(self, sequence: int, *, model: str | None = None) -> Iterator[StoredTemplate]:
-        """Templates with a greater sequence number, in their order; the module tells of late ones."""
+        """Templates with a greater sequence number, in their order; see the module on late ones."""
 
         def stream(known: Model) -> Iterator[StoredTemplate]:
             for row in self._in_order(known, "sequence", above=sequence):

@@ -171,18 +171,22 @@ def _ranges(
 
 
 def _create(client: Any, collection: str, schema: Any, vector: str) -> None:
-    """Create and load a collection; one that another process just made is as good."""
+    """Create and load a collection; another process may be doing the same at any of the steps."""
     from pymilvus import MilvusException
 
-    index = client.prepare_index_params()
-    index.add_index(vector, index_type="FLAT", metric_type="COSINE")
     if not client.has_collection(collection):
         try:
-            client.create_collection(
-                collection, schema=schema, index_params=index, consistency_level="Session"
-            )
+            client.create_collection(collection, schema=schema, consistency_level="Session")
         except MilvusException:
             if not client.has_collection(collection):
+                raise
+    if not client.list_indexes(collection):
+        index = client.prepare_index_params()
+        index.add_index(vector, index_type="FLAT", metric_type="COSINE")
+        try:
+            client.create_index(collection, index)
+        except MilvusException:
+            if not client.list_indexes(collection):
                 raise
     client.load_collection(collection)
 

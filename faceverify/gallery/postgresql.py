@@ -250,6 +250,6 @@ def _effort(indexed: dict[str, Any] | None, model: str) -> int:
     if indexed is None:
         raise GalleryError(
             f"model {model} has no HNSW index",
-            cure="build one (docs/gallery-servers.md), or leave search=hnsw out of the URL",
+            cure="run `faceverify gallery index`, or leave search=hnsw out of the URL",
         )
     return int(indexed["effort"])

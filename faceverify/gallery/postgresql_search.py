@@ -26,8 +26,9 @@ JOIN identities i ON i.id = n.identity ORDER BY n.distance, n.sequence
 MEANS = """
 SELECT NULL, i.name, n.distance FROM (
   SELECT identity, coalesce(nullif(avg(embedding) <=> %(query)s, 'NaN'), 1) AS distance
-  FROM templates WHERE model = %(model)s {filter} GROUP BY identity) n
-JOIN identities i ON i.id = n.identity ORDER BY n.distance, i.name LIMIT %(limit)s
+  FROM templates WHERE model = %(model)s {filter} GROUP BY identity
+  ORDER BY distance, identity LIMIT %(limit)s) n
+JOIN identities i ON i.id = n.identity ORDER BY n.distance, n.identity
 """
 THESE = "AND identity IN (SELECT id FROM identities WHERE name = ANY(%(names)s))"
 

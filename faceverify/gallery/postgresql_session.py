@@ -180,7 +180,7 @@ def refused(address: Address, problem: psycopg.Error) -> GalleryError:
     text = problem.diag.message_primary or str(problem).partition("\n")[0]
     cure, code = "", None
     if isinstance(problem, errors.InsufficientPrivilege):
-        cure = "ask the gallery's owner for its role (docs/gallery-servers.md)"
+        cure = "ask the gallery's owner for its role (`faceverify gallery roles`)"
     elif isinstance(problem, errors.ReadOnlySqlTransaction):
         cure = "name the server that may be written to, not its copy"
     elif isinstance(problem, errors.DiskFull):

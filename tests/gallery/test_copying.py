@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -35,11 +36,8 @@ def opened(place, engine):
 
 
 def templates(store):
-    return [
-        (one.name, one.model, one.photo, one.photo_hash, one.embedding.tobytes(), one.quality)
-        + (one.time,)
-        for one in store.since(0)
-    ]
+    fields = attrgetter("name", "model", "photo", "photo_hash", "quality", "time")
+    return [(*fields(one), one.embedding.tobytes()) for one in store.since(0)]
 
 
 def fill(store):

@@ -11,6 +11,7 @@ from faceverify.cli.gallery.listing import list_people, show, stats
 from faceverify.cli.gallery.moving import copy, export, import_
 from faceverify.cli.gallery.people import remove, rename
 from faceverify.cli.gallery.rebuilding import rebuild
+from faceverify.cli.gallery.servers import index, roles
 
 app = typer.Typer(
     help="Look into a gallery of enrolled people, keep it, move it.",
@@ -30,4 +31,6 @@ app.command("import")(import_)
 app.command()(copy)
 app.command()(dedupe)
 app.command()(cluster)
+app.command()(index)
+app.command()(roles)
 app.add_typer(audit, name="audit")
