@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from faceverify.errors import GalleryError, OutputError
-from faceverify.gallery.encryption import Encryption
+from faceverify.gallery.encryption import NONCE, Encryption
 from faceverify.gallery.matrix import ROWS, Column, read_columns, write_columns
 from faceverify.gallery.plain import Checksums
 
@@ -118,7 +118,9 @@ def test_a_piece_of_an_older_file_does_not_pass(tmp_path):
     write(tmp_path / "old", 100, key, seed=1)
     write(tmp_path / "new", 100, key, seed=2)
     old, new = (bytearray((tmp_path / name).read_bytes()) for name in ("old", "new"))
-    new[4096:5000] = old[4096:5000]
+    piece = slice(4096, 4096 + NONCE + 100 * COLUMNS[0].row_bytes + 16)
+    assert old[piece] != new[piece]
+    new[piece] = old[piece]
     (tmp_path / "new").write_bytes(new)
     assert read_columns(tmp_path / "new", key) is None
 

@@ -1,5 +1,7 @@
 """Exact search against the whole list of distances, whatever the blocks, parts and threads."""
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -76,10 +78,14 @@ def test_nearest_is_the_head_of_the_sorted_list(
 
 def test_equal_distances_are_ordered_by_number():
     row = unit(1, 128, 0)
-    parts = [Rows(np.repeat(row, 5000, 0), np.arange(5000, dtype=np.int32)[::-1].copy(),
-                  np.arange(1, 5001))]  # fmt: skip
-    (found,) = nearest(parts, row, 4)
-    assert [one.sequence for one in found] == [1, 2, 3, 4]
+    owners = np.arange(6000, dtype=np.int32)[::-1].copy()
+    whole = Rows(np.repeat(row, 6000, 0), owners, np.arange(1, 6001))
+    first, second = (
+        Rows(*(column[half] for column in whole.columns)) for half in np.split(np.arange(6000), 2)
+    )
+    for parts in ([whole], [second, first]):
+        (found,) = nearest(parts, row, 4)
+        assert [one.sequence for one in found] == [1, 2, 3, 4]
 
 
 def test_rounding_in_float32_decides_nothing():
@@ -107,20 +113,20 @@ def test_a_large_matrix_on_many_threads():
 def test_an_error_in_a_thread_is_not_lost():
     """A block that was not searched must not become an answer."""
 
-    class Breaking(np.ndarray):
-        calls = 0
+    here, started = threading.current_thread(), threading.Event()
 
+    class Breaking(np.ndarray):
         def __getitem__(self, item):
-            if isinstance(item, slice):
-                Breaking.calls += 1
-                if Breaking.calls > 3:
-                    raise OSError("unreadable")
+            if threading.current_thread() is not here:
+                started.set()
+                raise OSError("unreadable")
+            assert started.wait(10)  # leave it a block
             return np.asarray(self)[item]
 
     part = rows(50_000, 64, 5, people=100)
     broken = Rows(part.embeddings.view(Breaking), part.identities, part.sequences)
     with pytest.raises(OSError, match="unreadable"):
-        nearest([broken], unit(1, 64, 1), 5, threads=3)
+        nearest([broken], unit(1, 64, 1), 5, threads=2)
 
 
 def test_people_are_picked():

@@ -128,6 +128,21 @@ def test_removed_rows_are_masked_before_the_file_is_renewed(folder, key, monkeyp
         assert not counted
 
 
+def test_what_was_followed_is_not_followed_again(folder, key, monkeypatch):
+    filled(folder, key)
+    with opened(folder, key) as reader, opened(folder, key) as writer:
+        writer.add([enrolment(f"new {i}", directions(1, seed=i)[0]) for i in range(9)], model=MODEL)
+        reader.search(directions(1), 1, model=MODEL)
+        with monkeypatch.context() as patched:
+            patched.setattr(SqliteStore, "_wipe", lambda _: None)
+            writer.remove("person 0003")
+        reader.search(directions(1), 1, model=MODEL)
+        counted = rows_read(monkeypatch)
+        writer.add([enrolment("last", directions(1, seed=99)[0])], model=MODEL)
+        reader.search(directions(1), 1, model=MODEL)
+        assert sum(counted) == 1
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_any_order_of_changes_by_two_processes_searched_by_three(folder, key, seed):
     draws = random.Random(seed)

@@ -25,6 +25,7 @@ from store_conformance import (  # noqa: E402
 from faceverify.errors import GalleryError  # noqa: E402
 from faceverify.gallery import index, schema  # noqa: E402
 from faceverify.gallery.locks import FileLock  # noqa: E402
+from faceverify.gallery.reading import check_rising  # noqa: E402
 from faceverify.gallery.sqlite import SqliteStore  # noqa: E402
 
 KEY = "5f" * 32
@@ -300,6 +301,15 @@ def test_rows_changed_behind_its_back(tmp_path, key, edit):
         assert database.execute(edit).rowcount
     database.close()
     assert whole_or_refused(tmp_path / "gallery", key)
+
+
+def test_pages_of_rows_go_on(folder):
+    """A tree of rows that leads back into itself must not keep a reader for ever."""
+    check_rising([3, 4, 9], 2)
+    for sequences in ([2], [1], [3, 3], [5, 4]):
+        with pytest.raises(GalleryError) as problem:
+            check_rising(sequences, 2)
+        assert problem.value.code == "gallery-damaged"
 
 
 def test_names_that_were_exchanged_are_seen(folder):

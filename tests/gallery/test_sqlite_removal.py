@@ -93,6 +93,27 @@ def test_the_old_name_is_gone_after_compact(folder):
         assert traces(folder, {"name": VICTIM.encode()}) == []
 
 
+def test_an_old_name_is_gone_once_the_gallery_is_closed(folder):
+    with SqliteStore(str(folder), create=True) as store:
+        enrolled(store)
+        store.rename(VICTIM, "Bob")
+    assert traces(folder, {"name": VICTIM.encode()}) == []
+
+
+def test_a_reader_behind_the_removal_writes_no_mean_of_it(folder):
+    with SqliteStore(str(folder), create=True) as store, SqliteStore(str(folder)) as reader:
+        needles = enrolled(store)
+        store.renew_search_files()
+        query = people(1, width=128)[0].embedding[None]
+        reader.search(query, 1, model=MODEL)  # maps the search file, with the victim
+        store.remove(VICTIM)
+        reader.search(query, 1, model=MODEL, fusion=Fusion.MEAN)
+        assert traces(folder, needles) == []
+        store.search(query, 1, model=MODEL, fusion=Fusion.MEAN)
+        assert list((folder / "search").glob("*.means"))
+        assert traces(folder, needles) == []
+
+
 def test_an_encrypted_gallery_never_had_them(folder):
     with SqliteStore(str(folder), create=True, key="5f" * 32) as store:
         needles = enrolled(store)
