@@ -18,7 +18,7 @@ from faceverify.gallery.template_count import templates_of
 from faceverify.images import Source
 from faceverify.matching.decision import Decision, Operation
 from faceverify.matching.distance import cosine_distance
-from faceverify.matching.open_set import distance_at
+from faceverify.matching.open_set import MEAN_MARGIN, distance_at
 from faceverify.templates import TemplateExtractor
 
 
@@ -95,7 +95,7 @@ class ClaimVerifier:
             stored = self._enrolled(name)
         operation = self._operation(len(stored))
         (template,) = self._extract(photo)
-        distance = fused_distance(template.embedding, stored, self._fusion)
+        distance = float(fused_distance(template.embedding, stored, self._fusion))
         decision = ClaimDecision(template.photo, name, distance, operation, templates=len(stored))
         if self._audit is not None:
             told = decision.as_dict()
@@ -125,12 +125,13 @@ class ClaimVerifier:
         """The operation of each comparison of a claim."""
         if self.operation.fmr is None or templates == 1:
             return self.operation
-        distance = distance_at(self._calibration, self.operation.fmr / templates)
+        margin = MEAN_MARGIN if self._fusion is Fusion.MEAN else 1.0
+        rate = self.operation.fmr / (templates * margin)
+        distance = distance_at(self._calibration, rate)
         if distance is None:
             raise ModelError(
                 f"{self.operation.model}: --fmr {self.operation.fmr:g} against {templates} "
-                f"templates takes a rate of {self.operation.fmr / templates:.2g} each, and it is "
-                "not calibrated so far down",
+                f"templates takes a rate of {rate:.2g} each, and it is not calibrated so far down",
                 cure="give a larger --fmr, or --threshold",
                 code="model-not-calibrated",
             )
@@ -139,12 +140,13 @@ class ClaimVerifier:
 
 def fused_distance(
     embedding: NDArray[np.float32], stored: Sequence[StoredTemplate], fusion: Fusion
-) -> float:
-    """Distance of a face, (D,), from a person's templates, at least one."""
+) -> NDArray[np.float64]:
+    """Distance of a face from a person's templates, at least one: (..., D) -> (...)."""
     rows = np.stack([template.embedding for template in stored])  # (templates, D)
     if fusion is Fusion.MEAN:
         mean = rows.mean(axis=0, dtype=np.float64, keepdims=True)
         length = np.linalg.norm(mean)
         # templates that cancel out have no direction: at distance 1 from everybody
         rows = mean / length if length > 1e-9 else np.zeros_like(mean)
-    return float(cosine_distance(embedding, rows).min())
+    nearest: NDArray[np.float64] = cosine_distance(embedding[..., None, :], rows).min(axis=-1)
+    return nearest

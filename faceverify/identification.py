@@ -12,7 +12,7 @@ from faceverify.gallery.audit import AuditLog
 from faceverify.gallery.store import Candidate, Fusion, Store
 from faceverify.gallery.template_count import TemplateCount
 from faceverify.images import Source
-from faceverify.matching.open_set import OpenSetThreshold, open_set_threshold
+from faceverify.matching.open_set import MEAN_MARGIN, OpenSetThreshold, open_set_threshold
 from faceverify.templates import Template, TemplateExtractor
 
 DEFAULT_FPIR = 0.01
@@ -143,6 +143,7 @@ class Identifier:
         self._by_hand = threshold
         self._top = top
         self._fusion = fusion
+        self._margin = MEAN_MARGIN if fusion is Fusion.MEAN else 1.0
         self._audit = audit
         self._count = TemplateCount(store, extractor.model)
         self.threshold()
@@ -157,7 +158,8 @@ class Identifier:
         if self._by_hand is not None:
             return OpenSetThreshold(self._by_hand, count)
         points = [(one.fmr, one.distance) for one in self._model.thresholds]
-        return open_set_threshold(points, self._fpir, count, model=self._model.provenance.name)
+        name = self._model.provenance.name
+        return open_set_threshold(points, self._fpir, count, model=name, margin=self._margin)
 
     def identify(self, photo: Source) -> list[Identification]:
         """Tell who the faces meant are: one answer a face, at least one.

@@ -21,20 +21,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from faceverify.claims import fused_distance
 from faceverify.embedding_cache import EmbeddingCache, cache_folder
 from faceverify.errors import FaceverifyError
 from faceverify.evaluation.pairs import read_pairs
 from faceverify.gallery.admission import Admission, NewFace
 from faceverify.gallery.store import Enrolment, Fusion, Store, open_store
 from faceverify.images import find_photos
-from faceverify.matching.open_set import distance_at
+from faceverify.matching.open_set import MEAN_MARGIN, open_set_threshold
 from faceverify.models.model_file import ModelFile
 from faceverify.photo_embeddings import FaceSettings, embed_photos, load_model
 
 VIEW1 = ("pairsDevTrain.txt", "pairsDevTest.txt")
 SIZES = ((100, 20), (300, 10), (900, 5), (2000, 5), (4000, 3))  # people enrolled, draws
 FPIRS = (0.01, 0.1)
-CLAIMED, CLAIMING = 150, 4  # people whom every fourth photo claims to be
+CLAIMED = 500  # people whom every photo claims to be
+WRONG = 500  # photos that are enrolled under another's name
 BATCH = 64  # faces that the guards of enrolment see at a time
 
 
@@ -104,18 +106,15 @@ def gallery() -> Iterator[Store]:
         yield store
 
 
-def enrol(store: Store, photos: Photos, places: Sequence[int]) -> None:
-    """Put templates into a gallery, whatever they are."""
+def enrol(
+    store: Store, photos: Photos, places: Sequence[int], people: NDArray[np.str_] | None = None
+) -> None:
+    """Put templates into a gallery, whatever they are, under their own names or these."""
+    names = photos.people if people is None else people
     store.add(
         [
-            Enrolment(
-                str(photos.people[place]),
-                photos.embeddings[place],
-                "",
-                place.to_bytes(32, "big"),
-                1.0,
-            )
-            for place in map(int, places)
+            Enrolment(str(names[p]), photos.embeddings[p], "", int(p).to_bytes(32, "big"), 1.0)
+            for p in places
         ],
         model=photos.model.id,
     )
@@ -160,10 +159,16 @@ def measured(
     right = names == photos.people[mated]
     rates.setdefault("rank-1", Rates()).count(right)
     for fpir in FPIRS:
-        limit = distance_at(photos.calibration, fpir / templates)
-        assert limit is not None
+        limit = limit_at(photos, fpir, templates, fusion)
         rates.setdefault(f"FPIR {fpir}", Rates()).count(strange <= limit)
         rates.setdefault(f"FNIR {fpir}", Rates()).count(~(right & (near <= limit)))
+
+
+def limit_at(photos: Photos, rate: float, templates: int, fusion: Fusion) -> float:
+    """The threshold that the commands would use."""
+    margin = MEAN_MARGIN if fusion is Fusion.MEAN else 1.0
+    found = open_set_threshold(photos.calibration, rate, templates, model="", margin=margin)
+    return found.distance
 
 
 def sizes_table(photos: Photos, random: np.random.Generator) -> list[str]:
@@ -230,66 +235,61 @@ def claim_rates(
     fusion: Fusion,
     fmr: float = 1e-3,
 ) -> tuple[Rates, Rates]:
-    """FMR and FNMR of claims: many photos claim to be each of some enrolled people."""
-    limit = distance_at(photos.calibration, fmr / each)
+    """FMR and FNMR of claims: every photo claims to be each of some enrolled people."""
+    limit = limit_at(photos, fmr, each, fusion if each > 1 else Fusion.MAX)
     false_match, false_non_match = Rates(), Rates()
-    for name, places in list(drawn.items())[:: max(1, len(drawn) // CLAIMED)]:
-        strangers = np.flatnonzero(photos.people != name)[::CLAIMING]
-        claiming = np.concatenate([places[each:], strangers])
-        found = store.search(
-            photos.embeddings[claiming], 1, model=photos.model.id, fusion=fusion, names=[name]
-        )
-        distances = np.array([candidates[0].distance for candidates in found])
-        own = len(places) - each
-        false_non_match.count(distances[:own] > limit)
-        false_match.count(distances[own:] <= limit)
+    for name, places in list(drawn.items())[:CLAIMED]:
+        distances = fused_distance(photos.embeddings, store.of(name), fusion)
+        false_match.count(distances[photos.people != name] <= limit)
+        false_non_match.count(distances[places[each:]] > limit)
     return false_match, false_non_match
 
 
 def guards_table(photos: Photos, random: np.random.Generator) -> list[str]:
-    """What the guards of enrolment refuse: of right photos, and of photos under a wrong name."""
-    people = photos.people.astype(object)
-    wrong = np.zeros(len(people), bool)
-    wrong[random.choice(len(people), 500, replace=False)] = True
-    others = random.permutation(photos.people)
-    people[wrong] = others[wrong]
-    wrong &= people != photos.people
-    order = np.lexsort((random.random(len(people)), people.astype(str)))  # person by person
+    """What the guards of enrolment refuse: of right photos, and of 500 under a wrong name."""
+    lines = table("photos", "number", "matches-another", "unlike-own", "enrolled")
+    right = np.zeros(len(photos.people), bool)
+    wrong = right.copy()
+    wrong[random.choice(len(wrong), WRONG, replace=False)] = True
+    swapped = np.where(wrong, random.permutation(photos.people), photos.people)
+    for what, people, chosen in (
+        ("under their own names", photos.people, ~right),
+        ("under another's name", swapped, swapped != photos.people),
+    ):
+        codes, new = guarded(photos, people, random)
+        for whose, those in (("new", new), ("enrolled", ~new)):
+            cells = [Rates() for _ in range(3)]
+            for cell, code in zip(cells, ("matches-another", "unlike-own", ""), strict=True):
+                cell.count(codes[chosen & those] == code)
+            lines.append(row(f"{what}, {whose}", f"{(chosen & those).sum():,}", *cells))
+    return lines
+
+
+def guarded(
+    photos: Photos, people: NDArray[np.str_], random: np.random.Generator
+) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
+    """Enrol all photos under these names, person by person.
+
+    Returns:
+        Why each was refused, and whether its name was new to the gallery.
+    """
     codes = np.full(len(people), "", object)
-    first = np.zeros(len(people), bool)  # whether the person was new to the gallery
+    new = np.zeros(len(people), bool)
     known: set[str] = set()
+    order = np.lexsort((random.random(len(people)), people))
     with gallery() as store:
         admission = Admission(store, photos.model)
         for start in range(0, len(order), BATCH):
             places = order[start : start + BATCH]
             faces = [NewFace("", str(people[p]), photos.embeddings[p]) for p in places]
             doubts = admission.doubts(faces)
-            for index, place in enumerate(places):
-                first[place] = people[place] not in known
-                if index in doubts:
-                    codes[place] = doubts[index].code
-                else:
-                    known.add(people[place])
-            taken = [int(p) for index, p in enumerate(places) if index not in doubts]
-            store.add(
-                [
-                    Enrolment(str(people[p]), photos.embeddings[p], "", p.to_bytes(32, "big"), 1.0)
-                    for p in taken
-                ],
-                model=photos.model.id,
-            )
-    lines = table("photos", "number", "matches-another", "unlike-own", "enrolled")
-    for what, chosen in (
-        ("right, of a new person", ~wrong & first),
-        ("right, of an enrolled person", ~wrong & ~first),
-        ("of somebody else, under a new name", wrong & first),
-        ("of somebody else, under an enrolled name", wrong & ~first),
-    ):
-        cells = [Rates() for _ in range(3)]
-        for cell, code in zip(cells, ("matches-another", "unlike-own", ""), strict=True):
-            cell.count(codes[chosen] == code)
-        lines.append(row(what, f"{chosen.sum():,}", *cells))
-    return lines
+            codes[places[list(doubts)]] = [doubt.code for doubt in doubts.values()]
+            for place in places:
+                new[place] = people[place] not in known
+                if not codes[place]:
+                    known.add(str(people[place]))
+            enrol(store, photos, [int(p) for p in places if not codes[p]], people)
+    return codes, new
 
 
 def table(*names: str) -> list[str]:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ import pytest
 from PIL import Image
 
 from faceverify.cli import main
+from faceverify.enrolment import Enroller, NamedPhoto
+from faceverify.gallery.store import open_store
+from faceverify.templates import TemplateExtractor
 
 FACES = Path(__file__).parents[1] / "faces"
 
@@ -94,4 +98,36 @@ def album(tmp_path, small_faces) -> Path:
     (folder / "torn.jpg").write_bytes(small_faces["obama"][:2000])
     Image.new("RGB", (100, 100), "navy").save(folder / "wall.png")
     (folder / "notes.txt").write_text("no photo")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def enrolled_album_once(tmp_path_factory, small_faces) -> Path:
+    """A folder of photos, and a gallery: barack with two templates, joe with one."""
+    folder = tmp_path_factory.mktemp("enrolled")
+    for name, data in small_faces.items():
+        (folder / f"{name}.jpg").write_bytes(data)
+    Image.new("RGB", (100, 100), "navy").save(folder / "wall.png")
+    (folder / "torn.jpg").write_bytes(small_faces["obama"][:2000])
+    couple = Image.new("RGB", (840, 560))
+    for left, name in ((0, "obama3"), (420, "biden")):
+        couple.paste(Image.open(folder / f"{name}.jpg"), (left, 0))
+    couple.save(folder / "couple.jpg", quality=92)
+    wanted = [("barack", "obama"), ("barack", "obama2"), ("joe", "biden")]
+    with open_store(str(folder / "gallery"), create=True) as store:
+        enroller = Enroller(TemplateExtractor.load(), store, None)
+        photos = [NamedPhoto(name, str(folder / f"{photo}.jpg")) for name, photo in wanted]
+        assert [one.status for one in enroller.enrol(photos)] == ["enrolled"] * 3
+    return folder
+
+
+@pytest.fixture
+def enrolled_album(enrolled_album_once, tmp_path, monkeypatch) -> Path:
+    """A copy of it as the working folder, its gallery named by the environment."""
+    folder = tmp_path / "album"
+    shutil.copytree(enrolled_album_once, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("FACEVERIFY_GALLERY", "gallery")
+    for name in ("FACEVERIFY_GALLERY_KEY", "FACEVERIFY_AUDIT"):
+        monkeypatch.delenv(name, raising=False)
     return folder

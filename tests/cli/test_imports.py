@@ -7,7 +7,10 @@ from pathlib import Path
 
 FACES = Path(__file__).parents[1] / "faces"
 A, B = (str(FACES / name) for name in ("obama.jpg", "obama2.jpg"))
-NEVER = ("torch", "torchvision", "facenet_pytorch", "onnx", "sklearn", "scipy", "pyarrow", "pandas")
+NEVER = (
+    "torch", "torchvision", "facenet_pytorch", "onnx", "sklearn", "scipy", "pyarrow", "pandas",
+    "faiss", "psycopg", "pymilvus", "ray", "cryptography",
+)  # fmt: skip
 LATER = (*NEVER, "numpy", "PIL", "onnxruntime", "rich.progress")
 
 PROBE = """
@@ -41,6 +44,9 @@ def imported(watched, *commands, cwd):
 def test_no_command_imports_what_it_does_not_need(tmp_path):
     commands = (
         ["verify", A, B, "--threshold", "0.2"],
+        ["enroll", "barack", A, "--gallery", "gallery"],
+        ["identify", B, "--gallery", "gallery"],
+        ["verify", B, "--claim", "barack", "--gallery", "gallery"],
         ["embed", A, B],
         ["embed", A, "--out", "templates.npz"],
         ["detect", A, "--draw", "drawn"],
@@ -53,7 +59,8 @@ def test_no_command_imports_what_it_does_not_need(tmp_path):
 
 def test_help_imports_next_to_nothing(tmp_path):
     commands = [["--help"], ["--version"]]
-    commands += [[name, "--help"] for name in ("verify", "embed", "detect", "align", "doctor")]
+    names = ("verify", "enroll", "identify", "embed", "detect", "align", "doctor")
+    commands += [[name, "--help"] for name in names]
     found = imported(LATER, *commands, cwd=tmp_path)
     assert found == [[command[0], 0, []] for command in commands]
 

@@ -78,6 +78,14 @@ def test_the_fpir_is_kept_whatever_the_comparisons_have_to_do_with_each_other(sh
     assert least < positives <= fpir * 1.05
 
 
+def test_a_margin_counts_as_more_comparisons():
+    wide = open_set_threshold(CALIBRATION, 0.01, 20, model="dlib", margin=1.5)
+    assert wide.distance == threshold(0.01, 30).distance
+    assert (wide.comparisons, wide.fpir) == (20, 0.01)
+    with pytest.raises(ModelError, match=r"--fpir 0\.03 or more"):
+        open_set_threshold(CALIBRATION, 0.02, 2000, model="dlib", margin=1.5)
+
+
 def test_beyond_the_calibration_the_message_names_the_smallest_fpir_that_can_be_kept():
     with pytest.raises(ModelError) as caught:
         threshold(0.01, 2345)
