@@ -13,6 +13,8 @@ from store_conformance import MODEL, OTHER, enrolment, people  # noqa: E402
 
 from faceverify.errors import GalleryError  # noqa: E402
 from faceverify.gallery import index, publishing  # noqa: E402
+from faceverify.gallery.database import Database  # noqa: E402
+from faceverify.gallery.locks import FileLock  # noqa: E402
 from faceverify.gallery.means import mean_of  # noqa: E402
 from faceverify.gallery.sqlite import SqliteStore  # noqa: E402
 from faceverify.gallery.store import Fusion  # noqa: E402
@@ -161,6 +163,25 @@ def test_a_reader_that_holds_an_old_state_is_told_of(folder):
         assert store.of(VICTIM) == []
         store.compact()
         assert traces(folder, {"photo": b"/secret/"}) == []
+
+
+def test_a_file_that_is_written_after_a_removal_is_of_the_state_after_it(folder, monkeypatch):
+    """The removal comes between the wish to write the search file and the lock for it."""
+    with SqliteStore(str(folder), create=True) as store, SqliteStore(str(folder)) as other:
+        needles = enrolled(store)
+        monkeypatch.setattr(Database, "vacuum", lambda _: None)
+        take, removed = FileLock.take, []
+
+        def take_late(lock, seconds):
+            if not removed:
+                removed.append(True)
+                other.remove(VICTIM)
+            return take(lock, seconds)
+
+        monkeypatch.setattr(FileLock, "take", take_late)
+        assert publishing.publish(store._database, MODEL)
+        assert removed
+        assert traces(folder / "search", needles) == []
 
 
 def test_a_removal_while_a_file_is_written_waits_for_it(folder):
