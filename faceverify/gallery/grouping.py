@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import UsageError
+from faceverify.gallery.grouping_method import Method
 from faceverify.gallery.store import Store
 
 MOST_FACES = 20_000  # linkage holds every distance: 3.2 GB of them
 BATCH = 256  # templates searched for at once
-
-
-class Method(str, Enum):
-    """How faces are grouped."""
-
-    AGGLOMERATIVE = "agglomerative"  # average linkage, up to the threshold
-    HDBSCAN = "hdbscan"  # Campello et al., PAKDD 2013: dense groups; the others stay alone
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from faceverify.cli.options import (
 from faceverify.cli.photo_inputs import Photos, Tally, attempt, find_inputs
 from faceverify.errors import DIFFERENT, SAME
 from faceverify.faces.choice import MIN_FACE, FaceChoice
-from faceverify.gallery.grouping import Method
+from faceverify.gallery.grouping_method import Method
 
 if TYPE_CHECKING:
     from faceverify.templates import Template
