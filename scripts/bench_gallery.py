@@ -53,7 +53,7 @@ def main() -> None:
         from faceverify.models.model_file import load_model_file
         from faceverify.models.registry import find_model
 
-        model = load_model_file(find_model("default").path).id
+        model = load_model_file(find_model("default")).id
     table = Table("what", "figure", "beside it", "ratio", "target")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for key in [None, KEY] if options.key else [None]:

@@ -125,8 +125,7 @@ class TemplateIndex:
             self.base = replace(self.base, alive=alive)
         if self.tail is not None:
             alive = without(self.tail, sequences)
-            tail = self.tail
-            self.tail = Rows(tail.embeddings[alive], tail.identities[alive], tail.sequences[alive])
+            self.tail = self.tail.at(alive)
 
 
 def mark_of(about: dict[str, object]) -> Mark:

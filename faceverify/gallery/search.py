@@ -24,6 +24,7 @@ from faceverify.pipeline import default_workers
 # OpenBLAS, so that threads of ours share the blocks, and two searches do not wait for each other.
 BLOCK = 1 << 18
 QUERIES = 256  # searched in one pass
+MANY = 1 << 20  # cosines of several queries at once: few products, each on OpenBLAS's threads
 UNIT_ROUNDING = 2.0**-24  # of float32
 
 
@@ -51,12 +52,16 @@ class Rows:
         """As a search file holds them: embeddings, identities, sequences."""
         return self.embeddings, self.identities, self.sequences
 
+    def at(self, places: NDArray[np.int64] | NDArray[np.bool_]) -> Rows:
+        """A copy of some rows alone, alive or not."""
+        return Rows(self.embeddings[places], self.identities[places], self.sequences[places])
+
     def of(self, identities: NDArray[np.int32]) -> Rows:
         """A copy of the rows of these people alone."""
         wanted = np.isin(self.identities, identities)
         if self.alive is not None:
             wanted &= self.alive
-        return Rows(self.embeddings[wanted], self.identities[wanted], self.sequences[wanted])
+        return self.at(wanted)
 
 
 @dataclass(frozen=True)
@@ -192,7 +197,7 @@ def _scan_one(
 def _scan_many(
     part: Rows, number: int, queries: NDArray[np.float32], best: Sequence[_Best]
 ) -> None:
-    height = max(BLOCK // max(len(queries), part.embeddings.shape[1]), 1)
+    height = max(MANY // len(queries), 1)
     for start in range(0, len(part), height):
         cosines = queries @ part.embeddings[start : start + height].T  # (Q, block)
         floors = np.array([one.floor for one in best])

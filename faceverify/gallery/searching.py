@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from faceverify.errors import GalleryError
 from faceverify.gallery import changes, reading
 from faceverify.gallery.database import Database
+from faceverify.gallery.half import HalfIndex, SearchKind, search_kind
 from faceverify.gallery.index import TemplateIndex
 from faceverify.gallery.means import MeanIndex, mean_of, means_of
 from faceverify.gallery.publishing import publish
@@ -31,6 +32,8 @@ class Searcher:
         self._database = database
         self._templates: dict[str, TemplateIndex] = {}
         self._means: dict[str, MeanIndex] = {}
+        self._halves: dict[str, tuple[str, HalfIndex]] = {}  # by model, with the publication
+        self._kind = search_kind()
         self._hopeless_until = 0.0
 
     def search(
@@ -52,7 +55,10 @@ class Searcher:
             changes.check_queries(queries, known)
             for _ in range(2):
                 parts = self._parts(state, known, fusion, names)
-                found = nearest(parts, queries, count)
+                if self._kind is SearchKind.HALF and fusion is Fusion.MAX and names is None:
+                    found = self._nearest_by_half(parts, queries, count, model)
+                else:
+                    found = nearest(parts, queries, count)
                 answer = self._confirmed(found, queries, state, model, fusion)
                 if answer is not None:
                     return answer
@@ -79,6 +85,7 @@ class Searcher:
         """Let go of all indexes."""
         self._templates.clear()
         self._means.clear()
+        self._halves.clear()
 
     def _overdue(self, index: TemplateIndex, model: str) -> bool:
         with self._database.reading() as state:
@@ -104,6 +111,20 @@ class Searcher:
         if fusion is Fusion.MEAN:
             parts = self._means[known.name].refresh(index)
         return parts if people is None else [part.of(people) for part in parts]
+
+    def _nearest_by_half(
+        self, parts: Sequence[Rows], queries: NDArray[np.float32], count: int, model: str
+    ) -> list[list[Found]]:
+        """The same as :func:`nearest`, reading half as much of the search file's rows."""
+        index = self.index(model)
+        if index.base is None:
+            return nearest(parts, queries, count)
+        publication, half = self._halves.get(model, ("", None))
+        if half is None or publication != index.publication:
+            half = HalfIndex(index.base)
+            self._halves[model] = index.publication, half
+        others = [] if index.tail is None else [index.tail]
+        return [half.nearest(index.base, others, query, count) for query in queries]
 
     def _people(self, names: Sequence[str]) -> NDArray[np.int32]:
         database = self._database

@@ -19,6 +19,7 @@ from faceverify.errors import GalleryError
 from faceverify.gallery import changes, reading, rows
 from faceverify.gallery.checking import check_database
 from faceverify.gallery.database import BUSY, Database
+from faceverify.gallery.half import search_kind
 from faceverify.gallery.index import TemplateIndex
 from faceverify.gallery.publishing import wipe
 from faceverify.gallery.schema import MIGRATIONS
@@ -233,5 +234,6 @@ class SqliteStore:
         return {
             "schema": len(MIGRATIONS),
             "encrypted": self._database.encrypted,
+            "search": search_kind().value,
             "bytes": sum(path.stat().st_size for path in files),
         }
