@@ -202,7 +202,8 @@ class MilvusStore:
                 for known in self._all_models(None)
             }
             numbers = {row["sequence"] for rows in found.values() for row in rows}
-            if (numbers and any(one.sequence not in numbers for one in self.of(new))) or old == new:
+            taken = old == new or any(one.sequence not in numbers for one in self.of(new))
+            if numbers and taken:
                 raise GalleryError(f"{new!r} is enrolled already", cure="choose another name")
             for known, rows in found.items():
                 self._write(known, [renamed(row, new) for row in rows])
