@@ -32,10 +32,11 @@ CHUNK = 1 << 16  # rows converted at a time
 
 
 class SearchKind(str, Enum):
-    """How an embedded gallery is searched. Both give the same answers."""
+    """How an embedded gallery is searched. The first two give the same answers."""
 
     EXACT = "exact"  # the mapped float32 matrix: nothing to load
     HALF = "half"  # FAISS, float16 in memory: for long-running processes over large galleries
+    CODES = "codes"  # a shortlist by binary templates: a 4th to a 32nd of the memory is read
 
 
 def search_kind() -> SearchKind:
@@ -48,7 +49,9 @@ def search_kind() -> SearchKind:
     try:
         return SearchKind(text)
     except ValueError:
-        raise UsageError(f"{VARIABLE}={text!a} is unknown", cure="use exact or half") from None
+        raise UsageError(
+            f"{VARIABLE}={text!a} is unknown", cure="use exact, half or codes"
+        ) from None
 
 
 class HalfIndex:

@@ -17,7 +17,7 @@ from faceverify.gallery.database import SEARCH, Database
 from faceverify.gallery.locks import FileLock
 from faceverify.gallery.matrix import Array, Column, read_columns
 
-TEMPLATES, MEANS = "templates", "means"
+TEMPLATES, MEANS, CODES, DIRECTIONS = "templates", "means", "codes", "directions"
 LOCK = "lock"
 
 Columns = dict[str, Array]

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from faceverify.errors import GalleryError
 from faceverify.gallery import changes, reading
+from faceverify.gallery.code_method import CodeMethod
+from faceverify.gallery.codes import CodeFit, CodeIndex, fit_codes, measure_codes
 from faceverify.gallery.database import Database
 from faceverify.gallery.half import HalfIndex, SearchKind, search_kind
 from faceverify.gallery.index import TemplateIndex
@@ -33,6 +35,7 @@ class Searcher:
         self._templates: dict[str, TemplateIndex] = {}
         self._means: dict[str, MeanIndex] = {}
         self._halves: dict[str, tuple[str, HalfIndex]] = {}  # by model, with the publication
+        self._codes: dict[str, CodeIndex] = {}
         self._kind = search_kind()
         self._hopeless_until = 0.0
 
@@ -55,10 +58,12 @@ class Searcher:
             changes.check_queries(queries, known)
             for _ in range(2):
                 parts = self._parts(state, known, fusion, names)
-                if self._kind is SearchKind.HALF and fusion is Fusion.MAX and names is None:
+                if fusion is Fusion.MEAN or names is not None or self._kind is SearchKind.EXACT:
+                    found = nearest(parts, queries, count)
+                elif self._kind is SearchKind.HALF:
                     found = self._nearest_by_half(parts, queries, count, model)
                 else:
-                    found = nearest(parts, queries, count)
+                    found = self._code_index(model).nearest(self.index(model), queries, count)
                 answer = self._confirmed(found, queries, state, model, fusion)
                 if answer is not None:
                     return answer
@@ -86,6 +91,7 @@ class Searcher:
         self._templates.clear()
         self._means.clear()
         self._halves.clear()
+        self._codes.clear()
 
     def _overdue(self, index: TemplateIndex, model: str) -> bool:
         with self._database.reading() as state:
@@ -125,6 +131,28 @@ class Searcher:
             self._halves[model] = index.publication, half
         others = [] if index.tail is None else [index.tail]
         return [half.nearest(index.base, others, query, count) for query in queries]
+
+    def fit_codes(self, model: str, *, bits: int, method: CodeMethod) -> CodeFit:
+        """Fit binary templates to all of a model's, and measure what they save and cost."""
+        self.renew(model)
+        with self._database.reading() as state:
+            if model not in state.models:
+                raise GalleryError(
+                    f"{self._database.folder}: holds no template of model {model}",
+                    cure="enrol people first",
+                )
+            index = self.index(model)
+            parts = index.refresh(state)
+        fit_codes(
+            self._database, parts[0].at(_alive(parts[0])), model=model, bits=bits, method=method
+        )
+        self._codes.pop(model, None)
+        return measure_codes(self._code_index(model), index, parts)
+
+    def _code_index(self, model: str) -> CodeIndex:
+        if model not in self._codes:
+            self._codes[model] = CodeIndex(self._database, model)
+        return self._codes[model]
 
     def _people(self, names: Sequence[str]) -> NDArray[np.int32]:
         database = self._database
@@ -186,3 +214,7 @@ class Searcher:
         mean = fusion is Fusion.MEAN
         rows = [template.embedding for template in templates]
         return templates[0].name, mean_of(np.stack(rows)) if mean else rows[0]
+
+
+def _alive(part: Rows) -> NDArray[np.bool_]:
+    return np.ones(len(part), bool) if part.alive is None else part.alive

@@ -27,12 +27,12 @@ class CodeDirections:
     """How an embedding becomes a code.
 
     Attributes:
-        mean: taken off first, (D,); zeros where nothing was fitted.
         directions: one column a bit, (D, B).
+        offsets: how far along each direction the bit begins, (B,).
     """
 
-    mean: NDArray[np.float32]
     directions: NDArray[np.float32]
+    offsets: NDArray[np.float32]
 
     @property
     def bits(self) -> int:
@@ -41,7 +41,7 @@ class CodeDirections:
 
     def encode(self, embeddings: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Codes of embeddings, (N, D) -> (N, B / 8); the first direction is the highest bit."""
-        return np.packbits((embeddings - self.mean) @ self.directions > 0, axis=1)
+        return np.packbits(embeddings @ self.directions > self.offsets, axis=1)
 
 
 def random_directions(size: int, bits: int, *, seed: int = 0) -> CodeDirections:
@@ -55,7 +55,7 @@ def random_directions(size: int, bits: int, *, seed: int = 0) -> CodeDirections:
         UsageError: an impossible number of bits.
     """
     _check(bits)
-    return CodeDirections(np.zeros(size, np.float32), _rotations(size, bits, seed))
+    return CodeDirections(_rotations(size, bits, seed), np.zeros(bits, np.float32))
 
 
 def centred_directions(
@@ -75,7 +75,7 @@ def centred_directions(
     """
     _check(bits)
     _check_enough(len(embeddings), 100)
-    return CodeDirections(embeddings.mean(axis=0), _rotations(embeddings.shape[1], bits, seed))
+    return _from_mean(_rotations(embeddings.shape[1], bits, seed), embeddings.mean(axis=0))
 
 
 def itq_directions(embeddings: NDArray[np.float32], bits: int, *, seed: int = 0) -> CodeDirections:
@@ -101,7 +101,7 @@ def itq_directions(embeddings: NDArray[np.float32], bits: int, *, seed: int = 0)
         _quantised(embeddings - mean, starts[:, place : place + size])
         for place in range(0, starts.shape[1], size)
     ]
-    return CodeDirections(mean, np.concatenate(blocks, axis=1)[:, :bits])
+    return _from_mean(np.concatenate(blocks, axis=1)[:, :bits], mean)
 
 
 def hamming_distance(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -111,6 +111,10 @@ def hamming_distance(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDA
 
 
 POPCOUNT = np.array([bin(value).count("1") for value in range(256)], np.uint8)
+
+
+def _from_mean(directions: NDArray[np.float32], mean: NDArray[np.float32]) -> CodeDirections:
+    return CodeDirections(np.ascontiguousarray(directions), mean @ directions)
 
 
 def _check(bits: int) -> None:

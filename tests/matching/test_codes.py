@@ -26,7 +26,7 @@ def cone():
 
 
 def test_a_code_is_the_signs_one_bit_a_direction():
-    directions = CodeDirections(np.array([1, 0], np.float32), np.eye(2, dtype=np.float32))
+    directions = CodeDirections(np.eye(2, dtype=np.float32), np.array([1, 0], np.float32))
     embeddings = np.array([[2, -1], [0, 1], [2, 1], [1, 0]], np.float32)
     assert directions.encode(embeddings).tolist() == [[0x80], [0x40], [0xC0], [0x00]]
 
@@ -66,7 +66,7 @@ def test_from_the_mean_every_bit_is_on_for_about_half(cone, make):
 
 def test_itq_loses_less_than_a_random_rotation(cone):
     def loss(codes):  # eq. 2 of the paper
-        projected = (cone - codes.mean) @ codes.directions
+        projected = cone @ codes.directions - codes.offsets
         projected /= np.abs(projected).mean()
         return np.square(np.sign(projected) - projected).mean()
 

@@ -6,6 +6,7 @@ import typer
 
 from faceverify.cli.gallery.checking import app as audit
 from faceverify.cli.gallery.checking import compact, verify
+from faceverify.cli.gallery.codes import fit
 from faceverify.cli.gallery.grouping import cluster, dedupe
 from faceverify.cli.gallery.listing import list_people, show, stats
 from faceverify.cli.gallery.moving import copy, export, import_
@@ -29,6 +30,7 @@ app.command()(rebuild)
 app.command()(export)
 app.command("import")(import_)
 app.command()(copy)
+app.command("fit-codes")(fit)
 app.command()(dedupe)
 app.command()(cluster)
 app.command()(index)
