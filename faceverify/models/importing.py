@@ -175,16 +175,17 @@ def exported(net: Any, example: Any) -> bytes:
     names = {"input_names": ["crops"], "output_names": ["embeddings"], "verbose": False}
     axes = {"crops": {0: "N"}, "embeddings": {0: "N"}}
     older: dict[str, Any] = {"dynamic_axes": axes, "opset_version": 17}
-    if "dynamo" in signature(torch.onnx.export).parameters:  # from torch 2.5 on
+    export: Any = torch.onnx.export  # its signature differs from version to version
+    if "dynamo" in signature(export).parameters:  # from torch 2.5 on
         older["dynamo"] = False
-    newer = {"dynamo": True, "dynamic_shapes": ({0: "N"},), "opset_version": 18}
+    newer: dict[str, Any] = {"dynamo": True, "dynamic_shapes": ({0: "N"},), "opset_version": 18}
     reasons = []
     for options in (older, newer):
         stream = io.BytesIO()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about exporters of the future
-                torch.onnx.export(net, (example,), stream, **names, **options)
+                export(net, (example,), stream, **names, **options)
         except Exception as error:
             reasons.append(f"{type(error).__name__}: {error}")
         else:
