@@ -28,8 +28,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch import distributed as dist
-from torch.distributed import checkpoint as torch_checkpoint
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from faceverify.errors import OutputError, TrainingError
 from faceverify.files import atomic_write
@@ -41,6 +42,7 @@ from faceverify.training.checkpoint_storage import (
     RowsSavePlanner,
     Tensors,
     index_of,
+    tensors_of,
 )
 
 POSITION, BEST = "position.json", "best.json"
@@ -126,9 +128,9 @@ def stored_tensors(checkpoint: Path) -> dict[str, tuple[torch.Size, torch.dtype]
     except (OSError, ValueError) as error:
         raise _damaged(checkpoint, error) from error
     found = {}
-    for name, stored in metadata.state_dict_metadata.items():
-        rows = sum(chunk.sizes[0] if len(chunk.sizes) else 1 for chunk in stored.chunks)
-        if rows != (stored.size[0] if len(stored.size) else 1):
+    for name, stored in tensors_of(metadata).items():
+        rows = sum(chunk.sizes[0] if chunk.sizes else 1 for chunk in stored.chunks)
+        if rows != (stored.size[0] if stored.size else 1):
             raise _damaged(checkpoint, ValueError(f"{name} is not all there"))
         found[name] = (stored.size, stored.properties.dtype)
     return found
@@ -158,9 +160,7 @@ def load_tensors(checkpoint: Path, tensors: Tensors) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that there is one process only
-            torch_checkpoint.load(
-                tensors, storage_reader=JsonReader(checkpoint), planner=RowsLoadPlanner()
-            )
+            load(tensors, storage_reader=JsonReader(checkpoint), planner=RowsLoadPlanner())
     except (CheckpointException, OSError, ValueError, RuntimeError) as error:
         raise _damaged(checkpoint, _cause(error)) from error
 
@@ -224,9 +224,7 @@ def remove_old(folder: Path, keep: int) -> None:
 def _save_tensors(folder: Path, tensors: Tensors) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that there is one process only
-        torch_checkpoint.save(
-            tensors, storage_writer=JsonWriter(folder), planner=RowsSavePlanner()
-        )
+        save(tensors, storage_writer=JsonWriter(folder), planner=RowsSavePlanner())
 
 
 def _replace(aside: Path, place: Path) -> None:
@@ -256,7 +254,7 @@ def _not_written(place: Path, cause: BaseException) -> OutputError:
     full = getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
     reason = getattr(cause, "strerror", None) or str(cause).partition("\n")[0]
     if "unexpected pos" in reason or "file write failed" in reason:  # torch's words for it
-        full, reason = True, "the disk is full"
+        full, reason = True, "no room left"
     cure = "free some space" if full else "make its folder writable"
     return OutputError(
         f"{place}: the checkpoint cannot be written ({reason})",

@@ -18,8 +18,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.checkpoint import FileSystemReader, FileSystemWriter
-from torch.distributed.checkpoint.filesystem import _StorageInfo
+from torch.distributed.checkpoint.filesystem import (
+    FileSystemReader,
+    FileSystemWriter,
+    _StorageInfo,
+)
 from torch.distributed.checkpoint.metadata import (
     ChunkStorageMetadata,
     Metadata,
@@ -75,27 +78,26 @@ class JsonWriter(FileSystemWriter):  # type: ignore[misc]  # torch ships no type
 
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
         """Write the index: without it there is no checkpoint."""
-        chunks: dict[str, list[dict[str, Any]]] = {}
-        for result in (one for part in results for one in part):
-            stored = metadata.state_dict_metadata[result.index.fqn]
-            sizes = next(one.sizes for one in stored.chunks if one.offsets == result.index.offset)
-            chunks.setdefault(result.index.fqn, []).append(
-                {
-                    "offsets": list(result.index.offset),
-                    "sizes": list(sizes),
-                    "file": result.storage_data.relative_path,
-                    "at": result.storage_data.offset,
-                    "length": result.storage_data.length,
-                }
-            )
-        tensors = {
-            name: {
-                "dtype": str(stored.properties.dtype).removeprefix("torch."),
-                "size": list(stored.size),
-                "chunks": chunks[name],
-            }
-            for name, stored in sorted(metadata.state_dict_metadata.items())
+        places = {
+            (result.index.fqn, result.index.offset): result.storage_data
+            for result in (one for part in results for one in part)
         }
+        tensors = {}
+        for name, stored in sorted(tensors_of(metadata).items()):
+            chunks = []
+            for chunk in stored.chunks:
+                place = places[name, chunk.offsets]
+                chunks.append(
+                    {
+                        "offsets": list(chunk.offsets),
+                        "sizes": list(chunk.sizes),
+                        "file": place.relative_path,
+                        "at": place.offset,
+                        "length": place.length,
+                    }
+                )
+            dtype = str(stored.properties.dtype).removeprefix("torch.")
+            tensors[name] = {"dtype": dtype, "size": list(stored.size), "chunks": chunks}
         text = json.dumps({"version": VERSION, "tensors": tensors}, indent=1)
         with open(Path(self.path, INDEX), "x", encoding="utf-8") as stream:
             stream.write(text)
@@ -107,6 +109,15 @@ class JsonReader(FileSystemReader):  # type: ignore[misc]  # torch ships no type
     def read_metadata(self, *_: Any, **__: Any) -> Metadata:
         """The index as torch wants it."""
         return index_of(Path(self.path))
+
+
+def tensors_of(metadata: Metadata) -> dict[str, TensorStorageMetadata]:
+    """What an index says of each tensor; nothing else is ever stored."""
+    return {
+        name: stored
+        for name, stored in metadata.state_dict_metadata.items()
+        if isinstance(stored, TensorStorageMetadata)
+    }
 
 
 def index_of(folder: Path) -> Metadata:
@@ -139,7 +150,7 @@ def index_of(folder: Path) -> Metadata:
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{INDEX}: tensor {name!r} is not described well: {error}") from error
         tensors[name] = TensorStorageMetadata(properties, size, chunks)
-    return Metadata(tensors, storage_data=places, storage_meta=StorageMeta())
+    return Metadata(dict(tensors), storage_data=places, storage_meta=StorageMeta())
 
 
 def _count(value: object) -> int:
@@ -167,9 +178,7 @@ class RowsSavePlanner(SavePlanner):  # type: ignore[misc]  # torch ships no type
                     start = (value.start, *(0 for _ in value.tensor.shape[1:]))
                     items.append(_write_item(name, value.tensor, torch.Size(start), whole))
             elif self.first:
-                items.append(
-                    _write_item(name, value, torch.Size([0] * value.dim()), value.size())
-                )
+                items.append(_write_item(name, value, torch.Size([0] * value.dim()), value.size()))
         return SavePlan(items)
 
     def create_global_plan(self, all_plans: list[SavePlan]) -> tuple[list[SavePlan], Metadata]:
@@ -177,11 +186,12 @@ class RowsSavePlanner(SavePlanner):  # type: ignore[misc]  # torch ships no type
         tensors: dict[str, TensorStorageMetadata] = {}
         for item in (one for plan in all_plans for one in plan.items):
             data = item.tensor_data
+            assert data is not None
             known = tensors.setdefault(
                 item.index.fqn, TensorStorageMetadata(data.properties, data.size, [])
             )
             known.chunks.append(data.chunk)
-        return all_plans, Metadata(tensors)
+        return all_plans, Metadata(dict(tensors))
 
     def finish_plan(self, new_plan: SavePlan) -> SavePlan:
         """Nothing changes."""
@@ -218,9 +228,9 @@ class RowsLoadPlanner(LoadPlanner):  # type: ignore[misc]  # torch ships no type
     def create_local_plan(self) -> LoadPlan:
         """What this process reads."""
         items = []
+        stored = tensors_of(self.metadata)
         for name, value in self.tensors.items():
-            stored = self.metadata.state_dict_metadata[name]
-            for chunk in stored.chunks:
+            for chunk in stored[name].chunks:
                 items += _read_items(name, value, chunk)
         return LoadPlan(items)
 

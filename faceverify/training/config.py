@@ -7,9 +7,10 @@ folder, from which the same run can be started again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
+from faceverify.training.data.augmentation import Augmentation
 from faceverify.training.settings import config_error, section_from_dict, setting
 
 PAIR_SAMPLERS = ("identities", "facenet")  # every image has a partner in its batch
@@ -28,18 +29,6 @@ class Data:
         choices=("auto", "memory", "none"),
     )
     least_images: int = setting(1, "people with fewer images are left out", least=1)
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """``[augmentation]``: how an image is varied; each a chance in [0, 1]."""
-
-    flip: float = setting(0.5, "mirrored", least=0, most=1)
-    crop: float = setting(0.2, "zoomed and shifted a little", least=0, most=1)
-    colour: float = setting(0.2, "brightness, contrast, saturation", least=0, most=1)
-    grey: float = setting(0.0, "without colour", least=0, most=1)
-    low_resolution: float = setting(0.0, "shrunk and enlarged again", least=0, most=1)
-    occlusion: float = setting(0.0, "a rectangle covered", least=0, most=1)
 
 
 @dataclass(frozen=True)
@@ -63,7 +52,7 @@ class Backbone:
     embedding_size: int = setting(512, "numbers in an embedding", least=2, most=65_536)
     init: str = setting("", "weights to start from: model file, checkpoint, facenet:NAME")
     freeze: tuple[str, ...] = setting((), "stages whose weights stay as they are")
-    options: dict[str, Any] = setting({}, "of the architecture")
+    options: dict[str, Any] = field(default_factory=dict, metadata={"text": "of the architecture"})
 
 
 @dataclass(frozen=True)
@@ -71,7 +60,7 @@ class Head:
     """``[head]``: the loss. Keys other than ``name`` are options of that loss."""
 
     name: str = setting("arcface", "the loss")
-    options: dict[str, Any] = setting({}, "of the loss: margin, scale, ...")
+    options: dict[str, Any] = field(default_factory=dict, metadata={"text": "of the loss: margin, ..."})
 
 
 @dataclass(frozen=True)
@@ -143,7 +132,7 @@ class Compute:
 
 @dataclass(frozen=True)
 class Average:
-    """``[average]``: a moving average of the weights, which is then what is verified and exported."""
+    """``[average]``: a moving average of the weights; it is then what is verified and exported."""
 
     decay: float = setting(0.0, "share that stays at each step; 0: none", least=0, most=0.99999)
 
@@ -157,7 +146,10 @@ class Validation:
     pattern: str = setting("{path}", "from a listed photo to its file")
     aligned: bool = setting(False, "the photos are arcface-112 crops already")
     held_out: float = setting(
-        0.1, "share of the people that train nothing and validate, without a list", least=0, most=0.5
+        0.1,
+        "share of the people that train nothing and validate, without a list",
+        least=0,
+        most=0.5,
     )
     times: int = setting(10, "how often over the run, the end included; 0: never", least=0)
 
@@ -206,10 +198,22 @@ def config_from_dict(values: object) -> Config:
     Raises:
         TrainingError: an unknown key, an impossible value, or values that exclude each other.
     """
-    # a field of type dict or dataclass shows no metadata to section_from_dict: it knows both
-    config = section_from_dict(Config, values, "")
+    config = section_from_dict(Config, values, "", known_keys())
     _check_together(config)
     return config
+
+
+def known_keys() -> list[str]:
+    """Every key, with its section: ``optimiser.learning_rate``."""
+    default = Config()
+    keys = []
+    for part in fields(Config):
+        section = getattr(default, part.name)
+        if is_dataclass(section):
+            keys += [f"{part.name}.{one.name}" for one in fields(section) if one.name != "options"]
+        else:
+            keys.append(part.name)
+    return keys
 
 
 def _check_together(config: Config) -> None:

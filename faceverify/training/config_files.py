@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from faceverify.errors import TrainingError
 from faceverify.training.config import Config
 from faceverify.training.settings import config_error
 
@@ -48,11 +47,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         TrainingError: it cannot be read.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise config_error(f"{path}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise config_error(f"{path}: no TOML: {error}") from error
+    return values
 
 
 def overridden(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a run says of itself: lines of ``metrics.jsonl``, TensorBoard, and one line on a terminal."""
+"""What a run says of itself: lines of ``metrics.jsonl``, TensorBoard, a line on a terminal."""
 
 from __future__ import annotations
 
@@ -82,13 +82,8 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The lines of a run so far; an unfinished last line is left out."""
     if not path.exists():
         return []
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return found
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def _lines_until(path: Path, step: int) -> list[str]:

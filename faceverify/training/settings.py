@@ -35,18 +35,19 @@ def setting(
         choices: the words it may be.
     """
     limits = {"text": text, "least": least, "above": above, "most": most, "choices": choices}
-    if isinstance(default, dict):
-        return dataclasses.field(default_factory=lambda: dict(default), metadata=limits)
     return dataclasses.field(default=default, metadata=limits)
 
 
-def section_from_dict(section: type[Section], values: object, where: str) -> Section:
+def section_from_dict(
+    section: type[Section], values: object, where: str, everywhere: Sequence[str] = ()
+) -> Section:
     """Check and build one section; sections inside it are built too.
 
     Args:
         section: the dataclass.
         values: what a file or the command line says of it; what is missing keeps its default.
         where: its name and a dot, empty for the whole configuration.
+        everywhere: keys of all sections, to find one that was put into the wrong one.
 
     Raises:
         TrainingError: an unknown key (names the nearest known one), or an impossible value.
@@ -62,12 +63,14 @@ def section_from_dict(section: type[Section], values: object, where: str) -> Sec
     for key, value in values.items():
         if key not in fields or key == "options":
             if not open_ended:
-                raise unknown_key(f"{where}{key}", [f"{where}{name}" for name in fields])
+                raise unknown_key(
+                    f"{where}{key}", [f"{where}{name}" for name in fields], everywhere
+                )
             options[key] = plain_value(value, f"{where}{key}")
         elif dataclasses.is_dataclass(kinds[key]):
             inner = kinds[key]
             assert isinstance(inner, type)
-            built[key] = section_from_dict(inner, value, f"{where}{key}.")
+            built[key] = section_from_dict(inner, value, f"{where}{key}.", everywhere)
         else:
             checked = _typed(value, kinds[key], f"{where}{key}")
             _check_limits(checked, fields[key].metadata, f"{where}{key}")
@@ -77,12 +80,11 @@ def section_from_dict(section: type[Section], values: object, where: str) -> Sec
     return section(**built)
 
 
-def unknown_key(key: str, known: Sequence[str]) -> TrainingError:
+def unknown_key(key: str, known: Sequence[str], everywhere: Sequence[str] = ()) -> TrainingError:
     """The error of a key that nobody knows, with the nearest one that somebody does."""
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    if not near:  # a key in the wrong section
-        last = key.rpartition(".")[2]
-        near = [name for name in known if name.rpartition(".")[2] == last]
+    last = key.rpartition(".")[2]
+    near = [name for name in everywhere if name.rpartition(".")[2] == last]  # the wrong section
+    near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     cure = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
     return config_error(f"unknown key {key}", cure)
 
