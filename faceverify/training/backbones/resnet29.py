@@ -61,11 +61,22 @@ class Stem(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions and a shortcut; a shrinking block pads the smaller of the two sums."""
+    """Two 3 x 3 convolutions and a shortcut.
 
-    def __init__(self, inputs: int, outputs: int, *, shrinks: bool) -> None:
+    A shrinking block's shortcut is a mean over 2 x 2 with zeros for the new channels; the branch,
+    whose convolution pads nothing, gets zeros at the end where it comes out smaller than that.
+
+    Args:
+        inputs, outputs: channels.
+        side: of the map that comes in.
+        shrinks: whether it halves the map.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, side: int, shrinks: bool) -> None:
         super().__init__()
         self.shrinks = shrinks
+        self.channels = outputs - inputs
+        self.pixels = side // 2 - (side - 1) // 2  # 1 where the side is even
         stride, pad = (2, 0) if shrinks else (1, 1)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, pad)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1)
@@ -75,10 +86,8 @@ class Block(nn.Module):
         y = self.conv2(functional.relu(self.conv1(x)))
         if self.shrinks:
             x = functional.avg_pool2d(x, 2)
-            side = max(x.shape[-1], y.shape[-1])
-            more = y.shape[1] - x.shape[1]
-            x = functional.pad(x, (0, side - x.shape[-1], 0, side - x.shape[-2], 0, more))
-            y = functional.pad(y, (0, side - y.shape[-1], 0, side - y.shape[-2]))
+            x = functional.pad(x, (0, 0, 0, 0, 0, self.channels))
+            y = functional.pad(y, (0, self.pixels, 0, self.pixels))
         return functional.relu(x + y)
 
 
@@ -101,10 +110,11 @@ class ResNet29(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = Stem()
-        inputs = 32
+        inputs, side = 32, 35
         for index, (outputs, shrinks) in enumerate(BLOCKS):
-            self.add_module(f"block{index:02d}", Block(inputs, outputs, shrinks=shrinks))
-            inputs = outputs
+            block = Block(inputs, outputs, side=side, shrinks=shrinks)
+            self.add_module(f"block{index:02d}", block)
+            inputs, side = outputs, side // 2 if shrinks else side
         self.fc = Projection(inputs, EMBEDDING_SIZE)
 
     def forward(self, crops: Tensor) -> Tensor:
