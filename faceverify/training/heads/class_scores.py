@@ -78,7 +78,9 @@ def dense_scores(
         (N, K, D), and its bias, (N,), zeros where it is not among these.
     """
     directions = unit_rows(centres) if scoring.unit else centres
-    logits = torch.einsum("nd,ckd->nck", rows, directions).max(dim=2).values  # (N, C)
+    logits = rows @ directions.flatten(0, 1).T  # (N, C * K)
+    if centres.shape[1] > 1:
+        logits = logits.view(len(rows), *centres.shape[:2]).max(dim=2).values  # (N, C)
     if bias is not None:
         logits = logits + bias
     if scoring.hard is not None:

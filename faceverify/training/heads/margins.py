@@ -12,7 +12,13 @@ import math
 import torch
 from torch import Tensor
 
+WIDEST = 1.5  # radians: an added angle stays below a right angle
 STEEPEST = 1e-12  # least square of a sine whose root is taken
+
+
+def cosine_of(products: Tensor, lengths: Tensor) -> Tensor:
+    """Products of two vectors over the product of their lengths; 0 where one is 0, (N,)."""
+    return products / lengths.masked_fill(lengths == 0, math.inf)
 
 
 def sine_of(cosine: Tensor) -> Tensor:

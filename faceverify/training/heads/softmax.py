@@ -10,12 +10,24 @@ from faceverify.training.heads.softmax_engine import SoftmaxEngine
 
 
 class Softmax(Head):
-    """Cross-entropy of the products with one weight vector a class, and its bias."""
+    """Logits W_j . x + b_j."""
 
-    def __init__(self, *, embedding_size: int, classes: int, engine: str = "dense") -> None:
+    def __init__(
+        self,
+        *,
+        embedding_size: int,
+        classes: int,
+        engine: str = "chunked",
+        sample: float = 1.0,
+    ) -> None:
         super().__init__()
         self.softmax = SoftmaxEngine(
-            embedding_size=embedding_size, classes=classes, engine=engine, unit=False, bias=True
+            embedding_size=embedding_size,
+            classes=classes,
+            engine=engine,
+            sample=sample,
+            unit=False,
+            bias=True,
         )
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:

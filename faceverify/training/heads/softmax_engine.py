@@ -16,57 +16,68 @@ from faceverify.training.collectives import (
     sum_gradient_over_processes,
     sum_over_processes,
 )
+from faceverify.training.heads.chunked_scores import chunked_scores
 from faceverify.training.heads.class_scores import HardNegatives, Scoring, dense_scores
 from faceverify.training.heads.head import wanted
+from faceverify.training.heads.negative_sampling import pick_rows, position_in, sample_classes
 from faceverify.training.heads.unit_rows import unit_rows
 
-ENGINES = ("dense",)
+ENGINES = {"dense": dense_scores, "chunked": chunked_scores}
 SPREAD = 0.01  # standard deviation of the numbers of a new centre
-BLOCK = 4096  # centres drawn from one seed
+DRAWN = 4096  # centres drawn from one seed
 
 
 class Scores(NamedTuple):
     """What a margin and the softmax need, (N,) each.
 
     Attributes:
-        own: product with the centre of the own class (with its bias).
+        own: product with the centre of the own class, its bias added.
         others: log-sum-exp of the logits of all other classes.
-        own_norms: length of the centre of the own class.
+        own_lengths: length of the centre of the own class.
     """
 
     own: Tensor
     others: Tensor
-    own_norms: Tensor
+    own_lengths: Tensor
 
 
 class SoftmaxEngine(nn.Module):
     """Class centres, and scores against them.
 
-    With several processes each holds an equal share of the classes, whole classes, and works on
-    the batch of all; the results are the same in every process.
+    With several processes each holds an equal share of the classes and works on the batch of all;
+    the results are the same in every process.
 
     Args:
         embedding_size: D.
         classes: C, of all processes together.
-        engine: "dense" holds all logits.
-        unit: centres count by their direction alone: products are lengths times cosines.
-        bias: whether each class has one.
+        engine: "chunked" goes over blocks of classes, "dense" holds all logits.
+        sample: share of its classes that each process lets take part in a step of training.
+        unit: centres count by their direction alone, so that products are lengths times cosines.
+        bias: whether each class has one; not with ``unit``.
         sub_centres: centres of a class, of which the nearest counts.
+
+    Raises:
+        TrainingError: an impossible value, or more processes than classes.
     """
+
+    draw: Tensor
 
     def __init__(
         self,
         *,
         embedding_size: int,
         classes: int,
-        engine: str = "dense",
+        engine: str = "chunked",
+        sample: float = 1.0,
         unit: bool = True,
         bias: bool = False,
         sub_centres: int = 1,
     ) -> None:
         super().__init__()
-        wanted(classes >= 2, "classes", classes, "at least 2")
+        assert not (unit and bias)
+        wanted(classes >= 2, "the number of identities", classes, "at least 2")
         wanted(engine in ENGINES, "head.engine", engine, f"one of {', '.join(ENGINES)}")
+        wanted(0 < sample <= 1, "head.sample", sample, "in (0, 1]")
         wanted(sub_centres >= 1, "head.sub_centres", sub_centres, "at least 1")
         if classes < process_count():
             raise TrainingError(
@@ -74,13 +85,14 @@ class SoftmaxEngine(nn.Module):
                 cure=f"start at most {classes} processes",
                 code="training-processes",
             )
-        self.unit = unit
+        self.score, self.sample, self.unit = ENGINES[engine], sample, unit
         self.shard = own_shard(classes)
         self.sharded = {"centres": self.shard} | ({"bias": self.shard} if bias else {})
-        shape = (embedding_size,) if sub_centres == 1 else (sub_centres, embedding_size)
         seed = from_first_process(int(torch.randint(2**62, ()).item()))
-        self.centres = nn.Parameter(_new_centres(self.shard.start, self.shard.stop, shape, seed))
+        shape = (sub_centres, embedding_size) if sub_centres > 1 else (embedding_size,)
+        self.centres = nn.Parameter(new_centres(self.shard.start, self.shard.stop, shape, seed))
         self.bias = nn.Parameter(torch.zeros(len(self.centres))) if bias else None
+        self.register_buffer("draw", torch.tensor(seed))
 
     def forward(self, rows: Tensor, labels: Tensor, hard: HardNegatives | None = None) -> Scores:
         """Score the batch.
@@ -90,34 +102,49 @@ class SoftmaxEngine(nn.Module):
             labels: their classes, (N,).
             hard: what becomes of other classes' logits.
         """
-        others, own_centres, own_bias = dense_scores(
-            sum_gradient_over_processes(rows),
-            self.centres.unsqueeze(1) if self.centres.dim() == 2 else self.centres,
-            self.bias,
-            self._local(labels),
-            Scoring(self.unit, hard),
+        own, centres = self.local(labels), self._centres()
+        bias: Tensor | None = self.bias
+        if self.sample < 1 and self.training:
+            self.draw += 1
+            drawn = sample_classes(own, len(centres), self.sample, self.draw + self.shard.start)
+            own, centres = position_in(drawn, own), pick_rows(centres, drawn)
+            bias = None if bias is None else pick_rows(bias, drawn)
+        others, own_centres, own_bias = self.score(
+            sum_gradient_over_processes(rows), centres, bias, own, Scoring(self.unit, hard)
         )
-        own_centres = sum_over_processes(own_centres)  # (N, K, D)
-        directions = unit_rows(own_centres) if self.unit else own_centres
-        own = torch.einsum("nd,nkd->nk", rows, directions).max(dim=1).values
+        own_centres = sum_over_processes(own_centres)
         return Scores(
-            own + sum_over_processes(own_bias),
-            log_sum_exp_over_processes(others),
-            torch.linalg.vector_norm(own_centres, dim=2).max(dim=1).values,
+            own=self._products(rows, own_centres) + sum_over_processes(own_bias),
+            others=log_sum_exp_over_processes(others),
+            own_lengths=torch.linalg.vector_norm(own_centres, dim=2).amax(dim=1),
         )
 
-    def _local(self, labels: Tensor) -> Tensor:
-        """Labels as indices of this process's centres; -1 for those of other processes."""
+    def own_products(self, rows: Tensor, labels: Tensor) -> Tensor:
+        """Products with the centres of the own classes alone, without bias, (N,)."""
+        local = self.local(labels)
+        own_centres = self._centres()[local.clamp(min=0)] * (local >= 0)[:, None, None]
+        return self._products(rows, sum_over_processes(own_centres))
+
+    def local(self, labels: Tensor) -> Tensor:
+        """Labels as indices of this process's classes; -1 for those of other processes."""
         inside = (labels >= self.shard.start) & (labels < self.shard.stop)
         return torch.where(inside, labels - self.shard.start, -1)
 
+    def _centres(self) -> Tensor:
+        return self.centres.view(len(self.centres), -1, self.centres.shape[-1])  # (C, K, D)
 
-def _new_centres(start: int, stop: int, shape: tuple[int, ...], seed: int) -> Tensor:
+    def _products(self, rows: Tensor, own_centres: Tensor) -> Tensor:
+        """Of each embedding with the nearest of its class's centres, (N, K, D) -> (N,)."""
+        directions = unit_rows(own_centres) if self.unit else own_centres
+        return (rows.unsqueeze(1) * directions).sum(dim=2).max(dim=1).values
+
+
+def new_centres(start: int, stop: int, shape: tuple[int, ...], seed: int) -> Tensor:
     """Centres of classes start to stop: the same, however many processes share them."""
     centres = torch.empty(stop - start, *shape)
-    for first in range(start - start % BLOCK, stop, BLOCK):
+    for first in range(start - start % DRAWN, stop, DRAWN):
         draws = torch.Generator().manual_seed(seed + first)
-        block = torch.randn(BLOCK, *shape, generator=draws).mul_(SPREAD)
-        low, high = max(first, start), min(first + BLOCK, stop)
+        block = torch.randn(DRAWN, *shape, generator=draws).mul_(SPREAD)
+        low, high = max(first, start), min(first + DRAWN, stop)
         centres[low - start : high - start] = block[low - first : high - first]
     return centres
