@@ -1,4 +1,4 @@
-"""From a trained backbone to a model file that the using half runs, checked before it is written."""
+"""From a trained backbone to a model file, checked before it is written."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ gain nothing and cost the way back.
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import onnx
 import torch
@@ -84,7 +85,7 @@ def rewrite_prelu(graph: onnx.GraphProto) -> None:
         values = numpy_helper.to_array(weights[slope]).reshape(-1, 1, 1, 1)
         weights[slope].CopyFrom(numpy_helper.from_array(values, slope))
         (x, _), (y,), channels = node.input, node.output, len(values)
-        depthwise = {"group": channels, "kernel_shape": [1, 1]}
+        depthwise: dict[str, Any] = {"group": channels, "kernel_shape": [1, 1]}
         nodes += [
             helper.make_node("Sub", [ONE, slope], [f"{y}.rest"]),
             helper.make_node("Relu", [x], [f"{y}.positive"]),
