@@ -40,5 +40,5 @@ def genuine_and_impostor(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def no_loss(embeddings: Tensor) -> Tensor:
-    """0, or NaN where an embedding is: for a batch that has nothing to say. Still differentiable."""
+    """0, or NaN where an embedding is, for a batch that has nothing to say; still in the graph."""
     return embeddings.sum() * 0

@@ -19,8 +19,8 @@ TINY = 1e-6  # of squared distances of embeddings, whose logarithm has no end to
 class LogRatio(Head):
     """{ log(D(a, i) / D(a, j)) - log(D(y_a, y_i) / D(y_a, y_j)) }^2, D squared distances.
 
-    With g_i = log D(a, i) - log D(y_a, y_i) that is (g_i - g_j)^2, and its sum over all n (n - 1)
-    of i, j is 2 n sum (g_i - mean g)^2: N^2 numbers do for N^3 triplets. Embeddings keep their lengths, as in
+    With g_i = log D(a, i) - log D(y_a, y_i) that is (g_i - g_j)^2, and its sum over all i, j is
+    2 n sum (g_i - mean g)^2: N^2 numbers do for N^3 triplets. Embeddings keep their lengths, as in
     the paper; the loss depends on the scale of neither embeddings nor labels.
 
     Labels are numbers and not classes: an age, (N,), or angles of a pose, (N, V).

@@ -78,7 +78,8 @@ class Magnet(Head):
         tiny = torch.finfo(squared.dtype).eps
         width = 2 * (within.sum() / max(len(labels) - 1, 1)).clamp(min=tiny)
         rivals = (-squared / width).masked_fill(~other, -torch.inf).logsumexp(dim=1)
-        return (within / width + self.margin + rivals).relu().mean()
+        loss: Tensor = (within / width + self.margin + rivals).relu().mean()
+        return loss
 
     def begin_step(self, step: int, total: int) -> None:
         """See :meth:`Head.begin_step`."""

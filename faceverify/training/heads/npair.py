@@ -19,7 +19,7 @@ FORMS = ("multi-class", "one-against-one")
 
 
 def pairs_in_order(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Pair each identity's first image with its second, its third with its fourth, ...: (M,), (M,)."""
+    """Pair each identity's first image with its second, third with fourth, ...: (M,), (M,)."""
     order = labels.argsort(stable=True)
     ordered = labels[order]
     place = torch.arange(len(labels), device=labels.device) - torch.searchsorted(ordered, ordered)

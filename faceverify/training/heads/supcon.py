@@ -10,9 +10,9 @@ from faceverify.training.heads.head import Head, wanted
 
 
 class SupCon(Head):
-    """Softmax over the batch, the mean over partners outside the logarithm; pytorch-metric-learning's.
+    """Softmax over the batch, the mean over partners outside the logarithm.
 
-    The mean is over anchors that have a partner in the batch.
+    It is pytorch-metric-learning's; the mean is over the anchors that have a partner in the batch.
 
     Options:
         temperature: by which cosines are divided.

@@ -1,4 +1,4 @@
-"""Triplet loss with online mining, FaceNet: https://arxiv.org/abs/1503.03832, eq. 2 and section 3.2.
+"""Triplet loss with online mining, FaceNet: https://arxiv.org/abs/1503.03832, eq. 2, section 3.2.
 
 Batch-hard mining is from https://arxiv.org/abs/1703.07737.
 """
