@@ -12,7 +12,7 @@ the gradient of p_ij, the gradient of W_j is r_j sum_i G_ij x_i - r_j^2 W_j sum_
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,9 +23,22 @@ from faceverify.training.heads.class_scores import Scoring
 from faceverify.training.heads.row_sums import add_rows
 from faceverify.training.heads.unit_rows import inverse_norms
 
-BLOCK = {"cpu": 2**19, "cuda": 2**25}  # products in a block
-KEPT = {"cpu": 2**24, "cuda": 2**28}  # products kept from forward to backward
 NARROWEST = 128  # classes in a block
+
+
+class Room(NamedTuple):
+    """How many products are in memory.
+
+    Attributes:
+        block: in a block.
+        kept: at most, from forward to backward.
+    """
+
+    block: int
+    kept: int
+
+
+ON_CPU, ON_GPU = Room(2**19, 2**24), Room(2**25, 2**28)
 
 
 def chunked_scores(
@@ -48,7 +61,7 @@ class _ChunkedScores(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         lengths = rows.new_empty(centres.shape[:2]) if scoring.unit else None
         top, total = rows.new_full((len(rows),), NOTHING), rows.new_zeros(len(rows))
-        room, kept = KEPT[rows.device.type], dict[int, Tensor]()
+        room, kept = _room(rows).kept, dict[int, Tensor]()
         for start, stop in _blocks(len(rows), centres):
             if lengths is not None:
                 lengths[start:stop] = inverse_norms(centres[start:stop])
@@ -104,10 +117,14 @@ class _ChunkedScores(torch.autograd.Function):
         return rows_slope, centres_slope, bias_slope, None, None
 
 
+def _room(tensor: Tensor) -> Room:
+    return ON_CPU if tensor.device.type == "cpu" else ON_GPU
+
+
 def _blocks(batch: int, centres: Tensor) -> Iterator[tuple[int, int]]:
     """First and last class of each block."""
     classes, sub_centres, _ = centres.shape
-    width = max(BLOCK[centres.device.type] // (batch * sub_centres), NARROWEST)
+    width = max(_room(centres).block // (batch * sub_centres), NARROWEST)
     for start in range(0, classes, width):
         yield start, min(start + width, classes)
 
