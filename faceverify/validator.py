@@ -26,9 +26,10 @@ from faceverify.evaluation.pairs import PairList, folds_by_position
 from faceverify.evaluation.protocols import folded_accuracy
 from faceverify.evaluation.scores import count_scores
 from faceverify.evaluation.tasks import Task, read_task
-from faceverify.faces.alignment import known_crop
+from faceverify.faces.alignment import SHRINK, known_crop
 from faceverify.faces.detection import Detector
 from faceverify.files import atomic_writer
+from faceverify.images import open_photo
 from faceverify.models.contract import Contract
 from faceverify.models.registry import bundled_folder
 from faceverify.photo_embeddings import made_by
@@ -109,7 +110,8 @@ def set_of_list(
         ImageError: photos are missing.
     """
     task = read_task(path, images=images, pattern=pattern)
-    return _cut(task, contract, aligned, cache, workers, progress)
+    template = "arcface-112" if aligned else None
+    return _cut(task, contract, template, cache, workers, progress)
 
 
 def set_of_people(
@@ -118,6 +120,7 @@ def set_of_people(
     identities: Sequence[str],
     contract: Contract,
     *,
+    template: str = "arcface-112",
     seed: int = 0,
     workers: int | None = None,
 ) -> ValidationSet:
@@ -125,9 +128,10 @@ def set_of_people(
 
     Args:
         source: what to call them.
-        photos: encoded arcface-112 crops, P.
+        photos: encoded crops, P.
         identities: who is on each, P.
         contract: of the model.
+        template: what the crops were cut to.
         seed: of the draw.
         workers: photos worked on at once.
 
@@ -140,7 +144,7 @@ def set_of_people(
     )
     names = [f"photo {index}" for index in range(len(photos))]
     task = Task(source, "10fold", list(photos), names, pairs, first, second, list(identities))
-    return _cut(task, contract, True, None, workers, lambda items, _label, _total: iter(items))
+    return _cut(task, contract, template, None, workers, lambda items, _label, _total: iter(items))
 
 
 def drawn_pairs(source: str, identities: Sequence[str], seed: int) -> PairList:
@@ -209,20 +213,23 @@ def pair_figures(judged: ValidationSet, embeddings: NDArray[np.float32]) -> Pair
 def _cut(
     task: Task,
     contract: Contract,
-    aligned: bool,
+    template: str | None,
     cache: Path | None,
     workers: int | None,
     progress: Progress,
 ) -> ValidationSet:
-    place = None if cache is None else cache / f"{_key(task, contract, aligned)}.npz"
+    place = None if cache is None else cache / f"{_key(task, contract, template)}.npz"
     if place is not None and (known := _read(place, len(task.photos), contract)) is not None:
         return ValidationSet(task, *known)
     detector = Detector(bundled_folder())
-    finder = FaceFinder(detector, aligned=known_crop("arcface-112") if aligned else None)
+    points = None if template in (None, "facenet-160") else known_crop(str(template))
+    finder = FaceFinder(detector, aligned=points)
     size = (contract.width, contract.height)
 
     def crop(photo: Path | bytes) -> NDArray[np.uint8] | str:
         try:
+            if template == "facenet-160":  # no points in it, and no other frame made of it
+                return np.asarray(open_photo(photo).decode().resize(size, SHRINK))
             (found,) = finder.find(photo)
         except (ImageError, NoDecisionError) as error:
             return error.code
@@ -248,10 +255,10 @@ def _cut(
     return ValidationSet(task, crops, failure)
 
 
-def _key(task: Task, contract: Contract, aligned: bool) -> str:
+def _key(task: Task, contract: Contract, template: str | None) -> str:
     """A name that changes with anything that decides the crops."""
     frame = contract.as_dict()
-    known = [made_by(), aligned, frame["width"], frame["height"], frame["alignment"]]
+    known = [made_by(), template, frame["width"], frame["height"], frame["alignment"]]
     digest = hashlib.sha256(json.dumps(known).encode())
     for photo in task.photos:
         if isinstance(photo, bytes):

@@ -136,8 +136,13 @@ def stored_tensors(checkpoint: Path) -> dict[str, tuple[torch.Size, torch.dtype]
     return found
 
 
-def load_tensors(checkpoint: Path, tensors: Tensors) -> None:
-    """Fill tensors in place; all processes call it together, on as many as there are now.
+def load_tensors(checkpoint: Path, tensors: Tensors, *, together: bool = True) -> None:
+    """Fill tensors in place, on as many processes as there are now.
+
+    Args:
+        checkpoint: its folder.
+        tensors: to fill.
+        together: whether all processes call this; else one alone may.
 
     Raises:
         TrainingError: the checkpoint is of another architecture or head, or damaged.
@@ -179,7 +184,7 @@ def read_weights(checkpoint: Path, part: str) -> dict[str, Tensor]:
     }
     if not weights:
         raise TrainingError(f"{checkpoint}: holds no {part}", code="training-checkpoint")
-    load_tensors(checkpoint, dict(weights))
+    load_tensors(checkpoint, dict(weights), together=False)
     return {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
 
 

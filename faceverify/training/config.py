@@ -21,14 +21,20 @@ class Data:
     """``[data]``: what is learned from."""
 
     source: str = setting("", "folder of people, RecordIO folder, WebDataset shards")
+    template: str = setting(
+        "arcface-112",
+        "what the crops were cut to",
+        choices=("arcface-112", "dlib-150", "facenet-160"),
+    )
     size: int = setting(112, "side of the crops that the backbone sees, pixels", least=16, most=512)
-    workers: int = setting(-1, "processes that decode; -1: by the machine, 0: none", least=-1)
+    workers: int = setting(-1, "threads that make batches; -1: by the machine, 0: none", least=-1)
     cache: str = setting(
         "auto",
         "packed uint8 copy of the decoded crops: auto where it fits into memory",
         choices=("auto", "memory", "none"),
     )
     least_images: int = setting(1, "people with fewer images are left out", least=1)
+    column: str = setting("", "of labels.csv, learned instead of the person: for log-ratio")
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,9 @@ class Head:
     """``[head]``: the loss. Keys other than ``name`` are options of that loss."""
 
     name: str = setting("arcface", "the loss")
-    options: dict[str, Any] = field(default_factory=dict, metadata={"text": "of the loss: margin, ..."})
+    options: dict[str, Any] = field(
+        default_factory=dict, metadata={"text": "of the loss: margin, ..."}
+    )
 
 
 @dataclass(frozen=True)
@@ -116,9 +124,7 @@ class Compute:
         choices=("auto", "float32", "bfloat16", "float16"),
     )
     channels_last: bool = setting(True, "memory layout of images")
-    compile: str = setting(
-        "auto", "torch.compile; auto: on a GPU, for runs long enough", choices=("auto", "on", "off")
-    )
+    compile: str = setting("auto", "torch.compile; auto: on a GPU", choices=("auto", "on", "off"))
     accumulate: int = setting(1, "parts that the batch of a step is done in, one by one", least=1)
     gradient_cache: int = setting(
         0, "images embedded at once, where the loss needs the whole batch; 0: all", least=0

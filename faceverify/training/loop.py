@@ -1,8 +1,8 @@
 """The training loop: one function, from top to bottom, no hooks.
 
-What a step does follows from the configuration, the data and the step's number alone: what is drawn
-comes from generators seeded by it, learning rates and margins are functions of it. So a run that was
-stopped and goes on from a checkpoint does, on a CPU, bit for bit what it would have done.
+What a step does follows from the configuration, the data and the step's number alone: what is
+drawn comes from generators seeded by it, learning rates and margins are functions of it. So a run
+that was stopped and goes on from a checkpoint does, on a CPU, bit for bit what it would have done.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -56,7 +57,7 @@ def train(
         log: takes one line every ``log.steps`` steps, and one for each validation.
         save: keeps a checkpoint, together with all processes; with the figures of the validation
             that was just made, if there was one.
-        validate: measures a backbone; None to never do it. Called in the first process only.
+        validate: measures a backbone, in the first process; None in the others, or to never do it.
         stop: whether a signal asked to stop.
 
     Returns:
@@ -66,10 +67,10 @@ def train(
         TrainingError: the loss is no number or grows without end; the last checkpoint stays good.
         OutputError: a checkpoint or the metrics cannot be written.
     """
-    backbone, head, optimiser, scaler = parts.backbone, parts.head, parts.optimiser, parts.scaler
-    device, compute = processes.device, config.compute
+    backbone, head, optimiser = parts.backbone, parts.head, parts.optimiser
+    running, scaler, compute = parts.running, parts.running.scaler, config.compute
     steps = position.steps
-    validations = evenly(steps, config.validation.times) if validate is not None else set()
+    validations = evenly(steps, config.validation.times)
     watch, stopwatch = LossWatch(), Stopwatch(position)
     last_save = time.monotonic()
     parts.train_mode()
@@ -87,18 +88,22 @@ def train(
 
             # 2. The gradient of the mean loss of the batch of all processes.
             optimiser.zero_grad(set_to_none=True)
-            if compute.gradient_cache:  # the whole batch, in the memory of a part of it
-                loss = cached_backward(
-                    parts.embed, head, images, labels,
-                    chunk=compute.gradient_cache, scale=scaler.scale,
-                )  # fmt: skip
-            else:
-                loss = torch.zeros((), device=device)
-                for some, theirs, last in in_parts(images, labels, compute.accumulate):
-                    with nullcontext() if last else parts.no_exchange():
-                        part = head(parts.embed(some), theirs) * (len(some) / len(images))
-                        scaler.scale(part).backward()
-                    loss += part.detach()
+            with running.autocast():
+                if compute.gradient_cache:  # the whole batch, in the memory of a part of it
+                    loss = cached_backward(
+                        running.module,
+                        images,
+                        partial(head, labels=labels),
+                        chunk=compute.gradient_cache,
+                        scale=scaler.get_scale(),
+                    )
+                else:
+                    loss = torch.zeros((), device=processes.device)
+                    for some, theirs, last in in_parts(images, labels, compute.accumulate):
+                        with nullcontext() if last else running.no_exchange():
+                            part = head(running.module(some), theirs) * (len(some) / len(images))
+                            scaler.scale(part).backward()
+                        loss += part.detach()
             average_gradients(parts.shared_head_parameters)
 
             # 3. The step.
@@ -145,7 +150,7 @@ def train(
             # 5. Verify, save, stop.
             figures: Figures | None = None
             with stopwatch.stopped():
-                if verifies and validate is not None and processes.first:
+                if verifies and validate is not None:
                     figures = validate(parts.verified)
                     log.add({"step": position.step, **figures})
                 if verifies or wish or position.step == steps:

@@ -1,7 +1,8 @@
 """Settings with their limits: what a field of the configuration may hold, declared beside it.
 
-A section of the configuration is a frozen dataclass of such fields; :func:`section_from_dict` builds
-one out of what a TOML file or the command line said, and names the key, what was found and what fits.
+A section of the configuration is a frozen dataclass of such fields; :func:`section_from_dict`
+builds one out of what a TOML file or the command line said, and where that cannot be says which
+key, what was found and what fits.
 """
 
 from __future__ import annotations
@@ -145,11 +146,11 @@ def _check_limits(value: Any, limits: Mapping[str, Any], key: str) -> None:
             raise config_error(f"{key} is {one!r}, not one of {', '.join(limits['choices'])}", cure)
         if isinstance(one, str | bool):
             continue
-        for limit, words, broken in (
-            ("least", "at least", lambda a, b: a < b),
-            ("above", "above", lambda a, b: a <= b),
-            ("most", "at most", lambda a, b: a > b),
+        least, above, most = limits["least"], limits["above"], limits["most"]
+        for bound, words, broken in (
+            (least, "at least", least is not None and one < least),
+            (above, "above", above is not None and one <= above),
+            (most, "at most", most is not None and one > most),
         ):
-            bound = limits[limit]
-            if bound is not None and broken(one, bound):
+            if broken:
                 raise config_error(f"{key} is {one:g}, not {words} {bound:g}")

@@ -91,5 +91,7 @@ def diverged(what: str, learning_rate: float, warm_up: bool) -> TrainingError:
     cures.append("a longer schedule.warm_up" if warm_up else "optimiser.clip_norm=1")
     cures.append("compute.precision=float32")
     return TrainingError(
-        what, cure=f"go on from the last checkpoint with {', '.join(cures)}", code="training-diverged"
+        what,
+        cure=f"go on from the last checkpoint with {', '.join(cures)}",
+        code="training-diverged",
     )
