@@ -39,6 +39,7 @@ def resnet(
     *,
     embedding_size: int,
     size: int = 112,
+    width: int = 64,
     stem: str = "face",
     neck: str = "fc",
     dropout: float = 0.0,
@@ -49,24 +50,32 @@ def resnet(
         depth: 18, 34 or 50.
         embedding_size: numbers in an embedding.
         size: side of a crop, in pixels.
+        width: channels of the first stage; each further one has twice as many. Half of it is a
+            fourth of the work.
         stem: ``face``: a 3 x 3 convolution at full resolution, no pooling, and a first stage that
             halves, which ends in 7 x 7 at 112 pixels; ``original``: 7 x 7 with stride 2 and a
             max-pool, made for 224 pixels: a fourth of the work, a map of 4 x 4.
         neck, dropout: see :func:`~faceverify.training.backbones.necks.make_neck`.
 
     Raises:
-        TrainingError: no such stem or neck.
+        TrainingError: no such stem, neck or width.
     """
+    if width < 1:
+        raise config_error(f"backbone.width is {width}, not at least 1")
+    if depth == 50 and width != 64:  # torchvision's bottlenecks count from 64
+        raise config_error(f"backbone.width {width} is of resnet18 and resnet34, not of resnet50")
     if stem not in STEMS:
         raise config_error(f"backbone.stem is {stem!r}, not one of {', '.join(STEMS)}")
     block, counts = DEPTHS[depth]
     first_stride = 2 if stem == "face" else 1
-    stages, inputs = [], 64
+    stages, inputs = [], width
     for index, count in enumerate(counts):
-        stages.append(make_stage(block, inputs, 64 << index, count, 2 if index else first_stride))
-        inputs = (64 << index) * block.expansion
+        stages.append(
+            make_stage(block, inputs, width << index, count, 2 if index else first_stride)
+        )
+        inputs = (width << index) * block.expansion
     net = ResNet(
-        make_stem(stem),
+        make_stem(stem, width),
         stages,
         make_neck(
             neck,
@@ -82,14 +91,14 @@ def resnet(
     return net
 
 
-def make_stem(kind: str) -> nn.Sequential:
-    """Make the first layers: 3 to 64 channels, with norm and ReLU."""
+def make_stem(kind: str, width: int) -> nn.Sequential:
+    """Make the first layers: 3 to ``width`` channels, with norm and ReLU."""
     if kind == "face":
-        convolution, pools = nn.Conv2d(3, 64, 3, 1, 1, bias=False), []
+        convolution, pools = nn.Conv2d(3, width, 3, 1, 1, bias=False), []
     else:
-        convolution = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+        convolution = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         pools = [nn.MaxPool2d(3, 2, 1)]
-    return nn.Sequential(convolution, nn.BatchNorm2d(64), nn.ReLU(inplace=True), *pools)
+    return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True), *pools)
 
 
 def make_stage(
