@@ -153,25 +153,38 @@ def open_face_set(source: str | os.PathLike[str]) -> FaceSet:
     """Open a set of faces; what kind it is, its content tells.
 
     Args:
-        source: a folder of people, ``FOLDER/PERSON/photo.jpg``.
+        source: a folder of people (``FOLDER/PERSON/photo.jpg``), a folder or ``.rec`` file of
+            InsightFace RecordIO, or local WebDataset shards: a folder of ``.tar`` files, one of
+            them, or a pattern such as ``shards/{000..127}.tar``.
 
     Raises:
         TrainingError: it is missing, damaged, or none of these.
     """
     # the kinds build FaceSets, so that they are imported here and not above
     from faceverify.training.data.identity_folders import open_folders
+    from faceverify.training.data.record_set import find_records, open_records
+    from faceverify.training.data.webdataset_shards import find_shards, open_shards
 
     text = os.fspath(source)
     if text.startswith(REMOTE):
         raise data_error(
             f"{text}: can only be read from its beginning to its end", "train on it as a stream"
         )
+    shards = find_shards(text)
+    if shards:
+        return open_shards(text, shards)
     path = Path(text)
     if not path.exists():
         raise data_error(f"{path}: no such file or folder", "check the path")
+    records = find_records(path)
+    if records is not None:
+        return open_records(records)
     if path.is_dir():
         return open_folders(path)
-    raise data_error(f"{path}: found a file", "name a folder of people")
+    raise data_error(
+        f"{path}: found a file that is neither .rec nor .tar",
+        "name a folder of people, a RecordIO pack or WebDataset shards",
+    )
 
 
 def data_error(message: str, cure: str = "") -> TrainingError:

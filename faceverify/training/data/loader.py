@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,7 +23,11 @@ from faceverify.training.data.decoding import decode_many, fitted
 from faceverify.training.data.draws import sample_draws
 from faceverify.training.data.face_set import FaceSet
 from faceverify.training.data.packed_cache import PackedFaces
-from faceverify.training.data.transforms import DRAWS, Transform
+from faceverify.training.data.transforms import DRAWS, Draws, Transform
+from faceverify.training.samplers import rank_part
+
+Task = TypeVar("Task")
+Made = TypeVar("Made")
 
 AHEAD = 2  # batches under way per worker
 
@@ -55,16 +60,18 @@ def batches(
     vary: bool = True,
     workers: int | None = None,
     device: torch.device | str = "cpu",
+    rank: int = 0,
+    world: int = 1,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Batch]:
     """Make batches of the images that a sampler names, in its order.
 
-    What a batch holds is decided by the arguments alone, bit for bit: not by the workers, nor by
-    which process makes which part of a step's batch, as long as no image stands twice in one step.
+    What a step's images look like is decided by the set, the transform, the seed, the epoch and
+    the step, bit for bit: not by the workers, nor by how many processes share it.
 
     Args:
         face_set: the images.
-        index_batches: positions of the images of each batch; read a few batches ahead.
+        index_batches: positions of the images of each step, of all processes; read a few ahead.
         transform: from stored crops to the network's input.
         seed, epoch: what is drawn of chance depends on them, on the step and on the image.
         start: number of the first batch in its epoch, of a run that goes on in its middle.
@@ -73,6 +80,7 @@ def batches(
             default that of the first image. ``packed`` has its own.
         vary: whether images are varied, as the transform says.
         workers: threads that make batches; by default one for each processor.
+        rank, world: this process's number and how many there are: it makes its part of each step.
         device: where batches go. On a GPU images are varied there, and JPEGs decoded there.
         warn: told once, in one line, when images of another size had to be resized.
 
@@ -94,47 +102,41 @@ def batches(
             [resized(image, name) for image, name in zip(images, names, strict=True)]
         )
 
-    def made(step: int, indices: NDArray[np.int64]) -> Batch:
+    def made(task: tuple[int, NDArray[np.int64]]) -> tuple[Batch, Draws | None]:
         """All of a batch's work that needs no GPU: all of it, where there is none."""
-        draws = sample_draws(seed, epoch, step, indices, DRAWS) if vary else None
+        step, everyone = task
+        part = rank_part(np.arange(len(everyone)), rank, world)
+        indices = everyone[part]
+        # drawn for all of the step: an image that stands in it twice is varied twice, by whomever
+        draws = sample_draws(seed, epoch, step, everyone, DRAWS)[part] if vary else None
         images = crops(indices)
         labels = torch.from_numpy(face_set.labels[indices])
         if device.type == "cpu":
-            return Batch(transform(images, draws), labels, indices)
-        if images.device.type == "cpu":
+            return Batch(transform(images, draws), labels, indices), None
+        if device.type == "cuda" and images.device.type == "cpu":
             images = images.contiguous(memory_format=torch.channels_last).pin_memory()
-        return Batch(images, labels.pin_memory(), indices)
+            labels = labels.pin_memory()
+        return Batch(images, labels, indices), draws
 
-    def delivered(step: int, batch: Batch) -> Batch:
-        """The rest of the work, queued on the GPU by the thread that uses the batch."""
+    for batch, draws in ahead(made, enumerate(index_batches, start), workers or default_workers()):
         if device.type == "cpu":
-            return batch
-        draws = sample_draws(seed, epoch, step, batch.indices, DRAWS) if vary else None
-        images = transform(batch.images.to(device, non_blocking=True), draws)
-        return Batch(images, batch.labels.to(device, non_blocking=True), batch.indices)
-
-    numbered = enumerate(index_batches, start)
-    for step, batch in ahead(made, numbered, workers or default_workers()):
-        yield delivered(step, batch)
+            yield batch
+        else:  # queued on the device by the thread that uses the batch
+            images = transform(batch.images.to(device, non_blocking=True), draws)
+            yield Batch(images, batch.labels.to(device, non_blocking=True), batch.indices)
 
 
-def ahead(
-    make: Callable[[int, NDArray[np.int64]], Batch],
-    numbered: Iterable[tuple[int, NDArray[np.int64]]],
-    workers: int,
-) -> Iterator[tuple[int, Batch]]:
-    """Make batches in threads, a few ahead of whoever takes them, in order."""
+def ahead(make: Callable[[Task], Made], tasks: Iterable[Task], workers: int) -> Iterator[Made]:
+    """Do tasks in threads, a few ahead of whoever takes their results, in order."""
     pool = single_threaded_pool(workers)
-    waiting: deque[tuple[int, Future[Batch]]] = deque()
+    waiting: deque[Future[Made]] = deque()
     try:
-        for step, indices in numbered:
-            waiting.append((step, pool.submit(make, step, indices)))
+        for task in tasks:
+            waiting.append(pool.submit(make, task))
             if len(waiting) > workers * AHEAD:
-                first, future = waiting.popleft()
-                yield first, future.result()
+                yield waiting.popleft().result()
         while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
+            yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

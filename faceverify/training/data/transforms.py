@@ -7,6 +7,7 @@ the batch around it.
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass, field
 
@@ -14,8 +15,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
 
 from faceverify.training.data.augmentation import NONE, Augmentation
 
@@ -256,15 +257,19 @@ def recolour(planes: Tensor, draws: Draws, how: Augmentation) -> None:
 
 
 def compress(planes: Tensor, draws: Draws, how: Augmentation) -> None:
-    """Pass some through a JPEG of low quality, in place."""
+    """Pass some through a JPEG of low quality, in place; by the CPU, wherever they are."""
     which = chosen(draws, JPEG, how.jpeg)
-    qualities = np.floor(between(draws, QUALITY, how.quality, 76)).astype(int)
-    for index in which:  # each has a quality of its own
-        pixels = planes[index].clamp(0, 255).round().to(torch.uint8)
-        encoded = encode_jpeg(pixels, quality=int(qualities[index]))
-        planes[index] = decode_jpeg(encoded.cpu(), mode=ImageReadMode.RGB, device=planes.device).to(
-            torch.float32
-        )
+    if not len(which):
+        return
+    qualities = np.floor(between(draws[which], QUALITY, how.quality, 76)).astype(int)
+    pixels = planes[which].round().clamp(0, 255).to("cpu", torch.uint8).permute(0, 2, 3, 1)
+    worse = torch.empty(pixels.shape, dtype=torch.uint8)
+    for index, (crop, quality) in enumerate(zip(pixels.numpy(), qualities, strict=True)):
+        stream = io.BytesIO()
+        Image.fromarray(crop).save(stream, "JPEG", quality=int(quality))
+        with Image.open(stream) as image:
+            worse[index] = torch.from_numpy(np.array(image))
+    planes[which] = worse.permute(0, 3, 1, 2).to(planes.device, torch.float32)
 
 
 def occlude(planes: Tensor, draws: Draws, how: Augmentation) -> None:
