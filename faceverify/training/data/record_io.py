@@ -36,6 +36,13 @@ class BrokenRecordError(ValueError):
     """Bytes that are no record; what was found."""
 
 
+class NoRecordError(BrokenRecordError):
+    """A place where no record begins."""
+
+    def __init__(self) -> None:
+        super().__init__("no record begins there")
+
+
 class TruncatedRecordError(BrokenRecordError):
     """A record that goes on behind the end of the bytes.
 
@@ -81,7 +88,8 @@ def parse_record(data: bytes, begin: int = 0) -> tuple[bytes, int]:
 
     Raises:
         TruncatedRecordError: it goes on behind the end of the bytes.
-        BrokenRecordError: no record begins there, or its parts are out of order.
+        NoRecordError: no record, or part of it, begins where one should.
+        BrokenRecordError: its parts are out of order.
     """
     pieces: list[bytes] = []
     place = begin
@@ -90,10 +98,10 @@ def parse_record(data: bytes, begin: int = 0) -> tuple[bytes, int]:
             raise TruncatedRecordError(place + 8 - begin)
         magic, word = struct.unpack_from("<II", data, place)
         if magic != MAGIC:
-            raise BrokenRecordError(f"no record at byte {place}")
+            raise NoRecordError
         part, length = word >> LENGTH_BITS, word & MOST
         if part not in ((FIRST, WHOLE) if not pieces else (MIDDLE, LAST)):
-            raise BrokenRecordError(f"part {part} of a record at byte {place}, out of order")
+            raise BrokenRecordError(f"part {part} of a record, out of order")
         end = place + 8 + length + -length % 4
         if len(data) < end:
             raise TruncatedRecordError(end - begin)

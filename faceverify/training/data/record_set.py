@@ -22,6 +22,7 @@ from faceverify.training.data.record_io import (
     MAGIC_BYTES,
     BrokenRecordError,
     Labelled,
+    NoRecordError,
     TruncatedRecordError,
     broken,
     parse_labelled,
@@ -70,15 +71,15 @@ class RecordFile:
                     size = min(end - place, max(short.needed, 2 * size))
             # between it and the next that the index names may lie records that it does not name
             if place + length < end and os.pread(self.handle, 4, place + length) != MAGIC_BYTES:
-                raise BrokenRecordError(f"no record at byte {length} of it")
+                raise NoRecordError
             return parse_labelled(data)
         except TruncatedRecordError as error:
             if end < os.fstat(self.handle).st_size:
                 raise self._foreign_index(position) from error
             raise broken(str(self.path), place, error) from error
+        except NoRecordError as error:
+            raise self._foreign_index(position) from error
         except BrokenRecordError as error:
-            if str(error).== "no record at byte 0":
-                raise self._foreign_index(position) from error
             raise broken(str(self.path), place, error) from error
         except OSError as error:
             raise data_error(f"{self.path}: cannot be read ({error.strerror})") from error

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faceverify.errors import TrainingError
+from faceverify.training.data.converting import convert
 from faceverify.training.data.face_set import open_face_set
 from faceverify.training.data.record_io import (
     MAGIC_BYTES,
@@ -23,7 +24,6 @@ from faceverify.training.data.record_io import (
     record_of,
     scan_records,
 )
-from faceverify.training.data.record_writing import write_records
 
 M = b"\x0a\x23\xd7\xce"  # the magic number, 0xced7230a, as the format's description has it
 
@@ -140,10 +140,8 @@ def people(tmp_path):
 @pytest.fixture
 def pack(tmp_path, people):
     """Their pack."""
-    folder = tmp_path / "pack"
-    folder.mkdir()
-    write_records(folder, people, (people.read(index) for index in range(len(people))))
-    return folder
+    convert(people, tmp_path / "pack", "recordio")
+    return tmp_path / "pack"
 
 
 def same_faces(one, other):
