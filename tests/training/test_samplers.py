@@ -162,6 +162,17 @@ def test_epochs_and_seeds_differ(name):
     assert first(1, 1) != first(2, 0)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_images_meet_others_in_every_epoch(name):
+    labels = np.repeat(np.arange(6), 8)
+    sampler = build(name, labels, size=12, images=3)
+    groups = set()
+    for epoch in range(20):
+        for batch in sampler.batches(epoch):
+            groups.update(frozenset(batch[labels[batch] == one]) for one in range(6))
+    assert len(groups) > 50
+
+
 @settings(deadline=None)
 @given(st.integers(1, 6), st.integers(1, 8))
 def test_parts_of_ranks_are_the_batch(world, share):
