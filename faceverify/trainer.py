@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -104,10 +104,13 @@ def train_model(
         OutputError: the run's folder cannot be written.
     """
     began = time.monotonic()
-    with joined(config.compute.device) as processes:
+    with (
+        joined(config.compute.device, threads=config.compute.threads) as processes,
+        ExitStack() as held,
+    ):
         if not processes.first:
             say, progress, live = _silent, _unwrapped, False
-        if not resume:
+        elif not resume:
             run.refuse_if_begun()
         contract = contract_of(config)
         data = _open_data(config, processes)
@@ -154,6 +157,7 @@ def train_model(
         steps = config.budget.steps or round((config.budget.epochs or 0) * len(sampler)) or 1
         position = Position(steps=steps)
         if processes.first:
+            held.enter_context(run.locked())
             run.write_config(config)
         if resume and (checkpoint := latest(run.checkpoints)) is not None:
             parts.restore(checkpoint)
@@ -171,7 +175,6 @@ def train_model(
         line = ProgressLine(position.steps, position.step) if live else None
         events = run.events if config.log.tensorboard else None
         with (
-            run.locked() if processes.first else nullcontext(),
             stop_on_signals() as stop,
             MetricsLog(
                 run.metrics if processes.first else None,

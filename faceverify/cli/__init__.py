@@ -21,6 +21,7 @@ from faceverify.cli.doctor import doctor
 from faceverify.cli.embed import embed
 from faceverify.cli.evaluate import evaluate
 from faceverify.cli.leaving import leave
+from faceverify.cli.train import train
 from faceverify.cli.verify import verify
 from faceverify.errors import INTERNAL_ERROR, INTERRUPTED, UNUSABLE, FaceverifyError
 from faceverify.version import __version__
@@ -41,6 +42,7 @@ app.command()(align)
 app.command()(doctor)
 app.command()(evaluate)
 app.command()(calibrate)
+app.command()(train)
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from faceverify.training.config import Config
+from faceverify.training.config import Backbone, Config, Head
 from faceverify.training.settings import config_error
 
 if sys.version_info >= (3, 11):
@@ -18,6 +18,11 @@ else:
     import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
 
 RECIPES = Path(__file__).parent / "recipes"
+# keys of the sections that take options of whatever they name
+WITH_OPTIONS = {
+    "head": tuple(field.name for field in dataclasses.fields(Head)),
+    "backbone": tuple(field.name for field in dataclasses.fields(Backbone)),
+}
 
 
 def recipe_names() -> list[str]:
@@ -58,8 +63,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 def overridden(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Lay changes over values, section by section; a change of None is none.
 
-    A change of the budget replaces the whole of it: ``--steps`` over a recipe's epochs. A change
-    of the head's or backbone's name drops the options of the one it replaces.
+    A change of the budget replaces the whole of it: ``--steps`` over a recipe's epochs. Another
+    head or backbone by name drops the options of the one that it replaces.
 
     >>> overridden({"head": {"name": "arcface"}, "seed": 1}, {"seed": 2, "head": {"margin": 0.4}})
     {'head': {'name': 'arcface', 'margin': 0.4}, 'seed': 2}
@@ -70,10 +75,11 @@ def overridden(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[st
             continue
         old = merged.get(key)
         if isinstance(change, Mapping) and isinstance(old, Mapping):
-            replaced = key == "budget" or (
-                key == "head" and change.get("name") not in (None, old.get("name"))
-            )
-            merged[key] = overridden({} if replaced else old, change)
+            if key == "budget" and any(value is not None for value in change.values()):
+                old = {}
+            if key in WITH_OPTIONS and change.get("name") not in (None, old.get("name")):
+                old = {name: old[name] for name in old if name in WITH_OPTIONS[key]}
+            merged[key] = overridden(old, change)
         else:
             merged[key] = change
     return merged

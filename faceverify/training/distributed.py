@@ -71,15 +71,18 @@ def rank_in_environment() -> int:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Processes]:
+def joined(device: str, *, threads: int = 0) -> Iterator[Processes]:
     """Join the other processes of this run, if there are any, and leave them at the end.
 
     Args:
         device: "auto", "cpu", "cuda" or "mps".
+        threads: of a processor that this process may use; 0 leaves it to torch.
 
     Raises:
         TrainingError: the device is not there, or another process of the run went away.
     """
+    if threads:
+        torch.set_num_threads(threads)
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     place = find_device(device, local_rank, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

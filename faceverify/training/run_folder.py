@@ -57,10 +57,7 @@ class RunFolder:
         Raises:
             OutputError: it cannot be written.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be made ({error.strerror})") from error
+        self._make()
         try:
             text = to_toml(as_dict(config)).encode()
         except UnicodeEncodeError as error:
@@ -85,11 +82,13 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out of this run while the block lasts; the folder must exist.
+        """Keep other processes out of this run while the block lasts; the folder is made.
 
         Raises:
             TrainingError: another process trains in it.
+            OutputError: the folder cannot be made.
         """
+        self._make()
         try:
             import fcntl
         except ImportError:  # no such locks on Windows
@@ -107,3 +106,9 @@ class RunFolder:
             yield
         finally:
             os.close(handle)
+
+    def _make(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be made ({error.strerror})") from error
