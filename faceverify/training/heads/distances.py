@@ -21,10 +21,11 @@ def euclidean_distances(embeddings: Tensor) -> Tensor:
     """Euclidean distance of every pair, (N, D) to (N, N); without a slope where it is 0.
 
     A square root rises without bound at 0, and infinity times 0 is NaN in a gradient: what rounding
-    cannot tell from 0 counts as 0.
+    cannot tell from 0 counts as 0 (on unit embeddings in float32, distances below 0.001).
     """
     squared = squared_distances(embeddings)
-    floor = 4 * torch.finfo(squared.dtype).eps * squared.detach().amax()
+    longest = embeddings.detach().square().sum(dim=1).amax()
+    floor = 8 * torch.finfo(squared.dtype).eps * longest
     apart = ~(squared <= floor)  # NaN stays NaN
     return torch.where(apart, squared, 1).sqrt() * apart
 

@@ -264,7 +264,7 @@ def test_magnet_before_its_first_index_has_one_cluster_an_identity():
 
 
 def test_magnet_indexes_what_it_remembers():
-    head = build("magnet", clusters=2, memory=4, refresh=2)
+    head = build("magnet", clusters=2, memory=4, refresh=2, margin=8.0)
     # identity 0 looks two ways, along the first axis
     labels = torch.tensor([0, 0, 0, 0, 1, 1])
     embeddings = torch.randn(6, SIZE, dtype=torch.float64)
@@ -279,7 +279,7 @@ def test_magnet_indexes_what_it_remembers():
     clusters = [int(head.centres[0, 0, 0] * row[0] < 0) for row in embeddings[:4]]
     ends = head.centres[1]
     clusters += [int((ends - row).norm(dim=1).argmin()) for row in embeddings[4:]]
-    expected = magnet(embeddings, labels, clusters)
+    expected = magnet(embeddings, labels, clusters, margin=8.0)
     assert expected > 0.1
     assert float(head(embeddings, labels)) == pytest.approx(expected, rel=1e-9)
 
