@@ -2,9 +2,8 @@
 
 Shards are shuffled by seed and epoch and dealt out to the processes and their readers; a buffer
 shuffles the samples of each reader. The order is the same every time, for the same seed, epoch,
-number of processes and of readers. A stream cannot jump: to resume at a step is to read, and not to
-decode, what came before it. It never ends early, for then the processes would disagree on how many
-steps an epoch has: where a process runs out of shards, it begins with its own again.
+number of processes and of readers. A stream never ends, for then the processes would disagree on
+how many steps an epoch has: one that runs out of shards begins with its own again.
 """
 
 from __future__ import annotations
@@ -12,22 +11,16 @@ from __future__ import annotations
 import random
 import shlex
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from queue import Full, Queue
 from typing import Any
 
 import numpy as np
-import torch
 
 from faceverify.errors import FaceverifyError
-from faceverify.pipeline import default_workers
-from faceverify.training.data.decoding import decode_many
-from faceverify.training.data.draws import sample_draws
 from faceverify.training.data.face_set import data_error
-from faceverify.training.data.loader import Batch, Resized, ahead
-from faceverify.training.data.transforms import DRAWS, Transform
 from faceverify.training.data.webdataset_shards import IMAGES, sample_label
 
 BUFFER = 4000  # samples of each reader's shuffle: 15 MB of JPEGs
@@ -75,7 +68,7 @@ def stream_images(
     world: int = 1,
     readers: int = 1,
     buffer: int = BUFFER,
-) -> Iterator[StreamedImage]:
+) -> Generator[StreamedImage, None, None]:
     """Yield the images of shards in a shuffled order, without end.
 
     Args:
@@ -108,75 +101,9 @@ def stream_images(
             stream.close()
 
 
-def stream_batches(
-    urls: Sequence[str],
-    *,
-    size: int,
-    steps: int,
-    transform: Transform,
-    seed: int = 0,
-    epoch: int = 0,
-    start: int = 0,
-    vary: bool = True,
-    crop_size: tuple[int, int],
-    workers: int | None = None,
-    readers: int = 1,
-    buffer: int = BUFFER,
-    device: torch.device | str = "cpu",
-    rank: int = 0,
-    world: int = 1,
-    warn: Callable[[str], None] = lambda _: None,
-) -> Iterator[Batch]:
-    """Make the batches of an epoch from shards that are read as a stream.
-
-    Args:
-        urls, seed, epoch, rank, world, readers, buffer: as :func:`stream_images`.
-        size: images of a batch of this process.
-        steps: batches of an epoch; at least 1.
-        start: number of the first batch wanted: those before it are read and not decoded.
-        transform, vary, crop_size, workers, device, warn: as :func:`~.loader.batches`.
-
-    Raises:
-        ImageError, TrainingError: a shard or an image that cannot be read.
-    """
-    device = torch.device(device)
-    resized = Resized(crop_size, warn)
-    images = stream_images(
-        urls, seed=seed, epoch=epoch, rank=rank, world=world, readers=readers, buffer=buffer
-    )
-
-    def tasks() -> Iterator[tuple[int, list[StreamedImage]]]:
-        for _ in range(start * size):
-            next(images)
-        for step in range(start, steps):
-            yield step, list(islice(images, size))
-
-    def made(task: tuple[int, list[StreamedImage]]) -> tuple[Batch, Any]:
-        step, samples = task
-        indices = (step * world + rank) * size + np.arange(len(samples))
-        names = [sample.name for sample in samples]
-        decoded = decode_many([sample.image for sample in samples], names, device)
-        crops = torch.stack([resized(i, name) for i, name in zip(decoded, names, strict=True)])
-        labels = torch.tensor([sample.label for sample in samples])
-        draws = sample_draws(seed, epoch, step, indices, DRAWS) if vary else None
-        if device.type == "cpu":
-            return Batch(transform(crops, draws), labels, indices), None
-        return Batch(crops, labels, indices), draws
-
-    try:
-        for batch, draws in ahead(made, tasks(), workers or default_workers()):
-            if device.type == "cpu":
-                yield batch
-            else:
-                crops = batch.images.to(device, non_blocking=True)
-                yield Batch(transform(crops, draws), batch.labels.to(device), batch.indices)
-    finally:
-        images.close()  # type: ignore[attr-defined]  # it is a generator
-
-
 def _shuffled(
     urls: Sequence[str], seed: int, epoch: int, part: int, parts: int, buffer: int
-) -> Iterator[StreamedImage]:
+) -> Generator[StreamedImage, None, None]:
     """The samples of one part of the shards, over and over, each time in another order."""
     import webdataset
 
@@ -187,25 +114,68 @@ def _shuffled(
         rng = random.Random(f"{seed} {epoch} {part} {turn}")  # noqa: S311  no secret
         if turn:
             rng.shuffle(own)
-        stages: list[Any] = [webdataset.SimpleShardList(own), webdataset.tarfile_to_samples()]
-        if buffer > 1:
-            stages.append(webdataset.shuffle(buffer, initial=buffer, rng=rng))
-        found = False
-        try:
-            for sample in webdataset.DataPipeline(*stages):
+        with closing(_in_order(own)) as images:
+            if buffer > 1:
+                yield from webdataset.shuffle(buffer, initial=buffer, rng=rng)(images)
+            else:
+                yield from images
+        turn += 1
+
+
+def _in_order(urls: Sequence[str]) -> Generator[StreamedImage, None, None]:
+    """The samples of shards, one shard after the other; at least one.
+
+    Raises:
+        TrainingError: a shard that cannot be read, is cut short, or holds what is no sample.
+    """
+    found = False
+    for url in urls:
+        with closing(_in_shard(url)) as images:
+            for image in images:
+                found = True
+                yield image
+    if not found:
+        raise data_error(f"{urls[0]}: holds no samples with an image", "check the shards")
+
+
+def _in_shard(url: str) -> Generator[StreamedImage, None, None]:
+    import webdataset
+    from webdataset.tariterators import group_by_keys, tar_file_expander
+
+    try:
+        with webdataset.gopen(url, "rb") as opened:
+            stream = _Remembered(opened)
+            for sample in group_by_keys(tar_file_expander([{"url": url, "stream": stream}])):
                 image = _streamed(sample)
                 if image is not None:
-                    found = True
                     yield image
-        except FaceverifyError:
-            raise
-        except Exception as error:  # of the network, the command, the archive
-            shard = next((str(a) for a in reversed(error.args) if str(a) in own), own[0])
-            reason = str(error.args[0]) if error.args else type(error).__name__
-            raise data_error(f"{shard}: cannot be read ({reason})", "check the URL") from error
-        if not found:
-            raise data_error(f"{own[0]}: holds no samples with an image", "check the shards")
-        turn += 1
+            stream.check_whole()
+    except FaceverifyError:
+        raise
+    except Exception as error:  # of the network, the command, the archive
+        reason = str(error.args[0]) if error.args else type(error).__name__
+        raise data_error(f"{url}: cannot be read ({reason})", "check the URL") from error
+
+
+class _Remembered:
+    """A stream that remembers how it began and ended: an archive cut short ends without zeros."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._head = self._tail = b""
+
+    def read(self, size: int) -> bytes:
+        data: bytes = self._stream.read(size)
+        self._head += data[: 512 - len(self._head)]
+        self._tail = (self._tail + data)[-512:]
+        return data
+
+    def check_whole(self) -> None:
+        """ValueError where a plain archive has no end; compressed ones have checks of their own."""
+        while self.read(1 << 16):
+            pass
+        if self._head[257:262] == b"ustar" and self._tail.strip(b"\0"):
+            raise ValueError("it is cut short")
 
 
 def _streamed(sample: dict[str, Any]) -> StreamedImage | None:
@@ -218,8 +188,10 @@ def _streamed(sample: dict[str, Any]) -> StreamedImage | None:
     return StreamedImage(name, sample[kind], label)
 
 
-def _read_ahead(items: Iterator[StreamedImage]) -> Any:
-    """Read a stream in a thread of its own, a few samples ahead; a generator."""
+def _read_ahead(
+    items: Generator[StreamedImage, None, None],
+) -> Generator[StreamedImage, None, None]:
+    """Read a stream in a thread of its own, a few samples ahead."""
     queue: Queue[StreamedImage | BaseException] = Queue(READ_AHEAD)
     stopped = threading.Event()
 
@@ -240,9 +212,9 @@ def _read_ahead(items: Iterator[StreamedImage]) -> Any:
         except BaseException as error:
             put(error)
         finally:
-            items.close()  # type: ignore[attr-defined]  # it is a generator: lets go of its shard
+            items.close()  # lets go of its shard
 
-    def taken() -> Iterator[StreamedImage]:
+    def taken() -> Generator[StreamedImage, None, None]:
         reader = threading.Thread(target=feed, daemon=True, name="shards")
         reader.start()
         try:

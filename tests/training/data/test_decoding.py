@@ -100,7 +100,7 @@ def test_many():
     cpu = torch.device("cpu")
     images = decode_many([FILES["jpeg"], FILES["gif"]], ["a", "b"], cpu)
     assert torch.equal(images[0], decode(FILES["jpeg"], "a"))
-    with pytest.raises(ImageError, match="^b: "):
+    with pytest.raises(ImageError, match=r"^b: "):
         decode_many([FILES["jpeg"], b"x"], ["a", "b"], cpu)
 
 
