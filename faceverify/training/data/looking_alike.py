@@ -1,0 +1,151 @@
+"""Look for what is wrong with the people of a set, by how alike their faces are.
+
+Embeddings come from a model that has learned elsewhere, so that this works before any training.
+Distances are cosine distances, 1 - cos. People are compared by their mean embeddings: these hardly
+scatter, so that even among a million pairs of strangers none comes as close as one person's two
+halves do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceverify.training.data.problems import Problem
+
+Floats = NDArray[np.float32]
+BLOCK = 4096  # rows compared at a time
+FEWEST = 3  # images of a person whose mean says who it is
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Embedded images.
+
+    Args:
+        names: of the images, N.
+        people: names of the people, C.
+        labels: the person on each image, (N,).
+        embeddings: of length 1, zeros where there is none, (N, D).
+    """
+
+    names: Sequence[str]
+    people: Sequence[str]
+    labels: NDArray[np.int64]
+    embeddings: Floats
+
+    def means(self) -> tuple[Floats, NDArray[np.int64]]:
+        """Mean embedding of each person, of length 1 or 0, (C, D), and of how many images, (C,)."""
+        sums = np.zeros((len(self.people), self.embeddings.shape[1]), np.float64)
+        np.add.at(sums, self.labels, self.embeddings)
+        seen = (self.embeddings != 0).any(axis=1)
+        counts = np.bincount(self.labels[seen], minlength=len(self.people))
+        return unit(sums), counts
+
+
+def unit(rows: NDArray[np.floating]) -> Floats:
+    """Rows of length 1; zeros stay zeros."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    result: Floats = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return result
+
+
+def nearest(
+    rows: Floats, others: Floats, *, same: bool = False
+) -> tuple[NDArray[np.int64], Floats]:
+    """Find the nearest of other rows for each row.
+
+    Args:
+        rows: of length 1, (N, D).
+        others: of length 1, (M, D).
+        same: both are the same rows: a row is not its own neighbour.
+
+    Returns:
+        Which, and the cosine distance, (N,) each.
+    """
+    which = np.zeros(len(rows), np.int64)
+    distance = np.full(len(rows), np.inf, np.float32)
+    for start in range(0, len(rows), BLOCK):
+        cosine = rows[start : start + BLOCK] @ others.T  # (n, M)
+        if same:
+            own = np.arange(len(cosine))
+            cosine[own, start + own] = -np.inf
+        found = cosine.argmax(axis=1)
+        which[start : start + BLOCK] = found
+        distance[start : start + BLOCK] = 1 - cosine[np.arange(len(found)), found]
+    return which, distance
+
+
+def evaluation_problems(
+    seen: Seen, evaluated: Seen, *, photo: float, person: float, source: str
+) -> Iterator[Problem]:
+    """Yield images and people that are also in an evaluation list.
+
+    Args:
+        seen: the set.
+        evaluated: the photos of the list; its people may be unknown (one label for each photo).
+        photo: distance within which two images are one photo.
+        person: distance of means within which two people are one.
+        source: the list, for the messages.
+    """
+    which, distance = nearest(seen.embeddings, evaluated.embeddings)
+    for index in np.flatnonzero(distance < photo):
+        other = evaluated.names[which[index]]
+        text = f"looks like {other} of {source}, at a distance of {distance[index]:.3f}"
+        yield _problem("photo", seen.names[index], text, other, distance[index])
+    means, counts = seen.means()
+    their_means, _ = evaluated.means()
+    which, distance = nearest(means, their_means)
+    for label in np.flatnonzero((distance < person) & (counts >= FEWEST)):
+        other = evaluated.people[which[label]]
+        text = f"looks like {other} of {source}, at a distance of {distance[label]:.3f}"
+        yield _problem("person", seen.people[label], text, other, distance[label])
+
+
+def twin_problems(seen: Seen, *, person: float) -> Iterator[Problem]:
+    """Yield people who look like another person of the set, each pair once."""
+    means, counts = seen.means()
+    cosine = means @ means.T
+    alike = np.triu(1 - cosine < person, k=1)
+    enough = counts >= FEWEST
+    for one, other in zip(*np.nonzero(alike & enough[:, None] & enough), strict=True):
+        distance = 1 - cosine[one, other]
+        text = f"looks like {seen.people[other]}, at a distance of {distance:.3f}"
+        yield _problem("twin", seen.people[one], text, seen.people[other], distance)
+
+
+def outlier_problems(seen: Seen, *, person: float) -> Iterator[Problem]:
+    """Yield images that are nearer to another person's mean than to the rest of their own.
+
+    Args:
+        person: and nearer to it than this distance: an image that looks like nobody is a bad
+            image, not one of somebody else.
+    """
+    means, counts = seen.means()
+    sums = np.zeros(means.shape, np.float64)
+    np.add.at(sums, seen.labels, seen.embeddings)
+    for start in range(0, len(seen.labels), BLOCK):
+        rows, labels = seen.embeddings[start : start + BLOCK], seen.labels[start : start + BLOCK]
+        rest = unit(sums[labels] - rows)  # the mean of the others of its person
+        own = 1 - (rows * rest).sum(axis=1)
+        cosine = rows @ means.T
+        cosine[np.arange(len(rows)), labels] = -np.inf
+        cosine[:, counts < FEWEST] = -np.inf
+        other = cosine.argmax(axis=1)
+        away = 1 - cosine[np.arange(len(rows)), other]
+        odd = (away < own) & (away < person) & (counts[labels] >= FEWEST)
+        for place in np.flatnonzero(odd & (rows != 0).any(axis=1)):
+            name = seen.people[other[place]]
+            text = (
+                f"looks like {name}, at a distance of {away[place]:.3f}, rather than "
+                f"{seen.people[labels[place]]}, at {own[place]:.3f}"
+            )
+            values = {"distance": round(float(away[place]), 4), "own": round(float(own[place]), 4)}
+            yield Problem("outlier", seen.names[start + place], text, name, values)
+
+
+def _problem(kind: str, where: str, text: str, other: str, distance: float) -> Problem:
+    return Problem(kind, where, text, other, {"distance": round(float(distance), 4)})
