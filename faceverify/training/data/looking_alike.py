@@ -54,14 +54,18 @@ def unit(rows: NDArray[np.floating]) -> Floats:
 
 
 def nearest(
-    rows: Floats, others: Floats, *, same: bool = False
+    rows: Floats,
+    others: Floats,
+    *,
+    labels: NDArray[np.int64] | None = None,
+    other_labels: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], Floats]:
     """Find the nearest of other rows for each row.
 
     Args:
         rows: of length 1, (N, D).
         others: of length 1, (M, D).
-        same: both are the same rows: a row is not its own neighbour.
+        labels, other_labels: rows of the same label are no neighbours, (N,) and (M,).
 
     Returns:
         Which, and the cosine distance, (N,) each.
@@ -70,9 +74,8 @@ def nearest(
     distance = np.full(len(rows), np.inf, np.float32)
     for start in range(0, len(rows), BLOCK):
         cosine = rows[start : start + BLOCK] @ others.T  # (n, M)
-        if same:
-            own = np.arange(len(cosine))
-            cosine[own, start + own] = -np.inf
+        if labels is not None and other_labels is not None:
+            cosine[labels[start : start + BLOCK, None] == other_labels] = -np.inf
         found = cosine.argmax(axis=1)
         which[start : start + BLOCK] = found
         distance[start : start + BLOCK] = 1 - cosine[np.arange(len(found)), found]
@@ -92,17 +95,40 @@ def evaluation_problems(
         source: the list, for the messages.
     """
     which, distance = nearest(seen.embeddings, evaluated.embeddings)
-    for index in np.flatnonzero(distance < photo):
+    for index in np.flatnonzero(distance < photo).tolist():
         other = evaluated.names[which[index]]
         text = f"looks like {other} of {source}, at a distance of {distance[index]:.3f}"
         yield _problem("photo", seen.names[index], text, other, distance[index])
     means, counts = seen.means()
     their_means, _ = evaluated.means()
     which, distance = nearest(means, their_means)
-    for label in np.flatnonzero((distance < person) & (counts >= FEWEST)):
+    for label in np.flatnonzero((distance < person) & (counts >= FEWEST)).tolist():
         other = evaluated.people[which[label]]
         text = f"looks like {other} of {source}, at a distance of {distance[label]:.3f}"
         yield _problem("person", seen.people[label], text, other, distance[label])
+
+
+def conflict_problems(seen: Seen, *, photo: float) -> Iterator[Problem]:
+    """Yield images that are also under another person, resized or compressed anew; each pair once.
+
+    Args:
+        photo: distance within which two images are one photo.
+    """
+    which, distance = nearest(
+        seen.embeddings, seen.embeddings, labels=seen.labels, other_labels=seen.labels
+    )
+    pairs = set()
+    for index in np.flatnonzero(distance < photo).tolist():
+        other = int(which[index])
+        if frozenset((index, other)) in pairs:
+            continue
+        pairs.add(frozenset((index, other)))
+        people = [seen.people[seen.labels[place]] for place in (index, other)]
+        text = (
+            f"looks like {seen.names[other]}, at a distance of {distance[index]:.3f}: of "
+            f"{people[0]} and of {people[1]}"
+        )
+        yield _problem("conflict", seen.names[index], text, seen.names[other], distance[index])
 
 
 def twin_problems(seen: Seen, *, person: float) -> Iterator[Problem]:
