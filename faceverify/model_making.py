@@ -98,7 +98,7 @@ def make_model(
     )
     model, figures, notes = load_model_file(run.model), {}, []
     if judged is not None:
-        photos = _embedded(model, judged)
+        photos = embedded(model, judged)
         figures = pair_figures(judged, photos.embeddings).as_dict()
         model, note = _with_thresholds(model, judged, photos)
         notes = [note] if note else []
@@ -107,7 +107,7 @@ def make_model(
     return Made(exported.model_id, exported.largest_cosine_difference, figures, tuple(notes))
 
 
-def _embedded(model: ModelFile, judged: ValidationSet) -> PhotoEmbeddings:
+def embedded(model: ModelFile, judged: ValidationSet) -> PhotoEmbeddings:
     """Embeddings by the model file itself, as whoever uses it will get them."""
     rows = np.zeros((len(judged.crops), model.contract.embedding_size), np.float32)
     enrolled = np.flatnonzero(judged.enrolled)

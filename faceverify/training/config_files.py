@@ -73,13 +73,14 @@ def overridden(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[st
     for key, change in changes.items():
         if change is None:
             continue
-        old = merged.get(key)
+        old = merged.get(key, {})
         if isinstance(change, Mapping) and isinstance(old, Mapping):
             if key == "budget" and any(value is not None for value in change.values()):
                 old = {}
             if key in WITH_OPTIONS and change.get("name") not in (None, old.get("name")):
                 old = {name: old[name] for name in old if name in WITH_OPTIONS[key]}
-            merged[key] = overridden(old, change)
+            if section := overridden(old, change):
+                merged[key] = section
         else:
             merged[key] = change
     return merged

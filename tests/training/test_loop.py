@@ -163,9 +163,9 @@ def test_a_loss_that_grows_without_end_stops():
     watch = LossWatch()
     for step in range(50):
         watch.look(5.0 + step % 3, step, learning_rate=0.1, warm_up=False)
+    watch.look(100.0, 50, learning_rate=0.1, warm_up=True)
     with pytest.raises(TrainingError, match="the loss rose to"):
-        for step in range(50, 90):
-            watch.look(1000.0, step, learning_rate=0.1, warm_up=True)
+        watch.look(1000.0, 51, learning_rate=0.1, warm_up=True)
     with pytest.raises(TrainingError, match="loss is nan at step 3"):
         LossWatch().look(float("nan"), 3, learning_rate=0.1, warm_up=True)
 
@@ -221,10 +221,10 @@ def test_what_cannot_go_on_is_said_before_it_begins(people, tmp_path):
 
 
 def test_two_runs_never_write_into_one_folder(tmp_path):
-    run = RunFolder(tmp_path / "run")
-    with run.locked(), pytest.raises(TrainingError, match="another process trains in this run"):
-        with RunFolder(tmp_path / "run").locked():
-            raise AssertionError
+    run, same = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
+    refused = pytest.raises(TrainingError, match="another process trains in this run")
+    with run.locked(), refused, same.locked():
+        raise AssertionError
 
 
 def test_lines_of_steps_that_come_again_are_dropped(people, tmp_path):
