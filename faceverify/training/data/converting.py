@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from faceverify.errors import ImageError, NoDecisionError, OutputError
+from faceverify.errors import FaceverifyError, ImageError, NoDecisionError, OutputError
 from faceverify.images import open_photo
 from faceverify.pipeline import map_ordered
 from faceverify.training.data.face_set import EncodedImages, FaceSet, SomeImages
@@ -37,7 +37,7 @@ def convert(
     kind: str,
     *,
     change: Change | None = None,
-    refuse: Callable[[str, Exception], None] | None = None,
+    refuse: Callable[[str, FaceverifyError], None] | None = None,
     seed: int = 0,
     shard_size: int = SHARD_SIZE,
     workers: int | None = None,

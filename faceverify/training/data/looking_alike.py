@@ -1,24 +1,28 @@
 """Look for what is wrong with the people of a set, by how alike their faces are.
 
 Embeddings come from a model that has learned elsewhere, so that this works before any training.
-Distances are cosine distances, 1 - cos. People are compared by their mean embeddings: these hardly
-scatter, so that even among a million pairs of strangers none comes as close as one person's two
-halves do.
+Distances are cosine distances, 1 - cos. How near is near differs from model to model and from set
+to set, so it is measured on the set itself (:class:`Limits`): most of its images are what they are
+said to be. People are compared by their mean embeddings, which scatter little.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faceverify.training.data.face_set import data_error
 from faceverify.training.data.problems import Problem
 
 Floats = NDArray[np.float32]
 BLOCK = 4096  # rows compared at a time
 FEWEST = 3  # images of a person whose mean says who it is
+FEWEST_PEOPLE = 5  # on whom limits can be measured
+JUDGED = 20  # images of a person that limits are measured on
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,43 +86,98 @@ def nearest(
     return which, distance
 
 
-def evaluation_problems(
-    seen: Seen, evaluated: Seen, *, photo: float, person: float, source: str
-) -> Iterator[Problem]:
-    """Yield images and people that are also in an evaluation list.
+@dataclass(frozen=True)
+class Limits:
+    """How near is near, as cosine distances.
+
+    Args:
+        photo: within it two images are one photo, resized or compressed.
+        person: within it a few images are of the person whose mean it is.
+        twin: within it two means are of one person.
+        typical: most images are nearer than this to the rest of their own person.
+        far: hardly any image is further than this from the rest of its own person.
+    """
+
+    photo: float
+    person: float
+    twin: float
+    typical: float
+    far: float
+
+
+def measured_limits(seen: Seen, altered: Floats, *, seed: int = 0) -> Limits:
+    """Measure what is near on a set itself.
 
     Args:
         seen: the set.
-        evaluated: the photos of the list; its people may be unknown (one label for each photo).
-        photo: distance within which two images are one photo.
-        person: distance of means within which two people are one.
-        source: the list, for the messages.
+        altered: distances of some images to altered copies of them, (M,).
+        seed: of the images that are drawn.
+
+    Raises:
+        TrainingError: too few people have images enough.
+    """
+    order = np.argsort(seen.labels, kind="stable")
+    order = order[(seen.embeddings[order] != 0).any(axis=1)]
+    starts = np.searchsorted(seen.labels[order], np.arange(len(seen.people) + 1))
+    rng = np.random.default_rng(seed)
+    few, halves, own = [], [], []
+    for start, end in itertools.pairwise(starts.tolist()):
+        if end - start < 2 * FEWEST:
+            continue
+        rows = seen.embeddings[rng.permutation(order[start:end])].astype(np.float64)
+        total, cut = rows.sum(axis=0), len(rows) // 2
+        few.append(_distance(rows[:2].sum(axis=0), total - rows[:2].sum(axis=0)))
+        halves.append(_distance(rows[:cut].sum(axis=0), rows[cut:].sum(axis=0)))
+        own += [_distance(row, total - row) for row in rows[:JUDGED]]
+    if len(few) < FEWEST_PEOPLE:
+        raise data_error(
+            f"{len(few)} people have {2 * FEWEST} images or more, which is too few to tell what "
+            "is usual",
+            "leave --embed out",
+        )
+    return Limits(
+        photo=float(np.quantile(altered, 0.95)),
+        person=float(np.quantile(few, 0.9)),
+        twin=float(np.quantile(halves, 0.99)),
+        typical=float(np.quantile(own, 0.75)),
+        far=float(np.quantile(own, 0.95)),
+    )
+
+
+def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    return 1 - float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
+
+
+def evaluation_problems(
+    seen: Seen, evaluated: Seen, limits: Limits, source: str
+) -> Iterator[Problem]:
+    """Yield images and people that are also in an evaluation.
+
+    Args:
+        seen: the set.
+        evaluated: the photos of the evaluation and who is on them.
+        source: what it is called, for the messages.
     """
     which, distance = nearest(seen.embeddings, evaluated.embeddings)
-    for index in np.flatnonzero(distance < photo).tolist():
+    for index in np.flatnonzero(distance < limits.photo).tolist():
         other = evaluated.names[which[index]]
         text = f"looks like {other} of {source}, at a distance of {distance[index]:.3f}"
         yield _problem("photo", seen.names[index], text, other, distance[index])
     means, counts = seen.means()
-    their_means, _ = evaluated.means()
-    which, distance = nearest(means, their_means)
-    for label in np.flatnonzero((distance < person) & (counts >= FEWEST)).tolist():
+    which, distance = nearest(means, evaluated.means()[0])
+    for label in np.flatnonzero((distance < limits.person) & (counts >= FEWEST)).tolist():
         other = evaluated.people[which[label]]
         text = f"looks like {other} of {source}, at a distance of {distance[label]:.3f}"
         yield _problem("person", seen.people[label], text, other, distance[label])
 
 
-def conflict_problems(seen: Seen, *, photo: float) -> Iterator[Problem]:
-    """Yield images that are also under another person, resized or compressed anew; each pair once.
-
-    Args:
-        photo: distance within which two images are one photo.
-    """
+def conflict_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
+    """Yield images that are also under another person, resized or compressed anew; each once."""
     which, distance = nearest(
         seen.embeddings, seen.embeddings, labels=seen.labels, other_labels=seen.labels
     )
     pairs = set()
-    for index in np.flatnonzero(distance < photo).tolist():
+    for index in np.flatnonzero(distance < limits.photo).tolist():
         other = int(which[index])
         if frozenset((index, other)) in pairs:
             continue
@@ -131,11 +190,11 @@ def conflict_problems(seen: Seen, *, photo: float) -> Iterator[Problem]:
         yield _problem("conflict", seen.names[index], text, seen.names[other], distance[index])
 
 
-def twin_problems(seen: Seen, *, person: float) -> Iterator[Problem]:
+def twin_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
     """Yield people who look like another person of the set, each pair once."""
     means, counts = seen.means()
     cosine = means @ means.T
-    alike = np.triu(1 - cosine < person, k=1)
+    alike = np.triu(1 - cosine < limits.twin, k=1)
     enough = counts >= FEWEST
     for one, other in zip(*np.nonzero(alike & enough[:, None] & enough), strict=True):
         distance = 1 - cosine[one, other]
@@ -143,12 +202,10 @@ def twin_problems(seen: Seen, *, person: float) -> Iterator[Problem]:
         yield _problem("twin", seen.people[one], text, seen.people[other], distance)
 
 
-def outlier_problems(seen: Seen, *, person: float) -> Iterator[Problem]:
-    """Yield images that are nearer to another person's mean than to the rest of their own.
+def outlier_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
+    """Yield images that look like another person, and unlike the one they are said to show.
 
-    Args:
-        person: and nearer to it than this distance: an image that looks like nobody is a bad
-            image, not one of somebody else.
+    An image that looks like nobody is a bad image, and not one of somebody else: it is not told.
     """
     means, counts = seen.means()
     sums = np.zeros(means.shape, np.float64)
@@ -162,8 +219,8 @@ def outlier_problems(seen: Seen, *, person: float) -> Iterator[Problem]:
         cosine[:, counts < FEWEST] = -np.inf
         other = cosine.argmax(axis=1)
         away = 1 - cosine[np.arange(len(rows)), other]
-        odd = (away < own) & (away < person) & (counts[labels] >= FEWEST)
-        for place in np.flatnonzero(odd & (rows != 0).any(axis=1)):
+        odd = (away < limits.typical) & (own > limits.far) & (counts[labels] >= FEWEST)
+        for place in np.flatnonzero(odd & (rows != 0).any(axis=1)).tolist():
             name = seen.people[other[place]]
             text = (
                 f"looks like {name}, at a distance of {away[place]:.3f}, rather than "
