@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from faceverify.training.collectives import NOTHING
 from faceverify.training.heads.class_scores import Scoring
 from faceverify.training.heads.row_sums import add_rows
 from faceverify.training.heads.unit_rows import inverse_norms
 
 NARROWEST = 128  # classes in a block
+AWAY, FLOOR = -1e30, -5e29  # a product out of the way, and what lies between it and any other
 
 
 class Room(NamedTuple):
@@ -60,7 +60,7 @@ class _ChunkedScores(torch.autograd.Function):
         scoring: Scoring,
     ) -> tuple[Tensor, Tensor, Tensor]:
         lengths = rows.new_empty(centres.shape[:2]) if scoring.unit else None
-        top, total = rows.new_full((len(rows),), NOTHING), rows.new_zeros(len(rows))
+        top, total = rows.new_full((len(rows),), FLOOR), rows.new_zeros(len(rows))
         room, kept = _room(rows).kept, dict[int, Tensor]()
         for start, stop in _blocks(len(rows), centres):
             if lengths is not None:
@@ -69,7 +69,7 @@ class _ChunkedScores(torch.autograd.Function):
             room -= products.numel()
             if room >= 0:
                 kept[start] = products
-            logits = products.amax(dim=2)  # (N, B)
+            logits = _nearest(products)[0]  # (N, B)
             if scoring.hard is not None:
                 logits = scoring.hard.changed(logits)
             higher = torch.maximum(top, logits.amax(dim=1))
@@ -89,7 +89,7 @@ class _ChunkedScores(torch.autograd.Function):
         ctx: Any, others_slope: Tensor, own_slope: Tensor, own_bias_slope: Tensor
     ) -> tuple[Tensor | None, ...]:
         rows, centres, bias, own, lengths, others = ctx.saved_tensors
-        others = others.clamp(min=NOTHING).unsqueeze(1)
+        others = others.clamp(min=FLOOR).unsqueeze(1)
         rows_slope, centres_slope = torch.zeros_like(rows), torch.empty_like(centres)
         bias_slope = None if bias is None else torch.empty_like(bias)
         for start, stop in _blocks(len(rows), centres):
@@ -149,13 +149,21 @@ def _products(
     inside = (column >= 0) & (column < len(block))
     column = column.clamp(0, len(block) - 1)
     sample = torch.arange(len(own), device=own.device)
-    products[sample, column] = products[sample, column].masked_fill(inside.unsqueeze(1), NOTHING)
+    products[sample, column] = products[sample, column].masked_fill(inside.unsqueeze(1), AWAY)
     return products
+
+
+def _nearest(products: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The product with each class's nearest centre, (N, B), and which one it is; None where one."""
+    if products.shape[2] == 1:
+        return products.squeeze(2), None
+    logits, nearest = products.max(dim=2)
+    return logits, nearest
 
 
 def _slope(products: Tensor, others: Tensor, others_slope: Tensor, scoring: Scoring) -> Tensor:
     """The gradient of a block's products, (N, B, K): of each class the nearest sub-centre's."""
-    logits, nearest = products.max(dim=2) if products.shape[2] > 1 else (products.squeeze(2), None)
+    logits, nearest = _nearest(products)
     changed = logits if scoring.hard is None else scoring.hard.changed(logits)
     slope: Tensor = (changed - others).exp_().mul_(others_slope)
     if scoring.hard is not None:

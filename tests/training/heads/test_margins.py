@@ -39,7 +39,7 @@ def test_never_rises_with_the_angle_and_never_helps(margin):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("margin", [*MARGINS, lambda c: add_angle(c, -0.4)])
-def test_values_and_slopes_are_finite_at_the_poles(margin, dtype):
+def test_slopes_at_the_poles_are_finite_and_rise_with_the_cosine(margin, dtype):
     step = torch.finfo(dtype).eps
     cosine = torch.tensor([1.0, -1.0, 1 - step, step - 1, 1 + step, -1 - step, 0.0], dtype=dtype)
     cosine.requires_grad_()
@@ -47,6 +47,7 @@ def test_values_and_slopes_are_finite_at_the_poles(margin, dtype):
     changed.sum().backward()
     assert changed.isfinite().all()
     assert cosine.grad.isfinite().all()
+    assert (cosine.grad >= 0).all()
 
 
 @given(st.floats(0.0, math.pi), st.floats(-WIDEST, WIDEST))

@@ -65,6 +65,15 @@ def test_many_processes_are_one(found, case, engine):
         torch.testing.assert_close(whole, tensor, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_class_for_each_process_is_enough(found, engine):
+    rows, labels = batch_of(head_case("arcface"))
+    losses, backbone, *_ = steps("arcface", "dense", rows, labels % len(found), classes=len(found))
+    for one in found:
+        assert one["one each", engine][0] == pytest.approx(losses, abs=1e-10)
+        torch.testing.assert_close(one["one each", engine][1], backbone, rtol=1e-10, atol=1e-10)
+
+
 def test_gradients_of_what_all_hold_are_averaged(found):
     assert all(one["average"] == [(len(found) - 1) / 2] * 3 for one in found)
 

@@ -8,7 +8,7 @@ from head_cases import CASES, CLASSES, SIZE, batch_of, gradients, head_case
 
 from faceverify.errors import TrainingError
 from faceverify.training.heads import build_head, chunked_scores
-from faceverify.training.heads.class_scores import HardNegatives
+from faceverify.training.heads.class_scores import HardNegatives, Scoring
 from faceverify.training.heads.negative_sampling import (
     pick_rows,
     position_in,
@@ -16,7 +16,7 @@ from faceverify.training.heads.negative_sampling import (
     scrambled,
 )
 from faceverify.training.heads.row_sums import add_rows
-from faceverify.training.heads.softmax_engine import DRAWN, new_centres
+from faceverify.training.heads.softmax_engine import DRAWN, ENGINES, new_centres
 
 BLOCKS = {
     "one block": (10**6, 10**6),
@@ -106,6 +106,20 @@ def test_no_more_is_kept_than_the_budget(monkeypatch):
     assert kept == [32] * 10  # 8 images, 4 classes
     loss.backward()
     assert kept == [32] * 10 + [32] * 6  # 4 of 32 fit into 150
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_process_with_one_class_has_no_others_for_its_own_images(engine):
+    rows = torch.randn(3, SIZE, dtype=torch.float64, requires_grad=True)
+    centres = torch.randn(1, 1, SIZE, dtype=torch.float64, requires_grad=True)
+    own = torch.tensor([0, -1, 0])
+    others, own_centres, _ = ENGINES[engine](rows, centres, None, own, Scoring(unit=True))
+    assert others[0] == others[2] == -torch.inf
+    (others.exp().sum() + own_centres.sum()).backward()
+    assert rows.grad.isfinite().all()
+    assert not rows.grad[[0, 2]].any()
+    assert rows.grad[1].any()
+    assert centres.grad.isfinite().all()
 
 
 def test_a_graph_may_be_used_twice(small_blocks):
@@ -249,3 +263,18 @@ def test_impossible_options_get_one_line(name, options, words):
 def test_one_identity_is_not_enough():
     with pytest.raises(TrainingError, match="number of identities is 1"):
         build_head("arcface", embedding_size=SIZE, classes=1)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("engine", ["dense", "chunked"])
+@pytest.mark.parametrize("case", CASES)
+def test_a_gpu_gives_what_the_processor_gives(case, engine, monkeypatch):
+    monkeypatch.setattr(chunked_scores, "ON_GPU", chunked_scores.Room(32, 150))
+    monkeypatch.setattr(chunked_scores, "NARROWEST", 1)
+    here, there = head_case(case, engine=engine), head_case(case, engine=engine).cuda()
+    rows, labels = batch_of(here)
+    found = gradients(there, rows.cuda(), labels.cuda())
+    compare([one.cpu() for one in found], gradients(here, rows, labels))
+    here, there = (head_case(case, engine=engine, sample=0.5, classes=60) for _ in range(2))
+    found = gradients(there.cuda(), rows.cuda(), labels.cuda())
+    compare([one.cpu() for one in found], gradients(here, rows, labels))
