@@ -22,7 +22,6 @@ from pathlib import Path
 LOSSES = ("softmax", "center", "sphereface", "cosface", "arcface", "triplet")
 RUNS = (*LOSSES, "finetune", *(f"plain-{loss}" for loss in LOSSES))
 FIGURES = ("accuracy", "auc", "tar")
-THREADS = 2
 
 
 def main() -> None:
@@ -35,6 +34,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--only", nargs="+", choices=RUNS, default=RUNS)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2, help="that each run computes with")
     parser.add_argument("--measure", metavar="RUN", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -69,13 +69,14 @@ def command(asked: argparse.Namespace, name: str) -> list[str]:
             *(sys.executable, str(script), name.removeprefix("plain-"), "--data", str(asked.data)),
             *("--validate", str(view1), "--images", str(asked.lfw), "--out", str(folder)),
             *("--minutes", str(asked.minutes), "--seed", str(asked.seed)),
+            *("--threads", str(asked.threads)),
         ]
     recipe = "finetune-default" if name == "finetune" else f"small-{name}"
     resume = (folder / "config.toml").exists()
     begin = ["--resume"] if resume else [
         *(str(asked.data), "--recipe", recipe, "--minutes", str(asked.minutes)),
         *("--validate", str(view1), "--images", str(asked.lfw), "--seed", str(asked.seed)),
-        *("--set", f"compute.threads={THREADS}", "--set", "validation.times=8"),
+        *("--set", f"compute.threads={asked.threads}", "--set", "validation.times=8"),
     ]  # fmt: skip
     train = [sys.executable, "-m", "faceverify", "train", *begin]
     return [*train, "--name", name, "--out", str(asked.out)]

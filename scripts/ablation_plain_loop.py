@@ -25,7 +25,7 @@ from faceverify.training.export import export_model
 from faceverify.training.validation import embed_crops
 from faceverify.validator import pair_figures, set_of_list
 
-THREADS, TIMES = 2, 8
+TIMES = 8
 LAST_TENTH = 0.8  # of the time, after which the learning rate is a tenth
 
 
@@ -80,9 +80,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
     asked = parser.parse_args()
     torch.manual_seed(asked.seed)
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(asked.threads)
     recipe = config_from_dict(read_recipe(f"small-{asked.loss}"))
     size = recipe.backbone.embedding_size
     contract = contract_for(recipe.backbone.name, embedding_size=size, size=recipe.data.size)

@@ -16,7 +16,8 @@ from faceverify.training.metrics_log import MetricsLog
 from faceverify.training.parts import Parts
 from faceverify.training.stopping import StopRequest
 
-FIRST, TIMED = 3, 12  # steps: the first ones find memory, choose kernels and compile
+FIRST, TIMED = 2, 12  # steps: the first ones find memory, choose kernels and compile
+SHARE = 0.05  # of the time that may be rehearsed
 SPARE = 0.97  # share of the time that is planned with
 
 
@@ -63,21 +64,23 @@ def steps_within(
             )
         return reached, time.perf_counter() - start
 
-    position, _ = steps(Position(), FIRST)
-    _, taken = steps(position, FIRST + TIMED)
+    position, first = steps(Position(), FIRST)
+    first = processes.agree(first)  # all processes must rehearse as many
+    count = min(max(round(SHARE * seconds / first * FIRST), 1), TIMED)
+    _, taken = steps(position, FIRST + count)
+    step = taken / count
     measured = 0.0
     if validate is not None and processes.first:
         start = time.perf_counter()
         validate(parts.verified)
         measured = time.perf_counter() - start
     left = seconds - (time.perf_counter() - began) - config.validation.times * measured
-    count = int(SPARE * left / (taken / TIMED))
-    count = round(-processes.agree(-count))  # of all processes, the least
-    if count < 1:
+    fit = round(-processes.agree(-int(SPARE * left / step)))  # of all processes, the least
+    if fit < 1:
         raise TrainingError(
-            f"{seconds / 60:.3g} minutes are too few: {FIRST + TIMED} steps and "
+            f"{seconds / 60:.3g} minutes are too few: {FIRST + count} steps and "
             f"{config.validation.times} validations take {(seconds - left) / 60:.2g}",
             cure="give more --minutes, or fewer validation.times",
             code="training-config",
         )
-    return count
+    return fit
