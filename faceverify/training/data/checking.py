@@ -84,7 +84,7 @@ def file_problems(
 def _duplicates(face_set: FaceSet, facts: Sequence[ImageFacts]) -> Iterator[Problem]:
     first: dict[bytes, int] = {}
     for index, fact in enumerate(facts):
-        if not fact.digest:
+        if fact.error:  # said already
             continue
         before = first.setdefault(fact.digest, index)
         if before == index:
