@@ -1,4 +1,4 @@
-"""The end of a training run: its best weights as a model file with thresholds, figures and a card."""
+"""The end of a training run: its best weights as a model file with thresholds and a card."""
 
 from __future__ import annotations
 

@@ -8,10 +8,11 @@ The loop knows no photo and no protocol, the using half no torch: here they meet
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from faceverify.embedding_cache import cache_folder
 from faceverify.errors import UsageError
@@ -322,5 +323,6 @@ def _silent(_: str) -> None:
     """Only the first process speaks."""
 
 
-def _unwrapped(items, _label, _total):  # type: ignore[no-untyped-def]
+def _unwrapped(items: Iterable[Any], _label: str, _total: int | None) -> Iterator[Any]:
+    """Nor does it show progress."""
     return iter(items)

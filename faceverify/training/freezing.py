@@ -58,7 +58,7 @@ def freeze(backbone: nn.Module, names: Sequence[str]) -> tuple[str, ...]:
     parts = dict(backbone.named_modules())
     frozen: list[str] = []
     for name in names:
-        if name != BODY and name not in parts:
+        if name != BODY and (not name or name not in parts):
             near = difflib.get_close_matches(name, [*stages, BODY], n=1)
             known = f"known: {', '.join((*stages, BODY))}"
             raise config_error(

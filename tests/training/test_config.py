@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
+import re
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from faceverify.training.config_files import (
     overridden,
     read_recipe,
     read_toml,
+    recipe_names,
     to_toml,
 )
 
@@ -134,3 +137,17 @@ def test_files_that_are_no_recipe(tmp_path):
         read_recipe(str(tmp_path / "none.toml"))
     with pytest.raises(TrainingError, match="no recipe 'no-such'"):
         read_recipe("no-such")
+
+
+def test_every_setting_that_the_guide_names_exists():
+    from faceverify.training.config import known_keys
+    from faceverify.training.heads import HEADS, head_options
+
+    guide = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    known = {*known_keys(), *(f"head.{one}" for name in HEADS for one in head_options(name))}
+    sections = "|".join(sorted({key.partition(".")[0] for key in known_keys() if "." in key}))
+    named = set(re.findall(rf"(?:`|--set )((?:{sections})\.[a-z_]+)", guide))
+    assert len(named) > 15
+    assert named <= known
+    recipes = set(re.findall(r"--recipe ([a-z0-9-]+)", guide))
+    assert recipes <= set(recipe_names())

@@ -22,9 +22,8 @@ def mean_of_triplets(squared: Tensor, mined: Mined, margin: float) -> Tensor:
         squared: distances, (N, N).
         mined: how often each of them takes part.
     """
-    shares = mined.counts / mined.triplets.clamp(min=1)
     some = (mined.triplets > 0).to(squared.dtype)
-    return (shares * squared).sum() + margin * some
+    return (mined.counts * squared).sum() / mined.triplets.clamp(min=1) + margin * some
 
 
 class Triplet(Head):
