@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -340,3 +342,22 @@ def test_a_flood_of_problems_is_one_object_a_line(run, people):
     lines = run("data", "check", people, "--sample", "0", "--json").out.splitlines()
     assert len(lines) == 20
     assert all(json.loads(line)["problem"] == "unreadable" for line in lines)
+
+
+def test_what_needs_no_torch_imports_none(people, tmp_path):
+    commands = [["inspect", str(people)], ["split", str(people), "parts", "--identities", "1"]]
+    commands += [["convert", str(people), "pack", "--to", "recordio"], ["inspect", "pack"]]
+    probe = (
+        "import sys; from faceverify.cli import main\n"
+        "for command in {}:\n"
+        "    sys.argv[1:] = ['data', *command]\n"
+        "    try:\n"
+        "        main()\n"
+        "    except SystemExit as leaving:\n"
+        "        assert not leaving.code, command\n"
+        "    assert 'torch' not in sys.modules, command\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", probe.format(commands)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (ran.returncode, ran.stderr.count("Error")) == (0, 0), ran.stderr

@@ -185,7 +185,7 @@ EYES = np.linalg.norm(TEMPLATE[1] - TEMPLATE[0])
 
 
 def test_how_far_faces_lie():
-    shift = TEMPLATE + [0.3 * EYES, 0.4 * EYES]
+    shift = TEMPLATE + np.array([0.3, 0.4]) * EYES
     shrunk = (TEMPLATE - TEMPLATE.mean(axis=0)) * 0.5 + TEMPLATE.mean(axis=0)
     radius = np.sqrt(((TEMPLATE - TEMPLATE.mean(axis=0)) ** 2).sum(axis=1).mean())
     found = offsets(
