@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from faceverify.training.acceleration import prepare
 from faceverify.training.config import Compute
 from faceverify.training.distributed import Processes
 from faceverify.training.settings import config_error
@@ -58,6 +59,7 @@ def run_on(backbone: nn.Module, compute: Compute, processes: Processes) -> Runni
     """
     device = processes.device
     precision = chosen_precision(compute.precision, device)
+    prepare(backbone, device)
     if compute.channels_last:
         backbone.to(memory_format=torch.channels_last)
     if compute.sync_batch_norm and processes.world > 1:
