@@ -168,7 +168,8 @@ def open_face_set(source: str | os.PathLike[str]) -> FaceSet:
     text = os.fspath(source)
     if text.startswith(REMOTE):
         raise data_error(
-            f"{text}: can only be read from its beginning to its end", "train on it as a stream"
+            f"{text}: can only be read from its beginning to its end, not at any place",
+            "copy the shards to a disk",
         )
     shards = find_shards(text)
     if shards:

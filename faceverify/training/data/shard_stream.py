@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import shlex
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from queue import Full, Queue
@@ -40,6 +40,44 @@ class StreamedImage:
     name: str
     image: bytes
     label: int
+
+
+@dataclass(frozen=True)
+class ShardStream:
+    """Shards that can be read in order only.
+
+    Args:
+        urls: of the shards.
+        images: how many there are, N.
+        people: how many numbers their labels need, C: one more than the highest.
+    """
+
+    urls: tuple[str, ...]
+    images: int
+    people: int
+
+
+def open_stream(
+    source: str, progress: Callable[[Iterable[int], str, int | None], Iterator[int]] | None = None
+) -> ShardStream:
+    """Read all labels of shards once: what nobody can tell who has seen only their beginning.
+
+    Args:
+        source: a pattern of URLs, see :func:`expand_urls`.
+        progress: shown the labels as they are read.
+
+    Raises:
+        TrainingError: a shard that cannot be read.
+    """
+    urls = expand_urls(source)
+    with closing(_in_order(urls)) as images:
+        labels: Iterable[int] = (image.label for image in images)
+        if progress is not None:
+            labels = progress(labels, "reading labels", None)
+        count, highest = 0, -1
+        for label in labels:
+            count, highest = count + 1, max(highest, label)
+    return ShardStream(tuple(urls), count, highest + 1)
 
 
 def expand_urls(urls: str | Sequence[str]) -> list[str]:

@@ -59,7 +59,7 @@ def test_what_is_no_set(tmp_path):
     for source, found in (
         (tmp_path / "none", "no such file"),
         (tmp_path / "notes.txt", "neither"),
-        ("s3://faces/{0..9}.tar", "as a stream"),
+        ("s3://faces/{0..9}.tar", "not at any place"),
         (f"{tmp_path}/{{0..9}}.tar", "10 of 10 shards are missing"),
     ):
         with pytest.raises(TrainingError, match=found) as error:

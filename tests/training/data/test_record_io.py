@@ -253,6 +253,13 @@ def test_a_damaged_head_of_a_record_is_never_wrong_data(people, pack):
     assert refused >= 15
 
 
+def test_a_damaged_image_is_noticed_before_any_work(pack):
+    _, places = read_index(pack / "train.idx")
+    damage_byte(pack, int(places[2]))
+    with pytest.raises(TrainingError, match="key 2"):
+        open_face_set(pack)
+
+
 WRONG_INDEX = {
     "of another pack": "0\t0\n1\t44\n2\t100\n",
     "beyond the file": "0\t0\n1\t99999999\n",

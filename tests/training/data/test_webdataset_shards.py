@@ -16,7 +16,7 @@ from faceverify.errors import ImageError, TrainingError
 from faceverify.training.data.augmentation import Augmentation
 from faceverify.training.data.converting import convert
 from faceverify.training.data.face_set import open_face_set
-from faceverify.training.data.shard_stream import expand_urls, stream_images
+from faceverify.training.data.shard_stream import expand_urls, open_stream, stream_images
 from faceverify.training.data.stream_loader import stream_batches
 from faceverify.training.data.transforms import Transform
 
@@ -257,6 +257,14 @@ def test_a_stream_leaves_nothing_behind(shards):
     stream.close()
     assert set(threading.enumerate()) == before
     assert set(os.listdir("/proc/self/fd")) == files
+
+
+def test_a_stream_is_counted(shards):
+    stream = open_stream("::".join(urls(shards)))
+    assert (stream.images, stream.people) == (16, 3)
+    assert list(stream.urls) == urls(shards)
+    with pytest.raises(TrainingError, match=r"x\.tar: cannot be read"):
+        open_stream("/nowhere/x.tar")
 
 
 def test_patterns_of_urls():
