@@ -41,4 +41,6 @@ def write_people(folder: Path, *, people: int = 6, images: int = 8, size: int = 
 
 def tiny_config(source: Path, **changes: Any) -> Config:
     """A run of a second, changed as wanted."""
-    return config_from_dict(overridden(overridden(TINY, {"data": {"source": str(source)}}), changes))
+    return config_from_dict(
+        overridden(overridden(TINY, {"data": {"source": str(source)}}), changes)
+    )

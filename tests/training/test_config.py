@@ -149,5 +149,5 @@ def test_every_setting_that_the_guide_names_exists():
     named = set(re.findall(rf"(?:`|--set )((?:{sections})\.[a-z_]+)", guide))
     assert len(named) > 15
     assert named <= known
-    recipes = set(re.findall(r"--recipe ([a-z0-9-]+)", guide))
+    recipes = set(re.findall(r"--recipe ([a-z0-9-]+)[\s`]", guide))
     assert recipes <= set(recipe_names())
