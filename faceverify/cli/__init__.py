@@ -23,6 +23,7 @@ from faceverify.cli.enroll import enroll
 from faceverify.cli.evaluate import evaluate
 from faceverify.cli.identify import identify
 from faceverify.cli.leaving import leave
+from faceverify.cli.train import train
 from faceverify.cli.verify import verify
 from faceverify.errors import INTERNAL_ERROR, INTERRUPTED, UNUSABLE, FaceverifyError
 from faceverify.version import __version__
@@ -45,6 +46,7 @@ app.command()(align)
 app.command()(doctor)
 app.command()(evaluate)
 app.command()(calibrate)
+app.command()(train)
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")

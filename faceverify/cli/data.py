@@ -1,4 +1,4 @@
-"""``faceverify data``: look into the files that evaluations are made of."""
+"""``faceverify data``: look into, convert, split and check sets of faces."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 
 from faceverify.cli.console import Console
+from faceverify.cli.data_check import check
+from faceverify.cli.data_convert import convert
+from faceverify.cli.data_split import split
 from faceverify.cli.options import Json
 
 app = typer.Typer(
-    help="Look into pair lists and verification packs.",
+    help="Look into, convert, split and check training sets, pair lists and verification packs.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
@@ -19,13 +22,18 @@ app = typer.Typer(
 
 @app.callback()
 def data() -> None:
-    """Look into pair lists and verification packs."""
+    """Look into, convert, split and check training sets, pair lists and verification packs."""
 
 
 @app.command()
 def inspect(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A list, a .bin pack, or a CFP split folder.")
+        str,
+        typer.Argument(
+            metavar="FILE|FOLDER",
+            help="A pair list, a .bin pack, a CFP split folder; or a training set: a folder of "
+            "people, RecordIO, WebDataset shards.",
+        ),
     ],
     kind: Annotated[
         str | None,
@@ -35,16 +43,34 @@ def inspect(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Say what a file of an evaluation is and holds; nothing in it is run.
+    """Say what a training set or a file of an evaluation is and holds; nothing in it is run.
 
-    **Example:** `faceverify data inspect pairs.txt`
+    **Examples:**
+
+    `faceverify data inspect pairs.txt`
+
+    `faceverify data inspect faces_emore/`
     """
     from dataclasses import asdict
 
+    from faceverify.evaluation.cfp import is_cfp
+    from faceverify.evaluation.inspection import Inspection
     from faceverify.evaluation.inspection import inspect as look_into
+    from faceverify.training.data.summary import is_face_set, summarise
 
-    found = look_into(file, kind=kind)
-    lines = [f"{found.source}: {found.title} (--kind {found.kind})"]
+    if kind is None and is_face_set(file) and not is_cfp(Path(file)):
+        summary = summarise(file)
+        found = Inspection(file, summary.kind, summary.title, summary.facts, list(summary.notes))
+        heading = f"{file}: {found.title}"
+    else:
+        found = look_into(Path(file), kind=kind)
+        heading = f"{found.source}: {found.title} (--kind {found.kind})"
+    lines = [heading]
     lines += [f"  {count:>10,}  {name}" for name, count in found.facts.items()]
     lines += [f"note: {note}" for note in found.notes]
     Console(json).result(asdict(found), "\n".join(lines))
+
+
+app.command()(convert)
+app.command()(split)
+app.command()(check)

@@ -25,6 +25,7 @@ def described(model: ModelFile, path: Path) -> dict[str, Any]:
         "contract": model.contract.as_dict(),
         "provenance": asdict(model.provenance),
         "thresholds": [asdict(threshold) for threshold in model.thresholds],
+        "card": model.card,
     }
 
 
@@ -55,7 +56,8 @@ def page(model: ModelFile, path: Path, scores: Mapping[str, Any]) -> str:
     }
     width = max(map(len, rows)) + 2
     lines = [f"{key:<{width}}{value}" for key, value in rows.items()]
-    return "\n".join([*lines, "", *threshold_table(model.thresholds)])
+    card = ["", model.card] if model.card else []
+    return "\n".join([*lines, "", *threshold_table(model.thresholds), *card])
 
 
 def threshold_table(thresholds: tuple[Threshold, ...]) -> list[str]:

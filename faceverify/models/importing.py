@@ -161,11 +161,17 @@ def misfit(state: Any, wanted: dict[str, Any]) -> str:
     return ""
 
 
-def exported(net: Any, example: Any) -> bytes:
+def exported(net: Any, example: Any, *, keep_weights: bool = False) -> bytes:
     """Write a torch net as ONNX with a dynamic batch axis.
 
     The exporter that follows TorchScript needs no package beyond torch; where a later torch has
     dropped it, the newer one needs onnxscript.
+
+    Args:
+        net: in inference mode, on the CPU.
+        example: an input, (N, 3, H, W).
+        keep_weights: whether every weight is written as it is, under its own name, rather than
+            folded with its neighbours.
 
     Raises:
         ModelError: neither works.
@@ -175,16 +181,21 @@ def exported(net: Any, example: Any) -> bytes:
     names = {"input_names": ["crops"], "output_names": ["embeddings"], "verbose": False}
     axes = {"crops": {0: "N"}, "embeddings": {0: "N"}}
     older: dict[str, Any] = {"dynamic_axes": axes, "opset_version": 17}
-    if "dynamo" in signature(torch.onnx.export).parameters:  # from torch 2.5 on
+    export: Any = torch.onnx.export  # its signature differs from version to version
+    if "dynamo" in signature(export).parameters:  # from torch 2.5 on
         older["dynamo"] = False
-    newer = {"dynamo": True, "dynamic_shapes": ({0: "N"},), "opset_version": 18}
+    newer: dict[str, Any] = {"dynamo": True, "dynamic_shapes": ({0: "N"},), "opset_version": 18}
+    if keep_weights:
+        # the net is in inference mode already; asked for by name, that mode would fold its norms
+        older |= {"do_constant_folding": False, "training": torch.onnx.TrainingMode.PRESERVE}
+        newer |= {"optimize": False}
     reasons = []
     for options in (older, newer):
         stream = io.BytesIO()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about exporters of the future
-                torch.onnx.export(net, (example,), stream, **names, **options)
+                export(net, (example,), stream, **names, **options)
         except Exception as error:
             reasons.append(f"{type(error).__name__}: {error}")
         else:

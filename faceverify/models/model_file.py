@@ -1,10 +1,11 @@
 """The model file: one ONNX file that carries everything the using half must know about a model.
 
-Three entries of the ONNX metadata are ours, each a JSON document:
+Four entries of the ONNX metadata are ours, each a JSON document:
 
 * ``faceverify.contract``: the preprocessing contract (see :mod:`faceverify.models.contract`);
 * ``faceverify.provenance``: name, architecture, head, dataset, licence, source;
-* ``faceverify.thresholds``: distance thresholds, each with the false match rate it was set for.
+* ``faceverify.thresholds``: distance thresholds, each with the false match rate it was set for;
+* ``faceverify.card``, where there is one: the model card, text for people.
 
 The file is read and written as protocol-buffer fields, so that neither the ``onnx`` package nor a
 copy of the graph is needed: ``metadata_props`` is field 14 of ``ModelProto``.
@@ -25,6 +26,7 @@ from faceverify.models.contract import Contract
 from faceverify.models.model_metadata import (
     Provenance,
     Threshold,
+    card_from_text,
     provenance_from_dict,
     threshold_from_dict,
     thresholds_from_list,
@@ -41,10 +43,11 @@ __all__ = [
     "threshold_from_dict",
 ]
 
-CONTRACT, PROVENANCE, THRESHOLDS = (
+CONTRACT, PROVENANCE, THRESHOLDS, CARD = (
     "faceverify.contract",
     "faceverify.provenance",
     "faceverify.thresholds",
+    "faceverify.card",
 )
 METADATA_FIELD = 14
 
@@ -56,6 +59,8 @@ class ModelFile:
     Attributes:
         name: what the user called it, for messages.
         graph: the ONNX model without our metadata.
+        card: how it was made, what it was measured to do, what it must not be used for; lines of
+            text, or nothing.
     """
 
     name: str
@@ -63,6 +68,7 @@ class ModelFile:
     contract: Contract
     provenance: Provenance
     thresholds: tuple[Threshold, ...] = ()
+    card: str = ""
 
     @cached_property
     def id(self) -> str:
@@ -93,11 +99,13 @@ class ModelFile:
 
     def to_bytes(self) -> bytes:
         """Build the whole file; the same model gives the same bytes."""
-        entries = {
+        entries: dict[str, object] = {
             CONTRACT: self.contract.as_dict(),
             PROVENANCE: asdict(self.provenance),
             THRESHOLDS: [asdict(threshold) for threshold in self.thresholds],
         }
+        if self.card:
+            entries[CARD] = self.card
         return self.graph + b"".join(metadata_entry(key, as_json(v)) for key, v in entries.items())
 
     def save(self, path: Path) -> None:
@@ -136,9 +144,10 @@ def parse_model_file(data: bytes, name: str) -> ModelFile:
         contract = Contract.from_dict(document(entries, CONTRACT))
         provenance = provenance_from_dict(document(entries, PROVENANCE))
         thresholds = thresholds_from_list(document(entries, THRESHOLDS))
+        card = card_from_text(document(entries, CARD)) if CARD in entries else ""
     except ValueError as error:
         raise ModelError(f"{name}: its metadata is not valid: {error}") from error
-    return ModelFile(name, graph, contract, provenance, thresholds)
+    return ModelFile(name, graph, contract, provenance, thresholds, card)
 
 
 def document(entries: dict[str, str], key: str) -> object:

@@ -92,3 +92,14 @@ def line_of_text(value: object, field: str) -> str:
     if not isinstance(value, str) or any(category(sign) in ("Cc", "Cs") for sign in value):
         raise ValueError(f"{field} is {shown(value)}, not one line of text")
     return value
+
+
+def card_from_text(value: object) -> str:
+    """Pass on lines of text, none of which could do anything to a terminal.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"the card is {shown(value)}, not text")
+    return "\n".join(line_of_text(line, "a line of the card") for line in value.split("\n"))

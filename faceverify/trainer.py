@@ -1,0 +1,328 @@
+"""The whole of a training run in one function: data and configuration in, a model file out.
+
+people -> held out | learned -> loop (validated on pairs) -> best weights -> model file
+
+The loop knows no photo and no protocol, the using half no torch: here they meet.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from faceverify.embedding_cache import cache_folder
+from faceverify.errors import UsageError
+from faceverify.model_making import best_weights, make_model
+from faceverify.models.contract import Contract
+from faceverify.run_report import write_run_report
+from faceverify.training.backbones import contract_for
+from faceverify.training.checkpoint import (
+    Position,
+    best,
+    latest,
+    load_position,
+    mark_best,
+    remove_old,
+    save_checkpoint,
+)
+from faceverify.training.config import Budget, Config
+from faceverify.training.config_files import as_dict, to_toml
+from faceverify.training.data.packed_cache import Progress
+from faceverify.training.distributed import Processes, device_name, joined
+from faceverify.training.epochs import epochs_of
+from faceverify.training.heads import HEADS
+from faceverify.training.initialising import read_weights
+from faceverify.training.learning_set import LearningSet, open_learning_set
+from faceverify.training.loop import Figures, train
+from faceverify.training.metrics_log import MetricsLog, ProgressLine, read_metrics
+from faceverify.training.parts import Parts, build_parts
+from faceverify.training.rehearsal import steps_within
+from faceverify.training.run_folder import RunFolder
+from faceverify.training.samplers import build_sampler
+from faceverify.training.settings import config_error
+from faceverify.training.stopping import stop_on_signals
+from faceverify.training.validation import embed_crops
+from faceverify.validator import ValidationSet, pair_figures, set_of_list, set_of_people
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What became of a run.
+
+    Args:
+        folder: of the run.
+        step: steps done.
+        steps: of the whole run.
+        stopped_by: number of the signal that stopped it before its end; 0 for none.
+        model: the model file; None before the end of a run.
+        model_id: its id.
+        checkpoint: whose weights it has.
+        figures: of the model file on the validation pairs, by name.
+        seconds: of training, all starts together.
+    """
+
+    folder: Path
+    step: int
+    steps: int
+    stopped_by: int
+    model: Path | None
+    model_id: str
+    checkpoint: str
+    figures: dict[str, float]
+    seconds: float
+
+
+def train_model(
+    config: Config,
+    run: RunFolder,
+    *,
+    resume: bool = False,
+    say: Say = lambda _: None,
+    progress: Progress = lambda items, _label, _total: iter(items),
+    live: bool = False,
+) -> Trained:
+    """Train a model, or go on training it, and make a model file of its best weights.
+
+    Every process of a run calls it; the first one speaks and writes.
+
+    Args:
+        config: of the run; when it goes on, what its folder holds and perhaps changes of it.
+        run: its folder.
+        resume: whether to go on from its last checkpoint.
+        say: told what is done, in lines.
+        progress: wraps what takes long before the first step.
+        live: whether to show progress on stderr while it learns.
+
+    Raises:
+        TrainingError: the run cannot start, or cannot go on; the last checkpoint stays.
+        ImageError, PairListError: photos or pairs that cannot be read.
+        OutputError: the run's folder cannot be written.
+    """
+    began = time.monotonic()
+    with (
+        joined(config.compute.device, threads=config.compute.threads) as processes,
+        ExitStack() as held,
+    ):
+        if not processes.first:
+            say, progress, live = _silent, _unwrapped, False
+        elif not resume:
+            run.refuse_if_begun()
+        contract = contract_of(config)
+        data = _open_data(config, processes)
+        for note in data.notes:
+            say(note)
+        judged = _judged(config, data, contract, progress) if processes.first else None
+        sampler = build_sampler(
+            config.batches.sampler,
+            data.learned.labels,
+            seed=config.seed,
+            size=config.batches.size,
+            images=config.batches.images,
+            processes=processes.world,
+        )
+
+        def build() -> Parts:
+            return build_parts(
+                config,
+                embedding_size=contract.embedding_size,
+                input_size=contract.width,
+                classes=len(data.learned.identities),
+                processes=processes,
+            )
+
+        parts = build()  # whatever an option has against it comes before the long work
+        epoch = epochs_of(
+            data.learned, sampler, contract, config, processes,
+            cache=training_cache(), progress=progress, warn=say,
+        )  # fmt: skip
+        validate = _validation(judged, contract) if config.validation.times else None
+        say(
+            f"{len(data.learned):,} images of {len(data.learned.identities):,} people; "
+            f"{config.backbone.name} and {config.head.name} on {device_name(processes.device)}"
+            + (f", {processes.world} processes" if processes.world > 1 else "")
+        )
+        if config.budget.minutes is not None:
+            say(f"rehearsing, to see how many steps {config.budget.minutes:g} minutes hold")
+            steps = steps_within(
+                60 * config.budget.minutes - (time.monotonic() - began), parts, config, epoch,
+                batches_an_epoch=len(sampler), processes=processes, validate=validate,
+            )  # fmt: skip
+            config = replace(config, budget=Budget(steps=steps))
+            parts = build()
+        steps = config.budget.steps or round((config.budget.epochs or 0) * len(sampler)) or 1
+        position = Position(steps=steps)
+        if processes.first:
+            held.enter_context(run.locked())
+            run.write_config(config)
+        if resume and (checkpoint := latest(run.checkpoints)) is not None:
+            parts.restore(checkpoint)
+            position = replace(load_position(checkpoint), steps=steps)
+            say(f"going on from {checkpoint.name}")
+
+        def save(reached: Position, figures: Figures | None) -> None:
+            place = save_checkpoint(run.checkpoints, reached, parts.tensors())
+            if processes.first:
+                known, figure = best(run.checkpoints), (figures or {}).get("accuracy")
+                if figure is not None and (known is None or figure >= known[1]):
+                    mark_best(run.checkpoints, place, figure)
+                remove_old(run.checkpoints, config.checkpoints.keep)
+
+        line = ProgressLine(position.steps, position.step) if live else None
+        events = run.events if config.log.tensorboard else None
+        with (
+            stop_on_signals() as stop,
+            MetricsLog(
+                run.metrics if processes.first else None,
+                step=position.step,
+                events=events if processes.first else None,
+                show=line,
+            ) as log,
+        ):
+            if position.step < position.steps:
+                position = train(
+                    parts, config, position, epoch,
+                    batches_an_epoch=len(sampler), processes=processes, log=log, save=save,
+                    validate=validate, stop=stop,
+                )  # fmt: skip
+        if line is not None:
+            line.finish()
+    if position.step < position.steps or not processes.first:
+        return Trained(
+            run.path, position.step, position.steps, stop.signal, None, "", "", {},
+            position.seconds,
+        )  # fmt: skip
+    return _finished(config, run, parts, data, contract, judged, position, say)
+
+
+def contract_of(config: Config) -> Contract:
+    """What the backbone sees: as the weights to start from say it, or else as its kind does.
+
+    Raises:
+        TrainingError: no such backbone, or weights that cannot be read.
+        ModelError: there is no such model to start from.
+    """
+    if config.backbone.init:
+        told = read_weights(config.backbone.init).contract
+        if told is not None:
+            return told
+    return contract_for(
+        config.backbone.name,
+        embedding_size=config.backbone.embedding_size,
+        size=config.data.size,
+        template=config.data.template,
+    )
+
+
+def training_cache() -> Path:
+    """Where decoded crops are kept from run to run."""
+    with suppress(UsageError):  # no home folder
+        return cache_folder() / "training"
+    raise config_error("no folder for decoded crops", "set FACEVERIFY_CACHE")
+
+
+def _open_data(config: Config, processes: Processes) -> LearningSet:
+    if not config.data.source:
+        raise config_error("no data to learn from", "name a folder of people")
+    known = HEADS.get(config.head.name)
+    pairs_wanted = known is not None and known.batches == "identities"
+    if pairs_wanted and config.batches.sampler == "shuffled":
+        raise config_error(
+            f"head {config.head.name} compares images of one person, which shuffled batches "
+            "rarely hold",
+            "use --set batches.sampler=identities",
+        )
+    held_out = 0.0 if config.validation.pairs or not config.validation.times else None
+    return open_learning_set(
+        config.data.source,
+        least_images=config.data.least_images,
+        held_out=config.validation.held_out if held_out is None else held_out,
+        seed=config.seed,
+        pairs_wanted=pairs_wanted,
+        processes=processes.world,
+    )
+
+
+def _judged(
+    config: Config, data: LearningSet, contract: Contract, progress: Progress
+) -> ValidationSet | None:
+    """The photos that judge the run; None where it is not to be judged."""
+    chosen = config.validation
+    if chosen.pairs:
+        return set_of_list(
+            Path(chosen.pairs),
+            contract,
+            images=Path(chosen.images) if chosen.images else None,
+            pattern=chosen.pattern,
+            aligned=chosen.aligned,
+            cache=training_cache(),
+            progress=progress,
+        )
+    aside = data.held_out
+    if aside is None:
+        return None
+    return set_of_people(
+        f"{aside.source}, people held out",
+        [aside.read(index) for index in range(len(aside))],
+        [aside.identities[label] for label in aside.labels],
+        contract,
+        template=config.data.template,
+        seed=config.seed,
+    )
+
+
+def _validation(judged: ValidationSet | None, contract: Contract) -> Callable[..., Figures] | None:
+    if judged is None:
+        return None
+    return lambda backbone: pair_figures(
+        judged, embed_crops(backbone, judged.crops, contract)
+    ).as_dict()
+
+
+def _finished(
+    config: Config,
+    run: RunFolder,
+    parts: Parts,
+    data: LearningSet,
+    contract: Contract,
+    judged: ValidationSet | None,
+    position: Position,
+    say: Say,
+) -> Trained:
+    """Make the model file of the best weights, and the report."""
+    checkpoint = best_weights(run.checkpoints, parts)
+    made = make_model(config, run, parts, data, contract, judged, checkpoint, position)
+    say(f"exported; its embeddings are within {made.difference:.1g} of torch's")
+    for note in made.notes:
+        say(note)
+    facts = {
+        "model": f"{run.model.name} ({made.model_id})",
+        "checkpoint": checkpoint,
+        "images learned": f"{len(data.learned):,} of {len(data.learned.identities):,} people",
+        "backbone": config.backbone.name,
+        "loss": config.head.name,
+        "steps": f"{position.step:,}, {position.images:,} images in {position.seconds:,.0f} s",
+        **{name: f"{100 * value:.2f} %" for name, value in made.figures.items()},
+    }
+    write_run_report(
+        run.report, f"Run {run.path.name}", facts, read_metrics(run.metrics),
+        to_toml(as_dict(config)),
+    )  # fmt: skip
+    return Trained(
+        run.path, position.step, position.steps, 0, run.model, made.model_id, checkpoint,
+        made.figures, position.seconds,
+    )  # fmt: skip
+
+
+def _silent(_: str) -> None:
+    """Only the first process speaks."""
+
+
+def _unwrapped(items: Iterable[Any], _label: str, _total: int | None) -> Iterator[Any]:
+    """Nor does it show progress."""
+    return iter(items)

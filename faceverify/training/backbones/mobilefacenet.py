@@ -1,0 +1,110 @@
+"""MobileFaceNet, a million weights: https://arxiv.org/abs/1804.07573, table 1."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import Tensor, nn
+
+from faceverify.training.backbones.necks import check_dropout
+
+# a row of the table: expansion, channels, repetitions, stride of the first
+STAGE1 = ((2, 64, 5, 2),)
+STAGE2 = ((4, 128, 1, 2), (2, 128, 6, 1))
+STAGE3 = ((4, 128, 1, 2), (2, 128, 2, 1))
+LAST = 512  # channels before the place of a feature is looked at
+
+
+class Bottleneck(nn.Module):
+    """Expand, convolve each channel, project without activation; a shortcut where shapes agree."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = inputs * expansion
+        self.branch = nn.Sequential(
+            convolution(inputs, wide, 1),
+            convolution(wide, wide, 3, stride, 1, groups=wide),
+            convolution(wide, outputs, 1, activation=False),
+        )
+        self.has_shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, side, side) to (N, outputs, side / stride, side / stride)."""
+        y: Tensor = self.branch(x)
+        return x + y if self.has_shortcut else y
+
+
+class MobileFaceNet(nn.Module):
+    """Stem, three stages, neck; see :func:`mobilefacenet`."""
+
+    def __init__(self, embedding_size: int, size: int, dropout: float) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            convolution(3, 64, 3, 2, 1), convolution(64, 64, 3, 1, 1, groups=64)
+        )
+        self.stage1 = bottlenecks(64, STAGE1)
+        self.stage2 = bottlenecks(64, STAGE2)
+        self.stage3 = bottlenecks(128, STAGE3)
+        # The global depthwise convolution instead of a mean: a channel weighs each place by itself.
+        self.neck = nn.Sequential(
+            OrderedDict(
+                widen=convolution(128, LAST, 1),
+                places=convolution(LAST, LAST, -(-size // 16), groups=LAST, activation=False),
+                flatten=nn.Flatten(),
+                dropout=nn.Dropout(dropout),
+                projection=nn.Linear(LAST, embedding_size, bias=False),
+                output_norm=nn.BatchNorm1d(embedding_size),
+            )
+        )
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """(N, 3, size, size), normalised, to (N, embedding size)."""
+        embeddings: Tensor = self.neck(self.stage3(self.stage2(self.stage1(self.stem(crops)))))
+        return embeddings
+
+
+def mobilefacenet(*, embedding_size: int, size: int = 112, dropout: float = 0.0) -> MobileFaceNet:
+    """Build a MobileFaceNet.
+
+    Args:
+        embedding_size: numbers in an embedding; 128 in the paper.
+        size: side of a crop, in pixels.
+        dropout: share of features left out before the last layer while learning, in [0, 1).
+
+    Raises:
+        TrainingError: no such share.
+    """
+    check_dropout(dropout)
+    net = MobileFaceNet(embedding_size, size, dropout)
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return net
+
+
+def convolution(
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    stride: int = 1,
+    pad: int = 0,
+    *,
+    groups: int = 1,
+    activation: bool = True,
+) -> nn.Sequential:
+    """A convolution, its norm, and a PReLU where it is not linear."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(inputs, outputs, kernel, stride, pad, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+    ]
+    return nn.Sequential(*layers, *([nn.PReLU(outputs)] if activation else []))
+
+
+def bottlenecks(inputs: int, rows: tuple[tuple[int, int, int, int], ...]) -> nn.Sequential:
+    """The bottlenecks of some rows of the table."""
+    blocks = []
+    for expansion, outputs, count, stride in rows:
+        for index in range(count):
+            blocks.append(Bottleneck(inputs, outputs, 1 if index else stride, expansion))
+            inputs = outputs
+    return nn.Sequential(*blocks)

@@ -1,0 +1,148 @@
+"""The bundled ResNet-29 (dlib's, CC0), to be fine-tuned from the default weights.
+
+Its parameters are named and laid out as in ``weights/dlib-resnet29.onnx``. Affine layers are folded
+into the convolutions there, so there is no norm left in it: small learning rates.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from faceverify.errors import TrainingError
+from faceverify.faces.alignment import FivePoints
+from faceverify.models.contract import Contract
+
+# blocks from the input on: output channels, whether the block shrinks
+BLOCKS = (
+    *[(32, False)] * 3,
+    (64, True),
+    *[(64, False)] * 3,
+    (128, True),
+    *[(128, False)] * 2,
+    (256, True),
+    *[(256, False)] * 2,
+    (256, True),
+)
+EMBEDDING_SIZE = 128
+
+# That of the bundled file, so that its weights meet what they know.
+CONTRACT = Contract(
+    width=150,
+    height=150,
+    colour_order="RGB",
+    mean=(122.782, 117.001, 104.298),
+    scale=(256.0, 256.0, 256.0),
+    alignment=FivePoints(
+        (
+            (47.4504, 45.464),
+            (103.496, 45.5992),
+            (75.5304, 78.8168),
+            (50.7264, 106.3664),
+            (99.8456, 106.668),
+        )
+    ),
+    embedding_size=EMBEDDING_SIZE,
+    flip_average=True,
+)
+
+
+class Stem(nn.Module):
+    """7 x 7 convolution with stride 2, ReLU, max-pool."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 32, 7, 2)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """(N, 3, 150, 150) to (N, 32, 35, 35)."""
+        return functional.max_pool2d(functional.relu(self.conv(crops)), 3, 2)
+
+
+class Block(nn.Module):
+    """Two 3 x 3 convolutions and a shortcut.
+
+    A shrinking block's shortcut is a mean over 2 x 2 with zeros for the new channels; the branch,
+    whose convolution pads nothing, gets zeros at the end where it comes out smaller than that.
+
+    Args:
+        inputs, outputs: channels.
+        side: of the map that comes in.
+        shrinks: whether it halves the map.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, side: int, shrinks: bool) -> None:
+        super().__init__()
+        self.shrinks = shrinks
+        self.channels = outputs - inputs
+        self.pixels = side // 2 - (side - 1) // 2  # 1 where the side is even
+        stride, pad = (2, 0) if shrinks else (1, 1)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, pad)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, side, side) to (N, outputs, ...)."""
+        y = self.conv2(functional.relu(self.conv1(x)))
+        if self.shrinks:
+            x = functional.avg_pool2d(x, 2)
+            x = functional.pad(x, (0, 0, 0, 0, 0, self.channels))
+            y = functional.pad(y, (0, self.pixels, 0, self.pixels))
+        return functional.relu(x + y)
+
+
+class Projection(nn.Module):
+    """A dense layer without bias, its weights (inputs, outputs) as the bundled file has them."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(inputs, outputs))
+        nn.init.xavier_uniform_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs) to (N, outputs)."""
+        return x @ self.weight
+
+
+class ResNet29(nn.Module):
+    """dlib's face recognition ResNet: stem, 14 blocks, mean, projection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = Stem()
+        inputs, side = 32, 35
+        for index, (outputs, shrinks) in enumerate(BLOCKS):
+            block = Block(inputs, outputs, side=side, shrinks=shrinks)
+            self.add_module(f"block{index:02d}", block)
+            inputs, side = outputs, side // 2 if shrinks else side
+        self.fc = Projection(inputs, EMBEDDING_SIZE)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """(N, 3, 150, 150), normalised, to (N, 128)."""
+        x = self.stem(crops)
+        for index in range(len(BLOCKS)):
+            x = self.get_submodule(f"block{index:02d}")(x)
+        embeddings: Tensor = self.fc(x.mean((2, 3)))
+        return embeddings
+
+
+def resnet29(*, embedding_size: int = EMBEDDING_SIZE, size: int = 150) -> ResNet29:
+    """Build the net.
+
+    Args:
+        embedding_size, size: as the bundled file has them, 128 and 150.
+
+    Raises:
+        TrainingError: others.
+    """
+    for name, value, wanted in (
+        ("embedding_size", embedding_size, EMBEDDING_SIZE),
+        ("size", size, CONTRACT.width),
+    ):
+        if value != wanted:
+            raise TrainingError(
+                f"resnet29 with {name} {value}: its weights are made for {wanted}",
+                cure=f"set {name} to {wanted}, or choose another backbone",
+                code="training-config",
+            )
+    return ResNet29()

@@ -1,0 +1,85 @@
+"""Batches out of a stream of shards.
+
+A stream cannot jump: to resume at a step is to read, and not to decode, what came before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+import torch
+
+from faceverify.pipeline import default_workers
+from faceverify.training.data.decoding import decode_many
+from faceverify.training.data.draws import sample_draws
+from faceverify.training.data.loader import Batch, Resized, ahead
+from faceverify.training.data.shard_stream import BUFFER, StreamedImage, stream_images
+from faceverify.training.data.transforms import DRAWS, Draws, Transform
+
+
+def stream_batches(
+    urls: Sequence[str],
+    *,
+    size: int,
+    steps: int,
+    transform: Transform,
+    seed: int = 0,
+    epoch: int = 0,
+    start: int = 0,
+    vary: bool = True,
+    crop_size: tuple[int, int],
+    workers: int | None = None,
+    readers: int = 1,
+    buffer: int = BUFFER,
+    device: torch.device | str = "cpu",
+    rank: int = 0,
+    world: int = 1,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Iterator[Batch]:
+    """Make the batches of an epoch from shards that are read as a stream.
+
+    Args:
+        urls, seed, epoch, rank, world, readers, buffer: as :func:`stream_images`.
+        size: images of a batch of this process.
+        steps: batches of an epoch; at least 1.
+        start: number of the first batch wanted: those before it are read and not decoded.
+        transform, vary, crop_size, workers, device, warn: as :func:`~.loader.batches`.
+
+    Raises:
+        ImageError, TrainingError: a shard or an image that cannot be read.
+    """
+    device = torch.device(device)
+    resized = Resized(crop_size, warn)
+    images = stream_images(
+        urls, seed=seed, epoch=epoch, rank=rank, world=world, readers=readers, buffer=buffer
+    )
+
+    def tasks() -> Iterator[tuple[int, list[StreamedImage]]]:
+        for _ in range(start * size):
+            next(images)
+        for step in range(start, steps):
+            yield step, list(islice(images, size))
+
+    def made(task: tuple[int, list[StreamedImage]]) -> tuple[Batch, Draws | None]:
+        step, samples = task
+        indices = (step * world + rank) * size + np.arange(len(samples))
+        names = [sample.name for sample in samples]
+        decoded = decode_many([sample.image for sample in samples], names, device)
+        crops = torch.stack([resized(i, name) for i, name in zip(decoded, names, strict=True)])
+        labels = torch.tensor([sample.label for sample in samples])
+        draws = sample_draws(seed, epoch, step, indices, DRAWS) if vary else None
+        if device.type == "cpu":
+            return Batch(transform(crops, draws), labels, indices), None
+        return Batch(crops, labels, indices), draws
+
+    try:
+        for batch, draws in ahead(made, tasks(), workers or default_workers()):
+            if device.type == "cpu":
+                yield batch
+            else:
+                crops = batch.images.to(device, non_blocking=True)
+                yield Batch(transform(crops, draws), batch.labels.to(device), batch.indices)
+    finally:
+        images.close()

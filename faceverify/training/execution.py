@@ -1,0 +1,97 @@
+"""How a backbone runs in a step: memory layout, precision, compilation, several processes."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from faceverify.training.acceleration import prepare
+from faceverify.training.config import Compute
+from faceverify.training.distributed import Processes
+from faceverify.training.settings import config_error
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, eq=False)
+class Running:
+    """A backbone, ready to run.
+
+    Attributes:
+        module: images (N, 3, H, W) to raw embeddings (N, D); compiled, its gradient averaged over
+            processes. Call it inside :meth:`autocast`.
+        device: that it runs on.
+        precision: of its arithmetic: "float32", "bfloat16" or "float16".
+        scaler: keeps a float16 gradient from vanishing; does nothing in other precisions.
+    """
+
+    module: nn.Module
+    device: torch.device
+    precision: str
+    scaler: torch.amp.GradScaler
+
+    def autocast(self) -> torch.autocast:
+        """Inside, the backbone computes in its precision."""
+        dtype = PRECISIONS[self.precision]
+        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
+
+    def no_exchange(self) -> AbstractContextManager[None]:
+        """Inside, gradients are summed in this process and not exchanged yet."""
+        if isinstance(self.module, DistributedDataParallel):
+            return self.module.no_sync()
+        return nullcontext()
+
+
+def run_on(backbone: nn.Module, compute: Compute, processes: Processes) -> Running:
+    """Make a backbone ready for the steps of a run; it is on its device already.
+
+    Args:
+        backbone: its memory layout and norms may be changed.
+        compute: how to run it.
+        processes: this one and the others.
+
+    Raises:
+        TrainingError: the device cannot do what was asked for.
+    """
+    device = processes.device
+    precision = chosen_precision(compute.precision, device)
+    prepare(backbone, device)
+    if compute.channels_last:
+        backbone.to(memory_format=torch.channels_last)
+    if compute.sync_batch_norm and processes.world > 1:
+        if device.type != "cuda":
+            raise config_error("compute.sync_batch_norm needs GPUs", "set it to false")
+        nn.SyncBatchNorm.convert_sync_batchnorm(backbone)  # type: ignore[no-untyped-call]
+    module = backbone
+    if compute.compile == "on" or (compute.compile == "auto" and device.type == "cuda"):
+        module = torch.compile(module)  # type: ignore[assignment]
+    if processes.world > 1:
+        module = DistributedDataParallel(
+            module,
+            device_ids=[device.index] if device.type == "cuda" else None,
+            gradient_as_bucket_view=True,
+            broadcast_buffers=False,
+        )
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
+    return Running(module, device, precision, scaler)
+
+
+def chosen_precision(wanted: str, device: torch.device) -> str:
+    """The precision: as asked for, or bfloat16 where the device multiplies it in hardware.
+
+    Raises:
+        TrainingError: float16 on a processor, which computes it slowly and overflows.
+    """
+    if wanted == "float16" and device.type == "cpu":
+        raise config_error("--precision float16 needs a GPU", "use bfloat16 or float32")
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    if device.type == "cpu" and torch.cpu._is_amx_tile_supported():
+        return "bfloat16"
+    return "float32"

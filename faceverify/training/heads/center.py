@@ -1,0 +1,78 @@
+"""Center loss: a softmax that also draws each image to the centre of its class.
+
+https://ydwen.github.io/papers/WenECCV16.pdf, eq. 2 to 5.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from faceverify.training.collectives import sum_over_processes
+from faceverify.training.heads.class_scores import softmax_loss
+from faceverify.training.heads.head import Head, wanted
+from faceverify.training.heads.row_sums import add_rows
+from faceverify.training.heads.softmax_engine import SoftmaxEngine
+
+
+class Center(Head):
+    """Softmax, plus weight / 2 times the mean of ||x - c_y||^2.
+
+    The centres have no gradient. After each step c_j moves by ``rate`` times
+    sum_i [y_i = j] (x_i - c_j) / (1 + sum_i [y_i = j]), over the images of that step.
+
+    Args:
+        weight: lambda of the paper.
+        rate: alpha of the paper.
+    """
+
+    centres: Tensor
+
+    def __init__(
+        self,
+        *,
+        embedding_size: int,
+        classes: int,
+        weight: float = 0.003,
+        rate: float = 0.5,
+        engine: str = "chunked",
+        sample: float = 1.0,
+    ) -> None:
+        super().__init__()
+        wanted(weight >= 0, "head.weight", weight, "at least 0")
+        wanted(0 <= rate <= 1, "head.rate", rate, "in [0, 1]")
+        self.weight, self.rate = weight, rate
+        self.softmax = SoftmaxEngine(
+            embedding_size=embedding_size,
+            classes=classes,
+            engine=engine,
+            sample=sample,
+            unit=False,
+            bias=True,
+        )
+        shard = self.softmax.shard
+        self.sharded = {"centres": shard}
+        self.register_buffer("centres", torch.zeros(shard.stop - shard.start, embedding_size))
+        self._seen: list[tuple[Tensor, Tensor]] = []
+
+    def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """See :meth:`Head.forward`."""
+        scores = self.softmax(embeddings, labels)
+        local = self.softmax.local(labels)
+        here = (local >= 0).unsqueeze(1)
+        own = sum_over_processes(self.centres[local.clamp(min=0)] * here)  # (N, D)
+        distance = (embeddings - own).square().sum(dim=1).mean()
+        if self.training:
+            self._seen.append((embeddings.detach(), local))
+        return softmax_loss(scores.own, scores.others) + self.weight / 2 * distance
+
+    def finish_step(self) -> None:
+        """Move the centres towards the images of the step."""
+        if not self._seen:
+            return
+        rows, local = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
+        self._seen.clear()
+        here, index = local >= 0, local.clamp(min=0)
+        images = ((local.unsqueeze(1) == local) & here).sum(dim=1)  # of the same class
+        shares = here / (1 + images) * self.rate
+        add_rows(self.centres, index, shares.unsqueeze(1) * (rows - self.centres[index]))

@@ -1,0 +1,86 @@
+"""How many steps fit into some minutes: a few are run and timed, and forgotten."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from torch import nn
+
+from faceverify.errors import TrainingError
+from faceverify.training.checkpoint import Position
+from faceverify.training.config import Config
+from faceverify.training.distributed import Processes
+from faceverify.training.loop import Epoch, Figures, train
+from faceverify.training.metrics_log import MetricsLog
+from faceverify.training.parts import Parts
+from faceverify.training.stopping import StopRequest
+
+FIRST, TIMED = 2, 12  # steps: the first ones find memory, choose kernels and compile
+SHARE = 0.05  # of the time that may be rehearsed
+SPARE = 0.97  # share of the time that is planned with
+
+
+def steps_within(
+    seconds: float,
+    parts: Parts,
+    config: Config,
+    epoch: Epoch,
+    *,
+    batches_an_epoch: int,
+    processes: Processes,
+    validate: Callable[[nn.Module], Figures] | None,
+) -> int:
+    """Find how many steps, and the validations among them, fit.
+
+    Args:
+        seconds: there are; what the rehearsal takes is taken off.
+        parts: are used up: build them anew.
+        config: of the run.
+        epoch: gives batches, see :func:`~faceverify.training.loop.train`.
+        batches_an_epoch: how many an epoch has.
+        processes: this one and the others.
+        validate: measures a backbone; None to never do it.
+
+    Raises:
+        TrainingError: not a single step fits.
+    """
+    began = time.perf_counter()
+
+    def steps(position: Position, end: int) -> tuple[Position, float]:
+        start = time.perf_counter()
+        with MetricsLog(None) as log:
+            reached = train(
+                parts,
+                config,
+                Position(position.step, end, position.epoch, position.batch),
+                epoch,
+                batches_an_epoch=batches_an_epoch,
+                processes=processes,
+                log=log,
+                save=lambda _position, _figures: None,
+                validate=None,
+                stop=StopRequest(),
+            )
+        return reached, time.perf_counter() - start
+
+    position, first = steps(Position(), FIRST)
+    first = processes.agree(first)  # all processes must rehearse as many
+    count = min(max(round(SHARE * seconds / first * FIRST), 1), TIMED)
+    _, taken = steps(position, FIRST + count)
+    step = taken / count
+    measured = 0.0
+    if validate is not None and processes.first:
+        start = time.perf_counter()
+        validate(parts.verified)
+        measured = time.perf_counter() - start
+    left = seconds - (time.perf_counter() - began) - config.validation.times * measured
+    fit = round(-processes.agree(-int(SPARE * left / step)))  # of all processes, the least
+    if fit < 1:
+        raise TrainingError(
+            f"{seconds / 60:.3g} minutes are too few: {FIRST + count} steps and "
+            f"{config.validation.times} validations take {(seconds - left) / 60:.2g}",
+            cure="give more --minutes, or fewer validation.times",
+            code="training-config",
+        )
+    return fit

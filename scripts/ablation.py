@@ -1,0 +1,121 @@
+"""Six losses and a fine-tuning run on one small set of people, beside plain loops: a table.
+
+Every run is a process of its own with the same budget; what it reached is added to a JSON file at
+once, so that the whole can be stopped and started again, and runs that are done are not done again.
+The best checkpoint of a run is chosen on LFW View 1; View 2 is only measured.
+
+    python scripts/ablation.py --data train112 --lfw lfw --protocols protocols --minutes 20
+    python scripts/ablation.py ... --only arcface plain-arcface
+
+Quiet machine, please: budgets are minutes of the clock, on two threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+LOSSES = ("softmax", "center", "sphereface", "cosface", "arcface", "triplet")
+RUNS = (*LOSSES, "finetune", *(f"plain-{loss}" for loss in LOSSES))
+FIGURES = ("accuracy", "auc", "tar")
+
+
+def main() -> None:
+    """Make the runs that are missing, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="aligned crops, a folder a person")
+    parser.add_argument("--lfw", type=Path, required=True, help="the photos of LFW")
+    parser.add_argument("--protocols", type=Path, required=True, help="LFW's pair lists")
+    parser.add_argument("--minutes", type=float, default=20, help="of each run")
+    parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
+    parser.add_argument("--only", nargs="+", choices=RUNS, default=RUNS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2, help="that each run computes with")
+    parser.add_argument("--measure", metavar="RUN", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    if asked.measure:
+        print(json.dumps(measured(asked, asked.measure)))
+        return
+    results = asked.out / "results.json"
+    known = json.loads(results.read_text()) if results.exists() else {}
+    for name in asked.only:
+        if name in known:
+            continue
+        print(f"{name}: {asked.minutes:g} minutes", file=sys.stderr)
+        began = time.monotonic()
+        subprocess.run(command(asked, name), check=True)
+        taken = time.monotonic() - began
+        ours = [sys.executable, __file__, *sys.argv[1:], "--measure", name]
+        found = json.loads(subprocess.run(ours, check=True, stdout=subprocess.PIPE).stdout)
+        known[name] = {**found, "minutes": round(taken / 60, 2), "budget": asked.minutes}
+        aside = results.with_suffix(".part")
+        aside.write_text(json.dumps(known, indent=1) + "\n")
+        aside.replace(results)
+    print(table(known))
+
+
+def command(asked: argparse.Namespace, name: str) -> list[str]:
+    """The command of a run."""
+    view1 = asked.protocols / "pairsDevTrain.txt"
+    folder = asked.out / name
+    if name.startswith("plain-"):
+        script = Path(__file__).with_name("ablation_plain_loop.py")
+        return [
+            *(sys.executable, str(script), name.removeprefix("plain-"), "--data", str(asked.data)),
+            *("--validate", str(view1), "--images", str(asked.lfw), "--out", str(folder)),
+            *("--minutes", str(asked.minutes), "--seed", str(asked.seed)),
+            *("--threads", str(asked.threads)),
+        ]
+    recipe = "finetune-default" if name == "finetune" else f"small-{name}"
+    resume = (folder / "config.toml").exists()
+    begin = ["--resume"] if resume else [
+        *(str(asked.data), "--recipe", recipe, "--minutes", str(asked.minutes)),
+        *("--validate", str(view1), "--images", str(asked.lfw), "--seed", str(asked.seed)),
+        *("--set", f"compute.threads={asked.threads}", "--set", "validation.times=8"),
+    ]  # fmt: skip
+    train = [sys.executable, "-m", "faceverify", "train", *begin]
+    return [*train, "--name", name, "--out", str(asked.out)]
+
+
+def measured(asked: argparse.Namespace, name: str) -> dict[str, object]:
+    """Figures of a run's model file on View 2, and on the part of View 1 that chose nothing."""
+    from faceverify.embedding_cache import cache_folder
+    from faceverify.model_making import embedded
+    from faceverify.models.model_file import load_model_file
+    from faceverify.validator import pair_figures, set_of_list
+
+    model = load_model_file(asked.out / name / "model.onnx")
+    found: dict[str, object] = {"model_id": model.id}
+    for view, file in (("view1", "pairsDevTest.txt"), ("view2", "pairs.txt")):
+        judged = set_of_list(
+            asked.protocols / file,
+            model.contract,
+            images=asked.lfw,
+            cache=cache_folder() / "training",
+        )
+        found[view] = pair_figures(judged, embedded(model, judged).embeddings).as_dict()
+    return found
+
+
+def table(known: dict[str, dict[str, dict[str, float]]]) -> str:
+    """The runs, ours and plain side by side, as Markdown."""
+
+    def cells(name: str) -> list[str]:
+        view2 = known.get(name, {}).get("view2")
+        if view2 is None:
+            return ["", "", ""]
+        return [f"{100 * view2[key]:.2f}" if view2.get(key) is not None else "" for key in FIGURES]
+
+    head = ["run", "accuracy", "AUC", "TAR at 1e-2", "plain accuracy", "AUC", "TAR at 1e-2"]
+    rows = [[name, *cells(name), *cells(f"plain-{name}")] for name in (*LOSSES, "finetune")]
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

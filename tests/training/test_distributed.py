@@ -1,0 +1,149 @@
+"""Several processes: one loss curve, one checkpoint, and a clear end when one of them dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from generated_people import TINY, tiny_config, write_people
+
+from faceverify.errors import TrainingError
+from faceverify.trainer import train_model
+from faceverify.training.checkpoint import latest, load_position, stored_tensors
+from faceverify.training.config_files import overridden, to_toml
+from faceverify.training.distributed import find_device, joined
+from faceverify.training.learning_set import open_learning_set
+from faceverify.training.metrics_log import read_metrics
+from faceverify.training.run_folder import RunFolder
+
+# No batch statistics in it: each process would have its own.
+SAME_ALONE = {
+    "backbone": {"name": "resnet29", "embedding_size": 128},
+    "batches": {"size": 8},
+    "optimiser": {"learning_rate": 0.001},
+    "schedule": {"name": "constant", "warm_up": 0.0},
+    "checkpoints": {"steps": 2},
+    "budget": {"steps": 4},
+    "validation": {"times": 0},
+}
+
+
+def start(processes: int, recipe: Path, out: Path, *more: str, port: int) -> subprocess.Popen:
+    paths = os.pathsep.join(path for path in sys.path if path)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": paths,
+        "OMP_NUM_THREADS": "1",
+        "FACEVERIFY_CACHE": str(out / "cache"),
+    }
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "torch.distributed.run"),
+            *("--nproc-per-node", str(processes), "--master-port", str(port)),
+            *("-m", "faceverify", "train", "--name", "run", "--out", str(out)),
+            *(() if "--resume" in more else ("--recipe", str(recipe))),
+            *more,
+        ],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def write_recipe(folder: Path, source: Path, **changes) -> Path:
+    values = overridden(overridden(TINY, SAME_ALONE), {"data": {"source": str(source)}})
+    recipe = folder / "recipe.toml"
+    recipe.write_text(to_toml(overridden(values, changes)))
+    return recipe
+
+
+def losses(run: RunFolder) -> list[float]:
+    return [one["loss"] for one in read_metrics(run.metrics) if "loss" in one]
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory) -> Path:
+    return write_people(tmp_path_factory.mktemp("people"))
+
+
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_many_processes_have_the_losses_of_one_and_go_on_alone(people, tmp_path, processes):
+    recipe = write_recipe(tmp_path, people)
+    many = start(processes, recipe, tmp_path, port=29500 + processes)
+    out, errors = many.communicate(timeout=300)
+    assert many.returncode == 0, errors
+    assert len(out.splitlines()) == 1, out  # only the first process speaks
+    assert f"{processes} processes" in errors
+    longer = tiny_config(people, **overridden(SAME_ALONE, {"budget": {"steps": 6}}))
+    alone, run = RunFolder(tmp_path / "alone"), RunFolder(tmp_path / "run")
+    train_model(longer, alone)
+    assert losses(run) == pytest.approx(losses(alone)[:4], rel=1e-4)
+    # the centres were cut over the processes; one alone takes all of them
+    assert stored_tensors(latest(run.checkpoints))["head.softmax.centres"][0] == (6, 128)
+    train_model(longer, run, resume=True)
+    assert losses(run) == pytest.approx(losses(alone), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_kill_9_of_one_ends_all_with_a_clear_line_and_fewer_go_on(people, tmp_path):
+    recipe = write_recipe(tmp_path, people, budget={"steps": 2000})
+    many = start(3, recipe, tmp_path, "--batch-size", "12", port=29510)
+    run = RunFolder(tmp_path / "run")
+    deadline = time.monotonic() + 200
+    while not latest(run.checkpoints) and time.monotonic() < deadline:
+        assert many.poll() is None, many.communicate()[1]
+        time.sleep(0.2)
+    children = Path(f"/proc/{many.pid}/task/{many.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    _, errors = many.communicate(timeout=120)
+    assert many.returncode != 0
+    assert "Signal 9 (SIGKILL)" in errors  # torchrun's report
+    assert "another process of this run is gone" in errors
+    assert "--resume" in errors
+    reached = load_position(latest(run.checkpoints)).step
+    assert reached >= 2
+    again = start(2, recipe, tmp_path, "--resume", "--steps", str(reached + 2), port=29511)
+    _, errors = again.communicate(timeout=200)
+    assert again.returncode == 0, errors
+    assert f"going on from step-{reached:08d}" in errors
+
+
+@pytest.mark.slow
+def test_sigterm_to_all_saves_once(people, tmp_path):
+    recipe = write_recipe(tmp_path, people, budget={"steps": 2000})
+    many = start(2, recipe, tmp_path, port=29512)
+    run = RunFolder(tmp_path / "run")
+    deadline = time.monotonic() + 200
+    while not latest(run.checkpoints) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    many.send_signal(signal.SIGTERM)
+    out, _ = many.communicate(timeout=120)
+    assert "saved; go on with --name run --resume" in out
+    assert len(losses(run)) == load_position(latest(run.checkpoints)).step
+
+
+def test_more_processes_than_there_is_work_for(people, monkeypatch):
+    with pytest.raises(TrainingError, match="7 processes for 6 people; start at most 6") as refused:
+        open_learning_set(
+            str(people), least_images=1, held_out=0, seed=0, pairs_wanted=False, processes=7
+        )
+    assert refused.value.code == "training-processes"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(TrainingError, match="2 processes on this machine, 1 GPUs"):
+        find_device("cuda", 1, 2)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
+def test_a_device_that_is_not_there_is_an_error_and_never_the_processor():
+    with pytest.raises(TrainingError, match="--device cuda: ") as refused, joined("cuda"):
+        raise AssertionError
+    assert refused.value.code == "training-device"
+    with joined("auto") as processes:
+        assert processes.device.type in ("cpu", "mps")
+        assert processes.first

@@ -1,0 +1,262 @@
+"""The loop: it learns, stops with a reason, and goes on bit for bit as if never stopped."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from generated_people import tiny_config, write_people
+
+from faceverify.errors import TrainingError
+from faceverify.trainer import train_model
+from faceverify.training.checkpoint import (
+    Position,
+    checkpoints,
+    latest,
+    load_position,
+    read_weights,
+    stored_tensors,
+)
+from faceverify.training.loop import evenly, in_parts, seed_of_step
+from faceverify.training.metrics_log import read_metrics
+from faceverify.training.run_folder import RunFolder
+from faceverify.training.stopping import LossWatch, StopRequest, stop_on_signals
+
+EXACT = ("step", "epoch", "loss", "learning_rate", "gradient_norm")
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory) -> Path:
+    return write_people(tmp_path_factory.mktemp("people"))
+
+
+def lines(run: RunFolder) -> list[tuple]:
+    """Losses and all else of the log that does not depend on the clock."""
+    return [tuple(one[key] for key in EXACT) for one in read_metrics(run.metrics) if "loss" in one]
+
+
+def weights_of(run: RunFolder) -> dict[str, torch.Tensor]:
+    """All tensors of the last checkpoint."""
+    last = latest(run.checkpoints)
+    found = {}
+    for part in sorted({name.partition(".")[0] for name in stored_tensors(last)} - {"loss_sum"}):
+        found |= {f"{part}.{k}": v for k, v in read_weights(last, part).items()}
+    return found
+
+
+CASES = {
+    "averaged": {
+        "average": {"decay": 0.9},
+        "augmentation": {"crop": 0.8, "colour": 0.8, "occlusion": 0.5},
+        "backbone": {"dropout": 0.3},
+    },
+    "accumulated": {
+        "compute": {"accumulate": 2},
+        "optimiser": {"name": "adamw", "learning_rate": 1e-3},
+        "log": {"steps": 4},
+    },
+    "sampled": {"head": {"sample": 0.9, "warm_up": 0.5}, "schedule": {"name": "polynomial"}},
+    "triplet": {
+        "head": {"name": "triplet"},
+        "batches": {"sampler": "identities", "images": 4},
+        "compute": {"gradient_cache": 6},
+        "backbone": {"dropout": 0.2},
+    },
+    "center": {"head": {"name": "center", "weight": 0.1}, "compute": {"precision": "bfloat16"}},
+    "magnet": {
+        "head": {"name": "magnet"},
+        "batches": {"sampler": "identities", "images": 4},
+    },
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_that_goes_on_is_the_run_that_never_stopped(people, tmp_path, case):
+    # 3 or 4 batches an epoch: the stop after step 5 is in the middle of the second
+    config = tiny_config(people, **CASES[case], checkpoints={"steps": 5}, budget={"steps": 8})
+    whole, parted = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "parted")
+    train_model(config, whole)
+    train_model(config, parted)
+    last = latest(parted.checkpoints)
+    assert load_position(last).step == 8
+    for path in last.iterdir():  # as kill -9 in the middle of the run would have left it
+        path.unlink()
+    last.rmdir()
+    assert load_position(latest(parted.checkpoints)).batch in (1, 2)
+    train_model(parted.read_config(), parted, resume=True)
+    assert lines(parted) == lines(whole)
+    first, second = weights_of(whole), weights_of(parted)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_loss_falls(people, tmp_path):
+    config = tiny_config(people, budget={"epochs": 8}, log={"steps": 8})
+    train_model(config, RunFolder(tmp_path / "run"))
+    losses = [line[2] for line in lines(RunFolder(tmp_path / "run"))]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(people, tmp_path):
+    config = tiny_config(people, budget={"steps": 60})
+    run, whole = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "whole")
+
+    def stop_after_a_while(items, _label, _total):
+        raise AssertionError  # there is nothing to show: no cache
+
+    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
+    started = False
+
+    def say(line):
+        nonlocal started
+        if "images of" in line and not started:
+            started = True
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+
+    trained = train_model(config, run, say=say, progress=stop_after_a_while)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    assert trained.stopped_by == signal.SIGTERM
+    assert 0 < trained.step < 60
+    assert trained.model is None
+    assert load_position(latest(run.checkpoints)).step == trained.step
+    finished = train_model(run.read_config(), run, resume=True)
+    assert finished.model.is_file()
+    train_model(config, whole)
+    assert lines(run) == lines(whole)
+
+
+def test_a_second_signal_leaves_at_once(monkeypatch):
+    clock = iter((10.0, 10.5, 12.0))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    before = signal.getsignal(signal.SIGINT)
+    with stop_on_signals() as request:
+        signal.raise_signal(signal.SIGINT)
+        assert request.signal == signal.SIGINT
+        signal.raise_signal(signal.SIGINT)  # torchrun's, of the same key
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_loss_that_leads_nowhere_stops_and_the_last_checkpoint_stays_good(people, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    wild = {"learning_rate": 1e30, "clip_norm": 0.0}
+    config = tiny_config(
+        people,
+        head={"name": "softmax"},
+        optimiser=wild,
+        schedule={"name": "step", "warm_up": 0.0, "milestones": [0.5], "factor": 1.0},
+        checkpoints={"steps": 1},
+    )
+    with pytest.raises(TrainingError) as stopped:
+        train_model(config, run)
+    assert stopped.value.code == "training-diverged"
+    assert "--learning-rate than 1e+30" in str(stopped.value)
+    assert "compute.precision=float32" in str(stopped.value)
+    good = latest(run.checkpoints)
+    if good is not None:
+        assert all(torch.isfinite(one).all() for one in read_weights(good, "backbone").values())
+
+
+def test_a_loss_that_grows_without_end_stops():
+    watch = LossWatch()
+    for step in range(50):
+        watch.look(5.0 + step % 3, step, learning_rate=0.1, warm_up=False)
+    watch.look(100.0, 50, learning_rate=0.1, warm_up=True)
+    with pytest.raises(TrainingError, match="the loss rose to"):
+        watch.look(1000.0, 51, learning_rate=0.1, warm_up=True)
+    with pytest.raises(TrainingError, match="loss is nan at step 3"):
+        LossWatch().look(float("nan"), 3, learning_rate=0.1, warm_up=True)
+
+
+def test_a_margin_that_warms_up_is_no_divergence():
+    watch = LossWatch()
+    for step in range(100):
+        watch.look(9.0 + 0.3 * step, step, learning_rate=0.1, warm_up=False)
+
+
+def test_parts_of_a_batch_give_its_gradient(people, tmp_path):
+    """Without batch statistics the parts add up to the whole: ResNet-29 has none."""
+    losses = {}
+    for parts in (1, 2, 4):
+        run = RunFolder(tmp_path / str(parts))
+        config = tiny_config(
+            people,
+            backbone={"name": "resnet29", "embedding_size": 128},
+            batches={"size": 4},
+            compute={"accumulate": parts},
+            optimiser={"learning_rate": 0.01},
+            budget={"steps": 3},
+        )
+        train_model(config, run)
+        losses[parts] = [line[2] for line in lines(run)]
+    assert losses[2] == pytest.approx(losses[1], rel=1e-4)
+    assert losses[4] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_steps_are_drawn_for_each_by_itself():
+    seeds = {seed_of_step(s, step, rank) for s in (0, 1) for step in range(99) for rank in range(4)}
+    assert len(seeds) == 2 * 99 * 4
+    assert evenly(10, 4) == {2, 5, 8, 10}
+    assert evenly(3, 10) == {1, 2, 3}
+    assert evenly(5, 0) == set()
+    images, labels = torch.arange(10), torch.arange(10)
+    found = list(in_parts(images, labels, 3))
+    assert torch.equal(torch.cat([one[0] for one in found]), images)
+    assert [one[2] for one in found] == [False, False, True]
+
+
+def test_what_cannot_go_on_is_said_before_it_begins(people, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(TrainingError, match="no run to resume"):
+        run.read_config()
+    config = tiny_config(people)
+    train_model(config, run)
+    with pytest.raises(TrainingError, match="has begun; go on with --resume"):
+        train_model(config, run)
+    other = tiny_config(people, backbone={"embedding_size": 8}, budget={"steps": 9})
+    with pytest.raises(TrainingError, match="of another backbone or head"):
+        train_model(other, run, resume=True)
+
+
+def test_two_runs_never_write_into_one_folder(tmp_path):
+    run, same = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
+    refused = pytest.raises(TrainingError, match="another process trains in this run")
+    with run.locked(), refused, same.locked():
+        raise AssertionError
+
+
+def test_lines_of_steps_that_come_again_are_dropped(people, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    train_model(tiny_config(people, checkpoints={"steps": 2, "keep": 5}), run)
+    whole = lines(run)
+    for path in checkpoints(run.checkpoints)[1:]:
+        for one in path.iterdir():
+            one.unlink()
+        path.rmdir()
+    with run.metrics.open("a") as stream:
+        stream.write('{"step": 7, "lo')  # a line that was never finished
+    train_model(run.read_config(), run, resume=True)
+    assert lines(run) == whole
+    assert all(json.loads(line) for line in run.metrics.read_text().splitlines())
+
+
+def test_minutes_become_steps(people, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    trained = train_model(tiny_config(people, budget={"steps": None, "minutes": 0.05}), run)
+    assert run.read_config().budget.steps == trained.steps == trained.step
+    assert run.read_config().budget.minutes is None
+    with pytest.raises(TrainingError, match="minutes are too few"):
+        train_model(
+            tiny_config(people, budget={"steps": None, "minutes": 1e-4}), RunFolder(tmp_path / "b")
+        )
+
+
+def test_the_position_is_that_of_the_data(people, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    train_model(tiny_config(people, budget={"steps": 5}), run)
+    found = load_position(latest(run.checkpoints))
+    assert found == Position(5, 5, 1, 2, 80, found.seconds)
+    assert found.seconds > 0
+    assert StopRequest().signal == 0

@@ -1,0 +1,79 @@
+"""The moving average of weights, against its recurrence."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the train extra")
+
+from torch import nn  # noqa: E402
+
+from faceverify.training.weight_average import WeightAverage  # noqa: E402
+
+
+def make_net(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+
+
+def step(net):
+    with torch.no_grad():
+        for value in net.state_dict().values():
+            value.add_(1 if value.dtype == torch.int64 else torch.randn_like(value))
+
+
+def test_the_recurrence():
+    net = make_net()
+    average = WeightAverage(net, decay=0.5)
+    expected = {key: value.clone() for key, value in net.state_dict().items()}
+    for count in range(12):
+        step(net)
+        average.update(net)
+        decay = min(0.5, (1 + count) / (10 + count))
+        for key, value in net.state_dict().items():
+            whole = value.dtype == torch.int64
+            expected[key] = value.clone() if whole else decay * expected[key] + (1 - decay) * value
+    for key, value in average.module.state_dict().items():
+        torch.testing.assert_close(value, expected[key], msg=key)
+
+
+def test_no_decay_is_the_net_itself():
+    net = make_net()
+    average = WeightAverage(net, decay=0.0)
+    step(net)
+    average.update(net)
+    for one, other in zip(
+        net.state_dict().values(), average.module.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_the_average_stands_apart():
+    net = make_net()
+    average = WeightAverage(net, decay=0.9)
+    assert not average.module.training
+    assert not any(parameter.requires_grad for parameter in average.module.parameters())
+    before = average.module[0].weight.clone()
+    step(net)
+    torch.testing.assert_close(average.module[0].weight, before)
+    assert net.training
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_it_goes_on_from_its_state(in_place):
+    net = make_net()
+    whole = WeightAverage(net, decay=0.9)
+    for _ in range(5):
+        step(net)
+        whole.update(net)
+    other = WeightAverage(make_net(1), decay=0.9)
+    saved = {key: value.clone() for key, value in whole.state_dict().items()}
+    if in_place:  # as a checkpoint is read
+        for key, value in other.state_dict().items():
+            value.copy_(saved[key])
+    else:
+        other.load_state_dict(saved)
+    step(net)
+    whole.update(net)
+    other.update(net)
+    assert int(other.updates) == 6
+    for one, two in zip(whole.state_dict().values(), other.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=0)
