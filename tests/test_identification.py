@@ -14,7 +14,7 @@ from faceverify.errors import GalleryError, ModelError, NoFaceError, UsageError
 from faceverify.gallery.audit import AuditLog, check_audit_log
 from faceverify.gallery.store import Enrolment, Fusion, open_store
 from faceverify.identification import Identifier
-from faceverify.matching.open_set import distance_at
+from faceverify.matching.open_set import MEAN_MARGIN, distance_at
 from faceverify.templates import Template, TemplateExtractor
 
 FACES = Path(__file__).parent / "faces"
@@ -119,6 +119,9 @@ def test_top_and_fusion(extractor, store, templates):
     expected = 1 - float(mean @ templates[OBAMA3].embedding)
     assert answer.candidates[0].distance == pytest.approx(expected, abs=1e-6)
     assert answer.candidates[0].sequence is None
+    calibration = [(one.fmr, one.distance) for one in extractor.model.thresholds]
+    assert answer.threshold.distance == distance_at(calibration, 0.01 / 3 / MEAN_MARGIN)
+    assert answer.threshold.comparisons == 3
 
 
 def test_the_threshold_follows_the_gallery_while_it_grows(extractor, store, monkeypatch):

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from itertools import chain
 
 import pytest
 
@@ -92,21 +93,34 @@ def test_batches_hold_what_is_ready_and_wait_for_nothing():
     assert first + second == list(range(5))  # though there is room, and more to come
     more.set()
     rest = list(batches)
-    assert sum(rest, []) == list(range(5, 300))
+    assert list(chain.from_iterable(rest)) == list(range(5, 300))
     assert max(map(len, rest)) <= 7
+
+
+def test_a_batch_waits_for_no_result_that_is_still_worked_on():
+    go_on = threading.Event()
+
+    def slow_from_the_third_on(number: int) -> int:
+        time.sleep(0.1 if number == 0 else 0)  # by then the others are in the queue
+        assert number < 2 or go_on.wait(10)
+        return number
+
+    batches = map_in_batches(slow_from_the_third_on, range(6), most=10, workers=2)
+    assert next(batches) == [0, 1]
+    go_on.set()
+    assert list(chain.from_iterable(batches)) == [2, 3, 4, 5]
 
 
 def test_an_error_comes_behind_the_batch_before_it():
     def reciprocal(number: int) -> float:
         return 1 / number
 
-    batches = map_in_batches(reciprocal, [1, 2, 0, 4], most=10, workers=1)
-    time.sleep(0.1)
-    found = []
+    batches = map_in_batches(reciprocal, [2, 1, 0, 4], most=10, workers=1)
+    found = next(batches)
+    found += [] if len(found) == 2 else next(batches)
+    assert found == [0.5, 1.0]
     with pytest.raises(ZeroDivisionError):
-        for batch in batches:
-            found += batch
-    assert found == [1.0, 0.5]
+        next(batches)
 
 
 def test_once_works_each_key_out_once_for_all_threads():

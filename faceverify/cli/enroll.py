@@ -167,6 +167,8 @@ def enroll(
             show(answer, console, tally)
         if tree is not None or csv is not None:
             console.message(str(tally))
+        if admission is not None and (outgrown := admission.outgrown()):
+            console.message(outgrown)
     raise typer.Exit(tally.exit_status)
 
 

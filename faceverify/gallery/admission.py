@@ -71,6 +71,7 @@ class Admission:
             )
         self._store = store
         self._model = model.id
+        self._name = model.provenance.name
         self._calibration = [(one.fmr, one.distance) for one in model.thresholds]
         self._own_limit = own_limit(model.thresholds)
         self._fpir = fpir
@@ -95,6 +96,20 @@ class Admission:
             else:
                 doubts[place] = doubt
         return doubts
+
+    def outgrown(self) -> str | None:
+        """What to know of a gallery that is larger than the model was calibrated for, in a line."""
+        if self._by_hand is not None:
+            return None
+        count = self._count()
+        share = min(1.0, smallest_rate(self._calibration) * count)
+        if share <= self._fpir:
+            return None
+        return (
+            f"{count:,} templates are more than {self._name} was calibrated for: about {share:.2g} "
+            f"of new people are taken for somebody enrolled, not {self._fpir:g}; "
+            "--threshold sets the distance"
+        )
 
     def _doubt(
         self, face: NewFace, other: tuple[float, str] | None, own: float | None, limit: float

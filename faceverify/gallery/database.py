@@ -75,7 +75,8 @@ class Database:
             try:
                 yield self.state()
             finally:
-                self.sql.execute("COMMIT")
+                if self.sql.in_transaction:  # an error of the disk may have ended it
+                    self.sql.execute("COMMIT")
 
     @contextmanager
     def writing(self) -> Iterator[Change]:

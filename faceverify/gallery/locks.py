@@ -33,7 +33,7 @@ class FileLock:
             import fcntl
         except ImportError:
             return True
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         deadline, pause = time.monotonic() + seconds, SHORTEST
         try:
             while True:

@@ -1,13 +1,14 @@
 """The gallery on Milvus, for tens of millions of templates and more: a cluster, or milvus-lite.
 
-What Milvus gives: exact search (FLAT) over many machines; what one process wrote is seen by its own
-next search; a template that was acknowledged is in the server's log, and in a file of milvus-lite.
+What Milvus gives: exact search (FLAT) over many machines; what a process wrote is seen by its next
+search, and what anybody wrote before the gallery was opened, too (``milvus_freshness.py``); a
+template that was acknowledged is in the server's log, or in the file of milvus-lite.
 
 What it does not give, and the other engines do:
 
 - a transaction: a batch larger than ``BATCH_BYTES``, a new name and a new model are several steps.
   Each may be repeated after an interruption until it is done, and none is lost half-way;
-- what others wrote: another process sees it after a moment (bounded staleness);
+- what others write meanwhile: a gallery that is open sees it within some seconds;
 - sequence numbers in the order of the commits: they come from the clocks of the writers. Who goes
   on from the last number it saw misses what a writer with a slow clock adds later under a smaller;
 - erasure: a removed template is found no more at once, but its bytes stay until Milvus compacts its
@@ -90,7 +91,7 @@ class MilvusStore:
             if not create and not address.file.exists():
                 raise self._missing()
             make_folder(address, address.file)
-        self._client: Any = connect(address)
+        self._client = connect(address)
         try:
             with failures(address):
                 self._open(create=create)
@@ -239,7 +240,7 @@ class MilvusStore:
                 if self._address.file
                 else self._client.get_server_version(),
                 "index": "FLAT",
-                "consistency": "Session",
+                "consistency": "own writes at once, others' within seconds",
             }
         counts = {name: count for name, count in counts.items() if count}
         people = sum(1 for _ in self._people())
@@ -325,11 +326,9 @@ class MilvusStore:
             self._client.upsert(model.collection, rows[start : start + step])
 
     def _delete(self, model: Model, keys: list[str]) -> int:
-        """Delete rows, and wait until they are seen to be gone."""
+        """Delete rows; returns how many."""
         for start in range(0, len(keys), AT_ONCE):
             self._client.delete(model.collection, ids=keys[start : start + AT_ONCE])
-        if keys:  # a session does not see its own removals at once, but it does its writings
-            rows_by_key(self._client, model, keys[:1], ["key"], fresh=True)
         return len(keys)
 
     def _templates(self, condition: str, model: str | None) -> list[StoredTemplate]:

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from faceverify.errors import GalleryError
+from faceverify.gallery.milvus_freshness import FreshClient
 from faceverify.gallery.milvus_rows import FIELDS, KEY_DIGITS, LONGEST_TEXT, PERSON_BYTES, Row
 
 VERSION = 1
@@ -37,7 +38,7 @@ class Model:
     dimension: int
 
 
-def make_list(client: Any, gallery: str) -> None:
+def make_list(client: FreshClient, gallery: str) -> None:
     """Make the collection that lists the models, and with it the gallery."""
     from pymilvus import DataType
 
@@ -50,7 +51,7 @@ def make_list(client: Any, gallery: str) -> None:
     _list(client, gallery, MARK, "", VERSION)
 
 
-def version_of(client: Any, gallery: str) -> int | None:
+def version_of(client: FreshClient, gallery: str) -> int | None:
     """The version of the gallery; None if there is none, 0 if its name is taken by another program.
 
     A gallery whose maker was interrupted has a list without a mark: it is marked now.
@@ -67,13 +68,13 @@ def version_of(client: Any, gallery: str) -> int | None:
     return marks[0].dimension if marks else VERSION
 
 
-def models_of(client: Any, gallery: str) -> dict[str, Model]:
+def models_of(client: FreshClient, gallery: str) -> dict[str, Model]:
     """The models of a gallery, by name; what other processes added is among them."""
     found = _models(client, gallery, f'model != "{MARK}"')
     return {model.name: model for model in sorted(found, key=lambda one: one.name)}
 
 
-def make_model(client: Any, gallery: str, name: str, dimension: int) -> Model:
+def make_model(client: FreshClient, gallery: str, name: str, dimension: int) -> Model:
     """Make a model's collection, if nobody did, and list it."""
     from pymilvus import DataType
 
@@ -96,38 +97,39 @@ def make_model(client: Any, gallery: str, name: str, dimension: int) -> Model:
     return Model(name, collection, dimension)
 
 
-def drop_model(client: Any, gallery: str, model: Model) -> None:
+def drop_model(client: FreshClient, gallery: str, model: Model) -> None:
     """Drop a model's collection, and take it off the list."""
     client.drop_collection(model.collection)
     client.delete(gallery, ids=[model.name])
-    client.query(gallery, ids=[model.name], consistency_level="Strong")  # until it is gone for us
 
 
-def rows_of(client: Any, model: Model, condition: str, fields: Sequence[str] = FIELDS) -> list[Row]:
+def rows_of(
+    client: FreshClient, model: Model, condition: str, fields: Sequence[str] = FIELDS
+) -> list[Row]:
     """The rows that meet a condition, in no order."""
     found = client.query(model.collection, filter=condition, output_fields=list(fields))
     return [dict(row) for row in found]
 
 
 def rows_by_key(
-    client: Any, model: Model, keys: Sequence[str], fields: Sequence[str], *, fresh: bool = False
+    client: FreshClient, model: Model, keys: Sequence[str], fields: Sequence[str]
 ) -> list[Row]:
-    """The rows of these keys, in no order.
-
-    Args:
-        fresh: wait until all that was acknowledged is seen, a removal too.
-    """
-    level = {"consistency_level": "Strong"} if fresh else {}
+    """The rows of these keys, in no order."""
     found: list[Row] = []
     for start in range(0, len(keys), AT_ONCE):
         part = list(keys[start : start + AT_ONCE])
-        rows = client.query(model.collection, ids=part, output_fields=list(fields), **level)
+        rows = client.query(model.collection, ids=part, output_fields=list(fields))
         found += [dict(row) for row in rows]
     return found
 
 
 def rows_in_order(
-    client: Any, model: Model, field: str, *, above: int = -1, fields: Sequence[str] = FIELDS
+    client: FreshClient,
+    model: Model,
+    field: str,
+    *,
+    above: int = -1,
+    fields: Sequence[str] = FIELDS,
 ) -> Iterator[Row]:
     """All rows in the order of their ``key`` or ``sequence``, a page of them in memory.
 
@@ -170,7 +172,7 @@ def _ranges(
     yield from _ranges(count, middle, high, found - below)
 
 
-def _create(client: Any, collection: str, schema: Any, vector: str) -> None:
+def _create(client: FreshClient, collection: str, schema: Any, vector: str) -> None:
     """Create and load a collection; another process may be doing the same at any of the steps."""
     from pymilvus import MilvusException
 
@@ -191,12 +193,12 @@ def _create(client: Any, collection: str, schema: Any, vector: str) -> None:
     client.load_collection(collection)
 
 
-def _list(client: Any, gallery: str, model: str, collection: str, dimension: int) -> None:
+def _list(client: FreshClient, gallery: str, model: str, collection: str, dimension: int) -> None:
     row = {"model": model, "collection": collection, "dimension": dimension, "nothing": [1.0, 0.0]}
     client.upsert(gallery, [row])
 
 
-def _models(client: Any, gallery: str, condition: str) -> list[Model]:
+def _models(client: FreshClient, gallery: str, condition: str) -> list[Model]:
     fields = ["model", "collection", "dimension"]
     found = client.query(gallery, filter=condition, output_fields=fields)
     return [Model(row["model"], row["collection"], row["dimension"]) for row in found]

@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import grpc
 from pymilvus import MilvusClient, MilvusException
 
 from faceverify.errors import GalleryError
 from faceverify.gallery.milvus_address import Address
+from faceverify.gallery.milvus_freshness import FreshClient
 
 CONNECT_SECONDS = 10.0
 UNREACHABLE, NO_COLLECTION = 2, 100  # codes of pymilvus and of the server
@@ -27,7 +27,7 @@ _files: Counter[Path] = Counter()  # how often this process has each open
 _guard = threading.Lock()
 
 
-def connect(address: Address) -> Any:
+def connect(address: Address) -> FreshClient:
     """Connect to a server, or open a file, which must exist.
 
     Raises:
@@ -41,16 +41,18 @@ def connect(address: Address) -> Any:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     if address.file is None:
         with failures(address):
-            return MilvusClient(
-                uri=address.uri,
-                token=address.token,
-                db_name=address.database,
-                timeout=CONNECT_SECONDS,
+            return FreshClient(
+                MilvusClient(
+                    uri=address.uri,
+                    token=address.token,
+                    db_name=address.database,
+                    timeout=CONNECT_SECONDS,
+                )
             )
     _check_lite()
     with _guard:
         try:
-            client = MilvusClient(uri=address.uri)
+            client = FreshClient(MilvusClient(uri=address.uri))
         except MilvusException as problem:
             raise GalleryError(
                 f"{address.shown}: cannot be opened: another process uses it, or it is no file of"
@@ -83,7 +85,7 @@ def make_folder(address: Address, file: Path) -> None:
         ) from problem
 
 
-def disconnect(client: Any, address: Address) -> None:
+def disconnect(client: FreshClient, address: Address) -> None:
     """Let go of the server, or of the file."""
     client.close()
     if address.file is None:

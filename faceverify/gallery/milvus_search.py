@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.gallery.milvus_collections import Model, rows_in_order
+from faceverify.gallery.milvus_freshness import FreshClient
 from faceverify.gallery.milvus_rows import person_of
 from faceverify.gallery.store import Candidate
 
@@ -20,7 +20,7 @@ MEANS_AT_ONCE = 4_096
 
 
 def nearest_templates(
-    client: Any,
+    client: FreshClient,
     model: Model,
     queries: NDArray[np.float32],
     count: int,
@@ -61,7 +61,7 @@ def nearest_templates(
 
 
 def nearest_means(
-    client: Any,
+    client: FreshClient,
     model: Model,
     queries: NDArray[np.float32],
     count: int,
@@ -102,7 +102,7 @@ def nearest_means(
 
 
 def _hits(
-    client: Any, model: Model, queries: NDArray[np.float32], limit: int, condition: str
+    client: FreshClient, model: Model, queries: NDArray[np.float32], limit: int, condition: str
 ) -> list[list[Candidate]]:
     """The nearest templates of each query."""
     found = client.search(

@@ -35,7 +35,7 @@ class Checksums:
 
 
 def _checksum(plain: bytes, place: bytes) -> bytes:
-    # a person as parameter: the place cannot be confused with the end of the data
+    # the length as salt: the place cannot be confused with the end of the data
     return blake2b(
         plain + place, digest_size=CHECKSUM, salt=len(place).to_bytes(16, "little")
     ).digest()

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from faceverify.errors import OutputError
+from faceverify.errors import GalleryError, OutputError
 from faceverify.gallery import rows
 from faceverify.gallery.database import SEARCH, Database
 from faceverify.gallery.index import (
@@ -25,6 +26,7 @@ from faceverify.gallery.matrix import Array, write_columns
 from faceverify.gallery.schema import locked
 from faceverify.gallery.search import Rows
 from faceverify.gallery.search_files import (
+    DIRECTIONS,
     LOCK,
     TEMPLATES,
     publishing,
@@ -64,11 +66,21 @@ def wipe(database: Database) -> None:
     """Write search files without the rows that were removed; drop those of what is no more.
 
     Raises:
-        GalleryError: another process writes them all the while.
+        GalleryError: another process writes them all the while, or they cannot be removed.
     """
     folder = database.folder / SEARCH
     if not folder.is_dir():
         return
+    try:
+        _wipe(database, folder)
+    except OSError as problem:
+        raise GalleryError(
+            f"{problem.filename or folder}: may still hold what was removed ({problem.strerror})",
+            cure="delete it by hand: searches build it anew",
+        ) from problem
+
+
+def _wipe(database: Database, folder: Path) -> None:
     with publishing(database, seconds=database.busy) as taken, database.reading() as state:
         if not taken:
             raise locked(folder)
@@ -77,6 +89,7 @@ def wipe(database: Database) -> None:
             path = search_file(database, known.name)
             if path.exists() and _renewed(database, state, known):
                 kept.add(path)
+            kept.add(search_file(database, known.name, DIRECTIONS))  # of nobody in particular
         for path in set(folder.iterdir()) - kept:
             path.unlink()
 

@@ -104,7 +104,7 @@ def migrate(database: sqlite3.Connection, version: int) -> None:
 
 def prepare_file(path: Path) -> None:
     """Make the database file, empty, readable by its owner alone."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from faceverify.pipeline import default_workers
 # OpenBLAS, so that threads of ours share the blocks, and two searches do not wait for each other.
 BLOCK = 1 << 18
 QUERIES = 256  # searched in one pass
-MANY = 1 << 20  # cosines of several queries at once: few products, each on OpenBLAS's threads
+MANY = 1 << 22  # cosines of several queries at once, 16 MB: few products, on OpenBLAS's threads
 UNIT_ROUNDING = 2.0**-24  # of float32
 
 
@@ -132,6 +132,11 @@ class _Best:
         chosen = np.flatnonzero(cosines >= self.floor)
         if part.alive is not None:
             chosen = chosen[part.alive[chosen + start]]
+        head = 8 * self._count + 64
+        if len(chosen) > 4 * head:  # the first block, above no floor yet: raise it by the best
+            best = chosen[np.argpartition(-cosines[chosen], head)[:head]]
+            worst = _worst(cosines[best], part.identities[best + start], self._count)
+            chosen = chosen[cosines[chosen] >= worst - self._error]
         if not len(chosen):
             return
         rows = chosen + start
@@ -140,18 +145,11 @@ class _Best:
             self._identities = np.concatenate([self._identities, part.identities[rows]])
             places = np.stack([np.full(len(rows), number), rows], axis=1)
             self._places = np.concatenate([self._places, places])
-            self._raise_floor()
-
-    def _raise_floor(self) -> None:
-        order = np.argsort(-self._cosines, kind="stable")
-        _, firsts = np.unique(self._identities[order], return_index=True)
-        if len(firsts) < self._count:
-            return
-        worst = order[np.partition(firsts, self._count - 1)[self._count - 1]]
-        self.floor = float(self._cosines[worst]) - self._error
-        kept = self._cosines >= self.floor
-        self._cosines, self._identities = self._cosines[kept], self._identities[kept]
-        self._places = self._places[kept]
+            worst = _worst(self._cosines, self._identities, self._count)
+            self.floor = max(self.floor, worst - self._error)
+            kept = self._cosines >= self.floor
+            self._cosines, self._identities = self._cosines[kept], self._identities[kept]
+            self._places = self._places[kept]
 
     def settle(self, parts: Sequence[Rows], query: NDArray[np.float32]) -> list[Found]:
         """The nearest people, by distances in double precision."""
@@ -166,6 +164,15 @@ class _Best:
         for row in rows:
             people.setdefault(row.identity, row)
         return list(itertools.islice(people.values(), self._count))
+
+
+def _worst(cosines: NDArray[np.float32], identities: NDArray[np.int32], count: int) -> float:
+    """The cosine of the last of the ``count`` nearest people; -inf where there are fewer."""
+    order = np.argsort(-cosines, kind="stable")
+    _, firsts = np.unique(identities[order], return_index=True)
+    if len(firsts) < count:
+        return -np.inf
+    return float(cosines[order[np.partition(firsts, count - 1)[count - 1]]])
 
 
 def _scan_one(
@@ -198,8 +205,11 @@ def _scan_many(
     part: Rows, number: int, queries: NDArray[np.float32], best: Sequence[_Best]
 ) -> None:
     height = max(MANY // len(queries), 1)
+    held = np.empty(len(queries) * height, np.float32)
     for start in range(0, len(part), height):
-        cosines = queries @ part.embeddings[start : start + height].T  # (Q, block)
+        rows = part.embeddings[start : start + height]
+        cosines = held[: len(queries) * len(rows)].reshape(len(queries), len(rows))
+        np.matmul(queries, rows.T, out=cosines)
         floors = np.array([one.floor for one in best])
         for index in np.flatnonzero(cosines.max(axis=1) >= floors).tolist():
             best[index].offer(number, part, start, cosines[index])

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from faceverify.errors import GalleryError
 from faceverify.gallery import changes, reading, rows
 from faceverify.gallery.checking import check_database
+from faceverify.gallery.code_method import CodeMethod
+from faceverify.gallery.codes import CodeFit
 from faceverify.gallery.database import BUSY, Database
 from faceverify.gallery.half import search_kind
 from faceverify.gallery.index import TemplateIndex
@@ -86,6 +88,15 @@ class SqliteStore:
     ) -> list[list[Candidate]]:
         """The nearest people of each query; each query is a row."""
         return self._searcher.search(queries, count, model=model, fusion=fusion, names=names)
+
+    def fit_codes(self, model: str, *, bits: int, method: CodeMethod) -> CodeFit:
+        """Make binary templates of a model's, for searches with FACEVERIFY_SEARCH=codes.
+
+        Raises:
+            UsageError: an impossible number of bits, or too few templates.
+            GalleryError, OutputError: they cannot be written.
+        """
+        return self._searcher.fit_codes(model, bits=bits, method=method)
 
     def since(self, sequence: int, *, model: str | None = None) -> Iterator[StoredTemplate]:
         """Templates with a greater sequence number, in their order; of all models by default."""
@@ -229,11 +240,13 @@ class SqliteStore:
         self._database.vacuum()
 
     def _details(self) -> dict[str, object]:
-        folder = self._database.folder
-        files = [path for path in folder.rglob("*") if path.is_file()]
+        size = 0
+        for path in self._database.folder.rglob("*"):
+            with suppress(OSError):  # another process may just have renewed it
+                size += path.stat().st_size if path.is_file() else 0
         return {
             "schema": len(MIGRATIONS),
             "encrypted": self._database.encrypted,
             "search": search_kind().value,
-            "bytes": sum(path.stat().st_size for path in files),
+            "bytes": size,
         }

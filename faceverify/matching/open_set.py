@@ -4,7 +4,8 @@ A search makes a false positive when any of its comparisons is a false match. Wh
 do with each other, that happens at most as often as all their rates together (the union bound):
 FPIR <= comparisons x FMR. So the threshold for an FMR of FPIR / comparisons keeps the FPIR. Were
 the comparisons independent, 1 - (1 - FPIR)^(1 / comparisons) would: more by half of the FPIR, a
-hair. Distances between calibrated rates are interpolated in the log of the rate.
+hair. Distances between calibrated rates are interpolated in the square root of the rate's log, in
+which the tail of a bell curve is nearly straight.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def open_set_threshold(
 
 
 def distance_at(calibration: Calibration, fmr: float) -> float | None:
-    """The distance for a false match rate, linear in its log between calibrated rates.
+    """The distance for a false match rate, between calibrated rates linear in the root of its log.
 
     That of the largest rate for any rate above it, which errs to the safe side; None below the
     smallest.
@@ -95,7 +96,8 @@ def distance_at(calibration: Calibration, fmr: float) -> float | None:
     if not above:
         return below[1]
     ((rate, distance),) = above
-    share = math.log(fmr / below[0]) / math.log(rate / below[0])
+    start, here, end = (math.sqrt(-math.log(one)) for one in (below[0], fmr, rate))
+    share = (start - here) / (start - end)
     if share <= 0:
         return below[1]
     between = below[1] + share * (distance - below[1])

@@ -62,8 +62,6 @@ def test_again_is_no_error(run, gallery, photos):
     run("enroll", "joe", "biden.jpg")
     ran = run("enroll", "joe", "biden.jpg")
     assert (ran.status, ran.out) == (0, "joe: biden.jpg is enrolled already, as template 1\n")
-    (told,) = run("enroll", "joe", "biden.jpg", "--json").objects
-    assert (told["status"], told["template"], told["error"]) == ("already", 1, None)
 
 
 def test_refused_photos_stop_no_others_and_decide_the_status(run, gallery, photos):
@@ -88,8 +86,10 @@ def test_quality_and_number_of_faces_are_asked_for(run, gallery, photos, small_f
     couple.save("couple.jpg")
     (told,) = run("enroll", "barack", "couple.jpg", "--json").objects
     assert told["error"]["code"] == "several-faces"
-    (told,) = run("enroll", "barack", "obama.jpg", "--min-quality", "1", "--json").objects
-    assert told["error"]["code"] in ("low-quality", None) or told["quality"] == 1
+    with Image.open("obama.jpg") as image:
+        image.resize([side // 10 for side in image.size]).resize(image.size).save("blurred.jpg")
+    (told,) = run("enroll", "barack", "blurred.jpg", "--json").objects
+    assert told["error"]["code"] == "low-quality"
     assert run("enroll", "barack", "couple.jpg", "--face", "largest").status == 0
 
 
@@ -196,9 +196,9 @@ def test_keys(run, gallery, photos, monkeypatch):
         assert path.is_dir() or b"biden.jpg" not in path.read_bytes()
     monkeypatch.setenv("FACEVERIFY_GALLERY_KEY", "correct horse")
     assert "already" in run("enroll", "joe", "biden.jpg").out
-    monkeypatch.setenv("FACEVERIFY_GALLERY_KEY", "battery staple")
-    wrong = run("enroll", "joe", "biden.jpg")
-    assert (wrong.status, wrong.out, wrong.err.count("\n")) == (2, "", 1)
+    monkeypatch.delenv("FACEVERIFY_GALLERY_KEY")
+    locked = run("enroll", "joe", "biden.jpg")
+    assert (locked.status, locked.out, locked.err.count("\n")) == (2, "", 1)
     Path("empty").write_text("\n")
     Path("binary").write_bytes(b"\xff\xfe\x00")
     for name in ("missing", "empty", "binary"):

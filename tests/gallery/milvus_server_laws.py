@@ -5,7 +5,9 @@ It runs in the network namespace of the server, whose address is ``$FACEVERIFY_T
 
 import multiprocessing
 import os
+import time
 import uuid
+from contextlib import ExitStack
 
 import pytest
 from enrolled_people import MODEL, enrolments, unit_rows
@@ -14,10 +16,40 @@ from store_conformance import StoreLaws, expected, found, same
 from faceverify.gallery.milvus import MilvusStore
 
 
+@pytest.fixture
+def url():
+    return f"milvus://{os.environ['FACEVERIFY_TEST_MILVUS']}/test_{uuid.uuid4().hex}"
+
+
 class TestServer(StoreLaws):
     @pytest.fixture
-    def store_url(self):
-        return f"milvus://{os.environ['FACEVERIFY_TEST_MILVUS']}/test_{uuid.uuid4().hex}"
+    def store_url(self, url):
+        return url
+
+    @pytest.fixture
+    def again(self, store_url):
+        """Opens the gallery once more. The laws want it to see at once what others write: this one
+        reads as if it were opened anew each time, for that is what Milvus is asked to promise."""
+        with ExitStack() as opened:
+
+            def open_it():
+                reader = opened.enter_context(MilvusStore(store_url))
+                reader._client._level = lambda collection: "Strong"
+                return reader
+
+            yield open_it
+
+
+def test_a_gallery_that_is_open_sees_within_seconds_what_others_write(url):
+    with MilvusStore(url, create=True) as store, MilvusStore(url) as reader:
+        for start in range(0, 30, 10):
+            store.add(enrolments(10, first=start), model=MODEL)
+            assert sum(1 for _ in store.since(0)) == start + 10  # and its own at once
+            end = time.monotonic() + 20
+            while sum(1 for _ in reader.since(0)) < start + 10:
+                assert time.monotonic() < end
+        assert store.remove("person 7") == 1
+        assert store.of("person 7") == []
 
 
 def enrol(url, first, count):
@@ -26,8 +58,7 @@ def enrol(url, first, count):
             store.add(enrolments(5, first=start), model=MODEL)
 
 
-def test_processes_that_enrol_the_same_people_at_once_lose_and_double_nothing():
-    url = f"milvus://{os.environ['FACEVERIFY_TEST_MILVUS']}/test_{uuid.uuid4().hex}"
+def test_processes_that_enrol_the_same_people_at_once_lose_and_double_nothing(url):
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=enrol, args=(url, first, 100)) for first in (0, 0, 50, 50)]
     for writer in writers:
@@ -42,8 +73,7 @@ def test_processes_that_enrol_the_same_people_at_once_lose_and_double_nothing():
         assert store.check() == []
 
 
-def test_a_page_of_a_large_gallery_is_no_limit():
-    url = f"milvus://{os.environ['FACEVERIFY_TEST_MILVUS']}/test_{uuid.uuid4().hex}"
+def test_a_page_of_a_large_gallery_is_no_limit(url):
     people = enrolments(20_000, people=3)  # more than a search of Milvus returns at once
     with MilvusStore(url, create=True) as store:
         sequences = store.add(people, model=MODEL)

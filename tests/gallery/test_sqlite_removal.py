@@ -153,6 +153,18 @@ def test_where_the_search_file_cannot_be_rewritten_it_goes(folder, monkeypatch):
         assert not list((folder / "search").glob("*.templates"))
 
 
+def test_what_cannot_be_removed_is_told_of(folder):
+    with SqliteStore(str(folder), create=True) as store:
+        enrolled(store)
+        store.renew_search_files()
+        (folder / "search" / "mine").mkdir()
+        with pytest.raises(GalleryError, match=r"search/mine.*by hand"):
+            store.remove(VICTIM)
+        (folder / "search" / "mine").rmdir()
+        store.compact()
+        assert traces(folder, {"photo": b"/secret/"}) == []
+
+
 def test_a_reader_that_holds_an_old_state_is_told_of(folder):
     """The log cannot be emptied while somebody reads it: the removal stands, and says so."""
     with SqliteStore(str(folder), create=True, busy=0.2) as store, SqliteStore(str(folder)) as old:

@@ -30,13 +30,21 @@ def test_rounding_errors_of_a_division_do_not_miss_a_calibrated_rate(comparisons
     assert found.distance == 0.045
 
 
-def test_between_calibrated_rates_the_distance_is_linear_in_the_log_of_the_rate():
+def test_between_calibrated_rates_the_distance_is_linear_in_the_root_of_the_log():
     rates = np.geomspace(1e-5, 1e-1, 40)
-    known = sorted(CALIBRATION)
-    expected = np.interp(np.log(rates), np.log([r for r, _ in known]), [d for _, d in known])
+    known = sorted(CALIBRATION, reverse=True)
+    root = np.sqrt(-np.log([rate for rate, _ in known]))
+    expected = np.interp(np.sqrt(-np.log(rates)), root, [d for _, d in known])
     found = [distance_at(CALIBRATION, rate) for rate in rates]
     assert found == pytest.approx(expected.tolist(), abs=1.1e-6)
     assert all(d <= e + 1e-12 for d, e in zip(found, expected, strict=True))  # rounded down
+
+
+def test_on_a_bell_curve_the_interpolation_is_true_to_a_few_percent():
+    normal = NormalDist(5, 1)
+    calibration = [(rate, normal.inv_cdf(rate)) for rate in (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)]
+    for rate in np.geomspace(1e-6, 1e-1, 60).tolist():
+        assert normal.cdf(distance_at(calibration, rate)) == pytest.approx(rate, rel=0.025)
 
 
 def test_a_rate_above_all_calibrated_ones_is_run_at_the_largest():
