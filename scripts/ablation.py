@@ -21,6 +21,7 @@ from pathlib import Path
 
 LOSSES = ("softmax", "center", "sphereface", "cosface", "arcface", "triplet")
 RUNS = (*LOSSES, "finetune", *(f"plain-{loss}" for loss in LOSSES))
+TIMES = 8  # validations of a run
 FIGURES = ("accuracy", "auc", "tar")
 
 
@@ -76,7 +77,7 @@ def command(asked: argparse.Namespace, name: str) -> list[str]:
     begin = ["--resume"] if resume else [
         *(str(asked.data), "--recipe", recipe, "--minutes", str(asked.minutes)),
         *("--validate", str(view1), "--images", str(asked.lfw), "--seed", str(asked.seed)),
-        *("--set", f"compute.threads={asked.threads}", "--set", "validation.times=8"),
+        *("--set", f"compute.threads={asked.threads}", "--set", f"validation.times={TIMES}"),
     ]  # fmt: skip
     train = [sys.executable, "-m", "faceverify", "train", *begin]
     return [*train, "--name", name, "--out", str(asked.out)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -90,6 +91,7 @@ def main() -> None:
     judged = set_of_list(
         asked.validate, contract, images=asked.images, cache=cache_folder() / "training"
     )
+    plain = replace(contract, flip_average=False)  # as ours does it between steps
     began = time.monotonic()  # what follows is the budget
     data = datasets.ImageFolder(
         asked.data,
@@ -128,7 +130,7 @@ def main() -> None:
             optimiser.step()
             if int(done * TIMES) > validated or done >= 1:
                 validated = int(done * TIMES)
-                figures = pair_figures(judged, embed_crops(backbone, judged.crops, contract))
+                figures = pair_figures(judged, embed_crops(backbone, judged.crops, plain))
                 print(f"{done:.2f}  loss {float(loss):.3f}  {figures.as_dict()}", flush=True)
                 if (figures.accuracy or 0) >= best:
                     best = figures.accuracy or 0

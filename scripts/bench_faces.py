@@ -84,11 +84,12 @@ def bench_detection(images: list[Image.Image], table: Table) -> None:
 def bench_embedding(crops: np.ndarray, table: Table) -> None:
     import torch
 
-    sys.path.insert(0, str(Path(__file__).parent))
-    from torch_resnet29 import resnet29_from_onnx
+    from faceverify.training.backbones import build_backbone
+    from faceverify.training.initialising import initialise
 
     embedder = Embedder(load_model_file(find_model("default")))
-    net = resnet29_from_onnx(bundled_folder() / "dlib-resnet29.onnx").eval()
+    net = build_backbone("resnet29", embedding_size=128, size=150).eval()
+    initialise(net, "default")
     contract = embedder.model.contract
     mean = np.array(contract.mean, np.float32)[:, None, None]
     batches = np.array_split(crops, max(1, len(crops) // 16))

@@ -93,7 +93,7 @@ def train(
                     loss = cached_backward(
                         running.module,
                         images,
-                        partial(head, labels=labels),
+                        partial(head.__call__, labels=labels),
                         chunk=compute.gradient_cache,
                         scale=scaler.get_scale(),
                     )

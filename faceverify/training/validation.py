@@ -16,7 +16,7 @@ BATCH = 128
 def embed_crops(
     backbone: nn.Module, crops: NDArray[np.uint8], contract: Contract
 ) -> NDArray[np.float32]:
-    """Embed crops in float32; the backbone's mode comes back as it was.
+    """Embed crops, in float32 unless inside autocast; the backbone's mode comes back as it was.
 
     Args:
         backbone: from normalised crops to raw embeddings.

@@ -90,7 +90,9 @@ def open_folders(folder: Path) -> FaceSet:
     if not paths:
         found = f"{outside} photos outside any person's folder" if outside else "no photos"
         raise data_error(f"{folder}: found {found}", "lay them as FOLDER/PERSON/photo.jpg")
-    identities, labels = np.unique(people, return_inverse=True)
+    identities = sorted(set(people))
+    number = {name: label for label, name in enumerate(identities)}
+    labels = np.fromiter((number[name] for name in people), np.int64, len(people))
     notes = []
     if outside:
         notes.append(f"{outside} photos lie in no person's folder: left out")
@@ -100,8 +102,8 @@ def open_folders(folder: Path) -> FaceSet:
         str(folder),
         "folders",
         PhotoFiles(str(folder), paths),
-        labels.astype(np.int64),
-        [str(name) for name in identities],
+        labels,
+        identities,
         read_columns(folder / COLUMNS_FILE, paths),
         tuple(notes),
     )

@@ -241,7 +241,8 @@ def image_labels(file: RecordFile) -> tuple[NDArray[np.int64], NDArray[np.int64]
                 "does not",
                 "copy the pack again",
             )
-        low, high = np.searchsorted(image_keys, record.labels[:2])
+        # whole numbers: floats would have all of the keys converted, for each person anew
+        low, high = np.searchsorted(image_keys, np.array(record.labels[:2], np.int64))
         if low < high:
             labels[low:high] = _label(file, int(positions[low]))
     if (labels < 0).any():

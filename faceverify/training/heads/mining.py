@@ -22,7 +22,7 @@ from faceverify.training.heads.distances import genuine_and_impostor
 MINING = ("semi-hard", "batch-hard", "hard", "all")
 WITHOUT_SEMI_HARD = ("skip", "farthest")
 
-BLOCK = {"cpu": 2**18, "cuda": 2**26}  # distances worked on at once: a core's cache, a GPU's fill
+BLOCK = {"cpu": 2**20, "cuda": 2**26}  # distances worked on at once: a cache, a GPU's fill
 COLUMN_BITS = 28  # of the 29 bits by which a float64 is finer than a float32
 
 

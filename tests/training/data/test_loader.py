@@ -164,14 +164,19 @@ def test_a_step_that_cannot_be_shared_evenly(faces):
 
 def test_ctrl_c_stops_cleanly(faces):
     before = set(threading.enumerate())
+    # a shell that starts the tests in the background has them ignore it
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    stream = batches(faces, itertools.repeat(ORDER[0]), transform=VARIED, workers=2)
-    with pytest.raises(KeyboardInterrupt):
-        for _ in stream:
-            pass
+    stream = batches(faces, itertools.repeat(ORDER[0], 50_000), transform=VARIED, workers=2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            for _ in stream:
+                pass
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        timer.join()
     stream.close()
-    timer.join()
     assert set(threading.enumerate()) == before
 
 

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -442,3 +444,12 @@ IMPOSSIBLE = [
 def test_an_impossible_option_is_one_clear_line(name, options, words):
     with pytest.raises(TrainingError, match=words):
         build(name, **options)
+
+
+def test_another_library_is_imported_only_by_the_heads_that_are_its():
+    code = (
+        "import sys; from faceverify.training.heads import build_head;"
+        "build_head('triplet', embedding_size=2, classes=2);"
+        "assert 'pytorch_metric_learning' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
