@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, TypeAlias
 
 from faceverify.errors import FaceverifyError, NoDecisionError
@@ -19,9 +21,10 @@ from faceverify.gallery.audit import AuditLog
 from faceverify.gallery.names import checked_name
 from faceverify.gallery.store import Enrolment, Store
 from faceverify.gallery.template_count import templates_of
-from faceverify.images import open_photo
+from faceverify.images import Source, open_photo
+from faceverify.object_stores import is_url
 from faceverify.pipeline import map_in_batches
-from faceverify.templates import TemplateExtractor
+from faceverify.templates import Template, TemplateExtractor, same_model
 
 BATCH = 500  # templates stored at once, at most
 
@@ -89,6 +92,9 @@ class Enrolled:
 
 # What is known of a photo, and the template that is to be stored, where there is one.
 _Examined: TypeAlias = "tuple[Enrolled, Enrolment | None]"
+# A photo, and the number of its template where it is enrolled already.
+Known: TypeAlias = "tuple[NamedPhoto, int | None]"
+Spread: TypeAlias = "Callable[[Iterable[Known]], Iterator[_Examined]]"
 
 
 class Enroller:
@@ -121,40 +127,52 @@ class Enroller:
         self._audit = audit
 
     def enrol(
-        self, photos: Iterable[NamedPhoto], *, workers: int | None = None
+        self,
+        photos: Iterable[NamedPhoto],
+        *,
+        workers: int | None = None,
+        spread: Spread | None = None,
     ) -> Iterator[Enrolled]:
         """Enrol a stream of photos; what came of each, in order, once it is on the disk.
 
         What is wrong with a photo goes into its answer and stops nothing.
 
+        Args:
+            workers: photos worked on at once, in threads of this process.
+            spread: applies :func:`examination` in processes elsewhere, instead.
+
         Raises:
             GalleryError: the gallery cannot be read or written.
             OutputError: the audit log cannot be written.
         """
-        for batch in map_in_batches(self._examine, photos, most=BATCH, workers=workers):
+        if spread is None:
+            batches = map_in_batches(self._examine, photos, most=BATCH, workers=workers)
+        else:
+            batches = _in_batches(spread(map(self._with_known, photos)))
+        for batch in batches:
             with self._lock:
                 answers = self._store_batch(batch)
             yield from answers
 
     def _examine(self, named: NamedPhoto) -> _Examined:
         """Make a photo's template; one that is enrolled already is not even decoded."""
-        try:
-            if named.error is not None:
-                raise named.error
-            name = checked_name(named.name)
-            photo = open_photo(named.photo)
-            digest = bytes.fromhex(photo.sha256)
-            with self._lock:
-                known = self._known(name, digest)
-            if known is not None:
-                return Enrolled(name, named.photo, known, already=True), None
-            (template,) = self._extract(photo)
-        except FaceverifyError as error:
-            return Enrolled(named.name, named.photo, error=error), None
-        quality = template.quality.score
-        path = os.path.abspath(named.photo) if os.path.exists(named.photo) else photo.name
-        new = Enrolment(name, template.embedding, path, digest, quality)
-        return Enrolled(name, named.photo, quality=quality), new
+        return _examined(named, self._extract, self._number)
+
+    def _with_known(self, named: NamedPhoto) -> Known:
+        """A photo for a worker elsewhere, with the number of its template where it has one.
+
+        A photo behind a URL is not fetched twice to learn that: its template is made once more.
+        """
+        number = None
+        with suppress(FaceverifyError):  # the worker meets it, too
+            if named.error is None and not is_url(named.photo):
+                digest = bytes.fromhex(open_photo(named.photo).sha256)
+                number = self._number(checked_name(named.name), digest)
+        return named, number
+
+    def _number(self, name: str, digest: bytes) -> int | None:
+        with self._lock:
+            return self._known(name, digest)
 
     def _known(self, name: str, digest: bytes) -> int | None:
         """Number of the template that a person has of a photo already."""
@@ -212,3 +230,48 @@ class Enroller:
             "model_id": self._model,
             "forced": self._admission is None,
         }
+
+
+def examination(
+    load: Callable[[], TemplateExtractor], *, model_id: str
+) -> Callable[[Known], _Examined]:
+    """Make the function that a worker in another process applies to photos.
+
+    Raises:
+        ModelError: the model of that name is another one on the worker's machine.
+    """
+    extractor = same_model(load(), model_id)
+
+    def examine(known: Known) -> _Examined:
+        named, number = known
+        return _examined(named, extractor.extract, lambda _name, _digest: number)
+
+    return examine
+
+
+def _examined(
+    named: NamedPhoto,
+    extract: Callable[[Source], list[Template]],
+    number: Callable[[str, bytes], int | None],
+) -> _Examined:
+    try:
+        if named.error is not None:
+            raise named.error
+        name = checked_name(named.name)
+        photo = open_photo(named.photo)
+        digest = bytes.fromhex(photo.sha256)
+        known = number(name, digest)
+        if known is not None:
+            return Enrolled(name, named.photo, known, already=True), None
+        (template,) = extract(photo)
+    except FaceverifyError as error:
+        return Enrolled(named.name, named.photo, error=error), None
+    quality = template.quality.score
+    path = os.path.abspath(named.photo) if os.path.exists(named.photo) else photo.name
+    new = Enrolment(name, template.embedding, path, digest, quality)
+    return Enrolled(name, named.photo, quality=quality), new
+
+
+def _in_batches(stream: Iterator[_Examined]) -> Iterator[list[_Examined]]:
+    while batch := list(islice(stream, BATCH)):
+        yield batch

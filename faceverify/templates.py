@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceverify.errors import LowQualityError
+from faceverify.errors import LowQualityError, ModelError
 from faceverify.faces.alignment import Alignment, KnownCrop, known_crop
 from faceverify.faces.choice import MIN_FACE, FaceChoice
 from faceverify.faces.detection import Detector, Face
@@ -227,3 +227,18 @@ class TemplateExtractor:
             (embedding,) = self._embedder.normalised(mean)
             templates.append(Template(found.photo, embedding, found.face, found.quality))
         return templates
+
+
+def same_model(extractor: TemplateExtractor, model_id: str) -> TemplateExtractor:
+    """Pass on an extractor that was loaded on another machine, if it is of the model meant.
+
+    Raises:
+        ModelError: the model of that name is another one there.
+    """
+    model = extractor.model
+    if model.id != model_id:
+        raise ModelError(
+            f"{model.name}: {model.id} on a worker, where {model_id} is meant",
+            cure="install the same model on every machine",
+        )
+    return extractor

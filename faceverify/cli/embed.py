@@ -15,6 +15,7 @@ from faceverify.cli.options import (
     Aligned,
     Augment,
     Choice,
+    Engines,
     Json,
     MinFace,
     MinQuality,
@@ -31,9 +32,10 @@ from faceverify.cli.photo_inputs import (
     Tally,
     attempt,
     find_inputs,
+    not_shared,
 )
 from faceverify.engines import Engine
-from faceverify.errors import FaceverifyError, ImageError, ModelError
+from faceverify.errors import FaceverifyError
 from faceverify.faces.choice import MIN_FACE, FaceChoice
 
 if TYPE_CHECKING:
@@ -65,9 +67,7 @@ def embed(
     aligned: Aligned = None,
     augment: Augment = 1,
     workers: Workers = None,
-    engine: Annotated[
-        Engine, typer.Option("--engine", help="Where the work is done; ray is many machines.")
-    ] = Engine.THREADS,
+    engine: Engines = Engine.THREADS,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -163,8 +163,7 @@ def unshared(photo: PhotoInput) -> PhotoInput:
     """Refuse what a worker in another process cannot read."""
     if photo.name != STANDARD_INPUT:
         return photo
-    problem = ImageError("a photo on standard input is read with --engine threads alone")
-    return replace(photo, error=problem)
+    return replace(photo, error=not_shared())
 
 
 def extraction(
@@ -175,12 +174,9 @@ def extraction(
     Raises:
         ModelError: the model of that name is another one on the worker's machine.
     """
-    extractor = load()
-    if model_id not in (None, extractor.model.id):
-        raise ModelError(
-            f"{extractor.model.name}: {extractor.model.id} on a worker, where {model_id} is meant",
-            cure="install the same model on every machine",
-        )
+    from faceverify.templates import same_model
+
+    extractor = load() if model_id is None else same_model(load(), model_id)
     return attempt(lambda photo: rows_of(photo, extractor))
 
 

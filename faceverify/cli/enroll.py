@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +24,7 @@ from faceverify.cli.options import (
     Aligned,
     Augment,
     Choice,
+    Engines,
     Json,
     MinFace,
     MinQuality,
@@ -31,7 +33,8 @@ from faceverify.cli.options import (
     Verbose,
     Workers,
 )
-from faceverify.cli.photo_inputs import Tally, find_inputs
+from faceverify.cli.photo_inputs import STANDARD_INPUT, Tally, find_inputs, not_shared
+from faceverify.engines import Engine
 from faceverify.errors import ImageError, UsageError
 from faceverify.faces.choice import MIN_FACE, FaceChoice
 
@@ -100,6 +103,7 @@ def enroll(
     aligned: Aligned = None,
     augment: Augment = 1,
     workers: Workers = None,
+    engine: Engines = Engine.THREADS,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -115,6 +119,9 @@ def enroll(
 
     **Exit status:** 0 everybody is enrolled, 2 wrong usage or unusable input, 3 photos were
     refused.
+
+    --engine processes or ray (RAY_ADDRESS names the cluster) makes the templates elsewhere; they
+    come back to this command, which alone writes into the gallery.
 
     **Examples:**
 
@@ -137,7 +144,8 @@ def enroll(
     if tree is not None and not tree.is_dir():
         raise ImageError(f"{tree}: no such folder", cure="check the path", code="image-missing")
     console = Console(json, quiet, verbose)
-    from faceverify.enrolment import Enroller
+    from faceverify.engines import map_on
+    from faceverify.enrolment import Enroller, examination
     from faceverify.gallery.admission import Admission
     from faceverify.templates import TemplateExtractor
 
@@ -162,7 +170,12 @@ def enroll(
             wanted = of_tree(tree)
         elif csv is not None:
             wanted = of_list(csv)
-        answers = enroller.enrol(wanted, workers=workers)
+        spread = None
+        if engine != Engine.THREADS:
+            build = partial(examination, load, model_id=extractor.model.id)
+            spread = partial(map_on, engine, build, workers=workers)
+            wanted = map(unshared, wanted)
+        answers = enroller.enrol(wanted, workers=workers, spread=spread)
         for answer in console.progress(answers, "photos"):
             show(answer, console, tally)
         if tree is not None or csv is not None:
@@ -178,6 +191,11 @@ def of_person(name: str, photos: list[str]) -> Iterator[NamedPhoto]:
 
     for photo in find_inputs(photos):
         yield NamedPhoto(name, photo.name, photo.error)
+
+
+def unshared(photo: NamedPhoto) -> NamedPhoto:
+    """Refuse what a worker in another process cannot read."""
+    return replace(photo, error=not_shared()) if photo.photo == STANDARD_INPUT else photo
 
 
 def of_tree(folder: Path) -> Iterator[NamedPhoto]:

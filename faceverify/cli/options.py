@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from faceverify.engines import Engine
 from faceverify.faces.choice import FaceChoice
 
 Json = Annotated[
@@ -55,4 +56,7 @@ Workers = Annotated[
         min=1,
         show_default=False,
     ),
+]
+Engines = Annotated[
+    Engine, typer.Option("--engine", help="Where the work is done; ray is many machines.")
 ]

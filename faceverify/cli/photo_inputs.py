@@ -111,6 +111,11 @@ def standard_input() -> Iterator[PhotoInput]:
             yield PhotoInput(line, os.path.basename(line))
 
 
+def not_shared() -> ImageError:
+    """The error about a photo that a worker in another process cannot read."""
+    return ImageError("a photo on standard input is read with --engine threads alone")
+
+
 def first_bytes(stream: BinaryIO) -> bytes:
     """Look at what a stream begins with; whoever reads it next still gets all of it."""
     peek: Callable[[int], bytes] = stream.peek  # type: ignore[attr-defined]  # it is buffered

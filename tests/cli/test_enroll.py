@@ -263,3 +263,30 @@ def test_interrupted_with_ctrl_c(start, gallery, photos):
     assert process.wait(20) == 130
     assert process.stderr.read() == b"faceverify: interrupted\n"
     assert enrolled(gallery) == {"joe": ["biden.jpg"]}
+
+
+@pytest.mark.parametrize("engine", ["processes", pytest.param("ray", marks=pytest.mark.slow)])
+def test_every_engine_enrols_the_same(run, tmp_path, small_faces, engine):
+    people = {"obama": "Barack", "obama2": "Barack", "biden": "Joe"}
+    lines = []
+    for photo, name in people.items():
+        (tmp_path / f"{photo}.jpg").write_bytes(small_faces[photo])
+        lines.append(f"{name},{tmp_path / photo}.jpg\n")
+    listed = tmp_path / "people.csv"
+    listed.write_text("".join([*lines, f"Joe,{tmp_path / 'none.jpg'}\n"]))
+    told = {}
+    for way in ("threads", engine):
+        command = ("enroll", "--csv", listed, "--gallery", tmp_path / way, "--engine", way)
+        first, second = run(*command, "--json"), run(*command, "--json")
+        assert first.status == second.status == 2
+        assert [one["status"] for one in first.objects] == ["enrolled"] * 3 + ["refused"]
+        assert [one["status"] for one in second.objects] == ["already"] * 3 + ["refused"]
+        told[way] = first.objects
+    assert told["threads"] == told[engine]
+
+
+def test_a_photo_on_standard_input_needs_threads(run, tmp_path, small_faces):
+    gallery = ("--gallery", tmp_path / "gallery", "--engine", "processes")
+    ran = run("enroll", "Joe", "-", *gallery, stdin=small_faces["biden"])
+    assert ran.status == 2
+    assert "--engine threads alone" in ran.err
