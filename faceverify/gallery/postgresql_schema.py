@@ -29,6 +29,11 @@ CREATE TABLE gallery (
   last_sequence bigint NOT NULL DEFAULT 0,
   created timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 10);
+CREATE TABLE writers (
+  id uuid PRIMARY KEY,
+  last_write bigint NOT NULL,
+  time timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);
 CREATE TABLE models (
   id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   name text COLLATE "C" NOT NULL UNIQUE,
@@ -161,7 +166,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {search};
 """
 ENROL_RIGHTS = """
 GRANT {search} TO {enrol};
-GRANT INSERT, UPDATE, DELETE ON models, identities, templates TO {enrol};
+GRANT INSERT, UPDATE, DELETE ON writers, models, identities, templates TO {enrol};
 GRANT UPDATE ON gallery TO {enrol};
 GRANT TEMPORARY ON DATABASE {database} TO {enrol};
 """

@@ -1,14 +1,17 @@
 """A connection to PostgreSQL that comes back: reads are repeated, writes happen exactly once.
 
-When the connection breaks while a transaction is committed, nobody was told whether it was. The
-server knows: after reconnecting it is asked for the outcome by the transaction's number
-(``pg_xact_status``), and only what was not committed is done again.
+When the connection breaks while a transaction is committed, nobody was told whether it was. So each
+transaction notes its session's id and a number in the table ``writers``, and is begun again: if the
+number is there, it was committed, and only what was not is done again. (PostgreSQL's own number of
+the transaction would not do, ``pg_xact_status``: after a crash another one may get it.)
 """
 
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import psycopg
@@ -26,19 +29,29 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 REPEATABLE = (errors.SerializationFailure, errors.DeadlockDetected)  # rolled back as a whole
 
 # What decides a result or a promise is not left to the server's configuration: the level that the
-# counter of postgresql_schema.py needs, and commits that wait for the disk. JIT compiling costs
-# more than these queries, and a plan that is kept was made when the tables were smaller. A schema
-# of the user's own choice cannot come before the gallery's.
+# counter of postgresql_schema.py needs, and commits that wait for the disk; nor for how long a
+# transaction holds its locks whose client has vanished. JIT compiling costs more than these
+# queries, and a plan that is kept was made when the tables were smaller. A schema of the user's own
+# choice cannot come before the gallery's.
 SETTINGS = """
 SELECT set_config('default_transaction_isolation', 'read committed', false),
   set_config('synchronous_commit', CASE current_setting('synchronous_commit')
     WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),
+  set_config('tcp_keepalives_idle', '30', false),
+  set_config('tcp_keepalives_interval', '10', false),
   set_config('jit', 'off', false),
   set_config('plan_cache_mode', 'force_custom_plan', false),
   set_config('search_path', concat_ws(', ', quote_ident(%s), (
     SELECT quote_ident(nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
     WHERE extname = 'vector'), 'pg_temp'), false)
 """
+
+NOTE = """
+INSERT INTO writers (id, last_write) VALUES (%s, %s) ON CONFLICT (id)
+DO UPDATE SET last_write = excluded.last_write, time = excluded.time
+WHERE writers.last_write < excluded.last_write
+"""
+TIDY = "DELETE FROM writers WHERE id = %s OR time < now() - interval '7 days'"
 
 
 def connect(address: Address) -> Conn:
@@ -72,9 +85,14 @@ class Session:
     def __init__(self, address: Address, connection: Conn) -> None:
         self._address = address
         self._connection = connection
+        self._id = uuid.uuid4()
+        self._writes = 0
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connection, and take what was noted back."""
+        with suppress(psycopg.Error):  # others tidy up after who cannot
+            if self._writes and not self._connection.closed:
+                self._connection.execute(TIDY, (self._id,))
         self._connection.close()
 
     def read(self, work: Callable[[Conn], T]) -> T:
@@ -97,24 +115,19 @@ class Session:
             GalleryError: as :meth:`read`.
         """
         patience = _Patience()
-        number: str | None = None
-        result: T
+        self._writes += 1
+        results: list[T] = []
         while True:
             try:
                 connection = self._connected(patience)
-                if number is not None and self._was_committed(connection, number):
-                    return result  # noqa: F821 - there is a number only where there is a result
-                number = None
                 with connection.transaction():
-                    row = connection.execute("SELECT pg_current_xact_id()::text").fetchone()
-                    result = work(connection)
-                    number = row[0] if row else None
+                    # waits for the end of an attempt that the server still works on
+                    if connection.execute(NOTE, (self._id, self._writes)).rowcount:
+                        results = [work(connection)]
             except psycopg.Error as problem:  # noqa: PERF203 - to try again
-                if not self._is_lost(problem):
-                    number = None
                 self._wait_or_raise(problem, patience)
             else:
-                return result
+                return results[0]
 
     def outside(self, statement: str) -> None:
         """Run a command that cannot be part of a transaction, such as VACUUM."""
@@ -137,15 +150,6 @@ class Session:
             self._connection = connection
             enter(connection, self._address)
         return self._connection
-
-    def _was_committed(self, connection: Conn, number: str) -> bool:
-        """The outcome of a transaction, as the server remembers it."""
-        query = "SELECT pg_xact_status(%s::xid8)"
-        while True:
-            row = connection.execute(query, (number,)).fetchone()
-            if row is None or row[0] != "in progress":
-                return row is not None and row[0] == "committed"
-            time.sleep(FIRST_PAUSE)  # its process has yet to notice that we are gone
 
     def _is_lost(self, problem: psycopg.Error) -> bool:
         return self._connection.closed or self._connection.broken

@@ -431,6 +431,35 @@ def test_a_commit_or_its_answer_that_is_lost_neither_loses_nor_doubles(
     assert [one.sequence for one in store.since(0)] == [6, 7]
 
 
+def test_a_crash_is_not_taken_for_a_commit(postgresql, store, name):
+    others = PostgresStore(postgresql.url(name))
+    attempts = []
+
+    def work(connection):
+        attempts.append(connection)
+        connection.execute("INSERT INTO models (name, dimension) VALUES ('of us', 3)")
+        if len(attempts) == 1:
+            postgresql.stop(signal.SIGQUIT)
+            postgresql.start()
+            others.add(enrolments(1), model=MODEL)  # the server gives it our transaction's number
+        return len(attempts)
+
+    assert store.session.write(work) == 2
+    others.close()
+    with postgresql.connection() as connection:
+        rows = connection.execute(f"SELECT name FROM faceverify_{name}.models ORDER BY name")
+        assert [row[0] for row in rows] == [MODEL, "of us"]
+
+
+def test_who_has_closed_leaves_no_note(postgresql, store, name):
+    for first in (0, 1):
+        with PostgresStore(postgresql.url(name)) as other:
+            other.add(enrolments(1, first=first), model=MODEL)
+    with postgresql.connection() as connection:
+        count = f"SELECT count(*) FROM faceverify_{name}.writers"
+        assert connection.execute(count).fetchone() == (0,)
+
+
 def test_a_server_that_stays_away_is_one_line(postgresql, store, monkeypatch):
     monkeypatch.setattr(postgresql_session, "RETRY_SECONDS", 0.3)
     store.add(enrolments(1), model=MODEL)

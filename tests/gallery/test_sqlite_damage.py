@@ -235,7 +235,9 @@ def ask_everything(folder, key):
 
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["open", "encrypted"])
-def test_bits_that_flip_in_the_database(tmp_path, key):
+@pytest.mark.parametrize("flips", [250, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_bits_that_flip_in_the_database(tmp_path, key, flips):
+    """Each is seen, or it is in a part of the file that holds nothing: no answer is ever wrong."""
     with SqliteStore(str(tmp_path / "gallery"), create=True, key=key) as store:
         store.add(PEOPLE, model=MODEL)
         store.compact()
@@ -244,14 +246,14 @@ def test_bits_that_flip_in_the_database(tmp_path, key):
     used = [i for i in range(len(content)) if content[i : i + 4] != bytes(4)]
     draws = np.random.default_rng(3)
     seen = 0
-    for place in draws.choice(used, 250).tolist():
+    for place in draws.choice(used, flips).tolist():
         damaged = bytearray(content)
         damaged[place] ^= 1 << int(draws.integers(8))
         path.write_bytes(damaged)
         seen += whole_or_refused(tmp_path / "gallery", key)
         for log in ("-wal", "-shm"):
             path.with_name(path.name + log).unlink(missing_ok=True)
-    assert seen > 200  # the others: parts of the file that hold nothing
+    assert seen > 0.8 * flips
 
 
 @pytest.mark.parametrize("page", range(1, 6))
