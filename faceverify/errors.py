@@ -68,7 +68,7 @@ class ImageError(FaceverifyError):
     """A photo that cannot be read.
 
     Codes: ``image-missing``, ``image-unreadable``, ``image-empty``, ``image-truncated``,
-    ``image-too-large``, ``image-not-an-image``.
+    ``image-too-large``, ``image-not-an-image``, ``image-of-nobody``, ``image-changed``.
     """
 
     code = "image-unreadable"
@@ -97,7 +97,9 @@ class GalleryError(FaceverifyError):
 
     Codes: ``gallery``, ``gallery-missing``, ``gallery-damaged``, ``gallery-locked``,
     ``gallery-newer``, ``gallery-foreign``, ``gallery-key``, ``gallery-model``,
-    ``gallery-unknown-name``, ``gallery-unreachable``.
+    ``gallery-name``,
+    ``gallery-unknown-name``, ``gallery-unknown-template``, ``gallery-no-codes``,
+    ``gallery-unreachable``.
     """
 
     code = "gallery"
@@ -126,7 +128,10 @@ class DownloadError(FaceverifyError):
 
 
 class NoDecisionError(FaceverifyError):
-    """The photos can be read, but nothing can be decided from them."""
+    """The photos can be read, but nothing can be decided from them.
+
+    Codes of enrolment besides: ``matches-another``, ``unlike-own``.
+    """
 
     exit_status = NO_DECISION
     code = "no-decision"

@@ -67,4 +67,6 @@ def test_help_imports_next_to_nothing(tmp_path):
 
 def test_parquet_imports_pyarrow(tmp_path):
     command = ["embed", A, "--out", "templates.parquet"]
-    assert imported(NEVER, command, cwd=tmp_path) == [["embed", 0, ["pyarrow"]]]
+    ((name, status, found),) = imported(NEVER, command, cwd=tmp_path)
+    # where pandas is installed, pyarrow loads it by itself
+    assert (name, status, [one for one in found if one != "pandas"]) == ("embed", 0, ["pyarrow"])
