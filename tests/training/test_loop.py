@@ -70,8 +70,12 @@ CASES = {
     },
 }
 
+QUICK = ("averaged", "accumulated", "triplet")
 
-@pytest.mark.parametrize("case", CASES)
+
+@pytest.mark.parametrize(
+    "case", [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in CASES]
+)
 def test_a_run_that_goes_on_is_the_run_that_never_stopped(people, tmp_path, case):
     # 3 or 4 batches an epoch: the stop after step 5 is in the middle of the second
     config = tiny_config(people, **CASES[case], checkpoints={"steps": 5}, budget={"steps": 8})
