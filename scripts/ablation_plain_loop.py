@@ -131,7 +131,7 @@ def main() -> None:
             if int(done * TIMES) > validated or done >= 1:
                 validated = int(done * TIMES)
                 figures = pair_figures(judged, embed_crops(backbone, judged.crops, plain))
-                print(f"{done:.2f}  loss {float(loss):.3f}  {figures.as_dict()}", flush=True)
+                print(f"{done:.2f}  loss {loss.item():.3f}  {figures.as_dict()}", flush=True)
                 if (figures.accuracy or 0) >= best:
                     best = figures.accuracy or 0
                     kept = {key: value.clone() for key, value in backbone.state_dict().items()}

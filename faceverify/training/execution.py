@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,6 +16,12 @@ from faceverify.training.config import Compute
 from faceverify.training.distributed import Processes
 from faceverify.training.settings import config_error
 
+# its newer name, where torch knows it: the older one warns there
+KEEP_BUFFERS: Any = next(
+    {name: False}
+    for name in ("forward_sync_buffers", "broadcast_buffers")
+    if name in inspect.signature(DistributedDataParallel).parameters
+)
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -74,7 +82,7 @@ def run_on(backbone: nn.Module, compute: Compute, processes: Processes) -> Runni
             module,
             device_ids=[device.index] if device.type == "cuda" else None,
             gradient_as_bucket_view=True,
-            broadcast_buffers=False,
+            **KEEP_BUFFERS,  # running statistics are each process's own
         )
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
     return Running(module, device, precision, scaler)

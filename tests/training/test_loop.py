@@ -70,8 +70,12 @@ CASES = {
     },
 }
 
+QUICK = ("averaged", "accumulated", "triplet")
 
-@pytest.mark.parametrize("case", CASES)
+
+@pytest.mark.parametrize(
+    "case", [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in CASES]
+)
 def test_a_run_that_goes_on_is_the_run_that_never_stopped(people, tmp_path, case):
     # 3 or 4 batches an epoch: the stop after step 5 is in the middle of the second
     config = tiny_config(people, **CASES[case], checkpoints={"steps": 5}, budget={"steps": 8})
@@ -179,7 +183,7 @@ def test_a_margin_that_warms_up_is_no_divergence():
 def test_parts_of_a_batch_give_its_gradient(people, tmp_path):
     """Without batch statistics the parts add up to the whole: ResNet-29 has none."""
     losses = {}
-    for parts in (1, 2, 4):
+    for parts in (1, 4):
         run = RunFolder(tmp_path / str(parts))
         config = tiny_config(
             people,
@@ -187,11 +191,10 @@ def test_parts_of_a_batch_give_its_gradient(people, tmp_path):
             batches={"size": 4},
             compute={"accumulate": parts},
             optimiser={"learning_rate": 0.01},
-            budget={"steps": 3},
+            budget={"steps": 2},
         )
         train_model(config, run)
         losses[parts] = [line[2] for line in lines(run)]
-    assert losses[2] == pytest.approx(losses[1], rel=1e-4)
     assert losses[4] == pytest.approx(losses[1], rel=1e-4)
 
 

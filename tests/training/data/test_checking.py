@@ -66,6 +66,9 @@ def test_an_image_under_the_wrong_person(clean):
     wrong = with_rows(seen, _5=unit(seen.embeddings[20:24].mean(axis=0, keepdims=True))[0])
     (found,) = outlier_problems(wrong, measured_limits(wrong, ALTERED))
     assert (found.where, found.other) == ("0/5", "p1")
+    others = [wrong.embeddings[place] for place in range(12) if place != 5]
+    mean = np.sum(others, axis=0) / np.linalg.norm(np.sum(others, axis=0))
+    assert found.values["own"] == pytest.approx(1 - float(mean @ wrong.embeddings[5]), abs=1e-4)
     assert found.values["distance"] < found.values["own"]
 
 
@@ -93,6 +96,8 @@ def test_two_names_for_one_person(clean):
     twins = Seen(seen.names, seen.people, seen.labels, scattered(rng, centres, seen.labels))
     (found,) = twin_problems(twins, measured_limits(twins, ALTERED))
     assert (found.where, found.other) == ("p7", "p21")
+    # their images look like the other one, but like their own too
+    assert list(outlier_problems(twins, measured_limits(twins, ALTERED))) == []
 
 
 def test_who_is_also_in_an_evaluation(clean):

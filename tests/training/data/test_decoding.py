@@ -37,7 +37,9 @@ FILES = {
     "grey png": encoded(grey((40, 30)), "PNG"),
     "palette": encoded(picture(1, (40, 30)).quantize(16), "PNG"),
     "transparent": encoded(picture(1, (40, 30)).convert("RGBA"), "PNG"),
-    "one colour transparent": encoded(picture(1, (9, 9)), "PNG", transparency=(0, 0, 0)),
+    "one colour transparent": encoded(
+        picture(1, (9, 9)), "PNG", transparency=picture(1, (9, 9)).getpixel((4, 4))
+    ),
     "16 bits": encoded(Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30)), "PNG"),
     "gif": encoded(picture(1, (40, 30)), "GIF"),
     "bmp": encoded(picture(1, (40, 30)), "BMP"),

@@ -36,6 +36,7 @@ def test_what_is_no_photo_of_a_person_is_left_out_and_said(folder):
     (folder / "ann" / "deeper" / "x.png").write_bytes(encoded(picture(99), "PNG"))
     faces = open_face_set(folder)
     assert len(faces) == 7
+    assert faces.identities == ["ann", "bob", "eve"]
     assert faces.notes == (
         "1 photos lie in no person's folder: left out",
         "1 people have no photo (nobody): left out",

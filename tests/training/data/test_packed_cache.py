@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import stat
+import time
 
 import numpy as np
 import pytest
@@ -110,6 +111,7 @@ def at_once(people, cache, results):
     def counted(items, _label, _total):
         for item in items:
             made.append(item)
+            time.sleep(0.05)  # so that the other is there before it is done
             yield item
 
     packed(open_face_set(people), SIZE, cache, progress=counted)

@@ -164,6 +164,13 @@ def test_a_stream_passes_every_image_once_and_goes_round(people, shards):
         assert wanted[image][0] == people.identities[label]
 
 
+def test_the_shards_have_another_order_in_every_turn(shards):
+    found = taken(64, shards, buffer=0)
+    turns = [tuple(name for name, _, _ in found[start : start + 16]) for start in range(0, 64, 16)]
+    assert len(set(turns)) > 1
+    assert len({frozenset(turn) for turn in turns}) == 1
+
+
 def test_its_order_is_the_seeds(shards):
     first = taken(20, shards, readers=2)
     assert taken(20, shards, readers=2) == first
