@@ -6,7 +6,7 @@ template that was acknowledged is in the server's log, or in the file of milvus-
 
 What it does not give, and the other engines do:
 
-- a transaction: a batch larger than ``BATCH_BYTES``, a new name and a new model are several steps.
+- a transaction: a batch of more than 16 MB, a new name and a new model are several steps.
   Each may be repeated after an interruption until it is done, and none is lost half-way;
 - what others write meanwhile: a gallery that is open sees it within some seconds;
 - sequence numbers in the order of the commits: they come from the clocks of the writers. Who goes
@@ -19,11 +19,8 @@ What it does not give, and the other engines do:
 from __future__ import annotations
 
 import heapq
-import time
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,39 +34,31 @@ except ImportError as problem:
         "a milvus:// gallery needs pymilvus", cure="pip install 'faceverify[milvus]'"
     ) from problem
 
+from faceverify.gallery import milvus_writing as writing
 from faceverify.gallery.changes import check_enrolments, check_name
 from faceverify.gallery.milvus_address import parse
 from faceverify.gallery.milvus_collections import (
-    AT_ONCE,
     VERSION,
     Model,
     drop_model,
     make_list,
     make_model,
     models_of,
-    rows_by_key,
-    rows_in_order,
-    rows_of,
+    person,
     version_of,
 )
 from faceverify.gallery.milvus_connection import connect, disconnect, failures, make_folder
-from faceverify.gallery.milvus_rows import (
-    FIELDS,
-    Row,
-    SequenceNumbers,
-    damage,
-    from_row,
-    numbered,
-    person_of,
-    renamed,
-    to_row,
+from faceverify.gallery.milvus_reading import (
+    count,
+    damages,
+    people,
+    templates_since,
+    templates_where,
 )
+from faceverify.gallery.milvus_rows import SequenceNumbers
 from faceverify.gallery.milvus_search import nearest_means, nearest_templates
 from faceverify.gallery.query_check import check_queries
 from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
-
-BATCH_BYTES = 16_000_000  # of templates in one message; servers take up to 64 MB
-ROW_BYTES = 1_000  # of a template beside its embedding
 
 
 class MilvusStore:
@@ -131,7 +120,7 @@ class MilvusStore:
             if known is None:
                 known = make_model(self._client, self._address.gallery, model, dimension)
                 self._models[model] = known
-            return self._store(known, enrolments)
+            return writing.store(self._client, known, enrolments, self._numbers)
 
     def search(
         self,
@@ -155,16 +144,15 @@ class MilvusStore:
 
     def since(self, sequence: int, *, model: str | None = None) -> Iterator[StoredTemplate]:
         """Templates with a greater sequence number, in their order; see the module on late ones."""
-
-        def stream(known: Model) -> Iterator[StoredTemplate]:
-            for row in self._in_order(known, "sequence", above=sequence):
-                yield from_row(row, known.name)
-
-        return heapq.merge(*map(stream, self._all_models(model)), key=lambda one: one.sequence)
+        streams = [
+            templates_since(self._client, known, sequence) for known in self._all_models(model)
+        ]
+        with failures(self._address):
+            yield from heapq.merge(*streams, key=lambda one: one.sequence)
 
     def of(self, name: str, *, model: str | None = None) -> list[StoredTemplate]:
         """A person's templates, in their order."""
-        return self._templates(_person(name), model)
+        return self._templates(person(name), model)
 
     def with_photo(self, photo_hash: bytes, *, model: str | None = None) -> list[StoredTemplate]:
         """Templates made of a photo of this content."""
@@ -175,41 +163,21 @@ class MilvusStore:
 
         All names are read, and held, before the first is told: Milvus orders nothing.
         """
-        counts = sorted((name, count) for _, name, count in self._people())
-        return iter(counts)
+        with failures(self._address):
+            return iter(sorted(people(self._client, self._all_models(None))))
 
     def remove(self, name: str, *, sequences: Sequence[int] | None = None) -> int:
         """Remove a person or some templates: found no more, but see the module on their bytes."""
-        gone = 0
-        wanted = None if sequences is None else set(sequences)
+        models = self._all_models(None)
         with failures(self._address):
-            for known in self._all_models(None):
-                rows = rows_of(self._client, known, _person(name), ["key", "sequence"])
-                keys = [row["key"] for row in rows if wanted is None or row["sequence"] in wanted]
-                gone += self._delete(known, keys)
-        return gone
+            return sum(writing.remove(self._client, known, name, sequences) for known in models)
 
     def rename(self, old: str, new: str) -> int:
-        """Rename a person; returns how many templates.
-
-        They are written under the new name and then deleted under the old one. Interrupted between,
-        they are there under both, and renaming again ends it.
-        """
+        """Rename a person; returns how many templates. Interrupted, it can be repeated."""
         check_name(new)
-        count = 0
+        models = self._all_models(None)
         with failures(self._address):
-            found = {
-                known: rows_of(self._client, known, _person(old), ["key", *FIELDS])
-                for known in self._all_models(None)
-            }
-            numbers = {row["sequence"] for rows in found.values() for row in rows}
-            taken = old == new or any(one.sequence not in numbers for one in self.of(new))
-            if numbers and taken:
-                raise GalleryError(f"{new!r} is enrolled already", cure="choose another name")
-            for known, rows in found.items():
-                self._write(known, [renamed(row, new) for row in rows])
-                count += self._delete(known, [row["key"] for row in rows])
-        return count
+            return writing.rename(self._client, models, old, new)
 
     def replace_model(self, old: str, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
         """Store these templates, then drop those of model ``old``; repeat it if interrupted."""
@@ -217,9 +185,7 @@ class MilvusStore:
         if old == model and before is not None and enrolments:
             check_enrolments(enrolments, width=before.dimension, model=model)
             with failures(self._address):
-                stored = rows_in_order(self._client, before, "key", fields=["key"])
-                self._delete(before, [row["key"] for row in stored])
-            return self.add(enrolments, model=model)
+                return writing.replace(self._client, before, enrolments, self._numbers)
         sequences = self.add(enrolments, model=model)
         if before is not None:
             with failures(self._address):
@@ -229,36 +195,25 @@ class MilvusStore:
 
     def stats(self) -> Stats:
         """What the gallery holds; everybody is counted."""
-        counts: dict[str, int] = {}
+        models, lite = self._all_models(None), self._address.file is not None
         with failures(self._address):
-            for known in self._all_models(None):
-                rows = self._client.query(known.collection, filter="", output_fields=["count(*)"])
-                counts[known.name] = int(rows[0]["count(*)"])
+            counts = {known.name: count(self._client, known) for known in models}
+            identities = sum(1 for _ in people(self._client, models))
             details = {
                 "schema_version": VERSION,
-                "server": "milvus-lite"
-                if self._address.file
-                else self._client.get_server_version(),
+                "server": "milvus-lite" if lite else self._client.get_server_version(),
                 "index": "FLAT",
                 "consistency": "own writes at once, others' within seconds",
             }
-        counts = {name: count for name, count in counts.items() if count}
-        people = sum(1 for _ in self._people())
+        counts = {name: found for name, found in counts.items() if found}
         total = sum(counts.values())
-        return Stats("milvus", self._address.shown, people, total, counts, details)
+        return Stats("milvus", self._address.shown, identities, total, counts, details)
 
     def check(self) -> list[str]:
         """Check every template's checksum, and that each is stored once and under its own key."""
-        wrong = []
-        for known in self._all_models(None):
-            last = ""
-            for row in self._in_order(known, "key"):
-                if row["key"] == last:
-                    wrong.append(f"template {row['sequence']} of {row['name']!r}: is there twice")
-                last = row["key"]
-                if (problem := damage(row, known.dimension)) is not None:
-                    wrong.append(problem)
-        return wrong
+        models = self._all_models(None)
+        with failures(self._address):
+            return [line for known in models for line in damages(self._client, known)]
 
     def compact(self) -> None:
         """Ask Milvus to write its segments anew; it does so, and forgets, in its own time."""
@@ -306,56 +261,7 @@ class MilvusStore:
             self._models = models_of(self._client, self._address.gallery)
         return [model for model in self._models.values() if name in (None, model.name)]
 
-    def _store(self, model: Model, enrolments: Sequence[Enrolment]) -> list[int]:
-        """Write what is not there yet; returns the sequence numbers of all."""
-        now = time.time()
-        rows = [to_row(one, now) for one in enrolments]
-        keys = [row["key"] for row in rows]
-        known = rows_by_key(self._client, model, list(dict.fromkeys(keys)), ["key", "sequence"])
-        numbers = {row["key"]: row["sequence"] for row in known}
-        fresh = {row["key"]: row for row in reversed(rows) if row["key"] not in numbers}
-        order = [key for key in dict.fromkeys(keys) if key in fresh]
-        numbers |= dict(zip(order, self._numbers.draw(len(order)), strict=True))
-        self._write(model, [numbered(fresh[key], numbers[key]) for key in order])
-        self._numbers.settle()
-        return [numbers[key] for key in keys]
-
-    def _write(self, model: Model, rows: list[Row]) -> None:
-        step = max(1, BATCH_BYTES // (4 * model.dimension + ROW_BYTES))
-        for start in range(0, len(rows), step):
-            self._client.upsert(model.collection, rows[start : start + step])
-
-    def _delete(self, model: Model, keys: list[str]) -> int:
-        """Delete rows; returns how many."""
-        for start in range(0, len(keys), AT_ONCE):
-            self._client.delete(model.collection, ids=keys[start : start + AT_ONCE])
-        return len(keys)
-
     def _templates(self, condition: str, model: str | None) -> list[StoredTemplate]:
+        models = self._all_models(model)
         with failures(self._address):
-            found = [
-                from_row(row, known.name)
-                for known in self._all_models(model)
-                for row in rows_of(self._client, known, condition)
-            ]
-        return sorted(found, key=lambda one: one.sequence)
-
-    def _in_order(self, model: Model, field: str, **wanted: Any) -> Iterator[Row]:
-        with failures(self._address):
-            yield from rows_in_order(self._client, model, field, **wanted)
-
-    def _people(self) -> Iterator[tuple[str, str, int]]:
-        """Every person's hash, name and number of templates, ordered by the hash."""
-        streams = [
-            self._in_order(known, "key", fields=["person", "name"])
-            for known in self._all_models(None)
-        ]
-        rows = heapq.merge(*streams, key=lambda row: row["person"])
-        for person, group in groupby(rows, key=lambda row: row["person"]):
-            names = [row["name"] for row in group]
-            yield person, names[0], len(names)
-
-
-def _person(name: str) -> str:
-    """The filter of a person's rows."""
-    return f'person == "{person_of(name)}"'
+            return templates_where(self._client, models, condition)

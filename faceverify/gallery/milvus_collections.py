@@ -14,7 +14,14 @@ from typing import Any
 
 from faceverify.errors import GalleryError
 from faceverify.gallery.milvus_freshness import FreshClient
-from faceverify.gallery.milvus_rows import FIELDS, KEY_DIGITS, LONGEST_TEXT, PERSON_BYTES, Row
+from faceverify.gallery.milvus_rows import (
+    FIELDS,
+    KEY_DIGITS,
+    LONGEST_TEXT,
+    PERSON_BYTES,
+    Row,
+    person_of,
+)
 
 VERSION = 1
 MARK = "faceverify gallery"  # the row of the list that is no model, and tells the version
@@ -101,6 +108,11 @@ def drop_model(client: FreshClient, gallery: str, model: Model) -> None:
     """Drop a model's collection, and take it off the list."""
     client.drop_collection(model.collection)
     client.delete(gallery, ids=[model.name])
+
+
+def person(name: str) -> str:
+    """The condition of a person's rows; hex digits only, whatever the name is."""
+    return f'person == "{person_of(name)}"'
 
 
 def rows_of(

@@ -20,6 +20,7 @@ from faceverify.gallery import milvus_collections, milvus_search
 from faceverify.gallery.milvus import MilvusStore
 from faceverify.gallery.milvus_address import parse
 from faceverify.gallery.milvus_rows import SequenceNumbers, renamed
+from faceverify.gallery.milvus_writing import _write
 from faceverify.gallery.store import Fusion, StoredTemplate
 
 
@@ -143,7 +144,7 @@ def test_what_is_altered_behind_its_back_is_found(store):
         store._client, model, "sequence > 0", ["key", "person", *milvus_collections.FIELDS]
     )
     rows.sort(key=lambda row: row["sequence"])
-    store._write(model, [rows[1] | {"quality": 2.0}, rows[3] | {"name": "Eve"}])
+    _write(store._client, model, [rows[1] | {"quality": 2.0}, rows[3] | {"name": "Eve"}])
     assert sorted(line.partition(": ")[2] for line in store.check()) == [
         "filed under another name",
         "wrong checksum",
@@ -156,7 +157,9 @@ def test_a_renaming_that_was_interrupted_is_ended_by_the_next(store):
     rows = milvus_collections.rows_of(
         store._client, model, "sequence > 0", ["key", "person", *milvus_collections.FIELDS]
     )
-    store._write(model, [renamed(row, "Ann") for row in rows])  # and then the process was killed
+    _write(
+        store._client, model, [renamed(row, "Ann") for row in rows]
+    )  # and then the process was killed
     assert sorted(dict(store.names()).values()) == [4, 4]
     assert store.rename("person 0", "Ann") == 4
     assert [one.sequence for one in store.since(0)] == sequences
@@ -168,9 +171,10 @@ def test_a_renaming_that_was_interrupted_is_ended_by_the_next(store):
 def test_the_same_model_can_be_embedded_again(store):
     store.add(enrolments(6, people=3), model=MODEL)
     renewed = enrolments(2, people=1, seed=7)
-    assert [one.sequence for one in store.since(0)] != store.replace_model(
-        MODEL, renewed, model=MODEL
-    )
+    before = [one.sequence for one in store.since(0)]
+    sequences = store.replace_model(MODEL, renewed, model=MODEL)
+    assert [one.sequence for one in store.since(0)] == sequences
+    assert min(sequences) > max(before)
     assert [one.embedding.tobytes() for one in store.since(0)] == [
         one.embedding.tobytes() for one in renewed
     ]
