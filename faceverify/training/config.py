@@ -130,9 +130,6 @@ class Compute:
         0, "images embedded at once, where the loss needs the whole batch; 0: all", least=0
     )
     sync_batch_norm: bool = setting(False, "batch statistics over all processes (GPU)")
-    deterministic: bool = setting(
-        False, "the same bits on a GPU too, where it can; slower. A CPU always gives the same"
-    )
     threads: int = setting(0, "CPU threads of each process; 0: torch decides", least=0)
 
 
