@@ -81,5 +81,5 @@ def stats(gallery: Gallery = None, key_file: KeyFile = None, json: Json = False)
         lines.append(f"  {count:>12,}  of {name_of_model(model)} ({model})")
     for name, value in found.details.items():
         shown = f"{value:,}" if type(value) is int else value
-        lines.append(f"  {shown:>12}  {name}" if isinstance(shown, str) else f"  {name}: {shown}")
+        lines.append(f"  {name}: {shown}")
     Console(json).result(asdict(found), "\n".join(lines))
