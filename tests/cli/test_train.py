@@ -84,6 +84,7 @@ def test_from_people_to_a_model_that_verifies(run, people, tmp_path):
     assert load_model_file(tmp_path / "runs/same/model.onnx").graph == model.graph
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_resume_goes_on_bit_for_bit(run, start, people, tmp_path):
     options = ("--recipe", str(tmp_path / "recipe.toml"), "--out", str(tmp_path / "runs"))
     process = start("train", str(people), *options, "--name", "cut", "--steps", "120")

@@ -82,7 +82,8 @@ def test_itq_loses_less_than_a_random_rotation(cone):
 
 def test_the_same_seed_gives_the_same_directions(cone):
     for make in (centred_directions, itq_directions):
-        first, again, other = make(cone, 128), make(cone, 128), make(cone, 128, seed=1)
+        some = cone[:700]
+        first, again, other = make(some, 128), make(some, 128), make(some, 128, seed=1)
         assert np.array_equal(first.directions, again.directions)
         assert not np.array_equal(first.directions, other.directions)
 

@@ -229,7 +229,7 @@ def facenet():
     return net.eval()
 
 
-@pytest.mark.parametrize("legacy", [True, False])
+@pytest.mark.parametrize("legacy", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_facenet_state_dict_becomes_a_model_file(facenet, tmp_path, legacy):
     import torch
 

@@ -165,6 +165,7 @@ print(faults(), keep_memory(), faults())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
 def test_memory_is_kept():
     """A step that needs 64 MB again and again, soon asks the system for none of it."""

@@ -127,6 +127,7 @@ def test_what_is_exported_stays_as_it_was(tmp_path):
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
 
 
+@pytest.mark.slow
 def test_wrappers_are_taken_off(tmp_path):
     net = make()
     plain = write(net, tmp_path / "a.onnx")

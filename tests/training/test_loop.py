@@ -70,7 +70,7 @@ CASES = {
     },
 }
 
-QUICK = ("averaged", "accumulated", "triplet")
+QUICK = ("averaged", "triplet")
 
 
 @pytest.mark.parametrize(
