@@ -100,8 +100,9 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(people, cache):
     results = context.SimpleQueue()
     process = context.Process(target=limited, args=(people, cache, results))
     process.start()
+    process.join(30)
+    assert process.exitcode == 0
     assert "cannot be written (File too large)" in results.get()
-    process.join()
     assert not [path for path in cache.iterdir() if path.suffix != ".lock"]
 
 
@@ -124,10 +125,10 @@ def test_two_processes_make_it_once(people, cache):
     processes = [context.Process(target=at_once, args=(people, cache, results)) for _ in range(2)]
     for process in processes:
         process.start()
-    assert sorted([results.get(), results.get()]) == [0, 5]
     for process in processes:
-        process.join()
+        process.join(30)
         assert process.exitcode == 0
+    assert sorted([results.get(), results.get()]) == [0, 5]
 
 
 def test_what_fits(people, cache, monkeypatch):
