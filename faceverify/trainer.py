@@ -32,18 +32,22 @@ from faceverify.training.checkpoint import (
 from faceverify.training.config import Budget, Config
 from faceverify.training.config_files import as_dict, to_toml
 from faceverify.training.data.packed_cache import Progress
+from faceverify.training.data.shard_stream import ShardStream, is_stream
 from faceverify.training.distributed import Processes, device_name, joined
 from faceverify.training.epochs import epochs_of
 from faceverify.training.execution import Running
 from faceverify.training.heads import HEADS
 from faceverify.training.initialising import read_weights
-from faceverify.training.learning_set import LearningSet, open_learning_set
+from faceverify.training.learning_set import (
+    LearningSet,
+    open_learning_set,
+    open_learning_stream,
+)
 from faceverify.training.loop import Figures, train
 from faceverify.training.metrics_log import MetricsLog, ProgressLine, read_metrics
 from faceverify.training.parts import Parts, build_parts
 from faceverify.training.rehearsal import steps_within
 from faceverify.training.run_folder import RunFolder
-from faceverify.training.samplers import build_sampler
 from faceverify.training.settings import config_error
 from faceverify.training.stopping import stop_on_signals
 from faceverify.training.validation import embed_crops
@@ -115,49 +119,42 @@ def train_model(
         elif not resume:
             run.refuse_if_begun()
         contract = contract_of(config)
-        data = _open_data(config, processes)
+        data = _open_data(config, processes, progress)
         for note in data.notes:
             say(note)
+        if isinstance(stream := data.learned, ShardStream):  # so that it is counted once only
+            known = replace(config.data, stream_images=len(stream), stream_people=stream.people)
+            config = replace(config, data=known)
         judges = processes.first and config.validation.times > 0
         judged = _judged(config, data, contract, progress) if judges else None
-        sampler = build_sampler(
-            config.batches.sampler,
-            data.learned.labels,
-            seed=config.seed,
-            size=config.batches.size,
-            images=config.batches.images,
-            processes=processes.world,
-        )
+        epochs = epochs_of(data.learned, contract, config, processes, warn=say)
 
         def build() -> Parts:
             return build_parts(
                 config,
                 embedding_size=contract.embedding_size,
                 input_size=contract.width,
-                classes=len(data.learned.identities),
+                classes=data.learned.people,
                 processes=processes,
             )
 
         parts = build()  # whatever an option has against it comes before the long work
-        epoch = epochs_of(
-            data.learned, sampler, contract, config, processes,
-            cache=training_cache(), progress=progress, warn=say,
-        )  # fmt: skip
+        epochs.prepare(training_cache(), progress)
         validate = _validation(judged, contract, parts.running)
         say(
-            f"{len(data.learned):,} images of {len(data.learned.identities):,} people; "
+            f"{len(data.learned):,} images of {data.learned.people:,} people; "
             f"{config.backbone.name} and {config.head.name} on {device_name(processes.device)}"
             + (f", {processes.world} processes" if processes.world > 1 else "")
         )
         if config.budget.minutes is not None:
             say(f"rehearsing, to see how many steps {config.budget.minutes:g} minutes hold")
             steps = steps_within(
-                60 * config.budget.minutes - (time.monotonic() - began), parts, config, epoch,
-                batches_an_epoch=len(sampler), processes=processes, validate=validate,
+                60 * config.budget.minutes - (time.monotonic() - began), parts, config, epochs,
+                batches_an_epoch=len(epochs), processes=processes, validate=validate,
             )  # fmt: skip
             config = replace(config, budget=Budget(steps=steps))
             parts = build()
-        steps = config.budget.steps or round((config.budget.epochs or 0) * len(sampler)) or 1
+        steps = config.budget.steps or round((config.budget.epochs or 0) * len(epochs)) or 1
         position = Position(steps=steps)
         if processes.first:
             held.enter_context(run.locked())
@@ -188,8 +185,8 @@ def train_model(
         ):
             if position.step < position.steps:
                 position = train(
-                    parts, config, position, epoch,
-                    batches_an_epoch=len(sampler), processes=processes, log=log, save=save,
+                    parts, config, position, epochs,
+                    batches_an_epoch=len(epochs), processes=processes, log=log, save=save,
                     validate=validate, stop=stop,
                 )  # fmt: skip
         if line is not None:
@@ -228,7 +225,7 @@ def training_cache() -> Path:
     raise config_error("no folder for decoded crops", "set FACEVERIFY_CACHE")
 
 
-def _open_data(config: Config, processes: Processes) -> LearningSet:
+def _open_data(config: Config, processes: Processes, progress: Progress) -> LearningSet:
     if not config.data.source:
         raise config_error("no data to learn from", "name a folder of people")
     known = HEADS.get(config.head.name)
@@ -238,6 +235,24 @@ def _open_data(config: Config, processes: Processes) -> LearningSet:
             f"head {config.head.name} compares images of one person, which shuffled batches "
             "rarely hold",
             "use --set batches.sampler=identities",
+        )
+    if is_stream(config.data.source):
+        if config.batches.sampler != "shuffled":
+            raise config_error(
+                f"batches.sampler is {config.batches.sampler}, and {config.data.source} a stream: "
+                "it has its own order",
+                "use --set batches.sampler=shuffled, or copy the shards to a disk",
+            )
+        if config.validation.times and not config.validation.pairs:
+            raise config_error(
+                f"{config.data.source}: nobody can be held out of a stream",
+                "give --validate LIST, or --set validation.times=0",
+            )
+        return open_learning_stream(config.data, processes, progress)
+    if config.data.stream_images or config.data.stream_people:
+        raise config_error(
+            f"data.stream_images and data.stream_people: {config.data.source} is no stream",
+            "use --set data.stream_images=0 --set data.stream_people=0",
         )
     held_out = 0.0 if config.validation.pairs or not config.validation.times else None
     return open_learning_set(
@@ -317,7 +332,7 @@ def _finished(
     facts = {
         "model": f"{run.model.name} ({made.model_id})",
         "checkpoint": checkpoint,
-        "images learned": f"{len(data.learned):,} of {len(data.learned.identities):,} people",
+        "images learned": f"{len(data.learned):,} of {data.learned.people:,} people",
         "backbone": config.backbone.name,
         "loss": config.head.name,
         "steps": f"{position.step:,}, {position.images:,} images in {position.seconds:,.0f} s",

@@ -128,8 +128,13 @@ def convert(
 
         if pairs is not None:
             raise UsageError("--pairs goes with --to pack")
+        face_set = chosen_people(open_face_set(source), only, without)
+        if to is SetFormat.RECORDIO and face_set.columns:
+            console.message(
+                f"{', '.join(face_set.columns)}: not carried, RecordIO holds the person alone"
+            )
         tally.done = write_anew(
-            chosen_people(open_face_set(source), only, without),
+            face_set,
             destination,
             to.value,
             change=change,

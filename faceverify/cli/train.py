@@ -27,7 +27,8 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="A folder with a folder a person, a RecordIO folder, or WebDataset shards.",
+            help="A folder with a folder a person, a RecordIO folder, WebDataset shards, or their "
+            "URLs: s3://..., https://..., pipe:COMMAND.",
             show_default=False,
         ),
     ] = None,
@@ -208,6 +209,8 @@ def run(
     if resume and name is None:
         raise UsageError("--resume: which run?", cure="give its --name")
     values = as_dict(folder.read_config()) if resume else read_recipe(recipe)
+    if changes["data"]["source"] is None:
+        refuse_command(values.get("data"))
     values = overridden(overridden(values, changes), changes_of(settings))
     from faceverify.training.config import config_from_dict
 
@@ -222,6 +225,18 @@ def run(
         progress=console.progress,
         live=not console.quiet,
     )
+
+
+def refuse_command(section: object) -> None:
+    """UsageError where a file's ``[data]`` would run a command: only who types one may."""
+    from faceverify.training.data.shard_stream import has_command
+
+    source = section.get("source") if isinstance(section, dict) else None
+    if isinstance(source, str) and has_command(source):
+        raise UsageError(
+            f"data.source is a command in a file: {source}",
+            cure="read it, and give it as DATA if it may run",
+        )
 
 
 def place_of(text: str | None) -> str | None:

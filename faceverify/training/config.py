@@ -20,7 +20,7 @@ PAIR_SAMPLERS = ("identities", "facenet")  # every image has a partner in its ba
 class Data:
     """``[data]``: what is learned from."""
 
-    source: str = setting("", "folder of people, RecordIO folder, WebDataset shards")
+    source: str = setting("", "folder of people, RecordIO folder, WebDataset shards or their URLs")
     template: str = setting(
         "arcface-112",
         "what the crops were cut to",
@@ -35,6 +35,8 @@ class Data:
     )
     least_images: int = setting(1, "people with fewer images are left out", least=1)
     column: str = setting("", "of labels.csv, learned instead of the person: for log-ratio")
+    stream_images: int = setting(0, "of shards read as a stream; 0: count first", least=0)
+    stream_people: int = setting(0, "labels of a stream are below it; 0: look first", least=0)
 
 
 @dataclass(frozen=True)

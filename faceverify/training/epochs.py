@@ -1,9 +1,14 @@
-"""The epochs of a run: this process's part of every batch, as the backbone sees it."""
+"""The epochs of a run: this process's part of every batch, as the backbone sees it.
+
+Images that lie at known places can be drawn in any order, and are decoded once where they fit. A
+stream of shards has its own order.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,48 +19,200 @@ from faceverify.errors import TrainingError
 from faceverify.faces.alignment import FivePoints, known_crop, named_alignment, similarity
 from faceverify.models.contract import Contract
 from faceverify.training.config import Config
+from faceverify.training.data.decoding import decode
 from faceverify.training.data.face_set import FaceSet
 from faceverify.training.data.loader import batches, stored_size
 from faceverify.training.data.packed_cache import PackedFaces, Progress, fits, packed
+from faceverify.training.data.shard_stream import ShardStream, check_shards, first_image
+from faceverify.training.data.stream_loader import stream_batches
 from faceverify.training.data.transforms import Transform
 from faceverify.training.distributed import Processes
-from faceverify.training.loop import Epoch
-from faceverify.training.samplers import Sampler, rank_part
+from faceverify.training.samplers import build_sampler, rank_part
 from faceverify.training.settings import config_error
 
 Frame = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
+class Epochs(Protocol):
+    """What gives the batches of a run."""
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+
+    def prepare(self, cache: Path, progress: Progress) -> None:
+        """Do what takes long, once, before the first batch.
+
+        Args:
+            cache: folder of decoded crops.
+            progress: shown the images as they are decoded.
+        """
+
+    def __call__(self, number: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """This process's part of the batches, (images, labels), of an epoch, from one of them on.
+
+        Raises:
+            ImageError, TrainingError: an image that cannot be read, or has another shape.
+        """
+
+
 def epochs_of(
-    learned: FaceSet,
-    sampler: Sampler,
+    learned: FaceSet | ShardStream,
     contract: Contract,
     config: Config,
     processes: Processes,
     *,
-    cache: Path,
-    progress: Progress,
     warn: Callable[[str], None],
-) -> Epoch:
-    """Prepare what gives the batches of any epoch, from any of them on.
+) -> Epochs:
+    """Say what gives the batches of a run.
 
     Args:
         learned: the images.
-        sampler: which make each batch.
         contract: what the backbone sees.
         config: of the run.
         processes: this one and the others.
-        cache: folder of decoded crops.
-        progress: shown the images as they are decoded once.
         warn: told of images that had to be resized.
 
     Raises:
-        ImageError, TrainingError: an image that cannot be read, or has another shape; a column
-            that the data do not have.
-        OutputError: no room for the decoded crops.
+        ImageError, TrainingError: the first image cannot be read; batches that these images cannot
+            fill; a column that the data do not have.
     """
-    frame = frame_of(contract, config.data.template, stored_size(learned))
-    size = (config.data.size, config.data.size) if frame is None else stored_size(learned)
+    if isinstance(learned, ShardStream):
+        return StreamedEpochs(learned, contract, config, processes, warn)
+    return StoredEpochs(learned, contract, config, processes, warn)
+
+
+class StoredEpochs:
+    """Epochs of images that lie at known places, in the order of any sampler."""
+
+    def __init__(
+        self,
+        learned: FaceSet,
+        contract: Contract,
+        config: Config,
+        processes: Processes,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._learned, self._config = learned, config
+        self._processes, self._warn = processes, warn
+        self._sampler = build_sampler(
+            config.batches.sampler,
+            learned.labels,
+            seed=config.seed,
+            size=config.batches.size,
+            images=config.batches.images,
+            processes=processes.world,
+        )
+        self._values = labels_of(learned, config.data.column)
+        self._transform, self._size = transform_of(contract, config, stored_size(learned))
+        self._packed: PackedFaces | None = None
+
+    def __len__(self) -> int:
+        return len(self._sampler)
+
+    def prepare(self, cache: Path, progress: Progress) -> None:
+        """Decode all images once, where they fit; see :class:`Epochs`.
+
+        Raises:
+            ImageError, TrainingError: an image that cannot be read.
+            OutputError: no room for the decoded crops.
+        """
+        wanted, workers = self._config.data.cache, workers_of(self._config)
+        if wanted == "memory" or (wanted == "auto" and fits(self._learned, self._size, cache)):
+            self._packed = packed(
+                self._learned, self._size, cache, progress=progress, workers=workers or None
+            )
+
+    def __call__(self, number: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of an epoch; see :class:`Epochs`."""
+        made = batches(
+            self._learned,
+            self._sampler.batches(number, start=start),
+            transform=self._transform,
+            seed=self._config.seed,
+            epoch=number,
+            start=start,
+            packed=self._packed,
+            crop_size=self._size,
+            workers=workers_of(self._config),
+            device=self._processes.device,
+            rank=self._processes.rank,
+            world=self._processes.world,
+            warn=self._warn,
+        )
+        for batch in made:
+            labels = batch.labels
+            if self._config.data.column:
+                labels = torch.from_numpy(self._values[batch.indices]).to(labels.device)
+            yield batch.images, labels
+
+
+class StreamedEpochs:
+    """Epochs of a stream of shards, in its own order: each process reads shards of its own."""
+
+    def __init__(
+        self,
+        learned: ShardStream,
+        contract: Contract,
+        config: Config,
+        processes: Processes,
+        warn: Callable[[str], None],
+    ) -> None:
+        check_shards(learned.urls, processes.world)
+        size = config.batches.size
+        self._share = len(rank_part(np.arange(size), processes.rank, processes.world))
+        self._steps = -(-len(learned) // size)
+        first = first_image(learned.urls)
+        height, width = decode(first.image, first.name).shape[-2:]
+        self._transform, self._size = transform_of(contract, config, (int(height), int(width)))
+        self._learned, self._config = learned, config
+        self._processes, self._warn = processes, warn
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def prepare(self, cache: Path, progress: Progress) -> None:
+        """Nothing: a stream is decoded as it passes."""
+
+    def __call__(self, number: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of an epoch; see :class:`Epochs`."""
+        made = stream_batches(
+            self._learned,
+            size=self._share,
+            steps=self._steps,
+            transform=self._transform,
+            seed=self._config.seed,
+            epoch=number,
+            start=start,
+            crop_size=self._size,
+            workers=workers_of(self._config),
+            device=self._processes.device,
+            rank=self._processes.rank,
+            world=self._processes.world,
+            warn=self._warn,
+        )
+        for batch in made:
+            yield batch.images, batch.labels
+
+
+def workers_of(config: Config) -> int | None:
+    """Threads that make batches; None to go by the machine."""
+    return None if config.data.workers < 0 else config.data.workers
+
+
+def transform_of(
+    contract: Contract, config: Config, stored: tuple[int, int]
+) -> tuple[Transform, tuple[int, int]]:
+    """From crops to what the backbone sees, and the size that crops are brought to before.
+
+    Args:
+        contract: of the backbone.
+        config: of the run.
+        stored: (height, width) of the first crop.
+
+    Raises:
+        TrainingError: crops of this template cannot be carried into the backbone's frame.
+    """
+    frame = frame_of(contract, config.data.template, stored)
     transform = Transform(
         (contract.height, contract.width),
         contract.mean,
@@ -64,38 +221,7 @@ def epochs_of(
         config.augmentation,
         frame,
     )
-    workers = None if config.data.workers < 0 else config.data.workers
-    kept: PackedFaces | None = None
-    wanted = config.data.cache
-    if wanted == "memory" or (wanted == "auto" and fits(learned, size, cache)):
-        kept = packed(learned, size, cache, progress=progress, workers=workers or None)
-    values = labels_of(learned, config.data.column)
-
-    def epoch(number: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        own = (
-            rank_part(batch, processes.rank, processes.world)
-            for batch in sampler.batches(number, start=start)
-        )
-        made = batches(
-            learned,
-            own,
-            transform=transform,
-            seed=config.seed,
-            epoch=number,
-            start=start,
-            packed=kept,
-            crop_size=size,
-            workers=workers,
-            device=processes.device,
-            warn=warn,
-        )
-        for batch in made:
-            labels = batch.labels
-            if config.data.column:
-                labels = torch.from_numpy(values[batch.indices]).to(processes.device)
-            yield batch.images, labels
-
-    return epoch
+    return transform, (config.data.size, config.data.size) if frame is None else stored
 
 
 def labels_of(learned: FaceSet, column: str) -> NDArray[np.int64] | NDArray[np.float32]:

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from faceverify.errors import TrainingError
+from faceverify.training.config import Data
 from faceverify.training.data.face_set import FaceSet, open_face_set
+from faceverify.training.data.packed_cache import Progress
+from faceverify.training.data.shard_stream import ShardStream, expand_urls, open_stream
+from faceverify.training.distributed import Processes
 
 MOST_HELD_OUT = 200  # people; more tell no more about which checkpoint is the best
 MOST_IMAGES = 4000  # of them
@@ -19,12 +23,12 @@ class LearningSet:
     """What a run learns from, and what it does not.
 
     Args:
-        learned: the images that are learned.
+        learned: the images that are learned; a stream, where they can be read in order only.
         held_out: images of other people, to validate on; None where there are none.
         notes: what a user should know, one line each.
     """
 
-    learned: FaceSet
+    learned: FaceSet | ShardStream
     held_out: FaceSet | None
     notes: tuple[str, ...]
 
@@ -70,17 +74,7 @@ def open_learning_set(
     people = whole.identities
     aside = _drawn(people, whole.counts(), held_out, seed)
     learned = whole.without(aside) if aside else whole
-    if len(learned.identities) < FEWEST_LEARNED:
-        raise data_error(
-            f"{source}: {len(learned.identities)} people to learn from, at least 2 are needed",
-            "add a folder for each person",
-        )
-    if processes > len(learned.identities):
-        raise TrainingError(
-            f"{processes} processes for {len(learned.identities)} people",
-            cure=f"start at most {len(learned.identities)}",
-            code="training-processes",
-        )
+    _check_people(source, learned.people, processes)
     kept = None
     if aside:
         kept = whole.only(aside)
@@ -89,6 +83,50 @@ def open_learning_set(
             kept = kept.at(np.sort(chosen))
         notes.append(f"{len(aside)} of {len(people)} people held out to validate on")
     return LearningSet(learned, kept, tuple(notes))
+
+
+def open_learning_stream(data: Data, processes: Processes, progress: Progress) -> LearningSet:
+    """Open shards that can be read in order only: none is left out, nobody held out.
+
+    Unless the configuration says how many images and people there are, the first process reads all
+    of the stream once to know.
+
+    Args:
+        data: of the configuration.
+        processes: this one and the others.
+        progress: shown the labels as they are read.
+
+    Raises:
+        TrainingError: a shard that cannot be read, too few people, or settings that want to choose
+            among images.
+    """
+    for setting, chosen in (("least_images", data.least_images > 1), ("column", data.column)):
+        if chosen:
+            raise data_error(
+                f"{data.source}: data.{setting} wants all labels at hand, not a stream",
+                "copy the shards to a disk",
+            )
+    counts = data.stream_images, data.stream_people
+    if not all(counts):
+        stream = open_stream(data.source, progress) if processes.first else None
+        own = (0, 0) if stream is None else (len(stream), stream.people)
+        counts = int(processes.said_by_first(own[0])), int(processes.said_by_first(own[1]))
+    _check_people(data.source, counts[1], processes.world)
+    return LearningSet(ShardStream(data.source, tuple(expand_urls(data.source)), *counts), None, ())
+
+
+def _check_people(source: str, people: int, processes: int) -> None:
+    if people < FEWEST_LEARNED:
+        raise data_error(
+            f"{source}: {people} people to learn from, at least 2 are needed",
+            "add images of others",
+        )
+    if processes > people:
+        raise TrainingError(
+            f"{processes} processes for {people} people",
+            cure=f"start at most {people}",
+            code="training-processes",
+        )
 
 
 def _drawn(people: list[str], counts: np.ndarray, share: float, seed: int) -> list[str]:

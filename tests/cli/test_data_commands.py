@@ -109,6 +109,9 @@ def test_further_values_travel(run, people, tmp_path):
         return {faces.read(i): faces.columns["age"][i] for i in range(len(faces))}
 
     assert ages(tmp_path / "b") == ages(people)
+    packed = run("data", "convert", people, tmp_path / "c", "--to", "recordio")
+    assert "age: not carried, RecordIO holds the person alone" in packed.err
+    assert "not carried" not in run("data", "inspect", people).err
 
 
 def test_resized(run, people, tmp_path):

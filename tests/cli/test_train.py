@@ -174,3 +174,21 @@ def test_recipes_are_listed(run):
     listed = run("train", "--recipes")
     assert "finetune-default" in listed.out
     assert len(run("train", "--recipes", "--json").objects) >= 10
+
+
+def test_a_command_in_a_file_is_never_run(run, people, tmp_path):
+    """Whoever gives away a recipe, or a run to go on with, must not run what he likes."""
+    ran = tmp_path / "ran"
+    for source in (f"pipe:touch {ran}", f"{{p,x}}ipe:touch {ran}", f"gs://a::pipe:touch {ran}"):
+        recipe = tmp_path / "given.toml"
+        recipe.write_text(RECIPE.replace("[data]", f'[data]\nsource = "{source}"'))
+        found = run("train", "--recipe", recipe, "--name", "mine", "--out", tmp_path / "runs")
+        assert found.status == 2
+        assert "data.source is a command in a file" in found.err
+        assert found.err.count("\n") == 1
+        assert not ran.exists()
+    typed = run("train", f"pipe:touch {ran}", "--recipe", recipe, "--name", "mine",
+                "--out", tmp_path / "runs", "--set", "validation.times=0")  # fmt: skip
+    assert typed.status == 2
+    assert "cannot be read" in typed.err
+    assert ran.exists()

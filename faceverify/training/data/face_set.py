@@ -84,6 +84,11 @@ class FaceSet:
 
         return decode(self.read(index), self.name(index))
 
+    @property
+    def people(self) -> int:
+        """How many people there are, C."""
+        return len(self.identities)
+
     def counts(self) -> NDArray[np.int64]:
         """How many images each person has, (C,)."""
         return np.bincount(self.labels, minlength=len(self.identities))
@@ -168,7 +173,7 @@ def open_face_set(source: str | os.PathLike[str]) -> FaceSet:
     text = os.fspath(source)
     if text.startswith(REMOTE):
         raise data_error(
-            f"{text}: can only be read from its beginning to its end, not at any place",
+            f"{text}: can only be read from its beginning to its end, which `train` alone does",
             "copy the shards to a disk",
         )
     shards = find_shards(text)

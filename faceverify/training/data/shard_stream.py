@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from faceverify.errors import FaceverifyError
-from faceverify.training.data.face_set import data_error
+from faceverify.training.data.face_set import REMOTE, data_error
 from faceverify.training.data.webdataset_shards import IMAGES, sample_label
 
 BUFFER = 4000  # samples of each reader's shuffle: 15 MB of JPEGs
@@ -44,17 +44,22 @@ class StreamedImage:
 
 @dataclass(frozen=True)
 class ShardStream:
-    """Shards that can be read in order only.
+    """N images of C people in shards that can be read in order only.
 
     Args:
+        source: the pattern of URLs, as the user named it.
         urls: of the shards.
         images: how many there are, N.
         people: how many numbers their labels need, C: one more than the highest.
     """
 
+    source: str
     urls: tuple[str, ...]
     images: int
     people: int
+
+    def __len__(self) -> int:
+        return self.images
 
 
 def open_stream(
@@ -77,7 +82,23 @@ def open_stream(
         count, highest = 0, -1
         for label in labels:
             count, highest = count + 1, max(highest, label)
-    return ShardStream(tuple(urls), count, highest + 1)
+    return ShardStream(source, tuple(urls), count, highest + 1)
+
+
+def is_stream(source: str) -> bool:
+    """Whether this means shards that can be read in order only: URLs and commands."""
+    return source.startswith(REMOTE)
+
+
+def has_command(source: str) -> bool:
+    """Whether opening this would run a command that stands in it."""
+    return any(url.startswith("pipe:") for url in _expanded(source))
+
+
+def first_image(urls: Sequence[str]) -> StreamedImage:
+    """The first image of the first shard; TrainingError where it cannot be read."""
+    with closing(_in_order(urls)) as images:
+        return next(images)
 
 
 def expand_urls(urls: str | Sequence[str]) -> list[str]:
@@ -86,15 +107,28 @@ def expand_urls(urls: str | Sequence[str]) -> list[str]:
     >>> expand_urls("pipe:cat /data/{0..2}.tar")
     ['pipe:cat /data/0.tar', 'pipe:cat /data/1.tar', 'pipe:cat /data/2.tar']
     """
-    import braceexpand  # webdataset's own
-
-    patterns = urls.split("::") if isinstance(urls, str) else urls
-    expanded = [url for pattern in patterns for url in braceexpand.braceexpand(pattern)]
     # what webdataset does not know by itself, the command of its store reads
     return [
         f"pipe:aws s3 cp {shlex.quote(url)} -" if url.startswith("s3://") else url
-        for url in expanded
+        for url in _expanded(urls)
     ]
+
+
+def _expanded(urls: str | Sequence[str]) -> list[str]:
+    import braceexpand  # webdataset's own
+
+    patterns = urls.split("::") if isinstance(urls, str) else urls
+    return [url for pattern in patterns for url in braceexpand.braceexpand(pattern)]
+
+
+def check_shards(urls: Sequence[str], world: int, readers: int = 1) -> None:
+    """TrainingError where there are fewer shards than readers in all processes."""
+    needed = world * readers
+    if len(urls) < needed:
+        raise data_error(
+            f"{len(urls)} shards for {world} processes with {readers} readers each",
+            f"write at least {needed} shards, or use fewer readers",
+        )
 
 
 def stream_images(
@@ -120,14 +154,10 @@ def stream_images(
     Raises:
         TrainingError: fewer shards than readers in all, or a shard that cannot be read.
     """
-    needed = world * readers
-    if len(urls) < needed:
-        raise data_error(
-            f"{len(urls)} shards for {world} processes with {readers} readers each",
-            f"write at least {needed} shards, or use fewer readers",
-        )
+    check_shards(urls, world, readers)
+    parts = world * readers
     streams = [
-        _read_ahead(_shuffled(urls, seed, epoch, rank * readers + reader, needed, buffer))
+        _read_ahead(_shuffled(urls, seed, epoch, rank * readers + reader, parts, buffer))
         for reader in range(readers)
     ]
     try:

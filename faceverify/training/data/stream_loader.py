@@ -5,7 +5,7 @@ A stream cannot jump: to resume at a step is to read, and not to decode, what ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -14,13 +14,14 @@ import torch
 from faceverify.pipeline import default_workers
 from faceverify.training.data.decoding import decode_many
 from faceverify.training.data.draws import sample_draws
+from faceverify.training.data.face_set import data_error
 from faceverify.training.data.loader import Batch, Resized, ahead
-from faceverify.training.data.shard_stream import BUFFER, StreamedImage, stream_images
+from faceverify.training.data.shard_stream import BUFFER, ShardStream, StreamedImage, stream_images
 from faceverify.training.data.transforms import DRAWS, Draws, Transform
 
 
 def stream_batches(
-    urls: Sequence[str],
+    stream: ShardStream,
     *,
     size: int,
     steps: int,
@@ -41,19 +42,21 @@ def stream_batches(
     """Make the batches of an epoch from shards that are read as a stream.
 
     Args:
-        urls, seed, epoch, rank, world, readers, buffer: as :func:`stream_images`.
+        stream: the shards.
+        seed, epoch, rank, world, readers, buffer: as :func:`stream_images`.
         size: images of a batch of this process.
         steps: batches of an epoch; at least 1.
         start: number of the first batch wanted: those before it are read and not decoded.
         transform, vary, crop_size, workers, device, warn: as :func:`~.loader.batches`.
 
     Raises:
-        ImageError, TrainingError: a shard or an image that cannot be read.
+        ImageError, TrainingError: a shard or an image that cannot be read, or a label beyond the
+            people of the stream.
     """
     device = torch.device(device)
     resized = Resized(crop_size, warn)
     images = stream_images(
-        urls, seed=seed, epoch=epoch, rank=rank, world=world, readers=readers, buffer=buffer
+        stream.urls, seed=seed, epoch=epoch, rank=rank, world=world, readers=readers, buffer=buffer
     )
 
     def tasks() -> Iterator[tuple[int, list[StreamedImage]]]:
@@ -65,6 +68,13 @@ def stream_batches(
     def made(task: tuple[int, list[StreamedImage]]) -> tuple[Batch, Draws | None]:
         step, samples = task
         indices = (step * world + rank) * size + np.arange(len(samples))
+        for sample in samples:
+            if sample.label >= stream.people:
+                raise data_error(
+                    f"{sample.name}: label {sample.label}, where data.stream_people is "
+                    f"{stream.people}",
+                    "give --set data.stream_people=0 to look at all labels first",
+                )
         names = [sample.name for sample in samples]
         decoded = decode_many([sample.image for sample in samples], names, device)
         crops = torch.stack([resized(i, name) for i, name in zip(decoded, names, strict=True)])

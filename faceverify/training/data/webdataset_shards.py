@@ -166,7 +166,7 @@ def _index(shard: int, path: str) -> list[Sample]:
         if start == b"\x1f\x8b":
             raise data_error(
                 f"{path}: is compressed, so that no place in it can be read by itself",
-                "gunzip it, images are compressed already; or train on it as a stream",
+                "gunzip it, images are compressed already; or train on the stream 'pipe:cat FILE'",
             ) from error
         raise data_error(f"{path}: is no tar file, or cut short ({error})", CURE) from error
     except OSError as error:

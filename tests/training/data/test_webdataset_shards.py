@@ -16,7 +16,12 @@ from faceverify.errors import ImageError, TrainingError
 from faceverify.training.data.augmentation import Augmentation
 from faceverify.training.data.converting import convert
 from faceverify.training.data.face_set import open_face_set
-from faceverify.training.data.shard_stream import expand_urls, open_stream, stream_images
+from faceverify.training.data.shard_stream import (
+    ShardStream,
+    expand_urls,
+    open_stream,
+    stream_images,
+)
 from faceverify.training.data.stream_loader import stream_batches
 from faceverify.training.data.transforms import Transform
 
@@ -191,6 +196,10 @@ def test_fewer_shards_than_readers(shards):
         taken(1, shards, world=3, readers=2)
 
 
+def stream_of(shards, people=3):
+    return ShardStream("", tuple(shards), 16, people)
+
+
 def made(shards, **options):
     varied = Transform((20, 24), augmentation=Augmentation(0.5, 1, 1))
     options = {
@@ -200,7 +209,7 @@ def made(shards, **options):
         "crop_size": (20, 24),
         "buffer": 8,
     } | options
-    return list(stream_batches(urls(shards), **options))
+    return list(stream_batches(stream_of(urls(shards)), **options))
 
 
 def test_batches_of_a_stream(people, shards):
@@ -252,14 +261,14 @@ def test_a_shard_cut_anywhere_is_an_error_in_a_stream(shards, tmp_path):
 def test_an_image_in_a_stream_that_is_none(tmp_path):
     write_tar(tmp_path / "x.tar", {"a.jpg": b"hello", "a.cls": b"0"})
     with pytest.raises(ImageError, match=r"x\.tar, key a: not an image"):
-        list(stream_batches([str(tmp_path / "x.tar")], size=2, steps=2, buffer=0,
+        list(stream_batches(stream_of([str(tmp_path / "x.tar")]), size=2, steps=2, buffer=0,
                             transform=Transform((20, 24)), crop_size=(20, 24)))  # fmt: skip
 
 
 def test_a_stream_leaves_nothing_behind(shards):
     before, files = set(threading.enumerate()), set(os.listdir("/proc/self/fd"))
-    stream = stream_batches(urls(shards), size=3, steps=99, transform=Transform((20, 24)),
-                            crop_size=(20, 24), readers=2, buffer=4)  # fmt: skip
+    options = {"transform": Transform((20, 24)), "crop_size": (20, 24), "readers": 2, "buffer": 4}
+    stream = stream_batches(stream_of(urls(shards)), size=3, steps=99, **options)
     next(stream)
     stream.close()
     assert set(threading.enumerate()) == before
