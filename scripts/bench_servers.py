@@ -91,8 +91,8 @@ def measure_index(
     table: Table, store: Store, url: str, rows: NDArray[np.float32], kind: str, queries: int
 ) -> None:
     """PostgreSQL's HNSW index."""
-    from faceverify.gallery.postgresql import PostgresStore
-    from faceverify.gallery.postgresql_index import build_index
+    from faceverify.gallery.postgresql.index import build_index
+    from faceverify.gallery.postgresql.store import PostgresStore
 
     assert isinstance(store, PostgresStore)
     report = build_index(store, model=MODEL)

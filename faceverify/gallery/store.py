@@ -195,11 +195,11 @@ def open_store(url: str, *, create: bool = False, key: str | None = None) -> Sto
     """
     scheme = url.split("://", 1)[0] if "://" in url else ""
     if scheme in ("postgresql", "postgres"):
-        from faceverify.gallery.postgresql import PostgresStore
+        from faceverify.gallery.postgresql.store import PostgresStore
 
         return PostgresStore(url, create=create)
     if scheme == "milvus":
-        from faceverify.gallery.milvus import MilvusStore
+        from faceverify.gallery.milvus.store import MilvusStore
 
         return MilvusStore(url, create=create)
     from faceverify.gallery.sqlite import SqliteStore

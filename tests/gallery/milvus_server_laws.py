@@ -13,7 +13,7 @@ import pytest
 from enrolled_people import MODEL, enrolments, unit_rows
 from store_conformance import StoreLaws, expected, found, same
 
-from faceverify.gallery.milvus import MilvusStore
+from faceverify.gallery.milvus.store import MilvusStore
 
 
 @pytest.fixture

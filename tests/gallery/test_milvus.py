@@ -16,11 +16,12 @@ from milvus_server import ADDRESS, Unavailable, milvus_server
 from store_conformance import StoreLaws, expected, found, same
 
 from faceverify.errors import GalleryError
-from faceverify.gallery import milvus_collections, milvus_search
-from faceverify.gallery.milvus import MilvusStore
-from faceverify.gallery.milvus_address import parse
-from faceverify.gallery.milvus_rows import SequenceNumbers, renamed
-from faceverify.gallery.milvus_writing import _write
+from faceverify.gallery.milvus import collections as milvus_collections
+from faceverify.gallery.milvus import search as milvus_search
+from faceverify.gallery.milvus.address import parse
+from faceverify.gallery.milvus.rows import SequenceNumbers, renamed
+from faceverify.gallery.milvus.store import MilvusStore
+from faceverify.gallery.milvus.writing import _write
 from faceverify.gallery.store import Fusion, StoredTemplate
 
 
@@ -230,7 +231,7 @@ def test_a_newer_or_a_foreign_gallery_is_left_alone(store, url):
 
 HOLD = """
 import sys
-from faceverify.gallery.milvus import MilvusStore
+from faceverify.gallery.milvus.store import MilvusStore
 store = MilvusStore(sys.argv[1], create=True)
 print("open", flush=True)
 sys.stdin.read()
@@ -259,7 +260,7 @@ def test_a_file_is_one_process_s_and_then_the_next_s(tmp_path):
 QUIET = """
 import sys
 from faceverify.errors import GalleryError
-from faceverify.gallery.milvus import MilvusStore
+from faceverify.gallery.milvus.store import MilvusStore
 for url in sys.argv[1:]:
     try: MilvusStore(url, create=True)
     except GalleryError as error: print(error)
@@ -294,7 +295,7 @@ ENROL = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from enrolled_people import MODEL, enrolments
-from faceverify.gallery.milvus import MilvusStore
+from faceverify.gallery.milvus.store import MilvusStore
 first, count = int(sys.argv[3]), int(sys.argv[4])
 with MilvusStore(sys.argv[1], create=True) as store:
     for number in range(first, first + count):
@@ -303,7 +304,7 @@ with MilvusStore(sys.argv[1], create=True) as store:
 """
 CHECK = """
 import sys
-from faceverify.gallery.milvus import MilvusStore
+from faceverify.gallery.milvus.store import MilvusStore
 with MilvusStore(sys.argv[1]) as store:
     assert store.check() == []
     print(*sorted(int(one.photo[8:-4]) for one in store.since(0)))

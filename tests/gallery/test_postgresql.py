@@ -18,11 +18,13 @@ from postgresql_server import PASSWORD
 from store_conformance import StoreLaws
 
 from faceverify.errors import GalleryError
-from faceverify.gallery import postgresql_removal, postgresql_schema, postgresql_session
-from faceverify.gallery.postgresql import PostgresStore
-from faceverify.gallery.postgresql_address import SearchKind, parse
-from faceverify.gallery.postgresql_index import build_index
-from faceverify.gallery.postgresql_writing import hold_counter
+from faceverify.gallery.postgresql import removal as postgresql_removal
+from faceverify.gallery.postgresql import schema as postgresql_schema
+from faceverify.gallery.postgresql import session as postgresql_session
+from faceverify.gallery.postgresql.address import SearchKind, parse
+from faceverify.gallery.postgresql.index import build_index
+from faceverify.gallery.postgresql.store import PostgresStore
+from faceverify.gallery.postgresql.writing import hold_counter
 from faceverify.gallery.store import Enrolment, Fusion, StoredTemplate
 
 

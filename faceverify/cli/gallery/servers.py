@@ -12,7 +12,7 @@ from faceverify.cli.options import Json
 from faceverify.errors import UsageError
 
 if TYPE_CHECKING:
-    from faceverify.gallery.postgresql import PostgresStore
+    from faceverify.gallery.postgresql.store import PostgresStore
 
 
 def index(
@@ -35,7 +35,7 @@ def index(
 
     **Example:** `faceverify gallery index --gallery postgresql://db/faces`
     """
-    from faceverify.gallery.postgresql_index import build_index
+    from faceverify.gallery.postgresql.index import build_index
 
     with _server(gallery) as store:
         for model in store.stats().models:
@@ -73,6 +73,6 @@ def _server(url: str | None) -> PostgresStore:
         raise UsageError(
             "only a gallery on a PostgreSQL server has this", cure="name one with --gallery"
         )
-    from faceverify.gallery.postgresql import PostgresStore
+    from faceverify.gallery.postgresql.store import PostgresStore
 
     return PostgresStore(url)

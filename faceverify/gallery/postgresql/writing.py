@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from faceverify.errors import GalleryError
 from faceverify.gallery.changes import check_enrolments, check_name
-from faceverify.gallery.postgresql_session import Conn
-from faceverify.gallery.postgresql_vectors import to_vectors
+from faceverify.gallery.postgresql.session import Conn
+from faceverify.gallery.postgresql.vectors import to_vectors
 from faceverify.gallery.store import Enrolment, StoredTemplate
 
 Row = tuple[Any, ...]

@@ -15,10 +15,10 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.postgresql import PostgresStore
-from faceverify.gallery.postgresql_search import set_effort
-from faceverify.gallery.postgresql_session import Conn
-from faceverify.gallery.postgresql_vectors import MOST_INDEXED, Vector, to_vectors
+from faceverify.gallery.postgresql.search import set_effort
+from faceverify.gallery.postgresql.session import Conn
+from faceverify.gallery.postgresql.store import PostgresStore
+from faceverify.gallery.postgresql.vectors import MOST_INDEXED, Vector, to_vectors
 
 ITERATIVE = (0, 8)  # the first pgvector whose index goes on until there are enough results
 NEAREST = """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from faceverify.gallery.postgresql_address import Address
-from faceverify.gallery.postgresql_session import Conn
-from faceverify.gallery.postgresql_writing import checksum
+from faceverify.gallery.postgresql.address import Address
+from faceverify.gallery.postgresql.session import Conn
+from faceverify.gallery.postgresql.writing import checksum
 from faceverify.gallery.store import Stats, StoredTemplate
 
 ROWS = """

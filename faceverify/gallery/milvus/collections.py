@@ -13,8 +13,8 @@ from hashlib import sha256
 from typing import Any
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.milvus_freshness import FreshClient
-from faceverify.gallery.milvus_rows import (
+from faceverify.gallery.milvus.freshness import FreshClient
+from faceverify.gallery.milvus.rows import (
     FIELDS,
     KEY_DIGITS,
     LONGEST_TEXT,

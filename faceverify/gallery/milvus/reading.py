@@ -6,9 +6,9 @@ import heapq
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from faceverify.gallery.milvus_collections import Model, rows_in_order, rows_of
-from faceverify.gallery.milvus_freshness import FreshClient
-from faceverify.gallery.milvus_rows import damage, from_row
+from faceverify.gallery.milvus.collections import Model, rows_in_order, rows_of
+from faceverify.gallery.milvus.freshness import FreshClient
+from faceverify.gallery.milvus.rows import damage, from_row
 from faceverify.gallery.store import StoredTemplate
 
 

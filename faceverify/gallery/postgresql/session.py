@@ -18,8 +18,8 @@ import psycopg
 from psycopg import Connection, errors
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.postgresql_address import Address
-from faceverify.gallery.postgresql_vectors import register
+from faceverify.gallery.postgresql.address import Address
+from faceverify.gallery.postgresql.vectors import register
 
 T = TypeVar("T")
 Conn = Connection[tuple[Any, ...]]
@@ -29,7 +29,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 REPEATABLE = (errors.SerializationFailure, errors.DeadlockDetected)  # rolled back as a whole
 
 # What decides a result or a promise is not left to the server's configuration: the level that the
-# counter of postgresql_schema.py needs, and commits that wait for the disk; nor for how long a
+# counter of schema.py needs, and commits that wait for the disk; nor for how long a
 # transaction holds its locks whose client has vanished. JIT compiling costs more than these
 # queries, and a plan that is kept was made when the tables were smaller. A schema of the user's own
 # choice cannot come before the gallery's.

@@ -11,8 +11,8 @@ from __future__ import annotations
 from psycopg import errors, sql
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.postgresql_address import Address
-from faceverify.gallery.postgresql_session import Conn, enter
+from faceverify.gallery.postgresql.address import Address
+from faceverify.gallery.postgresql.session import Conn, enter
 
 ONE_AT_A_TIME = 0x66766731  # "fvg1": the advisory lock of whoever makes or migrates a gallery
 

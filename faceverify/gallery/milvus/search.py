@@ -8,9 +8,9 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.gallery.milvus_collections import Model, rows_in_order
-from faceverify.gallery.milvus_freshness import FreshClient
-from faceverify.gallery.milvus_rows import person_of
+from faceverify.gallery.milvus.collections import Model, rows_in_order
+from faceverify.gallery.milvus.freshness import FreshClient
+from faceverify.gallery.milvus.rows import person_of
 from faceverify.gallery.store import Candidate
 
 PER_PERSON = 4  # templates fetched for each person wanted, to begin with

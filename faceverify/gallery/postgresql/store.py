@@ -1,7 +1,7 @@
 """The gallery on a PostgreSQL server with pgvector: many writers on many hosts, exact search.
 
 Distances are computed by the server (``<=>``). A search reads every template of the model: the
-index of ``postgresql_index.py`` lies on another expression, which only ``?search=hnsw`` asks for.
+index of ``index.py`` lies on another expression, which only ``?search=hnsw`` asks for.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ except ImportError as problem:
         "a postgresql:// gallery needs psycopg", cure="pip install 'faceverify[postgresql]'"
     ) from problem
 
-from faceverify.gallery.postgresql_address import SearchKind, parse
-from faceverify.gallery.postgresql_reading import Row, damage, disagreements, names, rows, stats
-from faceverify.gallery.postgresql_removal import check_rights, rewrite
-from faceverify.gallery.postgresql_schema import create_roles, prepare
-from faceverify.gallery.postgresql_search import nearest_means, nearest_templates, set_effort
-from faceverify.gallery.postgresql_session import Conn, Session, connect, refused
-from faceverify.gallery.postgresql_vectors import to_vectors
-from faceverify.gallery.postgresql_writing import (
+from faceverify.gallery.postgresql.address import SearchKind, parse
+from faceverify.gallery.postgresql.reading import Row, damage, disagreements, names, rows, stats
+from faceverify.gallery.postgresql.removal import check_rights, rewrite
+from faceverify.gallery.postgresql.schema import create_roles, prepare
+from faceverify.gallery.postgresql.search import nearest_means, nearest_templates, set_effort
+from faceverify.gallery.postgresql.session import Conn, Session, connect, refused
+from faceverify.gallery.postgresql.vectors import to_vectors
+from faceverify.gallery.postgresql.writing import (
     delete,
     delete_model,
     delete_nobodies,

@@ -7,8 +7,8 @@ from typing import Any
 
 from psycopg import sql
 
-from faceverify.gallery.postgresql_session import Conn
-from faceverify.gallery.postgresql_vectors import Vector
+from faceverify.gallery.postgresql.session import Conn
+from faceverify.gallery.postgresql.vectors import Vector
 from faceverify.gallery.store import Candidate
 
 PER_PERSON = 4  # templates fetched for each person wanted, to begin with

@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.postgresql_address import Address
-from faceverify.gallery.postgresql_session import Conn, Session
+from faceverify.gallery.postgresql.address import Address
+from faceverify.gallery.postgresql.session import Conn, Session
 
 TABLES = ("templates", "identities")
 WAIT_SECONDS = 30.0

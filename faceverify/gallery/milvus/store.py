@@ -1,7 +1,7 @@
 """The gallery on Milvus, for tens of millions of templates and more: a cluster, or milvus-lite.
 
 What Milvus gives: exact search (FLAT) over many machines; what a process wrote is seen by its next
-search, and what anybody wrote before the gallery was opened, too (``milvus_freshness.py``); a
+search, and what anybody wrote before the gallery was opened, too (``freshness.py``); a
 template that was acknowledged is in the server's log, or in the file of milvus-lite.
 
 What it does not give, and the other engines do:
@@ -34,10 +34,10 @@ except ImportError as problem:
         "a milvus:// gallery needs pymilvus", cure="pip install 'faceverify[milvus]'"
     ) from problem
 
-from faceverify.gallery import milvus_writing as writing
 from faceverify.gallery.changes import check_enrolments, check_name
-from faceverify.gallery.milvus_address import parse
-from faceverify.gallery.milvus_collections import (
+from faceverify.gallery.milvus import writing
+from faceverify.gallery.milvus.address import parse
+from faceverify.gallery.milvus.collections import (
     VERSION,
     Model,
     drop_model,
@@ -47,16 +47,16 @@ from faceverify.gallery.milvus_collections import (
     person,
     version_of,
 )
-from faceverify.gallery.milvus_connection import connect, disconnect, failures, make_folder
-from faceverify.gallery.milvus_reading import (
+from faceverify.gallery.milvus.connection import connect, disconnect, failures, make_folder
+from faceverify.gallery.milvus.reading import (
     count,
     damages,
     people,
     templates_since,
     templates_where,
 )
-from faceverify.gallery.milvus_rows import SequenceNumbers
-from faceverify.gallery.milvus_search import nearest_means, nearest_templates
+from faceverify.gallery.milvus.rows import SequenceNumbers
+from faceverify.gallery.milvus.search import nearest_means, nearest_templates
 from faceverify.gallery.query_check import check_queries
 from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
 

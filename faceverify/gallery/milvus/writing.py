@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.milvus_collections import (
+from faceverify.gallery.milvus.collections import (
     AT_ONCE,
     Model,
     person,
@@ -14,8 +14,8 @@ from faceverify.gallery.milvus_collections import (
     rows_in_order,
     rows_of,
 )
-from faceverify.gallery.milvus_freshness import FreshClient
-from faceverify.gallery.milvus_rows import FIELDS, Row, SequenceNumbers, numbered, renamed, to_row
+from faceverify.gallery.milvus.freshness import FreshClient
+from faceverify.gallery.milvus.rows import FIELDS, Row, SequenceNumbers, numbered, renamed, to_row
 from faceverify.gallery.store import Enrolment
 
 BATCH_BYTES = 16_000_000  # of templates in one message; servers take up to 64 MB

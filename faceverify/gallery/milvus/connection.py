@@ -17,8 +17,8 @@ import grpc
 from pymilvus import MilvusClient, MilvusException
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.milvus_address import Address
-from faceverify.gallery.milvus_freshness import FreshClient
+from faceverify.gallery.milvus.address import Address
+from faceverify.gallery.milvus.freshness import FreshClient
 
 CONNECT_SECONDS = 10.0
 UNREACHABLE, NO_COLLECTION = 2, 100  # codes of pymilvus and of the server
