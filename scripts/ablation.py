@@ -6,21 +6,27 @@ The best checkpoint of a run is chosen on LFW View 1; View 2 is only measured.
 
     python scripts/ablation.py --data train112 --lfw lfw --protocols protocols --minutes 20
     python scripts/ablation.py ... --only arcface plain-arcface
+    python scripts/ablation.py ... --at-once 2 --threads 1    # a loss, its plain loop: a core each
 
-Quiet machine, please: budgets are minutes of the clock, on two threads.
+Quiet machine, please: budgets are minutes of the clock.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 LOSSES = ("softmax", "center", "sphereface", "cosface", "arcface", "triplet")
-RUNS = (*LOSSES, "finetune", *(f"plain-{loss}" for loss in LOSSES))
+RUNS = (*(name for loss in LOSSES for name in (loss, f"plain-{loss}")), "finetune")
 TIMES = 8  # validations of a run
 FIGURES = ("accuracy", "auc", "tar")
 
@@ -36,6 +42,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=RUNS, default=RUNS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2, help="that each run computes with")
+    parser.add_argument("--at-once", type=int, default=1, help="runs, on processors of their own")
     parser.add_argument("--measure", metavar="RUN", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -44,20 +51,35 @@ def main() -> None:
         return
     results = asked.out / "results.json"
     known = json.loads(results.read_text()) if results.exists() else {}
-    for name in asked.only:
-        if name in known:
-            continue
-        print(f"{name}: {asked.minutes:g} minutes", file=sys.stderr)
+    writing, places = threading.Lock(), SimpleQueue[int]()
+    for place in range(asked.at_once):
+        places.put(place)
+
+    def run(name: str) -> None:
+        place = places.get()
         began = time.monotonic()
-        subprocess.run(command(asked, name), check=True)
+        on_processors(command(asked, name), place, asked.threads)
         taken = time.monotonic() - began
         ours = [sys.executable, __file__, *sys.argv[1:], "--measure", name]
-        found = json.loads(subprocess.run(ours, check=True, stdout=subprocess.PIPE).stdout)
-        known[name] = {**found, "minutes": round(taken / 60, 2), "budget": asked.minutes}
-        aside = results.with_suffix(".part")
-        aside.write_text(json.dumps(known, indent=1) + "\n")
-        aside.replace(results)
+        found = json.loads(on_processors(ours, place, asked.threads))
+        places.put(place)
+        conditions = {"minutes": round(taken / 60, 2), "budget": asked.minutes}
+        with writing:
+            known[name] = {**found, **conditions, "threads": asked.threads}
+            aside = results.with_suffix(".part")
+            aside.write_text(json.dumps(known, indent=1) + "\n")
+            aside.replace(results)
+
+    with ThreadPoolExecutor(asked.at_once) as pool:
+        list(pool.map(run, [name for name in asked.only if name not in known]))
     print(table(known))
+
+
+def on_processors(command: list[str], place: int, count: int) -> bytes:
+    """Run a command on ``count`` processors of its own; what it printed."""
+    allowed = sorted(os.sched_getaffinity(0))[place * count : (place + 1) * count]
+    pinned = [*("taskset", "--cpu-list", ",".join(map(str, allowed))), *command]
+    return subprocess.run(pinned, check=True, stdout=subprocess.PIPE).stdout
 
 
 def command(asked: argparse.Namespace, name: str) -> list[str]:
@@ -103,7 +125,7 @@ def measured(asked: argparse.Namespace, name: str) -> dict[str, object]:
     return found
 
 
-def table(known: dict[str, dict[str, dict[str, float]]]) -> str:
+def table(known: dict[str, Any]) -> str:
     """The runs, ours and plain side by side, as Markdown."""
 
     def cells(name: str) -> list[str]:

@@ -61,6 +61,14 @@ def test_a_clean_set_is_clean(clean):
         assert list(problems(seen, limits)) == []
 
 
+def test_limits_compare_an_image_with_the_others_of_its_person():
+    """Images at right angles to each other: each is 1 from the rest, and less from the whole."""
+    rows = np.eye(36, dtype=np.float32)
+    seen = Seen([""] * 36, [""] * 6, np.repeat(np.arange(6), 6), rows)
+    limits = measured_limits(seen, ALTERED)
+    assert limits.typical == limits.far == limits.twin == limits.person == 1
+
+
 def test_an_image_under_the_wrong_person(clean):
     seen, _ = clean
     wrong = with_rows(seen, _5=unit(seen.embeddings[20:24].mean(axis=0, keepdims=True))[0])
