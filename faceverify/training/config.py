@@ -152,7 +152,7 @@ class Validation:
     aligned: bool = setting(False, "the photos are arcface-112 crops already")
     held_out: float = setting(
         0.1,
-        "share of the people that train nothing and validate, without a list",
+        "share of the people (ten at least, if a quarter allows) that only validate",
         least=0,
         most=0.5,
     )

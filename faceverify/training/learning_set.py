@@ -13,6 +13,7 @@ from faceverify.training.data.packed_cache import Progress
 from faceverify.training.data.shard_stream import ShardStream, expand_urls, open_stream
 from faceverify.training.distributed import Processes
 
+FEWEST_HELD_OUT = 10  # people: with 15 images each, thresholds for a false match rate of 1e-3
 MOST_HELD_OUT = 200  # people; more tell no more about which checkpoint is the best
 MOST_IMAGES = 4000  # of them
 FEWEST_LEARNED = 2
@@ -44,7 +45,8 @@ def open_learning_set(
 ) -> LearningSet:
     """Open the data, leave out who has too few images, and set people aside.
 
-    Who is set aside follows from the seed and the names alone.
+    Who is set aside follows from the seed and the names alone: the share that is asked for, but ten
+    people at least where they are no more than a quarter of all.
 
     Args:
         source: as the user named it.
@@ -82,6 +84,11 @@ def open_learning_set(
             chosen = np.random.default_rng(seed).permutation(len(kept))[:MOST_IMAGES]
             kept = kept.at(np.sort(chosen))
         notes.append(f"{len(aside)} of {len(people)} people held out to validate on")
+    elif held_out:
+        notes.append(
+            f"{len(people)} people are too few to hold any out: the last step counts, without "
+            "thresholds; give --validate, or run `faceverify calibrate` afterwards"
+        )
     return LearningSet(learned, kept, tuple(notes))
 
 
@@ -132,8 +139,11 @@ def _check_people(source: str, people: int, processes: int) -> None:
 def _drawn(people: list[str], counts: np.ndarray, share: float, seed: int) -> list[str]:
     """The people to set aside: some with two images or more; none where it would leave too few."""
     able = [name for name, count in zip(people, counts, strict=True) if count > 1]
-    wanted = min(round(share * len(people)), MOST_HELD_OUT, len(people) - FEWEST_LEARNED, len(able))
-    if share <= 0 or wanted < FEWEST_LEARNED:
+    if share <= 0:
+        return []
+    wanted = max(round(share * len(people)), min(FEWEST_HELD_OUT, len(people) // 4))
+    wanted = min(wanted, MOST_HELD_OUT, len(people) - FEWEST_LEARNED, len(able))
+    if wanted < 2:  # of one person alone there are no impostors
         return []
     order = np.random.default_rng((seed, len(people))).permutation(len(able))
     return sorted(able[index] for index in order[:wanted])

@@ -82,6 +82,7 @@ def train(
             # 1. Whatever this step draws, and how far it moves, follows from its number.
             torch.manual_seed(seed_of_step(config.seed, step, processes.rank))
             share = parts.schedule(step, steps)
+            learning_rate = config.optimiser.learning_rate * share
             for group, highest in zip(optimiser.param_groups, parts.highest_rates, strict=True):
                 group["lr"] = highest * share
             head.begin_step(step, steps)
@@ -129,7 +130,7 @@ def train(
                 watch.look(
                     float(processes.mean(loss)),
                     position.step,
-                    learning_rate=parts.highest_rates[0] * share,
+                    learning_rate=learning_rate,
                     warm_up=step < config.schedule.warm_up * steps,
                 )
             if logs:
@@ -138,7 +139,7 @@ def train(
                     "step": position.step,
                     "epoch": round(position.epoch + position.batch / batches_an_epoch, 4),
                     "loss": float(processes.mean(parts.loss_sum)) / count,
-                    "learning_rate": parts.highest_rates[0] * share,
+                    "learning_rate": learning_rate,
                     "gradient_norm": float(norm) if torch.isfinite(norm) else None,
                     "images_per_second": round(stopwatch.images_per_second(position), 1),
                     "seconds": round(position.seconds, 2),
