@@ -183,6 +183,8 @@ def train_model(
                 show=line,
             ) as log,
         ):
+            if parts.origin and validate is not None and position.step == 0:
+                log.add({"step": 0, **validate(parts.verified)})  # what is to be surpassed
             if position.step < position.steps:
                 position = train(
                     parts, config, position, epochs,
@@ -327,7 +329,7 @@ def _finished(
     checkpoint = best_weights(run.checkpoints, parts)
     made = make_model(config, run, parts, data, contract, judged, checkpoint, position)
     say(f"exported; its embeddings are within {made.difference:.1g} of torch's")
-    for note in made.notes:
+    for note in (*made.notes, *nothing_gained(run)):
         say(note)
     facts = {
         "model": f"{run.model.name} ({made.model_id})",
@@ -346,6 +348,19 @@ def _finished(
         run.path, position.step, position.steps, 0, run.model, made.model_id, checkpoint,
         made.figures, position.seconds,
     )  # fmt: skip
+
+
+def nothing_gained(run: RunFolder) -> Iterator[str]:
+    """A note where the weights that a run began with were better than what it made of them."""
+    found = best(run.checkpoints)
+    for line in read_metrics(run.metrics):
+        accuracy = line.get("accuracy")
+        if line["step"] == 0 and accuracy is not None and found and found[1] < accuracy:
+            yield (
+                f"the weights it began with verified {100 * accuracy:.2f} %, its best ones "
+                f"{100 * found[1]:.2f} %: on these pairs nothing was gained"
+            )
+            return
 
 
 def _silent(_: str) -> None:

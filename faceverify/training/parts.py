@@ -40,7 +40,7 @@ class Parts:
         highest_rates: learning rate of each group of the optimiser at its highest.
         average: of the backbone's weights; None where there is none.
         frozen: stages of the backbone that do not learn.
-        origin: where the first weights come from, one line.
+        origin: where the first weights come from, one line; empty where they are random.
         loss_sum: of the steps since the last line of the log, float64, ().
     """
 

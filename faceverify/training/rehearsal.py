@@ -74,7 +74,8 @@ def steps_within(
         start = time.perf_counter()
         validate(parts.verified)
         measured = time.perf_counter() - start
-    left = seconds - (time.perf_counter() - began) - config.validation.times * measured
+    validations = config.validation.times + bool(parts.origin)  # before the first step, too
+    left = seconds - (time.perf_counter() - began) - validations * measured
     fit = round(-processes.agree(-int(SPARE * left / step)))  # of all processes, the least
     if fit < 1:
         raise TrainingError(

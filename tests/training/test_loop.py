@@ -9,12 +9,13 @@ import torch
 from generated_people import tiny_config, write_people
 
 from faceverify.errors import TrainingError
-from faceverify.trainer import train_model
+from faceverify.trainer import nothing_gained, train_model
 from faceverify.training.checkpoint import (
     Position,
     checkpoints,
     latest,
     load_position,
+    mark_best,
     read_weights,
     stored_tensors,
 )
@@ -263,3 +264,22 @@ def test_the_position_is_that_of_the_data(people, tmp_path):
     assert found == Position(5, 5, 1, 2, 80, found.seconds)
     assert found.seconds > 0
     assert StopRequest().signal == 0
+
+
+def test_weights_that_were_better_before_are_told(people, tmp_path):
+    judged = {"validation": {"times": 1, "held_out": 0.4}}
+    first = train_model(tiny_config(people, **judged), RunFolder(tmp_path / "first"))
+    run = RunFolder(tmp_path / "second")
+    said = []
+    config = tiny_config(people, **judged, backbone={"init": str(first.model)})
+    train_model(config, run, say=said.append)
+    assert [one["step"] for one in read_metrics(run.metrics) if "accuracy" in one] == [0, 6]
+    assert not any("nothing was gained" in line for line in said)
+    last = latest(run.checkpoints)
+    mark_best(run.checkpoints, last, 0.9)  # such people are told apart by any weights
+    assert list(nothing_gained(run)) == [
+        "the weights it began with verified 100.00 %, its best ones 90.00 %: on these pairs "
+        "nothing was gained"
+    ]
+    mark_best(run.checkpoints, last, 1.0)
+    assert list(nothing_gained(run)) == []
