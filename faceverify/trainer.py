@@ -34,9 +34,10 @@ from faceverify.training.config_files import as_dict, to_toml
 from faceverify.training.data.packed_cache import Progress
 from faceverify.training.data.shard_stream import ShardStream, is_stream
 from faceverify.training.distributed import Processes, device_name, joined
-from faceverify.training.epochs import epochs_of
+from faceverify.training.epochs import StoredEpochs, epochs_of
 from faceverify.training.execution import Running
 from faceverify.training.heads import HEADS
+from faceverify.training.imprinting import imprint
 from faceverify.training.initialising import read_weights
 from faceverify.training.learning_set import (
     LearningSet,
@@ -163,6 +164,11 @@ def train_model(
             parts.restore(checkpoint)
             position = replace(load_position(checkpoint), steps=steps)
             say(f"going on from {checkpoint.name}")
+
+        if parts.origin and position.step == 0 and isinstance(epochs, StoredEpochs):
+            with parts.running.autocast():
+                if imprint(parts.backbone, parts.head, epochs.learned.labels, epochs.unvaried):
+                    say("class centres begin at the means of the people's embeddings")
 
         def save(reached: Position, figures: Figures | None) -> None:
             place = save_checkpoint(run.checkpoints, reached, parts.tensors())

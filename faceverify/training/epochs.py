@@ -6,9 +6,9 @@ stream of shards has its own order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from faceverify.models.contract import Contract
 from faceverify.training.config import Config
 from faceverify.training.data.decoding import decode
 from faceverify.training.data.face_set import FaceSet
-from faceverify.training.data.loader import batches, stored_size
+from faceverify.training.data.loader import Batch, batches, stored_size
 from faceverify.training.data.packed_cache import PackedFaces, Progress, fits, packed
 from faceverify.training.data.shard_stream import ShardStream, check_shards, first_image
 from faceverify.training.data.stream_loader import stream_batches
@@ -82,7 +82,11 @@ def epochs_of(
 
 
 class StoredEpochs:
-    """Epochs of images that lie at known places, in the order of any sampler."""
+    """Epochs of images that lie at known places, in the order of any sampler.
+
+    Attributes:
+        learned: the images.
+    """
 
     def __init__(
         self,
@@ -92,7 +96,7 @@ class StoredEpochs:
         processes: Processes,
         warn: Callable[[str], None],
     ) -> None:
-        self._learned, self._config = learned, config
+        self.learned, self._config = learned, config
         self._processes, self._warn = processes, warn
         self._sampler = build_sampler(
             config.batches.sampler,
@@ -117,33 +121,46 @@ class StoredEpochs:
             OutputError: no room for the decoded crops.
         """
         wanted, workers = self._config.data.cache, workers_of(self._config)
-        if wanted == "memory" or (wanted == "auto" and fits(self._learned, self._size, cache)):
+        if wanted == "memory" or (wanted == "auto" and fits(self.learned, self._size, cache)):
             self._packed = packed(
-                self._learned, self._size, cache, progress=progress, workers=workers or None
+                self.learned, self._size, cache, progress=progress, workers=workers or None
             )
 
     def __call__(self, number: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of an epoch; see :class:`Epochs`."""
-        made = batches(
-            self._learned,
+        made = self._batches(
             self._sampler.batches(number, start=start),
-            transform=self._transform,
-            seed=self._config.seed,
             epoch=number,
             start=start,
-            packed=self._packed,
-            crop_size=self._size,
-            workers=workers_of(self._config),
-            device=self._processes.device,
             rank=self._processes.rank,
             world=self._processes.world,
-            warn=self._warn,
         )
         for batch in made:
             labels = batch.labels
             if self._config.data.column:
                 labels = torch.from_numpy(self._values[batch.indices]).to(labels.device)
             yield batch.images, labels
+
+    def unvaried(self, positions: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images at some positions as they are, and who is on them, in batches."""
+        size = self._config.batches.size
+        parts = (positions[start : start + size] for start in range(0, len(positions), size))
+        for batch in self._batches(parts, vary=False):
+            yield batch.images, batch.labels
+
+    def _batches(self, parts: Iterable[NDArray[np.int64]], **options: Any) -> Iterator[Batch]:
+        return batches(
+            self.learned,
+            parts,
+            transform=self._transform,
+            seed=self._config.seed,
+            packed=self._packed,
+            crop_size=self._size,
+            workers=workers_of(self._config),
+            device=self._processes.device,
+            warn=self._warn,
+            **options,
+        )
 
 
 class StreamedEpochs:

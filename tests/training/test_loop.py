@@ -271,8 +271,8 @@ def test_weights_that_were_better_before_are_told(people, tmp_path):
     first = train_model(tiny_config(people, **judged), RunFolder(tmp_path / "first"))
     run = RunFolder(tmp_path / "second")
     said = []
-    config = tiny_config(people, **judged, backbone={"init": str(first.model)})
-    train_model(config, run, say=said.append)
+    start = {"backbone": {"init": str(first.model)}, "optimiser": {"learning_rate": 1e-9}}
+    train_model(tiny_config(people, **judged, **start), run, say=said.append)
     assert [one["step"] for one in read_metrics(run.metrics) if "accuracy" in one] == [0, 6]
     assert not any("nothing was gained" in line for line in said)
     last = latest(run.checkpoints)

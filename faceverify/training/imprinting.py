@@ -1,0 +1,74 @@
+"""Class centres that a trained backbone begins with: the means of its embeddings of each person.
+
+Beside random centres its first gradients would say nothing of faces, and undo what it knows. Qi et
+al., "Low-Shot Learning with Imprinted Weights": https://arxiv.org/abs/1712.07136, section 3.2.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from faceverify.training.heads.head import Head
+from faceverify.training.heads.softmax_engine import SPREAD, SoftmaxEngine
+from faceverify.training.heads.unit_rows import unit_rows
+
+MOST_OF_A_PERSON = 16  # images
+MOST = 100_000  # images of all
+
+
+def imprint(
+    backbone: nn.Module,
+    head: Head,
+    labels: NDArray[np.int64],
+    images_at: Callable[[NDArray[np.int64]], Iterable[tuple[Tensor, Tensor]]],
+) -> bool:
+    """Set the centres of a head to the means of a backbone's embeddings, where they are directions.
+
+    Each process sets the centres that it holds. They are as long as random ones, so that steps turn
+    them as far; of a person's several centres the first is set.
+
+    Args:
+        backbone: trained on faces; its mode comes back as it was.
+        head: any.
+        labels: the person on each image, (N,).
+        images_at: images at some positions, not varied, in batches with their labels.
+
+    Returns:
+        Whether the head has such centres.
+    """
+    engine = getattr(head, "softmax", None)
+    if not isinstance(engine, SoftmaxEngine) or not engine.unit:
+        return False
+    centres, shard = engine.centres.detach(), engine.shard
+    sums = centres.new_zeros(len(centres), centres.shape[-1])
+    modes = {module: module.training for module in backbone.modules()}
+    backbone.eval()
+    with torch.no_grad():
+        for images, people in images_at(some_of_each(labels, range(shard.start, shard.stop))):
+            rows = unit_rows(backbone(images).float())
+            sums.index_add_(0, people - shard.start, rows)
+    for module, training in modes.items():
+        module.training = training
+    first = centres.view(len(centres), -1, centres.shape[-1])[:, 0]
+    first.copy_(unit_rows(sums) * (SPREAD * centres.shape[-1] ** 0.5))
+    return True
+
+
+def some_of_each(labels: NDArray[np.int64], people: range) -> NDArray[np.int64]:
+    """Positions of a few images of each of these people, spread over all that there are."""
+    order = np.argsort(labels, kind="stable")
+    bounds = np.searchsorted(labels[order], [*people, people.stop])
+    most = max(1, min(MOST_OF_A_PERSON, MOST // (int(labels.max()) + 1)))
+    return np.concatenate(
+        [
+            order[start + np.arange(count) * (end - start) // count]
+            for start, end in itertools.pairwise(bounds.tolist())
+            for count in [min(most, end - start)]
+        ]
+    )

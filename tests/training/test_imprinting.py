@@ -1,0 +1,97 @@
+"""Class centres at the means of a trained backbone's embeddings."""
+
+import numpy as np
+import pytest
+import torch
+from generated_people import tiny_config, write_people
+from torch import nn
+
+from faceverify.trainer import train_model
+from faceverify.training.collectives import Shard
+from faceverify.training.heads import build_head
+from faceverify.training.heads.unit_rows import unit_rows
+from faceverify.training.imprinting import imprint, some_of_each
+from faceverify.training.metrics_log import read_metrics
+from faceverify.training.run_folder import RunFolder
+
+LABELS = np.array([2, 0, 1, 2, 0, 1, 2, 2, 0, 1])
+
+
+class Backbone(nn.Module):
+    """Doubles, and drops half of it where it learns."""
+
+    def __init__(self):
+        super().__init__()
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, x):
+        return self.dropout(2 * x)
+
+
+def images():
+    return torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
+
+
+def images_at(positions):
+    for part in np.array_split(positions, 3):
+        yield images()[part], torch.from_numpy(LABELS[part])
+
+
+def means():
+    rows = unit_rows(images())
+    return unit_rows(
+        torch.stack([rows[torch.from_numpy(LABELS) == c].sum(dim=0) for c in range(3)])
+    )
+
+
+@pytest.mark.parametrize("name", ["cosface", "sphereface", "proxy-nca"])
+def test_centres_point_where_people_are_and_stay_as_long(name):
+    head = build_head(name, embedding_size=4, classes=3)
+    backbone = Backbone()
+    assert imprint(backbone, head, LABELS, images_at)
+    centres = head.softmax.centres.detach()
+    torch.testing.assert_close(centres, means() * 0.02)  # 0.01 sqrt(D)
+    assert backbone.training
+    assert backbone.dropout.training
+
+
+def test_a_process_sets_the_centres_that_it_holds():
+    head = build_head("arcface", embedding_size=4, classes=2)
+    head.softmax.shard = Shard(1, 3, 3)
+    assert imprint(Backbone(), head, LABELS, images_at)
+    torch.testing.assert_close(head.softmax.centres.detach(), means()[1:] * 0.02)
+
+
+def test_the_first_of_several_centres():
+    head = build_head("arcface", embedding_size=4, classes=3, sub_centres=2)
+    before = head.softmax.centres.detach().clone()
+    assert imprint(Backbone(), head, LABELS, images_at)
+    torch.testing.assert_close(head.softmax.centres.detach()[:, 0], means() * 0.02)
+    assert torch.equal(head.softmax.centres.detach()[:, 1], before[:, 1])
+
+
+@pytest.mark.parametrize("name", ["softmax", "center", "triplet"])
+def test_heads_without_directions_stay_as_they_are(name):
+    head = build_head(name, embedding_size=4, classes=3)
+    before = {key: value.clone() for key, value in head.state_dict().items()}
+    assert not imprint(Backbone(), head, LABELS, images_at)
+    assert all(torch.equal(before[key], value) for key, value in head.state_dict().items())
+
+
+def test_a_few_images_of_each_person_spread_over_all():
+    labels = np.repeat([0, 1, 2], [1, 40, 16])
+    assert some_of_each(labels, range(2)).tolist() == [0, *(1 + np.arange(16) * 40 // 16)]
+    assert some_of_each(labels, range(2, 3)).tolist() == list(range(41, 57))
+
+
+def test_fine_tuning_begins_where_the_weights_are(tmp_path, monkeypatch):
+    people = write_people(tmp_path / "people")
+    first = train_model(tiny_config(people, budget={"epochs": 6}), RunFolder(tmp_path / "first"))
+    config = tiny_config(people, backbone={"init": str(first.model)}, budget={"steps": 1})
+    said, losses = [], []
+    for name in ("imprinted", "random"):
+        train_model(config, RunFolder(tmp_path / name), say=said.append)
+        losses.append(read_metrics(tmp_path / name / "metrics.jsonl")[0]["loss"])
+        monkeypatch.setattr("faceverify.trainer.imprint", lambda *_: False)
+    assert losses[0] < 0.7 * losses[1]
+    assert sum("class centres begin" in line for line in said) == 1
