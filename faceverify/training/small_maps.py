@@ -1,11 +1,12 @@
-"""Convolutions of small maps as one matrix product: what a CPU's convolutions are slow at.
+"""Convolutions of small maps as matrix products: what a CPU's convolutions are slow at.
 
 oneDNN keeps a row of the map in registers while it goes over channels. A row of four leaves most of
-them empty: at 4 x 4 it reaches half of the speed that it has at 7 x 7. There, the nine shifted
+them empty: at 4 x 4 it reaches half of the speed that it has at 7 x 7. In bfloat16 the nine shifted
 maps are laid side by side and multiplied with the weights at once: the same sums in another order.
+In float32, where multiplying is what takes the time, there are fewer of them (``winograd.py``).
 
 Measured, 128 maps of 4 x 4 with 512 channels, one thread, forward and backward together: float32
-343 and 232 ms, bfloat16 194 and 74 ms. At 7 x 7 both ways are equal, above it this one loses.
+405 and 230 ms (laid side by side 334), bfloat16 194 and 74 ms. From 7 x 7 on nothing is gained.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-LARGEST = 5  # side of a map up to which the product is the faster way
+from faceverify.training.winograd import WinogradConvolution
+
+LARGEST = 5  # side of a map up to which products are the faster way
 
 
 class SmallMapConv2d(nn.Conv2d):
-    """A 3 x 3 convolution, stride 1, padding 1, that learns on small maps by a matrix product.
+    """A 3 x 3 convolution, stride 1, padding 1, that learns on small maps by matrix products.
 
     Outside of learning, and on larger maps, it is torch's.
     """
@@ -34,7 +37,10 @@ class SmallMapConv2d(nn.Conv2d):
         if torch.is_autocast_enabled("cpu"):
             dtype = torch.get_autocast_dtype("cpu")
             x, weight = x.to(dtype), weight.to(dtype)
-        y: Tensor = MatrixConvolution.apply(x, weight)
+        way = (
+            WinogradConvolution if x.dtype in (torch.float32, torch.float64) else MatrixConvolution
+        )
+        y: Tensor = way.apply(x, weight)
         return y
 
 

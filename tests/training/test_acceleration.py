@@ -22,10 +22,15 @@ from faceverify.training.small_maps import (  # noqa: E402
     SmallMapConv2d,
     use_for_small_maps,
 )
+from faceverify.training.winograd import WinogradConvolution  # noqa: E402
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 
+WAYS = [MatrixConvolution, WinogradConvolution]
+
+
+@pytest.mark.parametrize("way", WAYS)
 @given(
     count=st.integers(1, 3),
     channels=st.integers(1, 4),
@@ -35,13 +40,13 @@ LAYOUTS = [torch.contiguous_format, torch.channels_last]
     layout=st.sampled_from(LAYOUTS),
 )
 @settings(max_examples=40)
-def test_the_product_is_the_convolution(count, channels, outputs, height, width, layout):
+def test_the_product_is_the_convolution(way, count, channels, outputs, height, width, layout):
     torch.manual_seed(count + 5 * height)
     x = torch.randn(count, channels, height, width, dtype=torch.float64)
     x = x.to(memory_format=layout).requires_grad_()
     weight = torch.randn(outputs, channels, 3, 3, dtype=torch.float64)
     weight = weight.to(memory_format=layout).requires_grad_()
-    found, expected = MatrixConvolution.apply(x, weight), functional.conv2d(x, weight, padding=1)
+    found, expected = way.apply(x, weight), functional.conv2d(x, weight, padding=1)
     torch.testing.assert_close(found, expected)
     gradient = torch.randn_like(expected)
     for one, other in zip(
@@ -52,10 +57,24 @@ def test_the_product_is_the_convolution(count, channels, outputs, height, width,
         torch.testing.assert_close(one, other)
 
 
-def test_its_gradient():
+@pytest.mark.parametrize("way", WAYS)
+def test_its_gradient(way):
     x = torch.randn(2, 2, 3, 2, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(3, 2, 3, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(MatrixConvolution.apply, (x, weight))
+    assert torch.autograd.gradcheck(way.apply, (x, weight))
+
+
+def test_in_float32_it_is_the_convolution_to_the_last_digits():
+    torch.manual_seed(0)
+    x, weight = torch.randn(4, 64, 4, 4), torch.randn(32, 64, 3, 3)
+    exact = functional.conv2d(x.double(), weight.double(), padding=1)
+    scale = float(exact.abs().max())
+    apart = [
+        float((y.double() - exact).abs().max()) / scale
+        for y in (WinogradConvolution.apply(x, weight), functional.conv2d(x, weight, padding=1))
+    ]
+    assert apart[0] < 2e-6
+    assert apart[0] < 10 * apart[1]
 
 
 def both():
@@ -68,8 +87,8 @@ def both():
 
 def test_a_backbone_computes_the_same(monkeypatch):
     used = []
-    apply = MatrixConvolution.apply
-    monkeypatch.setattr(MatrixConvolution, "apply", lambda *a: used.append(1) or apply(*a))
+    apply = WinogradConvolution.apply
+    monkeypatch.setattr(WinogradConvolution, "apply", lambda *a: used.append(1) or apply(*a))
     plain, quick = (net.double() for net in both())
     crops = torch.randn(8, 3, 64, 64, dtype=torch.float64)
     outputs = [net(crops) for net in (plain, quick)]
@@ -112,7 +131,7 @@ def test_other_convolutions_are_left_alone(other):
 
 
 def test_large_maps_and_use_are_torchs(monkeypatch):
-    monkeypatch.setattr(MatrixConvolution, "apply", None)
+    monkeypatch.setattr(WinogradConvolution, "apply", None)
     net = nn.Sequential(nn.Conv2d(3, 4, 3, 1, 1, bias=False))
     use_for_small_maps(net)
     net(torch.zeros(1, 3, LARGEST + 1, 2))
@@ -122,7 +141,8 @@ def test_large_maps_and_use_are_torchs(monkeypatch):
         net(torch.zeros(1, 3, LARGEST, LARGEST))
 
 
-def test_autocast_reaches_it():
+def test_autocast_reaches_it(monkeypatch):
+    monkeypatch.setattr(WinogradConvolution, "apply", None)  # no longer exact enough
     net = nn.Sequential(nn.Conv2d(3, 4, 3, 1, 1, bias=False))
     use_for_small_maps(net)
     x = torch.randn(2, 3, 4, 4)
@@ -131,7 +151,7 @@ def test_autocast_reaches_it():
     assert y.dtype == torch.bfloat16
     y.float().sum().backward()
     assert net[0].weight.grad.dtype == torch.float32
-    torch.testing.assert_close(y.float(), net(x), atol=0.05, rtol=0.05)
+    torch.testing.assert_close(y.float(), net.eval()(x), atol=0.05, rtol=0.05)
 
 
 def test_it_exports_as_the_plain_one():
