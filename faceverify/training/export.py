@@ -18,6 +18,7 @@ from faceverify.models.embedder import Embedder
 from faceverify.models.embedding_net import cosines
 from faceverify.models.model_file import ModelFile, Provenance, Threshold
 from faceverify.training.acceleration import plain_module
+from faceverify.training.freezing import not_learning
 from faceverify.training.onnx_graph import graph_of
 
 PARITY = 1e-4  # largest cosine distance between torch's embedding and ONNX Runtime's
@@ -127,17 +128,11 @@ def torch_embeddings(
     mean, scale = (np.array(values, np.float32) for values in (contract.mean, contract.scale))
     planes = ((ordered.astype(np.float32) - mean) / scale).transpose(0, 3, 1, 2)
     device = next(net.parameters()).device
-    modes = {module: module.training for module in net.modules()}
-    net.eval()
-    try:
-        with torch.no_grad():
-            x = torch.from_numpy(np.ascontiguousarray(planes)).to(device)
-            rows: Tensor = net(x)
-            if contract.flip_average:
-                rows = rows + net(x.flip(3))
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    with torch.no_grad(), not_learning(net):
+        x = torch.from_numpy(np.ascontiguousarray(planes)).to(device)
+        rows: Tensor = net(x)
+        if contract.flip_average:
+            rows = rows + net(x.flip(3))
     return rows.float().cpu().numpy()
 
 

@@ -1,9 +1,10 @@
-"""Stages of a backbone, and those whose weights stay as they are."""
+"""Stages of a backbone, those whose weights stay as they are, and when it learns."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -85,3 +86,15 @@ def train_mode(backbone: nn.Module, frozen: Sequence[str] = ()) -> None:
         for module in part.modules():
             if isinstance(module, _BatchNorm | nn.Dropout):
                 module.eval()
+
+
+@contextmanager
+def not_learning(backbone: nn.Module) -> Iterator[None]:
+    """Have a backbone embed as whoever uses it will; each part is then as it was."""
+    modes = {module: module.training for module in backbone.modules()}
+    backbone.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

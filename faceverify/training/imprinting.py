@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from faceverify.training.freezing import not_learning
 from faceverify.training.heads.head import Head
 from faceverify.training.heads.softmax_engine import SPREAD, SoftmaxEngine
 from faceverify.training.heads.unit_rows import unit_rows
@@ -47,14 +48,10 @@ def imprint(
         return False
     centres, shard = engine.centres.detach(), engine.shard
     sums = centres.new_zeros(len(centres), centres.shape[-1])
-    modes = {module: module.training for module in backbone.modules()}
-    backbone.eval()
-    with torch.no_grad():
+    with torch.no_grad(), not_learning(backbone):
         for images, people in images_at(some_of_each(labels, range(shard.start, shard.stop))):
             rows = unit_rows(backbone(images).float())
             sums.index_add_(0, people - shard.start, rows)
-    for module, training in modes.items():
-        module.training = training
     first = centres.view(len(centres), -1, centres.shape[-1])[:, 0]
     first.copy_(unit_rows(sums) * (SPREAD * centres.shape[-1] ** 0.5))
     return True
