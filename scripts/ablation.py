@@ -8,7 +8,7 @@ The best checkpoint of a run is chosen on LFW View 1; View 2 is only measured.
     python scripts/ablation.py ... --only arcface plain-arcface
     python scripts/ablation.py ... --at-once 2 --threads 1    # a loss, its plain loop: a core each
 
-Quiet machine, please: budgets are minutes of the clock.
+Minutes become steps by a rehearsal: the machine must be quiet in the first of each run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The loop that pytorch-metric-learning's documentation would have one write, for the ablation.
 
 The same backbone, data, batch size and minutes as ours; torchvision's ImageFolder, flips, Adam, the
-library's loss with its published margin. It validates as often as ours, and keeps the best.
+library's loss with its published margin. It validates as often as ours, and keeps the best. As with
+ours, its first steps and a validation are timed, and minutes become steps.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from faceverify.training.backbones import build_backbone, contract_for
 from faceverify.training.config import config_from_dict
 from faceverify.training.config_files import read_recipe
 from faceverify.training.export import export_model
+from faceverify.training.loop import evenly
 from faceverify.training.validation import embed_crops
-from faceverify.validator import pair_figures, set_of_list
+from faceverify.validator import PairFigures, pair_figures, set_of_list
 
 TIMES = 8
-LAST_TENTH = 0.8  # of the time, after which the learning rate is a tenth
+FIRST, TIMED = 2, 12  # steps: the first ones find memory
+LAST_TENTH = 0.8  # of the steps, after which the learning rate is a tenth
 
 
 class CenterLoss(nn.Module):
@@ -116,26 +119,38 @@ def main() -> None:
     )
     head = loss_of(asked.loss, len(data.classes), size)
     optimiser = torch.optim.Adam([*backbone.parameters(), *head.parameters()], lr=1e-3)
-    best, kept, done, validated = -1.0, None, 0.0, 0
-    while done < 1:
+
+    def validated() -> PairFigures:
+        return pair_figures(judged, embed_crops(backbone, judged.crops, plain))
+
+    best, kept, step, steps = -1.0, None, 0, FIRST + TIMED + 1
+    while step < steps:
         for images, labels in loader:
-            done = (time.monotonic() - began) / (60 * asked.minutes)
+            if step == FIRST:
+                timed = time.monotonic()
+            if step == FIRST + TIMED:
+                seconds = (time.monotonic() - timed) / TIMED
+                validated()
+                validation = time.monotonic() - timed - TIMED * seconds
+                left = 60 * asked.minutes - (time.monotonic() - began) - TIMES * validation
+                steps = step + round(left / seconds)
+                print(f"{steps} steps of {seconds:.2f} s fit", flush=True)
+            step += 1
             for group in optimiser.param_groups:
-                group["lr"] = 1e-3 if done < LAST_TENTH else 1e-4
+                group["lr"] = 1e-3 if step < LAST_TENTH * steps else 1e-4
             embeddings = backbone(images)
             mined = (miner(embeddings, labels),) if miner else ()
             loss = head(embeddings, labels, *mined)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            if int(done * TIMES) > validated or done >= 1:
-                validated = int(done * TIMES)
-                figures = pair_figures(judged, embed_crops(backbone, judged.crops, plain))
-                print(f"{done:.2f}  loss {loss.item():.3f}  {figures.as_dict()}", flush=True)
+            if step in evenly(steps, TIMES) and step > FIRST + TIMED:
+                figures = validated()
+                print(f"{step}  loss {loss.item():.3f}  {figures.as_dict()}", flush=True)
                 if (figures.accuracy or 0) >= best:
                     best = figures.accuracy or 0
                     kept = {key: value.clone() for key, value in backbone.state_dict().items()}
-            if done >= 1:
+            if step == steps:
                 break
     assert kept is not None
     backbone.load_state_dict(kept)
