@@ -4,6 +4,7 @@ import gzip
 import io
 import itertools
 import os
+import shutil
 import tarfile
 import threading
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from face_files import people_folder
+from http_server import Behaviour, serving
 
 from faceverify.errors import ImageError, TrainingError
 from faceverify.training.data.augmentation import Augmentation
@@ -231,6 +233,21 @@ def test_a_stream_of_a_command(people, shards):
     found = {image.image for image in itertools.islice(stream, 16)}
     stream.close()
     assert found == set(by_image(people))
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="webdataset reads URLs with curl")
+def test_a_stream_over_http(people, shards):
+    content = (shards / "000000.tar").read_bytes()
+    with serving(content, "000000.tar") as server:
+        stream = stream_images([server.url], buffer=0)
+        found = {image.image: image.name for image in itertools.islice(stream, 4)}
+        stream.close()
+        assert found.keys() < set(by_image(people))
+        assert all(name.startswith(f"{server.url}, key ") for name in found.values())
+        for wrong in (Behaviour(status=404), Behaviour(cut=len(content) - 10_300)):
+            server.script = [wrong]
+            with pytest.raises(TrainingError, match=r"000000\.tar: cannot be read"):
+                list(itertools.islice(stream_images([server.url], buffer=0), 5))
 
 
 FAILING = {
