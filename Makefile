@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# one more than processors: some tests wait for processes of their own
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .PHONY: demo test test-all check format weights clean
 
@@ -13,10 +15,10 @@ demo: $(VENV)/.base  ## verify two photos of one person, and two of different pe
 	@$(BIN)/faceverify verify tests/faces/obama.jpg tests/faces/biden.jpg; test $$? -eq 1
 
 test: $(VENV)/.dev  ## the tests that are run often: offline, CPU only, under three minutes
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-all: $(VENV)/.dev  ## all tests; those that need torch, a GPU or a peer skip where it is absent
-	$(BIN)/python -m pytest -n auto -m ''
+	$(BIN)/python -m pytest -n $(WORKERS) -m ''
 
 check: $(VENV)/.dev  ## format, lint, types, import rules
 	$(BIN)/ruff format --check

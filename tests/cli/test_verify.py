@@ -45,9 +45,10 @@ def test_standard_input_is_a_photo(run):
     assert ran.objects[0]["b"] == "standard input"
 
 
-@pytest.fixture
-def bad(tmp_path):
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory):
     """Photos that are none, by what is wrong with them."""
+    folder = tmp_path_factory.mktemp("bad")
     with open(OBAMA, "rb") as stream:
         good = stream.read()
     files = {
@@ -57,12 +58,12 @@ def bad(tmp_path):
         "zeros.png": bytes(5000),
     }
     for name, data in files.items():
-        (tmp_path / name).write_bytes(data)
-    (tmp_path / "folder").mkdir()
-    Image.new("RGB", (1, 1)).save(tmp_path / "one.png")
-    Image.new("RGB", (300, 300), "pink").save(tmp_path / "wall.png")
-    Image.new("1", (30_000, 30_000)).save(tmp_path / "bomb.png")
-    return tmp_path
+        (folder / name).write_bytes(data)
+    (folder / "folder").mkdir()
+    Image.new("RGB", (1, 1)).save(folder / "one.png")
+    Image.new("RGB", (300, 300), "pink").save(folder / "wall.png")
+    Image.new("1", (30_000, 30_000)).save(folder / "bomb.png")
+    return folder
 
 
 @pytest.mark.parametrize(

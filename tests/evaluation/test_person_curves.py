@@ -73,7 +73,12 @@ def test_worked_out_on_a_grid_each_replicate_is_nearly_that_of_every_pair(knots,
         assert np.std(our) == pytest.approx(np.std(its), rel=0.02)
 
 
-@pytest.mark.parametrize("noise", [0.2, 0.5, 0.8, 1.5])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "noise", [0.2, pytest.param(0.5, marks=SLOW), pytest.param(0.8, marks=SLOW), 1.5]
+)
 def test_the_error_of_the_grid_is_far_below_the_width_of_the_interval(noise):
     rows, names = crowd(300, 700, noise)
     counts = all_against_all(rows, names)

@@ -60,7 +60,7 @@ def test_what_is_no_set(tmp_path):
     for source, found in (
         (tmp_path / "none", "no such file"),
         (tmp_path / "notes.txt", "neither"),
-        ("s3://faces/{0..9}.tar", "not at any place"),
+        ("s3://faces/{0..9}.tar", "which `train` alone does"),
         (f"{tmp_path}/{{0..9}}.tar", "10 of 10 shards are missing"),
     ):
         with pytest.raises(TrainingError, match=found) as error:
