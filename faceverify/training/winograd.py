@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 G = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
+TURNED = [3, 1, 2, 0]  # rows of G that a filter read backwards has
 
 
 class WinogradConvolution(torch.autograd.Function):
@@ -25,39 +26,38 @@ class WinogradConvolution(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         """(N, C, H, W) and (D, C, 3, 3) to (N, D, H, W)."""
         tiles = input_tiles(x)
-        ctx.save_for_backward(tiles, weight)
-        return output_of(tiles, weight, (x.shape[2], x.shape[3]))
+        outputs, channels = weight.shape[:2]
+        filters = kronecker(weight) @ weight.permute(2, 3, 0, 1).reshape(9, -1)
+        filters = filters.view(16, outputs, channels)
+        ctx.save_for_backward(tiles, filters)
+        return maps_of(torch.bmm(tiles, filters.transpose(1, 2)), x.shape)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """(N, D, H, W) to the gradients of x and of the weights."""
-        tiles, weight = ctx.saved_tensors
+        tiles, filters = ctx.saved_tensors  # (16, N T, C) and (16, D, C)
         of_x = of_weight = None
-        if ctx.needs_input_grad[0]:  # a convolution again, by the weights seen from behind
-            behind = weight.flip(2, 3).transpose(0, 1)
-            of_x = output_of(input_tiles(gradient), behind, (gradient.shape[2], gradient.shape[3]))
+        if ctx.needs_input_grad[0]:  # a convolution again, by the filters turned half round
+            turned = filters.view(4, 4, *filters.shape[1:])[TURNED][:, TURNED].view(filters.shape)
+            of_x = maps_of(torch.bmm(input_tiles(gradient), turned), gradient.shape)
         if ctx.needs_input_grad[1]:
-            products = torch.bmm(tiles.transpose(1, 2), gradient_tiles(gradient))  # (16, C, D)
-            outputs, channels = weight.shape[:2]
-            of_filters = kronecker(weight).T @ products.view(16, -1)  # (9, C D)
-            of_weight = of_filters.view(3, 3, channels, outputs).permute(3, 2, 0, 1)
+            products = torch.bmm(gradient_tiles(gradient).transpose(1, 2), tiles)  # (16, D, C)
+            of_filters = kronecker(filters).T @ products.view(16, -1)  # (9, D C)
+            of_weight = of_filters.view(3, 3, *filters.shape[1:]).permute(2, 3, 0, 1)
         return of_x, of_weight
 
 
-def output_of(tiles: Tensor, weight: Tensor, size: tuple[int, int]) -> Tensor:
-    """Products of input tiles with weights, carried back into maps: (N, D, height, width).
+def maps_of(products: Tensor, shape: torch.Size) -> Tensor:
+    """A' m A of every tile, as maps: (N, D, H, W).
 
     Args:
-        tiles: see :func:`input_tiles`, (16, N T, C).
-        weight: (D, C, 3, 3).
-        size: of the maps, (height, width).
+        products: of input tiles with filters, (16, N T, D).
+        shape: of the convolution's input, (N, C, H, W).
     """
-    outputs, channels = weight.shape[:2]
-    height, width = size
+    height, width = shape[2:]
+    outputs = products.shape[2]
     rows, columns = -(-height // 2), -(-width // 2)
-    filters = kronecker(weight) @ weight.permute(2, 3, 1, 0).reshape(9, -1)  # (16, C D)
-    products = torch.bmm(tiles, filters.view(16, channels, outputs))
     m = products.view(4, 4, -1, rows, columns, outputs)
     maps = m.new_empty(m.shape[2], 2 * rows, 2 * columns, outputs)
     upper, lower = m[0] + m[1] + m[2], m[1] - m[2] - m[3]  # (4, N, rows, columns, D)
