@@ -87,6 +87,7 @@ def test_thresholds_are_saved_into_a_copy_and_used(run, crowd, tmp_path, small_f
     assert "false match rate 0.01" in decided.out
 
 
+@pytest.mark.slow
 def test_a_tail_is_followed_only_when_asked_and_says_so(run, crowd, tmp_path):
     common = ("calibrate", "--images", crowd, "--aligned", "arcface-112", "--fmr", "1e-2,1e-3")
     assert run(*common).status == 2

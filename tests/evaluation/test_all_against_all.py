@@ -49,7 +49,7 @@ def test_blocks_give_the_rates_of_the_full_list(monkeypatch, rows, columns):
     assert_equal_rates(counts, count_scores(*every_pair(embeddings, identities)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.lists(st.sampled_from("abcd"), min_size=1, max_size=12), st.lists(st.sampled_from("abcde"))
 )

@@ -77,7 +77,7 @@ SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-    "noise", [0.2, pytest.param(0.5, marks=SLOW), pytest.param(0.8, marks=SLOW), 1.5]
+    "noise", [0.2, *(pytest.param(noise, marks=SLOW) for noise in (0.5, 0.8, 1.5))]
 )
 def test_the_error_of_the_grid_is_far_below_the_width_of_the_interval(noise):
     rows, names = crowd(300, 700, noise)

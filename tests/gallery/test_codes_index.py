@@ -36,7 +36,12 @@ def enrolments(start, count, generator):
     ]
 
 
-@pytest.fixture(params=[None, "ab" * 32], ids=["open", "encrypted"])
+@pytest.fixture(
+    params=[
+        pytest.param(None, id="open"),
+        pytest.param("ab" * 32, id="encrypted", marks=pytest.mark.slow),
+    ]
+)
 def gallery(request, tmp_path, monkeypatch):
     if request.param:
         pytest.importorskip("cryptography")

@@ -64,6 +64,7 @@ def test_from_the_mean_every_bit_is_on_for_about_half(cone, make):
     assert np.abs(fitted - 0.5).mean() < 0.03
 
 
+@pytest.mark.slow
 def test_itq_loses_less_than_a_random_rotation(cone):
     def loss(codes):  # eq. 2 of the paper
         projected = cone @ codes.directions - codes.offsets

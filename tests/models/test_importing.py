@@ -229,7 +229,8 @@ def facenet():
     return net.eval()
 
 
-@pytest.mark.parametrize("legacy", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("legacy", [True, False])
 def test_a_facenet_state_dict_becomes_a_model_file(facenet, tmp_path, legacy):
     import torch
 

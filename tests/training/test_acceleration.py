@@ -159,6 +159,7 @@ def test_it_exports_as_the_plain_one():
     assert graph_of(quick, size=64) == graph_of(plain, size=64)
 
 
+@pytest.mark.slow
 def test_wrappers_come_off():
     net = nn.Linear(2, 2)
     assert plain_module(net) is net

@@ -40,7 +40,9 @@ def same(one, other):
     )
 
 
-@pytest.mark.parametrize("name", ["mobilefacenet", "iresnet18"])
+@pytest.mark.parametrize(
+    "name", ["mobilefacenet", pytest.param("iresnet18", marks=pytest.mark.slow)]
+)
 def test_a_model_file_gives_back_every_bit(tmp_path, name):
     net = make(name)
     contract = contract_for(name, embedding_size=16, size=SIDE)

@@ -231,6 +231,7 @@ def test_two_runs_never_write_into_one_folder(tmp_path):
         raise AssertionError
 
 
+@pytest.mark.slow
 def test_lines_of_steps_that_come_again_are_dropped(people, tmp_path):
     run = RunFolder(tmp_path / "run")
     train_model(tiny_config(people, checkpoints={"steps": 2, "keep": 5}), run)
