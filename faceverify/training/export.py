@@ -23,6 +23,7 @@ from faceverify.training.onnx_graph import graph_of
 
 PARITY = 1e-4  # largest cosine distance between torch's embedding and ONNX Runtime's
 EXAMPLES = 4  # crops of each kind that the two are compared on
+LARGEST = 1e18  # number in an embedding whose length float32 can still hold
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,10 @@ def largest_difference(net: nn.Module, model: ModelFile, crops: NDArray[np.uint8
         TrainingError: torch's embeddings are no numbers, or all zero.
     """
     expected = torch_embeddings(net, model.contract, crops)
-    if not np.isfinite(expected).all() or not expected.any(axis=1).all():
+    usable = (np.abs(expected) < LARGEST).all()  # NaN is not, either
+    if not usable or not expected.any(axis=1).all():
         raise TrainingError(
-            "the backbone returns NaN, infinity or zero: there is nothing to export",
+            "the backbone returns NaN, zero or numbers without end: there is nothing to export",
             cure="go back to an earlier checkpoint, and lower the learning rate",
             code="training-diverged",
         )
