@@ -8,7 +8,7 @@ The loop knows no photo and no protocol, the using half no torch: here they meet
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -335,7 +335,8 @@ def _finished(
     checkpoint = best_weights(run.checkpoints, parts)
     made = make_model(config, run, parts, data, contract, judged, checkpoint, position)
     say(f"exported; its embeddings are within {made.difference:.1g} of torch's")
-    for note in (*made.notes, *nothing_gained(run)):
+    metrics = read_metrics(run.metrics)
+    for note in (*made.notes, *nothing_gained(metrics, best(run.checkpoints))):
         say(note)
     facts = {
         "model": f"{run.model.name} ({made.model_id})",
@@ -347,7 +348,7 @@ def _finished(
         **{name: f"{100 * value:.2f} %" for name, value in made.figures.items()},
     }
     write_run_report(
-        run.report, f"Run {run.path.name}", facts, read_metrics(run.metrics),
+        run.report, f"Run {run.path.name}", facts, metrics,
         to_toml(as_dict(config)),
     )  # fmt: skip
     return Trained(
@@ -356,17 +357,17 @@ def _finished(
     )  # fmt: skip
 
 
-def nothing_gained(run: RunFolder) -> Iterator[str]:
-    """A note where the weights that a run began with were better than what it made of them."""
-    found = best(run.checkpoints)
-    for line in read_metrics(run.metrics):
-        accuracy = line.get("accuracy")
-        if line["step"] == 0 and accuracy is not None and found and found[1] < accuracy:
-            yield (
-                f"the weights it began with verified {100 * accuracy:.2f} %, its best ones "
-                f"{100 * found[1]:.2f} %: on these pairs nothing was gained"
-            )
-            return
+def nothing_gained(
+    metrics: Sequence[Mapping[str, Any]], found: tuple[Path, float] | None
+) -> list[str]:
+    """A note where the weights that a run began with were better than the best that it made."""
+    began = next((line.get("accuracy") for line in metrics if line["step"] == 0), None)
+    if began is None or found is None or found[1] >= began:
+        return []
+    return [
+        f"the weights it began with verified {100 * began:.2f} %, its best ones "
+        f"{100 * found[1]:.2f} %: on these pairs nothing was gained"
+    ]
 
 
 def _silent(_: str) -> None:

@@ -15,7 +15,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.errors import GalleryError, OutputError
+from faceverify.errors import GalleryError
 from faceverify.gallery.code_method import CodeMethod
 from faceverify.gallery.code_search import nearest_codes
 from faceverify.gallery.database import Database
@@ -25,9 +25,11 @@ from faceverify.gallery.search import Found, Rows, nearest
 from faceverify.gallery.search_files import (
     CODES,
     DIRECTIONS,
+    about_of,
     publishing,
     read_search_file,
     search_file,
+    write_derived,
 )
 from faceverify.matching.codes import (
     CodeDirections,
@@ -129,29 +131,16 @@ class CodeIndex:
             yield self.directions.encode(rows.embeddings[start : start + PIECE])
 
     def _write(self, rows: Rows, publication: str) -> None:
-        database, model = self._database, self._model
-        try:
-            with publishing(database, seconds=0) as taken:
-                now = read_search_file(database, model)
-                # a removal may have renewed the search file: no codes of what is gone are written
-                if not taken or now is None or now[0]["publication"] != publication:
-                    return
-                about = about_of(database, model, CODES)
-                write_columns(
-                    search_file(database, model, CODES),
-                    {**about, "publication": publication, "directions": self._name},
-                    [Column("code", "|u1", self.directions.bits // 8)],
-                    len(rows),
-                    ([codes] for codes in self._encoded(rows)),
-                    database.protection,
-                )
-        except (OSError, OutputError, GalleryError):  # a search does not need the file
-            return
-
-
-def about_of(database: Database, model: str, kind: str) -> dict[str, str]:
-    """What every search file says of itself."""
-    return {"kind": kind, "gallery": database.id.hex(), "model": model}
+        write_derived(
+            self._database,
+            self._model,
+            CODES,
+            [Column("code", "|u1", self.directions.bits // 8)],
+            len(rows),
+            ([codes] for codes in self._encoded(rows)),
+            publication=publication,
+            directions=self._name,
+        )
 
 
 def fit_codes(

@@ -12,16 +12,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.errors import GalleryError, OutputError
 from faceverify.gallery.database import Database
 from faceverify.gallery.index import TemplateIndex
-from faceverify.gallery.matrix import Array, Column, write_columns
+from faceverify.gallery.matrix import Array, Column
 from faceverify.gallery.search import Rows
 from faceverify.gallery.search_files import (
     MEANS,
-    publishing,
     read_search_file,
-    search_file,
+    write_derived,
 )
 
 GATHERED = 1 << 22  # numbers of templates that are summed at once: 16 MB
@@ -66,30 +64,15 @@ class MeanIndex:
         return Rows(columns["embedding"], identities, identities.astype(np.int64))
 
     def _write(self, rows: Rows, publication: str) -> None:
-        database, model = self._database, self._model
-        try:
-            with publishing(database, seconds=0) as taken:
-                now = read_search_file(database, model)
-                # a removal may have renewed the search file: no means of what is gone are written
-                if not taken or now is None or now[0]["publication"] != publication:
-                    return
-                people = len(np.unique(rows.identities))
-                width = rows.embeddings.shape[1]
-                write_columns(
-                    search_file(database, model, MEANS),
-                    {
-                        "kind": MEANS,
-                        "gallery": database.id.hex(),
-                        "model": model,
-                        "publication": publication,
-                    },
-                    [Column("embedding", "<f4", width), Column("identity", "<i4")],
-                    people,
-                    (part.columns[:2] for part in _means([replace(rows, alive=None)])),
-                    database.protection,
-                )
-        except (OSError, OutputError, GalleryError):  # a search does not need the file
-            return
+        write_derived(
+            self._database,
+            self._model,
+            MEANS,
+            [Column("embedding", "<f4", rows.embeddings.shape[1]), Column("identity", "<i4")],
+            len(np.unique(rows.identities)),
+            (part.columns[:2] for part in _means([replace(rows, alive=None)])),
+            publication=publication,
+        )
 
 
 def means_of(parts: Sequence[Rows]) -> Rows:

@@ -29,6 +29,7 @@ from faceverify.gallery.search_files import (
     DIRECTIONS,
     LOCK,
     TEMPLATES,
+    about_of,
     publishing,
     read_search_file,
     search_file,
@@ -143,9 +144,7 @@ def _write_from(
     write_columns(
         search_file(database, known.name),
         {
-            "kind": TEMPLATES,
-            "gallery": database.id.hex(),
-            "model": known.name,
+            **about_of(database, known.name, TEMPLATES),
             "publication": secrets.token_hex(16),
             "epoch": state.epoch,
             "last": last,

@@ -7,15 +7,16 @@ name the publication of the search file that they were made of, and go with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from faceverify.errors import GalleryError, OutputError
 from faceverify.gallery.database import SEARCH, Database
 from faceverify.gallery.locks import FileLock
-from faceverify.gallery.matrix import Array, Column, read_columns
+from faceverify.gallery.matrix import Array, Column, read_columns, write_columns
 
 TEMPLATES, MEANS, CODES, DIRECTIONS = "templates", "means", "codes", "directions"
 LOCK = "lock"
@@ -50,10 +51,51 @@ def read_search_file(
     if found is None:
         return None
     about, _ = found
-    expected = {"kind": kind, "gallery": database.id.hex(), "model": model}
+    expected = about_of(database, model, kind)
     if publication is not None:
         expected["publication"] = publication
     return found if expected.items() <= about.items() else None
+
+
+def about_of(database: Database, model: str, kind: str) -> dict[str, Any]:
+    """What every search file says of itself."""
+    return {"kind": kind, "gallery": database.id.hex(), "model": model}
+
+
+def write_derived(
+    database: Database,
+    model: str,
+    kind: str,
+    columns: Sequence[Column],
+    count: int,
+    parts: Iterable[Sequence[Array]],
+    *,
+    publication: str,
+    **about: str,
+) -> None:
+    """Write a file derived from a search file, where that can be done now: no search needs it.
+
+    Args:
+        kind: of the file.
+        columns, count, parts: as :func:`~.matrix.write_columns`.
+        publication: of the search file that it was made of.
+        about: what else it says of itself.
+    """
+    with (
+        suppress(OSError, OutputError, GalleryError),
+        publishing(database, seconds=0) as taken,
+    ):
+        now = read_search_file(database, model)
+        # a removal may have renewed the search file: nothing of what is gone is written
+        if taken and now is not None and now[0]["publication"] == publication:
+            write_columns(
+                search_file(database, model, kind),
+                {**about_of(database, model, kind), "publication": publication, **about},
+                columns,
+                count,
+                parts,
+                database.protection,
+            )
 
 
 @contextmanager

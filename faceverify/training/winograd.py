@@ -16,7 +16,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 G = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
-TURNED = [3, 1, 2, 0]  # rows of G that a filter read backwards has
+TURNED = [4 * row + place for row in (3, 1, 2, 0) for place in (3, 1, 2, 0)]
+# a filter turned half round has the first and last rows and columns of its transform exchanged
 
 
 class WinogradConvolution(torch.autograd.Function):
@@ -39,8 +40,8 @@ class WinogradConvolution(torch.autograd.Function):
         tiles, filters = ctx.saved_tensors  # (16, N T, C) and (16, D, C)
         of_x = of_weight = None
         if ctx.needs_input_grad[0]:  # a convolution again, by the filters turned half round
-            turned = filters.view(4, 4, *filters.shape[1:])[TURNED][:, TURNED].view(filters.shape)
-            of_x = maps_of(torch.bmm(input_tiles(gradient), turned), gradient.shape)
+            products = torch.bmm(input_tiles(gradient), filters[TURNED])
+            of_x = maps_of(products, gradient.shape)
         if ctx.needs_input_grad[1]:
             products = torch.bmm(gradient_tiles(gradient).transpose(1, 2), tiles)  # (16, D, C)
             of_filters = kronecker(filters).T @ products.view(16, -1)  # (9, D C)

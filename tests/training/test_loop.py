@@ -12,6 +12,7 @@ from faceverify.errors import TrainingError
 from faceverify.trainer import nothing_gained, train_model
 from faceverify.training.checkpoint import (
     Position,
+    best,
     checkpoints,
     latest,
     load_position,
@@ -278,9 +279,9 @@ def test_weights_that_were_better_before_are_told(people, tmp_path):
     assert not any("nothing was gained" in line for line in said)
     last = latest(run.checkpoints)
     mark_best(run.checkpoints, last, 0.9)  # such people are told apart by any weights
-    assert list(nothing_gained(run)) == [
+    assert nothing_gained(read_metrics(run.metrics), best(run.checkpoints)) == [
         "the weights it began with verified 100.00 %, its best ones 90.00 %: on these pairs "
         "nothing was gained"
     ]
     mark_best(run.checkpoints, last, 1.0)
-    assert list(nothing_gained(run)) == []
+    assert nothing_gained(read_metrics(run.metrics), best(run.checkpoints)) == []
