@@ -95,21 +95,23 @@ def checksum(row: Row) -> int:
 
 
 class SequenceNumbers:
-    """Numbers that rise with the clock: 31 bits of seconds, 16 of their parts, 16 of chance.
+    """Numbers that rise with the clock: 31 bits of seconds, 16 of their parts, 16 of the writer.
 
-    Milvus has nothing that counts for many writers. Those of one writer rise always, and those of
-    two would be the same only in the same 15 microseconds, and then once in 65,536 times.
+    Milvus has nothing that counts for many writers. Those of one writer rise always. Each writer
+    draws its 16 bits by chance: two have the same ones once in 65,536 times, and meet then where
+    they write at the same time. Nothing is lost by that; removing one of two such templates by
+    number removes the other as well, if they are of one person.
     """
 
     def __init__(self) -> None:
         self._last = 0
+        self._tag = secrets.randbits(TAG_BITS)
 
     def draw(self, count: int) -> list[int]:
         """The next numbers."""
         first = max(_clock(), self._last + 1)
         self._last = first + count - 1
-        tag = secrets.randbits(TAG_BITS)
-        return [(slot << TAG_BITS) + tag for slot in range(first, first + count)]
+        return [(slot << TAG_BITS) + self._tag for slot in range(first, first + count)]
 
     def settle(self) -> None:
         """Wait until the clock has passed the numbers given out: what follows is larger."""
