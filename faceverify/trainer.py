@@ -32,18 +32,13 @@ from faceverify.training.checkpoint import (
 from faceverify.training.config import Budget, Config
 from faceverify.training.config_files import as_dict, to_toml
 from faceverify.training.data.packed_cache import Progress
-from faceverify.training.data.shard_stream import ShardStream, is_stream
-from faceverify.training.distributed import Processes, device_name, joined
+from faceverify.training.data.shard_stream import ShardStream
+from faceverify.training.distributed import device_name, joined
 from faceverify.training.epochs import StoredEpochs, epochs_of
 from faceverify.training.execution import Running
-from faceverify.training.heads import HEADS
 from faceverify.training.imprinting import imprint
 from faceverify.training.initialising import read_weights
-from faceverify.training.learning_set import (
-    LearningSet,
-    open_learning_set,
-    open_learning_stream,
-)
+from faceverify.training.learning_set import LearningSet, learning_set_of
 from faceverify.training.loop import Figures, train
 from faceverify.training.metrics_log import MetricsLog, ProgressLine, read_metrics
 from faceverify.training.parts import Parts, build_parts
@@ -120,7 +115,7 @@ def train_model(
         elif not resume:
             run.refuse_if_begun()
         contract = contract_of(config)
-        data = _open_data(config, processes, progress)
+        data = learning_set_of(config, processes, progress)
         for note in data.notes:
             say(note)
         if isinstance(stream := data.learned, ShardStream):  # so that it is counted once only
@@ -151,7 +146,7 @@ def train_model(
             say(f"rehearsing, to see how many steps {config.budget.minutes:g} minutes hold")
             steps = steps_within(
                 60 * config.budget.minutes - (time.monotonic() - began), parts, config, epochs,
-                batches_an_epoch=len(epochs), processes=processes, validate=validate,
+                processes=processes, validate=validate,
             )  # fmt: skip
             config = replace(config, budget=Budget(steps=steps))
             parts = build()
@@ -194,8 +189,7 @@ def train_model(
             if position.step < position.steps:
                 position = train(
                     parts, config, position, epochs,
-                    batches_an_epoch=len(epochs), processes=processes, log=log, save=save,
-                    validate=validate, stop=stop,
+                    processes=processes, log=log, save=save, validate=validate, stop=stop,
                 )  # fmt: skip
         if line is not None:
             line.finish()
@@ -231,46 +225,6 @@ def training_cache() -> Path:
     with suppress(UsageError):  # no home folder
         return cache_folder() / "training"
     raise config_error("no folder for decoded crops", "set FACEVERIFY_CACHE")
-
-
-def _open_data(config: Config, processes: Processes, progress: Progress) -> LearningSet:
-    if not config.data.source:
-        raise config_error("no data to learn from", "name a folder of people")
-    known = HEADS.get(config.head.name)
-    pairs_wanted = known is not None and known.batches == "identities"
-    if pairs_wanted and config.batches.sampler == "shuffled":
-        raise config_error(
-            f"head {config.head.name} compares images of one person, which shuffled batches "
-            "rarely hold",
-            "use --set batches.sampler=identities",
-        )
-    if is_stream(config.data.source):
-        if config.batches.sampler != "shuffled":
-            raise config_error(
-                f"batches.sampler is {config.batches.sampler}, and {config.data.source} a stream: "
-                "it has its own order",
-                "use --set batches.sampler=shuffled, or copy the shards to a disk",
-            )
-        if config.validation.times and not config.validation.pairs:
-            raise config_error(
-                f"{config.data.source}: nobody can be held out of a stream",
-                "give --validate LIST, or --set validation.times=0",
-            )
-        return open_learning_stream(config.data, processes, progress)
-    if config.data.stream_images or config.data.stream_people:
-        raise config_error(
-            f"data.stream_images and data.stream_people: {config.data.source} is no stream",
-            "use --set data.stream_images=0 --set data.stream_people=0",
-        )
-    held_out = 0.0 if config.validation.pairs or not config.validation.times else None
-    return open_learning_set(
-        config.data.source,
-        least_images=config.data.least_images,
-        held_out=config.validation.held_out if held_out is None else held_out,
-        seed=config.seed,
-        pairs_wanted=pairs_wanted,
-        processes=processes.world,
-    )
 
 
 def _judged(

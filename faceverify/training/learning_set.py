@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from faceverify.errors import TrainingError
-from faceverify.training.config import Data
+from faceverify.training.config import Config
 from faceverify.training.data.face_set import FaceSet, open_face_set
 from faceverify.training.data.packed_cache import Progress
-from faceverify.training.data.shard_stream import ShardStream, expand_urls, open_stream
+from faceverify.training.data.shard_stream import ShardStream, expand_urls, is_stream, open_stream
 from faceverify.training.distributed import Processes
+from faceverify.training.heads import HEADS
+from faceverify.training.settings import config_error
 
 FEWEST_HELD_OUT = 10  # people: with 15 images each, thresholds for a false match rate of 1e-3
 MOST_HELD_OUT = 200  # people; more tell no more about which checkpoint is the best
@@ -32,6 +34,46 @@ class LearningSet:
     learned: FaceSet | ShardStream
     held_out: FaceSet | None
     notes: tuple[str, ...]
+
+
+def learning_set_of(config: Config, processes: Processes, progress: Progress) -> LearningSet:
+    """Open what a configuration says to learn from.
+
+    Args:
+        config: of the run.
+        processes: this one and the others.
+        progress: shown the labels of a stream as they are counted.
+
+    Raises:
+        TrainingError: data that cannot be read, or that do not go with the other settings.
+    """
+    data, validation = config.data, config.validation
+    if not data.source:
+        raise config_error("no data to learn from", "name a folder of people")
+    known = HEADS.get(config.head.name)
+    pairs_wanted = known is not None and known.batches == "identities"
+    if pairs_wanted and config.batches.sampler == "shuffled":
+        raise config_error(
+            f"head {config.head.name} compares images of one person, which shuffled batches "
+            "rarely hold",
+            "use --set batches.sampler=identities",
+        )
+    if is_stream(data.source):
+        return _learning_stream(config, processes, progress)
+    if data.stream_images or data.stream_people:
+        raise config_error(
+            f"data.stream_images and data.stream_people: {data.source} is no stream",
+            "use --set data.stream_images=0 --set data.stream_people=0",
+        )
+    held_out_wanted = validation.times and not validation.pairs
+    return open_learning_set(
+        data.source,
+        least_images=data.least_images,
+        held_out=validation.held_out if held_out_wanted else 0.0,
+        seed=config.seed,
+        pairs_wanted=pairs_wanted,
+        processes=processes.world,
+    )
 
 
 def open_learning_set(
@@ -92,27 +134,30 @@ def open_learning_set(
     return LearningSet(learned, kept, tuple(notes))
 
 
-def open_learning_stream(data: Data, processes: Processes, progress: Progress) -> LearningSet:
-    """Open shards that can be read in order only: none is left out, nobody held out.
+def _learning_stream(config: Config, processes: Processes, progress: Progress) -> LearningSet:
+    """Shards that can be read in order only: no image is left out, nobody held out.
 
     Unless the configuration says how many images and people there are, the first process reads all
     of the stream once to know.
-
-    Args:
-        data: of the configuration.
-        processes: this one and the others.
-        progress: shown the labels as they are read.
-
-    Raises:
-        TrainingError: a shard that cannot be read, too few people, or settings that want to choose
-            among images.
     """
+    data = config.data
     for setting, chosen in (("least_images", data.least_images > 1), ("column", data.column)):
         if chosen:
             raise data_error(
                 f"{data.source}: data.{setting} wants all labels at hand, not a stream",
                 "copy the shards to a disk",
             )
+    if config.batches.sampler != "shuffled":
+        raise config_error(
+            f"batches.sampler is {config.batches.sampler}, and {data.source} a stream: it has its "
+            "own order",
+            "use --set batches.sampler=shuffled, or copy the shards to a disk",
+        )
+    if config.validation.times and not config.validation.pairs:
+        raise config_error(
+            f"{data.source}: nobody can be held out of a stream",
+            "give --validate LIST, or --set validation.times=0",
+        )
     counts = data.stream_images, data.stream_people
     if not all(counts):
         stream = open_stream(data.source, progress) if processes.first else None

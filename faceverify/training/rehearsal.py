@@ -11,7 +11,8 @@ from faceverify.errors import TrainingError
 from faceverify.training.checkpoint import Position
 from faceverify.training.config import Config
 from faceverify.training.distributed import Processes
-from faceverify.training.loop import Epoch, Figures, train
+from faceverify.training.epochs import Epochs
+from faceverify.training.loop import Figures, train
 from faceverify.training.metrics_log import MetricsLog
 from faceverify.training.parts import Parts
 from faceverify.training.stopping import StopRequest
@@ -25,9 +26,8 @@ def steps_within(
     seconds: float,
     parts: Parts,
     config: Config,
-    epoch: Epoch,
+    epochs: Epochs,
     *,
-    batches_an_epoch: int,
     processes: Processes,
     validate: Callable[[nn.Module], Figures] | None,
 ) -> int:
@@ -37,8 +37,7 @@ def steps_within(
         seconds: there are; what the rehearsal takes is taken off.
         parts: are used up: build them anew.
         config: of the run.
-        epoch: gives batches, see :func:`~faceverify.training.loop.train`.
-        batches_an_epoch: how many an epoch has.
+        epochs: give batches.
         processes: this one and the others.
         validate: measures a backbone; None to never do it.
 
@@ -54,8 +53,7 @@ def steps_within(
                 parts,
                 config,
                 Position(position.step, end, position.epoch, position.batch),
-                epoch,
-                batches_an_epoch=batches_an_epoch,
+                epochs,
                 processes=processes,
                 log=log,
                 save=lambda _position, _figures: None,
