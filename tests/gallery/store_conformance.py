@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.store import Enrolment, Fusion, open_store
+from faceverify.gallery.store import Enrolment, Fusion, StoredTemplate, open_store
 from faceverify.matching.distance import cosine_distance
 
 MODEL, OTHER = "model-a", "model-b"
@@ -118,6 +118,32 @@ class StoreLaws:
                 assert stored.embedding.dtype == np.float32
                 assert (stored.sequence, stored.model) == (sequence, MODEL)
                 assert 1.7e9 < stored.time < 1e11
+
+    def test_every_bit_of_a_stored_template_comes_back(self, store, again):
+        embedding = np.zeros(WIDTH, np.float32)
+        embedding[:5] = -0.0, 1.4e-45, 0.1, -1 / 3, 0.6
+        embedding[-1] = np.sqrt(1 - np.sum(embedding**2))
+        given = StoredTemplate(
+            name="""Ann 'Ö\\"; DROP TABLE templates; -- or person != \"""",
+            embedding=embedding,
+            photo="/photos/\udcff\t.jpg",  # a file name that is no UTF-8
+            photo_hash=bytes(range(32)),
+            quality=0.1 + 0.2,
+            sequence=77,
+            model="elsewhere",
+            time=1.7e9 + 1 / 3,
+        )
+        (sequence,) = store.add([given], model=MODEL)
+        for reader in (store, again()):
+            (stored,) = reader.since(0)
+            assert stored.embedding.tobytes() == embedding.tobytes()
+            assert stored.embedding.dtype == np.float32
+            assert (stored.sequence, stored.model) == (sequence, MODEL)
+            for field in ("name", "photo", "photo_hash", "quality", "time"):
+                assert getattr(stored, field) == getattr(given, field)
+            assert len(reader.of(given.name)) == 1
+            assert reader.of("Ann") == []
+            assert reader.check() == []
 
     def test_an_empty_gallery_finds_nobody(self, store):
         assert store.search(directions(2), 3, model=MODEL) == [[], []]

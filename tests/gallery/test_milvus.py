@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from enrolled_people import MODEL, enrolments, unit_rows
 from milvus_server import ADDRESS, Unavailable, milvus_server
@@ -23,7 +22,7 @@ from faceverify.gallery.milvus.address import parse
 from faceverify.gallery.milvus.rows import SequenceNumbers, renamed
 from faceverify.gallery.milvus.store import MilvusStore
 from faceverify.gallery.milvus.writing import _write
-from faceverify.gallery.store import Fusion, StoredTemplate
+from faceverify.gallery.store import Fusion
 
 
 @pytest.fixture(scope="module")
@@ -84,30 +83,6 @@ def test_an_address_that_makes_no_sense_is_one_line_without_the_password(url):
 
 
 # What is stored
-
-
-def test_every_bit_comes_back(store):
-    embedding = np.array([-0.0, 1.4e-45, 0.1, -1 / 3, 0.6, 0], np.float32)
-    embedding[-1] = np.sqrt(1 - np.sum(embedding**2))
-    given = StoredTemplate(
-        name='Ann "Ö\\" or person != "',
-        embedding=embedding,
-        photo="/photos/\udcff\t.jpg",  # a file name that is no UTF-8
-        photo_hash=bytes(range(32)),
-        quality=0.1 + 0.2,
-        sequence=77,
-        model="elsewhere",
-        time=1.7e9 + 1 / 3,
-    )
-    (sequence,) = store.add([given], model=MODEL)
-    (stored,) = store.since(0)
-    assert stored.embedding.tobytes() == embedding.tobytes()
-    assert (stored.sequence, stored.model) == (sequence, MODEL)
-    for field in ("name", "photo", "photo_hash", "quality", "time"):
-        assert getattr(stored, field) == getattr(given, field)
-    assert store.of("Ann") == []
-    assert len(store.of(given.name)) == 1
-    assert store.check() == []
 
 
 def test_what_does_not_fit_into_a_page_comes_in_order(store, monkeypatch):
