@@ -9,6 +9,7 @@ how many steps an epoch has: one that runs out of shards begins with its own aga
 from __future__ import annotations
 
 import random
+import re
 import shlex
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -221,8 +222,14 @@ def _in_shard(url: str) -> Generator[StreamedImage, None, None]:
     except FaceverifyError:
         raise
     except Exception as error:  # of the network, the command, the archive
-        reason = str(error.args[0]) if error.args else type(error).__name__
-        raise data_error(f"{url}: cannot be read ({reason})", "check the URL") from error
+        raise data_error(f"{url}: cannot be read ({_reason(error)})", "check the URL") from error
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong; of a command its exit status, of which webdataset makes a long tale."""
+    text = str(error.args[0]) if error.args else type(error).__name__
+    status = re.search(r": exit (\d+) \(read\)", text)
+    return f"the command ended with exit status {status[1]}" if status else text
 
 
 class _Remembered:
