@@ -140,6 +140,9 @@ class Average:
     """``[average]``: a moving average of the weights; it is then what is verified and exported."""
 
     decay: float = setting(0.0, "share that stays at each step; 0: none", least=0, most=0.99999)
+    initial: float = setting(
+        0.0, "share of the weights of backbone.init that stays for good", least=0, most=0.99
+    )
 
 
 @dataclass(frozen=True)
@@ -248,6 +251,11 @@ def _check_together(config: Config) -> None:
         raise config_error(
             "compute.accumulate splits a batch, whose images this loss compares with each other",
             "use compute.gradient_cache, which gives the exact gradient of the whole batch",
+        )
+    if config.average.initial and not config.backbone.init:
+        raise config_error(
+            f"average.initial is {config.average.initial}, and no weights are given to begin with",
+            "give --init, or leave average.initial at 0",
         )
     if config.compute.device == "cpu" and compute.precision == "float16":
         raise config_error("compute.precision float16 needs a GPU", "use bfloat16 or float32")

@@ -175,7 +175,8 @@ def build_parts(
         ),
         momentum=config.optimiser.momentum,
     )
-    decay = config.average.decay
+    chosen = config.average
+    averaged = chosen.decay > 0 or chosen.initial > 0
     return Parts(
         backbone=backbone,
         running=running,
@@ -190,7 +191,11 @@ def build_parts(
             factor=config.schedule.factor,
         ),
         highest_rates=[float(group["lr"]) for group in optimiser.param_groups],
-        average=WeightAverage(backbone, decay=decay) if decay else None,
+        average=(
+            WeightAverage(backbone, decay=chosen.decay, initial=chosen.initial)
+            if averaged
+            else None
+        ),
         frozen=frozen,
         origin=origin,
         loss_sum=torch.zeros((), dtype=torch.float64, device=processes.device),

@@ -17,16 +17,22 @@ class WeightAverage:
     weights of the beginning would stay in the average for 1 / (1 - d) steps. Running statistics of
     norms are averaged too, so that they fit the weights.
 
+    Weights that were trained elsewhere can stay in it for good: it then follows a mean of the
+    backbone's weights and of those that it began with, which keeps what they can do on other photos
+    (Wortsman et al. 2022, Robust fine-tuning of zero-shot models, equation 1).
+
     Args:
         backbone: compiled or wrapped, on any device; the average lives there too.
         decay: d, in [0, 1).
+        initial: share of the present weights that stays for good, in [0, 1).
     """
 
-    def __init__(self, backbone: nn.Module, *, decay: float) -> None:
-        self.decay = decay
+    def __init__(self, backbone: nn.Module, *, decay: float, initial: float = 0.0) -> None:
+        self.decay, self.initial = decay, initial
         self.updates = torch.zeros((), dtype=torch.int64)
         #: The backbone with the averaged weights, in inference mode: to verify and to export.
         self.module = copy.deepcopy(plain_module(backbone)).eval().requires_grad_(False)
+        self._first = [value.clone() for value in tensors_of(self.module)] if initial else []
 
     @torch.no_grad()
     def update(self, backbone: nn.Module) -> None:
@@ -40,9 +46,11 @@ class WeightAverage:
         self.updates += 1
         averages, values = tensors_of(self.module), tensors_of(plain_module(backbone))
         floats = [index for index, value in enumerate(values) if value.is_floating_point()]
-        torch._foreach_lerp_(
-            [averages[index] for index in floats], [values[index] for index in floats], 1 - decay
-        )
+        back = (1 - decay) * self.initial  # d w' + (1 - d) ((1 - i) w + i w0) in two steps
+        moved = [averages[index] for index in floats]
+        torch._foreach_lerp_(moved, [values[index] for index in floats], 1 - decay / (1 - back))
+        if back:
+            torch._foreach_lerp_(moved, [self._first[index] for index in floats], back)
         for average, value in zip(averages, values, strict=True):
             if not value.is_floating_point():  # a norm's count of batches
                 average.copy_(value)

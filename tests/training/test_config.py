@@ -53,6 +53,7 @@ def config(**changes) -> Config:
         ({"compute": {"channels_last": 1}}, "compute.channels_last is 1, not true or false"),
         ({"schedule": {"milestones": [0.5, 2]}}, "schedule.milestones is 2, not at most 1"),
         ({"schedule": {"milestones": [0.9, 0.5]}}, "do not rise"),
+        ({"average": {"initial": 0.5}}, "no weights are given to begin with"),
         ({"head": 3}, "head is 3, not a section of keys"),
         ({"head": {"margin": math.inf}}, "head.margin is inf, not a finite number"),
         ({"budget": {"epochs": 3}}, "found budget.epochs and budget.steps, expected one"),

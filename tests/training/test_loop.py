@@ -20,6 +20,7 @@ from faceverify.training.checkpoint import (
     read_weights,
     stored_tensors,
 )
+from faceverify.training.config import Config
 from faceverify.training.loop import evenly, in_parts, seed_of_step
 from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run_folder import RunFolder
@@ -75,13 +76,12 @@ CASES = {
 QUICK = ("averaged", "triplet")
 
 
-@pytest.mark.parametrize(
-    "case", [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in CASES]
-)
-def test_a_run_that_goes_on_is_the_run_that_never_stopped(people, tmp_path, case):
-    # 3 or 4 batches an epoch: the stop after step 5 is in the middle of the second
-    config = tiny_config(people, **CASES[case], checkpoints={"steps": 5}, budget={"steps": 8})
-    whole, parted = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "parted")
+PARTED = {"checkpoints": {"steps": 5}, "budget": {"steps": 8}}  # in the middle of an epoch
+
+
+def goes_on_exactly(config: Config, folder: Path) -> RunFolder:
+    """Train twice, once stopped after step 5; returns the run that never was."""
+    whole, parted = RunFolder(folder / "whole"), RunFolder(folder / "parted")
     train_model(config, whole)
     train_model(config, parted)
     last = latest(parted.checkpoints)
@@ -95,6 +95,28 @@ def test_a_run_that_goes_on_is_the_run_that_never_stopped(people, tmp_path, case
     first, second = weights_of(whole), weights_of(parted)
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
+    return whole
+
+
+@pytest.mark.parametrize(
+    "case", [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in CASES]
+)
+def test_a_run_that_goes_on_is_the_run_that_never_stopped(people, tmp_path, case):
+    goes_on_exactly(tiny_config(people, **CASES[case], **PARTED), tmp_path)
+
+
+def test_it_goes_on_exactly_with_a_share_of_the_weights_it_began_with(people, tmp_path):
+    first = train_model(tiny_config(people, budget={"steps": 1}), RunFolder(tmp_path / "first"))
+    start = {"backbone": {"init": str(first.model)}, "average": {"decay": 0.5, "initial": 0.75}}
+    whole = goes_on_exactly(tiny_config(people, **start, **PARTED), tmp_path)
+    kept = tiny_config(people, **start | {"average": {"initial": 0.75}}, budget={"steps": 3})
+    train_model(kept, run := RunFolder(tmp_path / "kept"))
+    began = read_weights(latest(RunFolder(tmp_path / "first").checkpoints), "backbone")
+    trained, mixed = (read_weights(latest(run.checkpoints), one) for one in ("backbone", "average"))
+    name = next(iter(trained))
+    assert not torch.equal(trained[name], began[name])
+    torch.testing.assert_close(mixed[name], 0.75 * began[name] + 0.25 * trained[name])
+    assert not torch.equal(read_weights(latest(whole.checkpoints), "average")[name], mixed[name])
 
 
 def test_the_loss_falls(people, tmp_path):

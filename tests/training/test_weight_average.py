@@ -35,6 +35,22 @@ def test_the_recurrence():
         torch.testing.assert_close(value, expected[key], msg=key)
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.8])
+def test_a_share_of_the_first_weights_stays(decay):
+    net = make_net()
+    first = {key: value.clone() for key, value in net.state_dict().items()}
+    trained = WeightAverage(net, decay=decay)
+    kept = WeightAverage(net, decay=decay, initial=0.75)
+    for _ in range(30):
+        step(net)
+        trained.update(net)
+        kept.update(net)
+    for key, value in kept.module.state_dict().items():
+        alone = trained.module.state_dict()[key]
+        mixed = alone if alone.dtype == torch.int64 else 0.75 * first[key] + 0.25 * alone
+        torch.testing.assert_close(value, mixed, msg=key)
+
+
 def test_no_decay_is_the_net_itself():
     net = make_net()
     average = WeightAverage(net, decay=0.0)
