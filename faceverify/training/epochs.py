@@ -15,12 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceverify.errors import TrainingError
 from faceverify.faces.alignment import FivePoints, known_crop, named_alignment, similarity
 from faceverify.models.contract import Contract
 from faceverify.training.config import Config
 from faceverify.training.data.decoding import decode
-from faceverify.training.data.face_set import FaceSet
+from faceverify.training.data.face_set import FaceSet, data_error
 from faceverify.training.data.loader import Batch, batches, stored_size
 from faceverify.training.data.packed_cache import PackedFaces, Progress, fits, packed
 from faceverify.training.data.shard_stream import ShardStream, check_shards, first_image
@@ -275,10 +274,9 @@ def frame_of(contract: Contract, template: str, size: tuple[int, int]) -> Frame 
     if contract.alignment.as_dict() == alignment.as_dict():
         return None
     if not isinstance(contract.alignment, FivePoints) or not isinstance(alignment, FivePoints):
-        raise TrainingError(
+        raise data_error(
             f"crops of {template} cannot be carried into the frame of this backbone",
-            cure="cut the crops anew, `faceverify align --template`",
-            code="training-data",
+            "cut the crops anew, `faceverify align --template`",
         )
     face = known_crop(template).face((size[1], size[0]))
     to_frame = similarity(face.points, contract.alignment.points, contract.alignment.weights)

@@ -8,7 +8,7 @@ import numpy as np
 
 from faceverify.errors import TrainingError
 from faceverify.training.config import Config
-from faceverify.training.data.face_set import FaceSet, open_face_set
+from faceverify.training.data.face_set import FaceSet, data_error, open_face_set
 from faceverify.training.data.packed_cache import Progress
 from faceverify.training.data.shard_stream import ShardStream, expand_urls, is_stream, open_stream
 from faceverify.training.distributed import Processes
@@ -192,8 +192,3 @@ def _drawn(people: list[str], counts: np.ndarray, share: float, seed: int) -> li
         return []
     order = np.random.default_rng((seed, len(people))).permutation(len(able))
     return sorted(able[index] for index in order[:wanted])
-
-
-def data_error(message: str, cure: str) -> TrainingError:
-    """A TrainingError of the data."""
-    return TrainingError(message, cure=cure, code="training-data")

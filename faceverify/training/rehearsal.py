@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from torch import nn
 
-from faceverify.errors import TrainingError
 from faceverify.training.checkpoint import Position
 from faceverify.training.config import Config
 from faceverify.training.distributed import Processes
@@ -15,6 +14,7 @@ from faceverify.training.epochs import Epochs
 from faceverify.training.loop import Figures, train
 from faceverify.training.metrics_log import MetricsLog
 from faceverify.training.parts import Parts
+from faceverify.training.settings import config_error
 from faceverify.training.stopping import StopRequest
 
 FIRST, TIMED = 2, 12  # steps: the first ones find memory, choose kernels and compile
@@ -76,10 +76,9 @@ def steps_within(
     left = seconds - (time.perf_counter() - began) - validations * measured
     fit = round(-processes.agree(-int(SPARE * left / step)))  # of all processes, the least
     if fit < 1:
-        raise TrainingError(
+        raise config_error(
             f"{seconds / 60:.3g} minutes are too few: {FIRST + count} steps and "
             f"{config.validation.times} validations take {(seconds - left) / 60:.2g}",
-            cure="give more --minutes, or fewer validation.times",
-            code="training-config",
+            "give more --minutes, or fewer validation.times",
         )
     return fit
