@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from photographs import BIDEN
 
 from faceverify.embedding_cache import FILE, EmbeddingCache, Outcome, cache_folder, failed
 from faceverify.faces.choice import FaceChoice
 from faceverify.photo_embeddings import FaceSettings, embed_photos, load_model, recipe_of
 
 RECIPE = '{"model": "m"}'
-BIDEN = Path(__file__).parent / "faces" / "biden.jpg"
 
 
 def outcome(value: float) -> Outcome:
@@ -205,7 +205,7 @@ def test_the_same_photo_under_two_names_is_embedded_once(tmp_path):
     model = load_model("default")
     photos = [tmp_path / name for name in ("a.jpg", "b.jpg", "grey.jpg")]
     for path in photos[:2]:
-        path.write_bytes(BIDEN.read_bytes())
+        path.write_bytes(Path(BIDEN).read_bytes())
     photos[2].write_bytes(b"no image")
     with EmbeddingCache(tmp_path / "cache") as cache:
         found = embed_photos(photos, "default", model, FaceSettings(), cache)

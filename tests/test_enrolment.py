@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from photographs import FACES
 from PIL import Image
 
 from faceverify.enrolment import Enroller, NamedPhoto
@@ -15,8 +16,6 @@ from faceverify.gallery.admission import Admission
 from faceverify.gallery.audit import AuditLog, check_audit_log
 from faceverify.gallery.store import open_store
 from faceverify.templates import TemplateExtractor
-
-FACES = Path("tests/faces")
 
 
 @pytest.fixture(scope="module")

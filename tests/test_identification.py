@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from photographs import FACES
 from PIL import Image
 
 from faceverify.claims import ClaimVerifier, fused_distance
@@ -17,7 +18,6 @@ from faceverify.identification import Identifier
 from faceverify.matching.open_set import MEAN_MARGIN, distance_at
 from faceverify.templates import Template, TemplateExtractor
 
-FACES = Path(__file__).parent / "faces"
 OBAMA, OBAMA2, OBAMA3, BIDEN = (f"{name}.jpg" for name in ("obama", "obama2", "obama3", "biden"))
 
 

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from photographs import OBAMA
 from PIL import Image
 
 from faceverify.errors import LowQualityError, NoFaceError, SeveralFacesError, UsageError
@@ -27,8 +28,8 @@ def as_jpeg(image: Image.Image) -> bytes:
 
 
 def test_templates_have_length_one_and_say_where_they_come_from(extractor, photos):
-    (template,) = extractor.extract("tests/faces/obama.jpg")
-    assert template.photo == "tests/faces/obama.jpg"
+    (template,) = extractor.extract(OBAMA)
+    assert template.photo == OBAMA
     assert template.embedding.shape == (128,)
     assert np.linalg.norm(template.embedding) == pytest.approx(1, abs=1e-6)
     left, top, right, bottom = template.face.box

@@ -1,16 +1,15 @@
 """The verifier: right decisions on real photos, and never a decision where there is none."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from photographs import BIDEN, OBAMA, OBAMA2, OBAMA3
 from PIL import Image
 
 from faceverify import Verifier
 from faceverify.errors import ImageError, ModelError, NoFaceError, UsageError
 from faceverify.matching.distance import cosine_distance
-
-OBAMA, OBAMA2, OBAMA3, BIDEN = (
-    f"tests/faces/{name}.jpg" for name in ("obama", "obama2", "obama3", "biden")
-)
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +28,7 @@ def verifier() -> Verifier:
         (OBAMA2, BIDEN, False),
         (OBAMA3, BIDEN, False),
     ],
+    ids=lambda value: Path(str(value)).stem,
 )
 def test_real_photos(verifier: Verifier, first: str, second: str, same: bool):
     decision = verifier.verify(first, second)
