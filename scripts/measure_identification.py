@@ -26,7 +26,8 @@ from faceverify.embedding_cache import EmbeddingCache, cache_folder
 from faceverify.errors import FaceverifyError
 from faceverify.evaluation.pairs import read_pairs
 from faceverify.gallery.admission import Admission, NewFace
-from faceverify.gallery.store import Enrolment, Fusion, Store, open_store
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Enrolment, Fusion, Store
 from faceverify.images import find_photos
 from faceverify.matching.open_set import MEAN_MARGIN, open_set_threshold
 from faceverify.models.model_file import ModelFile

@@ -12,7 +12,8 @@ from PIL import Image
 from faceverify.claims import ClaimVerifier, fused_distance
 from faceverify.errors import GalleryError, ModelError, NoFaceError, UsageError
 from faceverify.gallery.audit import AuditLog, check_audit_log
-from faceverify.gallery.store import Enrolment, Fusion, open_store
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Enrolment, Fusion
 from faceverify.identification import Identifier
 from faceverify.matching.open_set import MEAN_MARGIN, distance_at
 from faceverify.templates import Template, TemplateExtractor

@@ -87,7 +87,7 @@ def open_gallery(url: str | None, key_file: Path | None, *, create: bool = False
     Raises:
         GalleryError: it cannot be opened, or the key file cannot be read.
     """
-    from faceverify.gallery.store import open_store
+    from faceverify.gallery.open import open_store
 
     return open_store(url or default_gallery(), create=create, key=passphrase(key_file))
 

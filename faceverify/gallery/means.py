@@ -21,6 +21,7 @@ from faceverify.gallery.search_files import (
     read_search_file,
     write_derived,
 )
+from faceverify.matching.fusion import mean_direction
 
 GATHERED = 1 << 22  # numbers of templates that are summed at once: 16 MB
 
@@ -121,10 +122,8 @@ def _means(parts: Sequence[Rows]) -> Iterator[Rows]:
             firsts[step:stop] - firsts[step],
             axis=0,
         )
-        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-        unit = np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 1e-9)
         some = people[step:stop]
-        yield Rows(unit.astype(np.float32), some, some.astype(np.int64))
+        yield Rows(mean_direction(sums).astype(np.float32), some, some.astype(np.int64))
         step = stop
 
 

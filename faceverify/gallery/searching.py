@@ -20,6 +20,7 @@ from faceverify.gallery.publishing import publish
 from faceverify.gallery.search import Found, Rows, nearest
 from faceverify.gallery.state import ModelRows, State
 from faceverify.gallery.store import Candidate, Fusion, StoredTemplate
+from faceverify.gallery.validation import check_queries
 from faceverify.matching.distance import cosine_distance
 
 FEW = 100  # people whose templates are read from the database rather than looked for in the index
@@ -55,7 +56,7 @@ class Searcher:
             known = state.models.get(model)
             if known is None:
                 return [[] for _ in queries]
-            changes.check_queries(queries, known)
+            check_queries(queries, width=known.width, model=model)
             for _ in range(2):
                 parts = self._parts(state, known, fusion, names)
                 if fusion is Fusion.MEAN or names is not None or self._kind is SearchKind.EXACT:

@@ -27,6 +27,7 @@ from faceverify.gallery.publishing import wipe
 from faceverify.gallery.schema import MIGRATIONS
 from faceverify.gallery.searching import Searcher
 from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
+from faceverify.gallery.validation import check_name
 
 PAGE = 1000  # rows read at once while a caller goes through them
 
@@ -159,7 +160,7 @@ class SqliteStore:
     def rename(self, old: str, new: str) -> int:
         """Rename a person; returns how many templates."""
         database = self._database
-        changes.check_name(new)
+        check_name(new)
         with database.writing() as change:
             identity = changes.identity_of(database.sql, database.protection, old)
             if identity is None:

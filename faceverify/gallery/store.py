@@ -1,4 +1,4 @@
-"""The seam between the gallery and whatever stores it: records, a protocol, and how one is opened.
+"""The seam between the gallery and whatever stores it: records and a protocol.
 
 A store keeps templates of enrolled people and finds the nearest. What it acknowledged is on the
 disk. Which photos may be enrolled, and what a distance means, is decided above it, in
@@ -181,27 +181,3 @@ class Store(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
-
-
-def open_store(url: str, *, create: bool = False, key: str | None = None) -> Store:
-    """Open a gallery by its URL: a folder's path, ``postgresql://...`` or ``milvus://...``.
-
-    Args:
-        create: make a gallery where there is none.
-        key: passphrase of an encrypted gallery; a new one becomes encrypted by it. Paths only.
-
-    Raises:
-        GalleryError: there is none, it is damaged, foreign, of a newer version, or locked.
-    """
-    scheme = url.split("://", 1)[0] if "://" in url else ""
-    if scheme in ("postgresql", "postgres"):
-        from faceverify.gallery.postgresql.store import PostgresStore
-
-        return PostgresStore(url, create=create)
-    if scheme == "milvus":
-        from faceverify.gallery.milvus.store import MilvusStore
-
-        return MilvusStore(url, create=create)
-    from faceverify.gallery.sqlite import SqliteStore
-
-    return SqliteStore(url, create=create, key=key)

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "gallery"))
 from enrolled_people import MODEL, enrolments
 from postgresql_server import PASSWORD, postgresql_server, programs
 
-from faceverify.gallery.store import open_store
+from faceverify.gallery.open import open_store
 
 
 @pytest.fixture(scope="module")

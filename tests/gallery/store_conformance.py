@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.store import Enrolment, Fusion, StoredTemplate, open_store
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Enrolment, Fusion, StoredTemplate
 from faceverify.matching.distance import cosine_distance
 
 MODEL, OTHER = "model-a", "model-b"

@@ -10,7 +10,7 @@ from enrolled_people import MODEL, enrolments
 
 from faceverify.errors import GalleryError
 from faceverify.gallery.copying import add_templates, copy_gallery, differences
-from faceverify.gallery.store import open_store
+from faceverify.gallery.open import open_store
 
 ENGINES = ["sqlite", "encrypted", "postgresql", "milvus"]
 

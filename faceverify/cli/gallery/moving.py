@@ -86,7 +86,7 @@ def copy(
     """
     from faceverify.cli.gallery_options import passphrase
     from faceverify.gallery.copying import copy_gallery
-    from faceverify.gallery.store import open_store
+    from faceverify.gallery.open import open_store
 
     console = Console(json, quiet)
     files = (source_key_file, target_key_file)

@@ -34,7 +34,6 @@ except ImportError as problem:
         "a milvus:// gallery needs pymilvus", cure="pip install 'faceverify[milvus]'"
     ) from problem
 
-from faceverify.gallery.changes import check_enrolments, check_name
 from faceverify.gallery.milvus import writing
 from faceverify.gallery.milvus.address import parse
 from faceverify.gallery.milvus.collections import (
@@ -57,8 +56,8 @@ from faceverify.gallery.milvus.reading import (
 )
 from faceverify.gallery.milvus.rows import SequenceNumbers
 from faceverify.gallery.milvus.search import nearest_means, nearest_templates
-from faceverify.gallery.query_check import check_queries
 from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
+from faceverify.gallery.validation import check_enrolments, check_name, check_queries
 
 
 class MilvusStore:

@@ -40,8 +40,8 @@ from faceverify.gallery.postgresql.writing import (
     stage,
     staged_rows,
 )
-from faceverify.gallery.query_check import check_queries
 from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
+from faceverify.gallery.validation import check_queries
 
 PAGE = 2_000  # templates, or names, that are read at once
 
