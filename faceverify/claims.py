@@ -71,7 +71,7 @@ class ClaimVerifier:
         audit: AuditLog | None = None,
     ) -> None:
         model = extractor.model
-        templates_of(store.stats(), model)
+        templates_of(store, model)
         distance = model.threshold_for(fmr).distance if threshold is None else threshold
         rate = fmr if threshold is None else None
         self.operation = Operation(distance, rate, model.provenance.name, model.id)

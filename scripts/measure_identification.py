@@ -154,7 +154,7 @@ def measured(
     rates: dict[str, Rates],
 ) -> None:
     """Count the errors of a gallery at each nominal FPIR."""
-    templates = store.stats().templates
+    templates = sum(store.count().values())
     _, strange = searched(store, photos, unmated, fusion)
     names, near = searched(store, photos, mated, fusion)
     right = names == photos.people[mated]

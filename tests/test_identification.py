@@ -145,6 +145,14 @@ def test_the_threshold_follows_the_gallery_while_it_grows(extractor, store, monk
     assert (answer.identified, answer.threshold.fpir) == ("barack", None)
 
 
+def test_a_gallery_is_counted_and_never_read_to_identify(extractor, store, monkeypatch):
+    for name in ("stats", "names", "since", "check"):
+        monkeypatch.setattr(store, name, lambda *_, **__: pytest.fail("the gallery is read"))
+    monkeypatch.setattr("faceverify.gallery.template_count.FRESH", -1.0)  # counted every time
+    (answer,) = Identifier(extractor, store).identify(OBAMA3)
+    assert (answer.identified, answer.threshold.comparisons) == ("barack", 3)
+
+
 def test_every_face_gets_an_answer(store):
     everybody = TemplateExtractor.load(face="all")
     couple = Image.new("RGB", (1000, 600))

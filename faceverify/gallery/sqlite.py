@@ -50,6 +50,7 @@ class SqliteStore:
         self, url: str, *, create: bool = False, key: str | None = None, busy: float = BUSY
     ) -> None:
         self._database = Database(Path(url), create=create, key=key, busy=busy)
+        self.url = str(self._database.folder)
         self._searcher = Searcher(self._database)
         self._enrolled: set[str] = set()  # models, whose search files may be overdue
 
@@ -187,14 +188,18 @@ class SqliteStore:
         self._wipe()
         return sequences
 
+    def count(self) -> dict[str, int]:
+        """How many templates of each model there are: the sealed state says it."""
+        with self._database.reading() as state:
+            return state.templates
+
     def stats(self) -> Stats:
         """What the store holds."""
         with self._database.reading() as state:
-            models = {model.name: model.rows.count for model in state.models.values()}
-            identities = state.identities.count
+            models, identities = state.templates, state.identities.count
         return Stats(
             engine="sqlite",
-            url=str(self._database.folder),
+            url=self.url,
             identities=identities,
             templates=sum(models.values()),
             models=models,

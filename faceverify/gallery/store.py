@@ -99,7 +99,12 @@ class Store(Protocol):
 
     Every method raises GalleryError, in one line, where the store cannot do it. A store is used by
     one thread at a time, not always by the same one.
+
+    Attributes:
+        url: where it is, without a password.
     """
+
+    url: str
 
     def add(self, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
         """Store templates, all or none; they are durable once this returns.
@@ -157,8 +162,12 @@ class Store(Protocol):
         """Drop all templates of model ``old`` and store these of another instead, in one step."""
         ...
 
+    def count(self) -> dict[str, int]:
+        """How many templates of each model there are, by its id; no template is read for it."""
+        ...
+
     def stats(self) -> Stats:
-        """What the store holds."""
+        """What the store holds; an engine may have to read every name for it."""
         ...
 
     def check(self) -> list[str]:

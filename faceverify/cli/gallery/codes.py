@@ -44,7 +44,7 @@ def fit(
     with open_gallery(gallery, key_file) as store:
         if not isinstance(store, SqliteStore):
             raise UsageError(
-                f"{store.stats().url}: binary templates are of galleries in folders",
+                f"{store.url}: binary templates are of galleries in folders",
                 cure="servers have indexes of their own: `faceverify gallery index`",
             )
         found = store.fit_codes(model_id, bits=bits, method=method)

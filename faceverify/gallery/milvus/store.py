@@ -74,6 +74,7 @@ class MilvusStore:
 
     def __init__(self, url: str, *, create: bool = False) -> None:
         self._address = address = parse(url)
+        self.url = address.shown
         self._numbers = SequenceNumbers()
         if address.file is not None:
             if not create and not address.file.exists():
@@ -192,21 +193,26 @@ class MilvusStore:
             self._models.pop(old, None)
         return sequences
 
-    def stats(self) -> Stats:
-        """What the gallery holds; everybody is counted."""
-        models, lite = self._all_models(None), self._address.file is not None
+    def count(self) -> dict[str, int]:
+        """How many templates of each model there are: Milvus counts."""
+        models = self._all_models(None)
         with failures(self._address):
             counts = {known.name: count(self._client, known) for known in models}
-            identities = sum(1 for _ in people(self._client, models))
+        return {name: found for name, found in counts.items() if found}
+
+    def stats(self) -> Stats:
+        """What the gallery holds. Milvus counts no people: every template's name is read."""
+        counts = self.count()
+        lite = self._address.file is not None
+        with failures(self._address):
+            identities = sum(1 for _ in people(self._client, list(self._models.values())))
             details = {
                 "schema_version": VERSION,
                 "server": "milvus-lite" if lite else self._client.get_server_version(),
                 "index": "FLAT",
                 "consistency": "own writes at once, others' within seconds",
             }
-        counts = {name: found for name, found in counts.items() if found}
-        total = sum(counts.values())
-        return Stats("milvus", self._address.shown, identities, total, counts, details)
+        return Stats("milvus", self.url, identities, sum(counts.values()), counts, details)
 
     def check(self) -> list[str]:
         """Check every template's checksum, and that each is stored once and under its own key."""
