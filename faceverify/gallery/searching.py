@@ -13,13 +13,12 @@ from faceverify.gallery import changes, reading
 from faceverify.gallery.code_method import CodeMethod
 from faceverify.gallery.codes import CodeFit, CodeIndex, fit_codes, measure_codes
 from faceverify.gallery.database import Database
-from faceverify.gallery.half import HalfIndex, SearchKind, search_kind
 from faceverify.gallery.index import TemplateIndex
 from faceverify.gallery.means import MeanIndex, mean_of, means_of
 from faceverify.gallery.publishing import publish
 from faceverify.gallery.search import Found, Rows, nearest
 from faceverify.gallery.state import ModelRows, State
-from faceverify.gallery.store import Candidate, Fusion, StoredTemplate
+from faceverify.gallery.store import Candidate, Fusion, SearchMethod, StoredTemplate
 from faceverify.gallery.validation import check_queries
 from faceverify.matching.distance import cosine_distance
 
@@ -29,15 +28,18 @@ ERROR = 1e-6  # a distance that differs more was not measured on the same templa
 
 
 class Searcher:
-    """The indexes of a gallery, by model."""
+    """The indexes of a gallery, by model.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        method: how templates are looked for; means, and those of people named, exactly.
+    """
+
+    def __init__(self, database: Database, method: SearchMethod) -> None:
         self._database = database
         self._templates: dict[str, TemplateIndex] = {}
         self._means: dict[str, MeanIndex] = {}
-        self._halves: dict[str, tuple[str, HalfIndex]] = {}  # by model, with the publication
         self._codes: dict[str, CodeIndex] = {}
-        self._kind = search_kind()
+        self._method = method
         self._hopeless_until = 0.0
 
     def search(
@@ -59,10 +61,9 @@ class Searcher:
             check_queries(queries, width=known.width, model=model)
             for _ in range(2):
                 parts = self._parts(state, known, fusion, names)
-                if fusion is Fusion.MEAN or names is not None or self._kind is SearchKind.EXACT:
+                exact = self._method is SearchMethod.EXACT or fusion is Fusion.MEAN
+                if exact or names is not None:
                     found = nearest(parts, queries, count)
-                elif self._kind is SearchKind.HALF:
-                    found = self._nearest_by_half(parts, queries, count, model)
                 else:
                     found = self._code_index(model).nearest(self.index(model), queries, count)
                 answer = self._confirmed(found, queries, state, model, fusion)
@@ -91,7 +92,6 @@ class Searcher:
         """Let go of all indexes."""
         self._templates.clear()
         self._means.clear()
-        self._halves.clear()
         self._codes.clear()
 
     def _overdue(self, index: TemplateIndex, model: str) -> bool:
@@ -118,20 +118,6 @@ class Searcher:
         if fusion is Fusion.MEAN:
             parts = self._means[known.name].refresh(index)
         return parts if people is None else [part.of(people) for part in parts]
-
-    def _nearest_by_half(
-        self, parts: Sequence[Rows], queries: NDArray[np.float32], count: int, model: str
-    ) -> list[list[Found]]:
-        """The same as :func:`nearest`, reading half as much of the search file's rows."""
-        index = self.index(model)
-        if index.base is None:
-            return nearest(parts, queries, count)
-        publication, half = self._halves.get(model, ("", None))
-        if half is None or publication != index.publication:
-            half = HalfIndex(index.base)
-            self._halves[model] = index.publication, half
-        others = [] if index.tail is None else [index.tail]
-        return [half.nearest(index.base, others, query, count) for query in queries]
 
     def fit_codes(self, model: str, *, bits: int, method: CodeMethod) -> CodeFit:
         """Fit binary templates to all of a model's, and measure what they save and cost."""

@@ -21,12 +21,18 @@ from faceverify.gallery.checking import check_database
 from faceverify.gallery.code_method import CodeMethod
 from faceverify.gallery.codes import CodeFit
 from faceverify.gallery.database import BUSY, Database
-from faceverify.gallery.half import search_kind
 from faceverify.gallery.index import TemplateIndex
 from faceverify.gallery.publishing import wipe
 from faceverify.gallery.schema import MIGRATIONS
 from faceverify.gallery.searching import Searcher
-from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
+from faceverify.gallery.store import (
+    Candidate,
+    Enrolment,
+    Fusion,
+    SearchMethod,
+    Stats,
+    StoredTemplate,
+)
 from faceverify.gallery.validation import check_name
 
 PAGE = 1000  # rows read at once while a caller goes through them
@@ -40,6 +46,7 @@ class SqliteStore:
         create: make a gallery where there is none.
         key: passphrase of an encrypted gallery; a new one becomes encrypted by it.
         busy: seconds to wait for another process.
+        search: how people are looked for.
 
     Raises:
         GalleryError: there is none (code ``gallery-missing``); it is damaged, foreign, of a newer
@@ -47,11 +54,18 @@ class SqliteStore:
     """
 
     def __init__(
-        self, url: str, *, create: bool = False, key: str | None = None, busy: float = BUSY
+        self,
+        url: str,
+        *,
+        create: bool = False,
+        key: str | None = None,
+        busy: float = BUSY,
+        search: SearchMethod = SearchMethod.EXACT,
     ) -> None:
         self._database = Database(Path(url), create=create, key=key, busy=busy)
         self.url = str(self._database.folder)
-        self._searcher = Searcher(self._database)
+        self._method = search
+        self._searcher = Searcher(self._database, search)
         self._enrolled: set[str] = set()  # models, whose search files may be overdue
 
     def __enter__(self) -> SqliteStore:
@@ -92,7 +106,7 @@ class SqliteStore:
         return self._searcher.search(queries, count, model=model, fusion=fusion, names=names)
 
     def fit_codes(self, model: str, *, bits: int, method: CodeMethod) -> CodeFit:
-        """Make binary templates of a model's, for searches with FACEVERIFY_SEARCH=codes.
+        """Make binary templates of a model's, for searches by codes.
 
         Raises:
             UsageError: an impossible number of bits, or too few templates.
@@ -253,6 +267,6 @@ class SqliteStore:
         return {
             "schema": len(MIGRATIONS),
             "encrypted": self._database.encrypted,
-            "search": search_kind().value,
+            "search": self._method.value,
             "bytes": size,
         }

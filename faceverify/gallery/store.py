@@ -25,6 +25,13 @@ class Fusion(str, Enum):
     MEAN = "mean"  # the distance to the mean of the person's templates, of length 1
 
 
+class SearchMethod(str, Enum):
+    """How a gallery in a folder is searched."""
+
+    EXACT = "exact"  # every embedding is compared
+    CODES = "codes"  # binary templates find a shortlist, embeddings decide
+
+
 @dataclass(frozen=True, eq=False)
 class Enrolment:
     """A template to be stored.

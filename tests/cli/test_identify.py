@@ -48,6 +48,18 @@ def test_threshold_fpir_top_and_fusion(run, enrolled_album):
     assert "--fpir 3e-06 or more" in ran.err
 
 
+def test_a_search_by_codes(run, enrolled_album):
+    ran = run("identify", "obama3.jpg", "--search", "codes")
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "has no binary templates; faceverify gallery fit-codes makes them" in ran.err
+    assert run("gallery", "fit-codes", "--bits", "128", "--method", "random").status == 0
+    exact = run("identify", "obama3.jpg", "--json").objects
+    assert run("identify", "obama3.jpg", "--search", "codes", "--json").objects == exact
+    ran = run("identify", "obama3.jpg", "--search", "codes", "--gallery", "milvus:///x.db")
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "--search codes: only galleries in folders have it" in ran.err
+
+
 @pytest.mark.parametrize(
     ("photo", "status", "code"),
     [("wall.png", 3, "no-face"), ("torn.jpg", 2, "image-truncated"), ("x", 2, "image-missing")],
