@@ -14,10 +14,10 @@ from faceverify.gallery.code_method import CodeMethod
 from faceverify.gallery.codes import CodeFit, CodeIndex, fit_codes, measure_codes
 from faceverify.gallery.database import Database
 from faceverify.gallery.index import TemplateIndex
-from faceverify.gallery.means import MeanIndex, mean_of, means_of
+from faceverify.gallery.means import mean_of, means_of
 from faceverify.gallery.publishing import publish
 from faceverify.gallery.search import Found, Rows, nearest
-from faceverify.gallery.state import ModelRows, State
+from faceverify.gallery.state import ModelRows, RowSet, State
 from faceverify.gallery.store import Candidate, Fusion, SearchMethod, StoredTemplate
 from faceverify.gallery.validation import check_queries
 from faceverify.matching.distance import cosine_distance
@@ -37,7 +37,7 @@ class Searcher:
     def __init__(self, database: Database, method: SearchMethod) -> None:
         self._database = database
         self._templates: dict[str, TemplateIndex] = {}
-        self._means: dict[str, MeanIndex] = {}
+        self._means: dict[str, tuple[RowSet, Rows]] = {}  # by model, with what they are of
         self._codes: dict[str, CodeIndex] = {}
         self._method = method
         self._hopeless_until = 0.0
@@ -102,7 +102,6 @@ class Searcher:
         """The index of a model's templates; empty until something is searched."""
         if model not in self._templates:
             self._templates[model] = TemplateIndex(self._database, model)
-            self._means[model] = MeanIndex(self._database, model)
         return self._templates[model]
 
     def _parts(
@@ -116,8 +115,16 @@ class Searcher:
         index = self.index(known.name)
         parts = index.refresh(state)
         if fusion is Fusion.MEAN:
-            parts = self._means[known.name].refresh(index)
+            parts = [self._all_means(known, parts)]
         return parts if people is None else [part.of(people) for part in parts]
+
+    def _all_means(self, known: ModelRows, parts: Sequence[Rows]) -> Rows:
+        """The mean of each person's templates; computed again once a template came or went."""
+        of, means = self._means.get(known.name, (None, None))
+        if means is None or of != known.rows:
+            means = means_of(parts)
+            self._means[known.name] = known.rows, means
+        return means
 
     def fit_codes(self, model: str, *, bits: int, method: CodeMethod) -> CodeFit:
         """Fit binary templates to all of a model's, and measure what they save and cost."""
