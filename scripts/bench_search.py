@@ -30,7 +30,9 @@ from rich.table import Table
 
 from faceverify.gallery.code_method import CodeMethod
 from faceverify.gallery.code_search import nearest_codes
+from faceverify.gallery.database import Database
 from faceverify.gallery.search import Rows
+from faceverify.gallery.search_files import read_search_file
 from faceverify.gallery.sqlite import SqliteStore
 from faceverify.gallery.store import Enrolment, Fusion, SearchMethod
 from faceverify.pipeline import default_workers
@@ -87,7 +89,7 @@ def measure(gallery: Path, width: int, rounds: int) -> tuple[Rounds, bool]:
     with ExitStack() as stack:
         store = stack.enter_context(SqliteStore(str(gallery)))
         store.search(queries[:1], COUNT, model=MODEL)
-        base = mapped(store)
+        base = mapped(gallery)
         words = np.array_split(base.embeddings.reshape(-1).view(np.uint64), 64)
         pool = ThreadPoolExecutor(default_workers())
         ways: dict[str, Callable[[], object]] = {
@@ -141,11 +143,12 @@ def memory_beside(gallery: Path, width: int) -> float:
     return float("nan")
 
 
-def mapped(store: SqliteStore) -> Rows:
-    """The search file as the store has it in memory."""
-    base = store.index(MODEL).base
-    assert base is not None
-    return base
+def mapped(gallery: Path) -> Rows:
+    """The search file, mapped: the same pages of memory as the store's."""
+    found = read_search_file(Database(gallery, create=False, key=None), MODEL)
+    assert found is not None
+    _, columns = found
+    return Rows(columns["embedding"], columns["identity"], columns["sequence"])
 
 
 def show(times: Rounds, count: int, width: int, beside: float, same: bool) -> None:

@@ -21,7 +21,6 @@ from faceverify.gallery.checking import check_database
 from faceverify.gallery.code_method import CodeMethod
 from faceverify.gallery.codes import CodeFit
 from faceverify.gallery.database import BUSY, Database
-from faceverify.gallery.index import TemplateIndex
 from faceverify.gallery.publishing import wipe
 from faceverify.gallery.schema import MIGRATIONS
 from faceverify.gallery.searching import Searcher
@@ -244,10 +243,6 @@ class SqliteStore:
         for model in self._enrolled:
             self._searcher.renew(model)
         self._enrolled.clear()
-
-    def index(self, model: str) -> TemplateIndex:
-        """What a search of a model goes through; as of the last one."""
-        return self._searcher.index(model)
 
     def _templates(self, condition: str, *values: int | bytes) -> list[StoredTemplate]:
         with self._database.reading() as state:

@@ -2,10 +2,8 @@
 
 import random
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytest.register_assert_rewrite("store_conformance")
@@ -86,7 +84,6 @@ def test_a_bulk_of_templates_leaves_a_search_file(folder, key, monkeypatch):
     counted = rows_read(monkeypatch)
     with opened(folder, key) as store:
         check(store, enrolled)
-        assert store.index(MODEL).tail is None
     assert not counted
 
 
@@ -125,8 +122,6 @@ def test_removed_rows_are_masked_before_the_file_is_renewed(folder, key, monkeyp
         counted = rows_read(monkeypatch)
         for store in (reader, writer, new):
             check(store, left)
-            base = store.index(MODEL).base
-            assert np.count_nonzero(~base.alive) == 4
         assert not counted
 
 
@@ -264,14 +259,20 @@ def test_a_damaged_file_is_built_anew(folder, key, kind):
 def test_a_matrix_that_changed_in_memory_is_noticed(folder, monkeypatch):
     """Each winner is measured again on the database's own row."""
     enrolled = filled(folder)
+    forgeries = []
+
+    def forging(database, model):
+        about, columns = search_files.read_search_file(database, model)
+        if not forgeries:
+            forgeries.append(columns["embedding"].copy())
+            forgeries[0][17] = directions(1, seed=3)[0]
+            columns["embedding"] = forgeries[0]
+        return about, columns
+
+    monkeypatch.setattr(index, "read_search_file", forging)
     with opened(folder) as store:
-        query = directions(1, seed=3)
-        store.search(query, 1, model=MODEL)
-        base = store.index(MODEL).base
-        forged = base.embeddings.copy()
-        forged[17] = query[0]
-        store.index(MODEL).base = replace(base, embeddings=forged)
         check(store, enrolled, seed=3)
+    assert forgeries
 
 
 def test_where_no_file_can_be_written_memory_serves(folder, key, monkeypatch):
