@@ -27,6 +27,7 @@ from faceverify.evaluation.wilson import Interval
 from faceverify.models.model_file import ModelFile
 from faceverify.models.registry import bundled_folder, installed, user_folder
 from faceverify.photo_embeddings import PhotoEmbeddings, failure_notes
+from faceverify.text import printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,7 @@ def calibrated(
     over = "people" if scores.interval_at is not None else "comparisons (Wilson)"
     what = "its pairs" if task.pairs is not None else "all against all"
     dataset = (
-        f"{_one_line(Path(task.source).name or task.source)}, {what}: {len(task.photos):,} photos "
+        f"{printable(Path(task.source).name or task.source)}, {what}: {len(task.photos):,} photos "
         f"of {scores.people:,} people, {lost:,} failed; interval over {over}"
     )
     thresholds = thresholds_from_scores(
@@ -152,10 +153,6 @@ def _of_people(task: Task, photos: PhotoEmbeddings, replicates: int) -> _Scores:
         return _Scores(counts, folds, people, None)
     resampled = PersonBootstrap(rows, names, failed_identities=failed, replicates=replicates)
     return _Scores(counts, folds, people, resampled.fmr_interval)
-
-
-def _one_line(name: str) -> str:
-    return "".join(sign if sign.isprintable() else "?" for sign in name)
 
 
 def _file_name(name: str) -> str:

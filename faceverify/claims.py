@@ -18,6 +18,7 @@ from faceverify.gallery.template_count import templates_of
 from faceverify.images import Source
 from faceverify.matching.decision import Decision, Operation
 from faceverify.matching.distance import cosine_distance
+from faceverify.matching.fusion import mean_direction
 from faceverify.matching.open_set import MEAN_MARGIN, distance_at
 from faceverify.templates import TemplateExtractor
 
@@ -70,7 +71,7 @@ class ClaimVerifier:
         audit: AuditLog | None = None,
     ) -> None:
         model = extractor.model
-        templates_of(store.stats(), model)
+        templates_of(store, model)
         distance = model.threshold_for(fmr).distance if threshold is None else threshold
         rate = fmr if threshold is None else None
         self.operation = Operation(distance, rate, model.provenance.name, model.id)
@@ -142,11 +143,8 @@ def fused_distance(
     embedding: NDArray[np.float32], stored: Sequence[StoredTemplate], fusion: Fusion
 ) -> NDArray[np.float64]:
     """Distance of a face from a person's templates, at least one: (..., D) -> (...)."""
-    rows = np.stack([template.embedding for template in stored])  # (templates, D)
+    rows: NDArray[Any] = np.stack([template.embedding for template in stored])  # (templates, D)
     if fusion is Fusion.MEAN:
-        mean = rows.mean(axis=0, dtype=np.float64, keepdims=True)
-        length = np.linalg.norm(mean)
-        # templates that cancel out have no direction: at distance 1 from everybody
-        rows = mean / length if length > 1e-9 else np.zeros_like(mean)
+        rows = mean_direction(rows.sum(axis=0, dtype=np.float64, keepdims=True))
     nearest: NDArray[np.float64] = cosine_distance(embedding[..., None, :], rows).min(axis=-1)
     return nearest

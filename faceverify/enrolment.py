@@ -118,7 +118,7 @@ class Enroller:
         *,
         audit: AuditLog | None = None,
     ) -> None:
-        templates_of(store.stats(), extractor.model)  # never two models in one gallery
+        templates_of(store, extractor.model)  # never two models in one gallery
         self._extract = extractor.extract
         self._model = extractor.model.id
         self._store = store

@@ -17,6 +17,7 @@ from faceverify.models.contract import Contract
 from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import ModelFile, Provenance, load_model_file
 from faceverify.photo_embeddings import PhotoEmbeddings
+from faceverify.text import printable
 from faceverify.training.checkpoint import Position, best, latest, read_weights
 from faceverify.training.config import Config
 from faceverify.training.data.face_set import FaceSet
@@ -81,15 +82,15 @@ def make_model(
     """
     learned = data.learned
     provenance = Provenance(
-        name=_one_line(run.path.name),
+        name=printable(run.path.name),
         architecture=config.backbone.name,
         head=config.head.name,
-        dataset=_one_line(
+        dataset=printable(
             f"{_name_of(learned)}: {len(learned):,} images of {learned.people:,} people"
         ),
-        licence=_one_line(config.licence),
-        source=_one_line(f"faceverify train, {checkpoint} of {position.steps:,} steps")
-        + (f", from {_one_line(parts.origin)}" if parts.origin else ""),
+        licence=printable(config.licence),
+        source=printable(f"faceverify train, {checkpoint} of {position.steps:,} steps")
+        + (f", from {printable(parts.origin)}" if parts.origin else ""),
     )
     crops = None
     if judged is not None:
@@ -180,7 +181,7 @@ def _card(
     if judged is not None and figures:
         shown = ", ".join(f"{name} {100 * value:.2f} %" for name, value in figures.items())
         lines.append(
-            f"On {_one_line(judged.task.source)}: {shown}. These pairs chose the checkpoint: "
+            f"On {printable(judged.task.source)}: {shown}. These pairs chose the checkpoint: "
             "measure on others before you rely on it."
         )
     lines += [
@@ -204,7 +205,3 @@ def _name_of(learned: FaceSet | ShardStream) -> str:
 def _options(config: Config) -> str:
     chosen: Sequence[tuple[str, object]] = list(config.head.options.items())
     return "(" + ", ".join(f"{key} {value}" for key, value in chosen) + ")" if chosen else ""
-
-
-def _one_line(text: str) -> str:
-    return "".join(sign if sign.isprintable() else "?" for sign in text)

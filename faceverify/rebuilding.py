@@ -58,14 +58,14 @@ def old_model(store: Store, new: str) -> str:
     Raises:
         GalleryError: they are of the new one already, of several, or there are none.
     """
-    stats = store.stats()
-    others = sorted(model for model in stats.models if model != new)
+    counts = store.count()
+    others = sorted(model for model in counts if model != new)
     if len(others) == 1:
         return others[0]
     if not others:
-        found = "is empty" if not stats.templates else f"is of model {new} already"
-        raise GalleryError(f"{stats.url}: {found}: nothing to rebuild")
+        found = "is empty" if not counts else f"is of model {new} already"
+        raise GalleryError(f"{store.url}: {found}: nothing to rebuild")
     raise GalleryError(
-        f"{stats.url}: holds templates of several models ({', '.join(others)})",
+        f"{store.url}: holds templates of several models ({', '.join(others)})",
         cure="say which by --from",
     )

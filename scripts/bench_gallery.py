@@ -34,7 +34,7 @@ KEY = "5f" * 32  # a ready key, as a file or the environment holds it
 # a process that opens a gallery and searches once; the empty one is the yardstick
 SEARCH = """
 import sys, numpy
-from faceverify.gallery.store import open_store
+from faceverify.gallery.open import open_store
 with open_store(sys.argv[1], key=sys.argv[4] or None) as store:
     query = numpy.full((1, int(sys.argv[2])), int(sys.argv[2]) ** -0.5, "f4")
     store.search(query, 5, model=sys.argv[3])

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from faceverify.gallery.store import Enrolment, Fusion, Store, open_store
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Enrolment, Fusion, Store
 
 PER_PERSON = 5
 SPREAD = 0.75  # length of the noise around a person's centre: same-person cosines of about 0.64

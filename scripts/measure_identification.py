@@ -26,7 +26,8 @@ from faceverify.embedding_cache import EmbeddingCache, cache_folder
 from faceverify.errors import FaceverifyError
 from faceverify.evaluation.pairs import read_pairs
 from faceverify.gallery.admission import Admission, NewFace
-from faceverify.gallery.store import Enrolment, Fusion, Store, open_store
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Enrolment, Fusion, Store
 from faceverify.images import find_photos
 from faceverify.matching.open_set import MEAN_MARGIN, open_set_threshold
 from faceverify.models.model_file import ModelFile
@@ -153,7 +154,7 @@ def measured(
     rates: dict[str, Rates],
 ) -> None:
     """Count the errors of a gallery at each nominal FPIR."""
-    templates = store.stats().templates
+    templates = sum(store.count().values())
     _, strange = searched(store, photos, unmated, fusion)
     names, near = searched(store, photos, mated, fusion)
     right = names == photos.people[mated]

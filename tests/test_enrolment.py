@@ -14,7 +14,7 @@ from faceverify.enrolment import Enroller, NamedPhoto
 from faceverify.errors import GalleryError, OutputError, UsageError
 from faceverify.gallery.admission import Admission
 from faceverify.gallery.audit import AuditLog, check_audit_log
-from faceverify.gallery.store import open_store
+from faceverify.gallery.open import open_store
 from faceverify.templates import TemplateExtractor
 
 

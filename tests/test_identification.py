@@ -13,7 +13,8 @@ from PIL import Image
 from faceverify.claims import ClaimVerifier, fused_distance
 from faceverify.errors import GalleryError, ModelError, NoFaceError, UsageError
 from faceverify.gallery.audit import AuditLog, check_audit_log
-from faceverify.gallery.store import Enrolment, Fusion, open_store
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Enrolment, Fusion
 from faceverify.identification import Identifier
 from faceverify.matching.open_set import MEAN_MARGIN, distance_at
 from faceverify.templates import Template, TemplateExtractor
@@ -142,6 +143,14 @@ def test_the_threshold_follows_the_gallery_while_it_grows(extractor, store, monk
         identifier.identify(OBAMA3)
     (answer,) = Identifier(extractor, store, threshold=0.05).identify(OBAMA3)
     assert (answer.identified, answer.threshold.fpir) == ("barack", None)
+
+
+def test_a_gallery_is_counted_and_never_read_to_identify(extractor, store, monkeypatch):
+    for name in ("stats", "names", "since", "check"):
+        monkeypatch.setattr(store, name, lambda *_, **__: pytest.fail("the gallery is read"))
+    monkeypatch.setattr("faceverify.gallery.template_count.FRESH", -1.0)  # counted every time
+    (answer,) = Identifier(extractor, store).identify(OBAMA3)
+    assert (answer.identified, answer.threshold.comparisons) == ("barack", 3)
 
 
 def test_every_face_gets_an_answer(store):

@@ -14,6 +14,7 @@ from faceverify.cli.gallery_options import (
     Fusing,
     Gallery,
     KeyFile,
+    Searching,
     Threshold,
     gallery_beside,
     open_audit,
@@ -33,7 +34,7 @@ from faceverify.cli.options import (
 from faceverify.cli.photo_inputs import Outcome, Photos, Tally, attempt, find_inputs
 from faceverify.errors import DIFFERENT, SAME
 from faceverify.faces.choice import MIN_FACE, FaceChoice
-from faceverify.gallery.store import Fusion
+from faceverify.gallery.store import Fusion, SearchMethod
 
 if TYPE_CHECKING:
     from faceverify.identification import Identification, Identifier
@@ -50,6 +51,7 @@ def identify(
     fpir: Fpir = 0.01,
     threshold: Threshold = None,
     fusion: Fusing = Fusion.MAX,
+    search: Searching = SearchMethod.EXACT,
     audit: Audit = None,
     model: Model = "default",
     face: Choice = FaceChoice.PROMINENT,
@@ -96,7 +98,7 @@ def identify(
     )
     tally = Tally()
     status = SAME
-    with gallery_beside(load, gallery, key_file) as (extractor, store):
+    with gallery_beside(load, gallery, key_file, search=search) as (extractor, store):
         identifier = Identifier(
             extractor,
             store,

@@ -10,78 +10,17 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from faceverify.errors import GalleryError
 from faceverify.gallery import rows
 from faceverify.gallery.protection import Protection
 from faceverify.gallery.state import ModelRows, RowSet, State
 from faceverify.gallery.store import Enrolment, StoredTemplate
+from faceverify.gallery.validation import check_enrolments
+from faceverify.text import is_line
 
-UNIT = 1e-3  # how far from 1 the length of an embedding may be
 SLICE = 500  # photos in one question to the database
 
 Row = tuple[int, int, int, bytes]  # sequence, identity, model, record
-
-
-def check_enrolments(enrolments: Sequence[Enrolment], *, width: int | None, model: str) -> int:
-    """Make sure that they can be stored; returns how many numbers an embedding has.
-
-    Raises:
-        GalleryError: an embedding that is none, or of another model; a name that is no line.
-    """
-    for enrolment in enrolments:
-        check_name(enrolment.name)
-        if len(enrolment.photo_hash) != 32:
-            raise GalleryError(f"{enrolment.photo}: the hash of a photo has 32 bytes")
-    widths = {enrolment.embedding.shape for enrolment in enrolments}
-    expected = {(width,)} if width else widths
-    if widths - expected or len(widths) != 1 or len(next(iter(widths))) != 1:
-        found = ", ".join(sorted(str(shape) for shape in widths))
-        raise GalleryError(
-            f"embeddings of shape {found}, where those of model {model} have "
-            f"{width or 'all the same'}",
-            cure="use the model that the gallery was made with",
-            code="gallery-model",
-        )
-    lengths = np.linalg.norm(np.stack([one.embedding for one in enrolments]), axis=1)
-    if not (np.abs(lengths - 1) < UNIT).all():  # false for what is not a number, too
-        worst = int(np.argmax(~(np.abs(lengths - 1) < UNIT)))
-        raise GalleryError(
-            f"{enrolments[worst].photo}: its embedding has the length {lengths[worst]:g}, not 1",
-            cure="embed the photo again",
-        )
-    return int(next(iter(widths))[0])
-
-
-def check_name(name: str) -> None:
-    """Make sure that a person can be called that.
-
-    Raises:
-        GalleryError: it is empty, no text, or more than a line.
-    """
-    if not name or name != " ".join(name.splitlines()) or not _is_text(name):
-        raise GalleryError(
-            f"{name!a} is no name of a person", cure="give one line of text", code="gallery-name"
-        )
-
-
-def check_queries(queries: NDArray[np.float32], known: ModelRows) -> None:
-    """Make sure that they can be compared with the templates of a model.
-
-    Raises:
-        GalleryError: they are of another shape, or no numbers.
-    """
-    if queries.ndim != 2 or queries.shape[1] != known.width:
-        raise GalleryError(
-            f"a query of shape {queries.shape}, where embeddings of model {known.name} have "
-            f"{known.width} numbers",
-            cure="use the model that the gallery was made with",
-            code="gallery-model",
-        )
-    if not np.isfinite(queries).all():
-        raise GalleryError("a query holds what is no number", cure="embed the photo again")
 
 
 def insert(
@@ -177,7 +116,7 @@ def identity_of(sql: sqlite3.Connection, protection: Protection, name: str) -> i
     Raises:
         GalleryError: another person's name is stored there.
     """
-    if not _is_text(name):
+    if not is_line(name):
         return None
     key = rows.name_key(protection, name)
     found = sql.execute("SELECT id, name FROM identities WHERE name_key = ?", (key,)).fetchone()
@@ -253,11 +192,3 @@ def _last(sql: sqlite3.Connection, table: str) -> int:
     """The largest number that a row of the table ever had."""
     found = sql.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
     return int(found[0]) if found else 0
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # a file name that is no UTF-8
-        return False
-    return True

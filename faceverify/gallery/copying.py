@@ -52,23 +52,3 @@ def add_templates(store: Store, templates: Iterable[StoredTemplate], *, batch: i
     for model, rest in waiting.items():
         store.add(rest, model=model)
     return count
-
-
-def differences(source: Store, target: Store) -> Iterator[str]:
-    """What of the source the target does not hold bit for bit, a line each; nothing after a copy.
-
-    Numbers are not compared: each store gives out its own.
-    """
-    for name, _ in source.names():
-        held = {(one.model, one.photo_hash): one for one in target.of(name)}
-        for one in source.of(name):
-            other = held.get((one.model, one.photo_hash))
-            if other is None:
-                yield f"{name}: the template of {one.photo} is missing"
-            elif _content(one) != _content(other):
-                yield f"{name}: the template of {one.photo} differs"
-
-
-def _content(template: StoredTemplate) -> tuple[object, ...]:
-    embedding = template.embedding.astype("<f4", copy=False).tobytes()
-    return embedding, template.photo, template.quality, template.time

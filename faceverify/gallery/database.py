@@ -12,8 +12,7 @@ from pathlib import Path
 
 from faceverify.errors import GalleryError
 from faceverify.gallery.locks import FileLock
-from faceverify.gallery.plain import Checksums
-from faceverify.gallery.protection import Protection
+from faceverify.gallery.protection import Checksums, Encryption, Protection
 from faceverify.gallery.schema import (
     FILE,
     MIGRATIONS,
@@ -180,8 +179,6 @@ class Database:
         protection: Protection = Checksums()
         encryption = None
         if key is not None:
-            from faceverify.gallery.encryption import Encryption
-
             protection, parameters = Encryption.create(key)
             encryption = json.dumps(parameters)
         self.sql.execute(
@@ -254,8 +251,6 @@ def _unlocked(path: Path, encryption: str | None, key: str | None) -> Protection
             cure="give its key by --key-file or FACEVERIFY_GALLERY_KEY",
             code="gallery-key",
         )
-    from faceverify.gallery.encryption import Encryption
-
     try:
         parameters = json.loads(encryption)
     except ValueError:

@@ -24,12 +24,12 @@ from faceverify.errors import GalleryError, OutputError
 from faceverify.files import atomic_writer
 from faceverify.gallery.names import checked_name
 from faceverify.gallery.store import Store, StoredTemplate
+from faceverify.gallery.validation import UNIT
 from faceverify.json_lines import json_line
 
 PIECE = 100_000  # templates; 51 MB of 128 numbers each
 PRIVATE = 0o600
 LINES = re.compile(r"templates-(\d+)\.jsonl")
-UNIT = 1e-3  # how far the length of an embedding may be from 1
 
 
 def export_gallery(store: Store, folder: Path, *, piece: int = PIECE) -> int:

@@ -28,8 +28,7 @@ from numpy.typing import NDArray
 
 from faceverify.errors import GalleryError
 from faceverify.files import atomic_writer
-from faceverify.gallery.plain import Checksums
-from faceverify.gallery.protection import Protection
+from faceverify.gallery.protection import Checksums, Protection
 
 MAGIC = b"FVSEARCH"
 HEAD = struct.Struct("<8sQQ")

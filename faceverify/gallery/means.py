@@ -1,78 +1,16 @@
-"""One template a person: the mean of the person's templates, of length 1.
-
-The means of a search file lie in a file beside it, mapped as it is. Those of people who were
-enrolled or removed since are computed anew.
-"""
+"""One embedding a person: the mean of the person's templates, of length 1."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.gallery.database import Database
-from faceverify.gallery.index import TemplateIndex
-from faceverify.gallery.matrix import Array, Column
 from faceverify.gallery.search import Rows
-from faceverify.gallery.search_files import (
-    MEANS,
-    read_search_file,
-    write_derived,
-)
+from faceverify.matching.fusion import mean_direction
 
 GATHERED = 1 << 22  # numbers of templates that are summed at once: 16 MB
-
-
-class MeanIndex:
-    """The means of all people in a :class:`TemplateIndex`.
-
-    Args:
-        database: the gallery.
-        model: id of the model.
-    """
-
-    def __init__(self, database: Database, model: str) -> None:
-        self._database = database
-        self._model = model
-        self._publication = ""
-        self._base: Rows | None = None
-
-    def refresh(self, templates: TemplateIndex) -> list[Rows]:
-        """The means of what the index returned last."""
-        parts = [part for part in (templates.base, templates.tail) if part is not None]
-        if templates.base is None:
-            return [means_of(parts)] if parts else []
-        if self._base is None or self._publication != templates.publication:
-            self._base = self._means_of_file(templates.base, templates.publication)
-            self._publication = templates.publication
-        changed = _changed(templates.base, templates.tail)
-        base = replace(self._base, alive=~np.isin(self._base.identities, changed))
-        return [base, means_of([part.of(changed) for part in parts])]
-
-    def _means_of_file(self, rows: Rows, publication: str) -> Rows:
-        """From the file beside the search file; written, where it is not there."""
-        found = read_search_file(self._database, self._model, MEANS, publication=publication)
-        if found is None:
-            self._write(rows, publication)
-            found = read_search_file(self._database, self._model, MEANS, publication=publication)
-        if found is None:
-            return means_of([replace(rows, alive=None)])
-        _, columns = found
-        identities = columns["identity"]
-        return Rows(columns["embedding"], identities, identities.astype(np.int64))
-
-    def _write(self, rows: Rows, publication: str) -> None:
-        write_derived(
-            self._database,
-            self._model,
-            MEANS,
-            [Column("embedding", "<f4", rows.embeddings.shape[1]), Column("identity", "<i4")],
-            len(np.unique(rows.identities)),
-            (part.columns[:2] for part in _means([replace(rows, alive=None)])),
-            publication=publication,
-        )
 
 
 def means_of(parts: Sequence[Rows]) -> Rows:
@@ -121,16 +59,14 @@ def _means(parts: Sequence[Rows]) -> Iterator[Rows]:
             firsts[step:stop] - firsts[step],
             axis=0,
         )
-        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-        unit = np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 1e-9)
         some = people[step:stop]
-        yield Rows(unit.astype(np.float32), some, some.astype(np.int64))
+        yield Rows(mean_direction(sums).astype(np.float32), some, some.astype(np.int64))
         step = stop
 
 
 def _gathered(
     parts: Sequence[Rows], alive: Sequence[NDArray[np.int64]], rows: NDArray[np.int64]
-) -> Array:
+) -> NDArray[np.float32]:
     """The embeddings of some rows, counted over all parts."""
     gathered = np.empty((len(rows), parts[0].embeddings.shape[1]), np.float32)
     start = 0
@@ -143,11 +79,3 @@ def _gathered(
 
 def _alive(part: Rows) -> NDArray[np.int64]:
     return np.arange(len(part)) if part.alive is None else np.flatnonzero(part.alive)
-
-
-def _changed(base: Rows, tail: Rows | None) -> NDArray[np.int32]:
-    """People whose templates are not those of the search file."""
-    changed = np.zeros(0, np.int32) if tail is None else tail.identities
-    if base.alive is None:
-        return np.unique(changed)
-    return np.union1d(changed, base.identities[~base.alive])

@@ -1,8 +1,7 @@
 """Where the search files of a gallery lie, what they are of, and when one may be used.
 
-The search file of a model holds its templates. Others are derived from it: one row for each of a
-few kinds of thing that can be computed from it, such as the mean of each person's templates. They
-name the publication of the search file that they were made of, and go with it.
+The search file of a model holds its templates. The file of codes is derived from it, row by row: it
+names the publication of the search file that it was made of, and goes with it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from faceverify.gallery.database import SEARCH, Database
 from faceverify.gallery.locks import FileLock
 from faceverify.gallery.matrix import Array, Column, read_columns, write_columns
 
-TEMPLATES, MEANS, CODES, DIRECTIONS = "templates", "means", "codes", "directions"
+TEMPLATES, CODES, DIRECTIONS = "templates", "codes", "directions"
 LOCK = "lock"
 
 Columns = dict[str, Array]

@@ -13,13 +13,13 @@ from faceverify.gallery import changes, reading
 from faceverify.gallery.code_method import CodeMethod
 from faceverify.gallery.codes import CodeFit, CodeIndex, fit_codes, measure_codes
 from faceverify.gallery.database import Database
-from faceverify.gallery.half import HalfIndex, SearchKind, search_kind
 from faceverify.gallery.index import TemplateIndex
-from faceverify.gallery.means import MeanIndex, mean_of, means_of
+from faceverify.gallery.means import mean_of, means_of
 from faceverify.gallery.publishing import publish
 from faceverify.gallery.search import Found, Rows, nearest
-from faceverify.gallery.state import ModelRows, State
-from faceverify.gallery.store import Candidate, Fusion, StoredTemplate
+from faceverify.gallery.state import ModelRows, RowSet, State
+from faceverify.gallery.store import Candidate, Fusion, SearchMethod, StoredTemplate
+from faceverify.gallery.validation import check_queries
 from faceverify.matching.distance import cosine_distance
 
 FEW = 100  # people whose templates are read from the database rather than looked for in the index
@@ -28,15 +28,18 @@ ERROR = 1e-6  # a distance that differs more was not measured on the same templa
 
 
 class Searcher:
-    """The indexes of a gallery, by model."""
+    """The indexes of a gallery, by model.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        method: how templates are looked for; means, and those of people named, exactly.
+    """
+
+    def __init__(self, database: Database, method: SearchMethod) -> None:
         self._database = database
         self._templates: dict[str, TemplateIndex] = {}
-        self._means: dict[str, MeanIndex] = {}
-        self._halves: dict[str, tuple[str, HalfIndex]] = {}  # by model, with the publication
+        self._means: dict[str, tuple[RowSet, Rows]] = {}  # by model, with what they are of
         self._codes: dict[str, CodeIndex] = {}
-        self._kind = search_kind()
+        self._method = method
         self._hopeless_until = 0.0
 
     def search(
@@ -55,13 +58,12 @@ class Searcher:
             known = state.models.get(model)
             if known is None:
                 return [[] for _ in queries]
-            changes.check_queries(queries, known)
+            check_queries(queries, width=known.width, model=model)
             for _ in range(2):
                 parts = self._parts(state, known, fusion, names)
-                if fusion is Fusion.MEAN or names is not None or self._kind is SearchKind.EXACT:
+                exact = self._method is SearchMethod.EXACT or fusion is Fusion.MEAN
+                if exact or names is not None:
                     found = nearest(parts, queries, count)
-                elif self._kind is SearchKind.HALF:
-                    found = self._nearest_by_half(parts, queries, count, model)
                 else:
                     found = self._code_index(model).nearest(self.index(model), queries, count)
                 answer = self._confirmed(found, queries, state, model, fusion)
@@ -90,7 +92,6 @@ class Searcher:
         """Let go of all indexes."""
         self._templates.clear()
         self._means.clear()
-        self._halves.clear()
         self._codes.clear()
 
     def _overdue(self, index: TemplateIndex, model: str) -> bool:
@@ -101,7 +102,6 @@ class Searcher:
         """The index of a model's templates; empty until something is searched."""
         if model not in self._templates:
             self._templates[model] = TemplateIndex(self._database, model)
-            self._means[model] = MeanIndex(self._database, model)
         return self._templates[model]
 
     def _parts(
@@ -115,22 +115,16 @@ class Searcher:
         index = self.index(known.name)
         parts = index.refresh(state)
         if fusion is Fusion.MEAN:
-            parts = self._means[known.name].refresh(index)
+            parts = [self._all_means(known, parts)]
         return parts if people is None else [part.of(people) for part in parts]
 
-    def _nearest_by_half(
-        self, parts: Sequence[Rows], queries: NDArray[np.float32], count: int, model: str
-    ) -> list[list[Found]]:
-        """The same as :func:`nearest`, reading half as much of the search file's rows."""
-        index = self.index(model)
-        if index.base is None:
-            return nearest(parts, queries, count)
-        publication, half = self._halves.get(model, ("", None))
-        if half is None or publication != index.publication:
-            half = HalfIndex(index.base)
-            self._halves[model] = index.publication, half
-        others = [] if index.tail is None else [index.tail]
-        return [half.nearest(index.base, others, query, count) for query in queries]
+    def _all_means(self, known: ModelRows, parts: Sequence[Rows]) -> Rows:
+        """The mean of each person's templates; computed again once a template came or went."""
+        of, means = self._means.get(known.name, (None, None))
+        if means is None or of != known.rows:
+            means = means_of(parts)
+            self._means[known.name] = known.rows, means
+        return means
 
     def fit_codes(self, model: str, *, bits: int, method: CodeMethod) -> CodeFit:
         """Fit binary templates to all of a model's, and measure what they save and cost."""

@@ -21,12 +21,18 @@ from faceverify.gallery.checking import check_database
 from faceverify.gallery.code_method import CodeMethod
 from faceverify.gallery.codes import CodeFit
 from faceverify.gallery.database import BUSY, Database
-from faceverify.gallery.half import search_kind
-from faceverify.gallery.index import TemplateIndex
 from faceverify.gallery.publishing import wipe
 from faceverify.gallery.schema import MIGRATIONS
 from faceverify.gallery.searching import Searcher
-from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
+from faceverify.gallery.store import (
+    Candidate,
+    Enrolment,
+    Fusion,
+    SearchMethod,
+    Stats,
+    StoredTemplate,
+)
+from faceverify.gallery.validation import check_name
 
 PAGE = 1000  # rows read at once while a caller goes through them
 
@@ -39,6 +45,7 @@ class SqliteStore:
         create: make a gallery where there is none.
         key: passphrase of an encrypted gallery; a new one becomes encrypted by it.
         busy: seconds to wait for another process.
+        search: how people are looked for.
 
     Raises:
         GalleryError: there is none (code ``gallery-missing``); it is damaged, foreign, of a newer
@@ -46,10 +53,18 @@ class SqliteStore:
     """
 
     def __init__(
-        self, url: str, *, create: bool = False, key: str | None = None, busy: float = BUSY
+        self,
+        url: str,
+        *,
+        create: bool = False,
+        key: str | None = None,
+        busy: float = BUSY,
+        search: SearchMethod = SearchMethod.EXACT,
     ) -> None:
         self._database = Database(Path(url), create=create, key=key, busy=busy)
-        self._searcher = Searcher(self._database)
+        self.url = str(self._database.folder)
+        self._method = search
+        self._searcher = Searcher(self._database, search)
         self._enrolled: set[str] = set()  # models, whose search files may be overdue
 
     def __enter__(self) -> SqliteStore:
@@ -90,7 +105,7 @@ class SqliteStore:
         return self._searcher.search(queries, count, model=model, fusion=fusion, names=names)
 
     def fit_codes(self, model: str, *, bits: int, method: CodeMethod) -> CodeFit:
-        """Make binary templates of a model's, for searches with FACEVERIFY_SEARCH=codes.
+        """Make binary templates of a model's, for searches by codes.
 
         Raises:
             UsageError: an impossible number of bits, or too few templates.
@@ -159,7 +174,7 @@ class SqliteStore:
     def rename(self, old: str, new: str) -> int:
         """Rename a person; returns how many templates."""
         database = self._database
-        changes.check_name(new)
+        check_name(new)
         with database.writing() as change:
             identity = changes.identity_of(database.sql, database.protection, old)
             if identity is None:
@@ -186,14 +201,18 @@ class SqliteStore:
         self._wipe()
         return sequences
 
+    def count(self) -> dict[str, int]:
+        """How many templates of each model there are: the sealed state says it."""
+        with self._database.reading() as state:
+            return state.templates
+
     def stats(self) -> Stats:
         """What the store holds."""
         with self._database.reading() as state:
-            models = {model.name: model.rows.count for model in state.models.values()}
-            identities = state.identities.count
+            models, identities = state.templates, state.identities.count
         return Stats(
             engine="sqlite",
-            url=str(self._database.folder),
+            url=self.url,
             identities=identities,
             templates=sum(models.values()),
             models=models,
@@ -225,10 +244,6 @@ class SqliteStore:
             self._searcher.renew(model)
         self._enrolled.clear()
 
-    def index(self, model: str) -> TemplateIndex:
-        """What a search of a model goes through; as of the last one."""
-        return self._searcher.index(model)
-
     def _templates(self, condition: str, *values: int | bytes) -> list[StoredTemplate]:
         with self._database.reading() as state:
             return reading.templates(self._database, state, condition, *values)
@@ -247,6 +262,6 @@ class SqliteStore:
         return {
             "schema": len(MIGRATIONS),
             "encrypted": self._database.encrypted,
-            "search": search_kind().value,
+            "search": self._method.value,
             "bytes": size,
         }

@@ -65,6 +65,11 @@ class State:
     models: dict[str, ModelRows] = field(default_factory=dict)
     next_model: int = 1
 
+    @property
+    def templates(self) -> dict[str, int]:
+        """How many templates of each model there are, by its id."""
+        return {model.name: model.rows.count for model in self.models.values()}
+
     def with_model(self, model: ModelRows) -> State:
         """With this many templates of a model; none at all, and it is forgotten."""
         models = {**self.models, model.name: model}

@@ -1,4 +1,4 @@
-"""The seam between the gallery and whatever stores it: records, a protocol, and how one is opened.
+"""The seam between the gallery and whatever stores it: records and a protocol.
 
 A store keeps templates of enrolled people and finds the nearest. What it acknowledged is on the
 disk. Which photos may be enrolled, and what a distance means, is decided above it, in
@@ -23,6 +23,13 @@ class Fusion(str, Enum):
 
     MAX = "max"  # the best: the distance of the nearest template
     MEAN = "mean"  # the distance to the mean of the person's templates, of length 1
+
+
+class SearchMethod(str, Enum):
+    """How a gallery in a folder is searched."""
+
+    EXACT = "exact"  # every embedding is compared
+    CODES = "codes"  # binary templates find a shortlist, embeddings decide
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +106,12 @@ class Store(Protocol):
 
     Every method raises GalleryError, in one line, where the store cannot do it. A store is used by
     one thread at a time, not always by the same one.
+
+    Attributes:
+        url: where it is, without a password.
     """
+
+    url: str
 
     def add(self, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
         """Store templates, all or none; they are durable once this returns.
@@ -157,8 +169,12 @@ class Store(Protocol):
         """Drop all templates of model ``old`` and store these of another instead, in one step."""
         ...
 
+    def count(self) -> dict[str, int]:
+        """How many templates of each model there are, by its id; no template is read for it."""
+        ...
+
     def stats(self) -> Stats:
-        """What the store holds."""
+        """What the store holds; an engine may have to read every name for it."""
         ...
 
     def check(self) -> list[str]:
@@ -181,27 +197,3 @@ class Store(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
-
-
-def open_store(url: str, *, create: bool = False, key: str | None = None) -> Store:
-    """Open a gallery by its URL: a folder's path, ``postgresql://...`` or ``milvus://...``.
-
-    Args:
-        create: make a gallery where there is none.
-        key: passphrase of an encrypted gallery; a new one becomes encrypted by it. Paths only.
-
-    Raises:
-        GalleryError: there is none, it is damaged, foreign, of a newer version, or locked.
-    """
-    scheme = url.split("://", 1)[0] if "://" in url else ""
-    if scheme in ("postgresql", "postgres"):
-        from faceverify.gallery.postgresql.store import PostgresStore
-
-        return PostgresStore(url, create=create)
-    if scheme == "milvus":
-        from faceverify.gallery.milvus.store import MilvusStore
-
-        return MilvusStore(url, create=create)
-    from faceverify.gallery.sqlite import SqliteStore
-
-    return SqliteStore(url, create=create, key=key)

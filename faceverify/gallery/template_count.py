@@ -11,7 +11,7 @@ from faceverify.models.model_file import ModelFile, load_model_file
 from faceverify.models.registry import installed
 
 if TYPE_CHECKING:
-    from faceverify.gallery.store import Stats, Store
+    from faceverify.gallery.store import Store
 
 FRESH = 1.0  # seconds that a count is taken for true; other processes may enrol people meanwhile
 
@@ -34,7 +34,7 @@ class TemplateCount:
         """How many there are."""
         now = time.monotonic()
         if now > self._asked + FRESH:
-            self._count = templates_of(self._store.stats(), self._model)
+            self._count = templates_of(self._store, self._model)
             self._asked = now
         return self._count
 
@@ -43,22 +43,22 @@ class TemplateCount:
         self._count += added
 
 
-def templates_of(stats: Stats, model: ModelFile) -> int:
-    """How many templates of a model there are; 0 in an empty gallery.
+def templates_of(store: Store, model: ModelFile) -> int:
+    """How many templates of a model a gallery holds; 0 where it is empty.
 
     Raises:
         GalleryError: there are only templates of others (code ``gallery-model``).
     """
-    count = stats.models.get(model.id, 0)
-    if not count and stats.templates:
-        others = " and ".join(f"{name_of_model(other)} ({other})" for other in sorted(stats.models))
+    counts = store.count()
+    if counts and model.id not in counts:
+        others = " and ".join(f"{name_of_model(other)} ({other})" for other in sorted(counts))
         raise GalleryError(
-            f"{stats.url}: its templates are of {others}, not of {model.provenance.name} "
+            f"{store.url}: its templates are of {others}, not of {model.provenance.name} "
             f"({model.id})",
             cure="give that --model, or `faceverify gallery rebuild` it with another",
             code="gallery-model",
         )
-    return count
+    return counts.get(model.id, 0)
 
 
 def name_of_model(model_id: str) -> str:

@@ -6,11 +6,11 @@ It travels inside the model file, so that no caller ever guesses colour order, m
 from __future__ import annotations
 
 import math
-import reprlib
 from dataclasses import dataclass
 from typing import Any
 
 from faceverify.faces.alignment import BoxCrop, FivePoints
+from faceverify.text import shown
 
 COLOUR_ORDERS = ("RGB", "BGR")
 
@@ -123,8 +123,3 @@ def is_finite(value: object) -> bool:
         return math.isfinite(value)
     except OverflowError:
         return False
-
-
-def shown(value: object) -> str:
-    """Return a foreign value as a message may hold it: short, however long or deep it is."""
-    return reprlib.repr(value)

@@ -29,6 +29,7 @@ from faceverify.models.model_file import (
 )
 from faceverify.models.registry import name_for_user, user_folder
 from faceverify.models.transfer import Patience
+from faceverify.text import is_line, printable
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,12 @@ def import_model(
     if kind is Kind.AUTO:
         model = parse_model_file(read(path), str(path))
         known = {"name": name, "licence": licence}
-        given = {field: printable(value) for field, value in known.items() if value}
+        given = {field: storable(value) for field, value in known.items() if value}
         return replace(model, provenance=replace(model.provenance, **given))
-    file_name = "".join(sign if sign.isprintable() else "?" for sign in path.name)
     provenance = Provenance(
-        name=printable(name or name_from(path)),
-        licence=printable(licence or "unknown"),
-        source=f"{file_name} sha256:{hash_of(path)}",
+        name=storable(name or name_from(path)),
+        licence=storable(licence or "unknown"),
+        source=f"{printable(path.name)} sha256:{hash_of(path)}",
     )
     return made(path, kind, provenance, colour_order=colour_order, flip_average=flip_average)
 
@@ -263,8 +263,8 @@ def name_from(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", path.stem).strip("._+-") or "model"
 
 
-def printable(text: str) -> str:
+def storable(text: str) -> str:
     """Pass on what a model file can store; UsageError for anything else."""
-    if not text.isprintable():
+    if not is_line(text):
         raise UsageError(f"{text!r} cannot be stored", cure="give one line of printable text")
     return text

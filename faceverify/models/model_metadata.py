@@ -6,9 +6,9 @@ Both are read from files of strangers, so every field is checked before anybody 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from unicodedata import category
 
-from faceverify.models.contract import is_finite, shown
+from faceverify.models.contract import is_finite
+from faceverify.text import line_of_text, shown
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,6 @@ def threshold_from_dict(values: object) -> Threshold:
             raise ValueError(f"a threshold's count is {shown(count)}, not a whole number")
     line_of_text(values["dataset"], "a threshold's dataset")
     return Threshold(**{**values, "interval": (low, high)})
-
-
-def line_of_text(value: object, field: str) -> str:
-    """Pass on what may be printed: one line, no control characters, no half characters.
-
-    Raises:
-        ValueError: it is something else. A terminal obeys control characters, and half a
-            surrogate pair cannot be printed at all.
-    """
-    if not isinstance(value, str) or any(category(sign) in ("Cc", "Cs") for sign in value):
-        raise ValueError(f"{field} is {shown(value)}, not one line of text")
-    return value
 
 
 def card_from_text(value: object) -> str:

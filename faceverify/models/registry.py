@@ -18,8 +18,8 @@ from typing import Any
 
 from faceverify.errors import ModelError, UsageError
 from faceverify.models.catalogue import CATALOGUE
-from faceverify.models.contract import shown
 from faceverify.models.manifest import MANIFEST, read_manifest
+from faceverify.text import shown
 
 __all__ = ["Installed", "bundled_folder", "find_model", "installed", "read_manifest", "user_folder"]
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from faceverify.cli import main
 from faceverify.enrolment import Enroller, NamedPhoto
-from faceverify.gallery.store import open_store
+from faceverify.gallery.open import open_store
 from faceverify.templates import TemplateExtractor
 
 

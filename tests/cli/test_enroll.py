@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from faceverify.gallery.store import open_store
+from faceverify.gallery.open import open_store
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ OBAMA, BIDEN = FACES / "obama.jpg", FACES / "biden.jpg"
 def enrolled_once(tmp_path_factory, small_faces) -> Path:
     """A gallery of two people, made once; its photos lie beside it."""
     from faceverify.enrolment import Enroller, NamedPhoto
-    from faceverify.gallery.store import open_store
+    from faceverify.gallery.open import open_store
     from faceverify.templates import TemplateExtractor
 
     folder = tmp_path_factory.mktemp("enrolled")

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.store import Enrolment, Fusion, StoredTemplate, open_store
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Enrolment, Fusion, StoredTemplate
 from faceverify.matching.distance import cosine_distance
 
 MODEL, OTHER = "model-a", "model-b"
@@ -316,10 +317,31 @@ class StoreLaws:
             store.replace_model(MODEL, [enrolment("x", np.zeros(WIDTH, np.float32))], model=OTHER)
         assert store.stats().models == {MODEL: 4}
 
+    def test_the_count_follows_every_change(self, store, again):
+        def counted(expected):
+            for one in (store, again()):
+                assert one.count() == expected
+                assert one.stats().models == expected
+
+        counted({})
+        enrolled = people(5, 2)
+        store.add(enrolled, model=MODEL)
+        store.add(enrolled[:3], model=OTHER)
+        counted({MODEL: 10, OTHER: 3})
+        store.add(enrolled, model=MODEL)  # nothing is stored twice
+        store.remove("person 0000")
+        store.rename("person 0001", "Ann")
+        counted({MODEL: 8, OTHER: 1})
+        store.remove("Ann", sequences=[store.of("Ann", model=OTHER)[0].sequence])
+        counted({MODEL: 8})
+        store.replace_model(MODEL, enrolled[4:7], model=OTHER)
+        counted({OTHER: 3})
+
     def test_stats_tell_no_password(self, store):
         store.add(people(4, 2), model=MODEL)
         stats = store.stats()
         assert (stats.identities, stats.templates, stats.models) == (4, 8, {MODEL: 8})
+        assert stats.url == store.url
         assert "secret" not in stats.url
 
     def test_a_whole_gallery_has_nothing_to_tell(self, store):

@@ -9,7 +9,8 @@ from enrolled_people import unit_rows
 from faceverify.errors import GalleryError, ModelError, UsageError
 from faceverify.gallery.admission import Admission, NewFace, own_limit
 from faceverify.gallery.neighbours import Neighbours
-from faceverify.gallery.store import Enrolment, open_store
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Enrolment
 from faceverify.gallery.template_count import TemplateCount
 from faceverify.photo_embeddings import load_model
 

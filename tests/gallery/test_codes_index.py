@@ -7,7 +7,7 @@ from faceverify.errors import GalleryError, UsageError
 from faceverify.gallery import index
 from faceverify.gallery.code_method import CodeMethod
 from faceverify.gallery.sqlite import SqliteStore
-from faceverify.gallery.store import Enrolment, Fusion
+from faceverify.gallery.store import Enrolment, Fusion, SearchMethod
 
 MODEL = "0123456789abcdef"
 WIDTH, PEOPLE, EACH = 32, 500, 2
@@ -50,9 +50,8 @@ def gallery(request, tmp_path, monkeypatch):
     store.add(enrolments(0, PEOPLE, np.random.default_rng(0)), model=MODEL)
     store.close()
 
-    def reopen(search="codes"):
-        monkeypatch.setenv("FACEVERIFY_SEARCH", search)
-        return SqliteStore(str(tmp_path / "g"), key=request.param)
+    def reopen(search=SearchMethod.CODES):
+        return SqliteStore(str(tmp_path / "g"), key=request.param, search=search)
 
     return reopen
 
@@ -65,13 +64,13 @@ def test_a_search_by_codes_finds_the_same_people(gallery, method):
         assert fit.recall > 0.9
         assert fit.searches == 100
     queries = np.stack([one.embedding for one in enrolments(0, 50, np.random.default_rng(0))])
-    with gallery("exact") as store:
+    with gallery(SearchMethod.EXACT) as store:
         expected = store.search(queries, 3, model=MODEL)
-    with gallery("codes") as store:
+    with gallery() as store:
         found = store.search(queries, 3, model=MODEL)
         assert [row[0] for row in found] == [row[0] for row in expected]
         means = store.search(queries, 3, model=MODEL, fusion=Fusion.MEAN)
-    with gallery("exact") as store:
+    with gallery(SearchMethod.EXACT) as store:
         assert means == store.search(queries, 3, model=MODEL, fusion=Fusion.MEAN)
 
 

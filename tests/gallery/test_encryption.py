@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faceverify.errors import GalleryError
-from faceverify.gallery import encryption
-from faceverify.gallery.encryption import Encryption
+from faceverify.gallery import protection
+from faceverify.gallery.protection import Encryption
 
 pytest.importorskip("cryptography")
 READY = "00112233445566778899aabbccddeeff" * 2
@@ -18,7 +18,7 @@ READY_ENCRYPTION = Encryption.create(READY)[0]
 @pytest.fixture(autouse=True)
 def cheap_scrypt(monkeypatch):
     """The real function at a lower cost, so that the tests are quick."""
-    monkeypatch.setitem(encryption.COSTS, "n", 2**10)
+    monkeypatch.setitem(protection.COSTS, "n", 2**10)
 
 
 @pytest.mark.parametrize("passphrase", ["correct horse", "pässword", READY])

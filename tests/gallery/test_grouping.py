@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from faceverify.errors import UsageError
 from faceverify.gallery import grouping
 from faceverify.gallery.grouping import Method, find_doubles, group_faces
-from faceverify.gallery.store import Enrolment, open_store
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Enrolment
 
 METHODS = list(Method)
 

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from faceverify.errors import GalleryError, OutputError
-from faceverify.gallery.encryption import NONCE, Encryption
 from faceverify.gallery.matrix import ROWS, Column, read_columns, write_columns
-from faceverify.gallery.plain import Checksums
+from faceverify.gallery.protection import NONCE, Checksums, Encryption
 
 COLUMNS = [Column("embedding", "<f4", 6), Column("code", "|u1", 3), Column("sequence", "<i8")]
 ABOUT = {"model": "m", "count": 7}

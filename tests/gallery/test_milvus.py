@@ -17,6 +17,7 @@ from store_conformance import StoreLaws, expected, found, same
 
 from faceverify.errors import GalleryError
 from faceverify.gallery.milvus import collections as milvus_collections
+from faceverify.gallery.milvus import reading as milvus_reading
 from faceverify.gallery.milvus import search as milvus_search
 from faceverify.gallery.milvus.address import parse
 from faceverify.gallery.milvus.rows import SequenceNumbers, renamed
@@ -99,6 +100,14 @@ def test_what_does_not_fit_into_a_page_comes_in_order(store, monkeypatch):
     (means,) = store.search(query, 20, model=MODEL, fusion=Fusion.MEAN)
     same(found(means), expected(people, query[0], 20, Fusion.MEAN))
     assert store.check() == []
+
+
+def test_templates_are_counted_without_being_read(store, monkeypatch):
+    store.add(enrolments(24, people=7), model=MODEL)
+    for name in ("rows_of", "rows_in_order"):
+        for module in (milvus_collections, milvus_reading):
+            monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("rows are read"))
+    assert store.count() == {MODEL: 24}
 
 
 @pytest.mark.parametrize("most", [7, 16, 64])
@@ -259,7 +268,7 @@ def test_without_its_driver_the_cure_is_told():
     code = (
         "import sys; sys.modules['pymilvus'] = None\n"
         "from faceverify.errors import GalleryError\n"
-        "from faceverify.gallery.store import open_store\n"
+        "from faceverify.gallery.open import open_store\n"
         "try: open_store('milvus://h/d')\n"
         "except GalleryError as error: print(error)"
     )

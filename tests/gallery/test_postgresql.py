@@ -560,7 +560,7 @@ def test_without_its_driver_the_cure_is_told():
     code = (
         "import sys; sys.modules['psycopg'] = None\n"
         "from faceverify.errors import GalleryError\n"
-        "from faceverify.gallery.store import open_store\n"
+        "from faceverify.gallery.open import open_store\n"
         "try: open_store('postgresql://h/d')\n"
         "except GalleryError as error: print(error)"
     )

@@ -4,7 +4,6 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytest.register_assert_rewrite("store_conformance")
@@ -13,11 +12,12 @@ from store_conformance import MODEL, OTHER, enrolment, people  # noqa: E402
 
 from faceverify.errors import GalleryError  # noqa: E402
 from faceverify.gallery import index, publishing  # noqa: E402
+from faceverify.gallery.code_method import CodeMethod  # noqa: E402
 from faceverify.gallery.database import Database  # noqa: E402
 from faceverify.gallery.locks import FileLock  # noqa: E402
-from faceverify.gallery.means import mean_of  # noqa: E402
 from faceverify.gallery.sqlite import SqliteStore  # noqa: E402
-from faceverify.gallery.store import Fusion  # noqa: E402
+from faceverify.gallery.store import Fusion, SearchMethod  # noqa: E402
+from faceverify.matching.codes import random_directions  # noqa: E402
 
 VICTIM = "Victoria Tim"
 
@@ -46,21 +46,19 @@ def enrolled(store, victims=4):
     ]
     others = people(40, 2, width=128)
     store.add([*others[:30], *mine[:2], *others[30:], *mine[2:]], model=MODEL)
-    store.search(mine[0].embedding[None], 1, model=MODEL, fusion=Fusion.MEAN)
     needles = {"name": VICTIM.encode(), "photo": b"/secret/"}
     for number, template in enumerate(mine):
         needles[f"embedding {number}"] = template.embedding[:8].tobytes()
         needles[f"hash {number}"] = template.photo_hash
-    needles["mean"] = mean_of(np.stack([template.embedding for template in mine]))[:8].tobytes()
     return needles
 
 
 def test_the_bytes_of_a_removed_person_are_in_no_file(folder):
     with SqliteStore(str(folder), create=True) as store, SqliteStore(str(folder)) as reader:
         needles = enrolled(store)
-        reader.search(people(1, width=128)[0].embedding[None], 1, model=MODEL, fusion=Fusion.MEAN)
+        reader.search(people(1, width=128)[0].embedding[None], 1, model=MODEL)
         store.renew_search_files()
-        reader.search(people(1, width=128)[0].embedding[None], 1, model=MODEL, fusion=Fusion.MEAN)
+        reader.search(people(1, width=128)[0].embedding[None], 1, model=MODEL)
         assert {name for _, name in traces(folder, needles)} == set(needles)  # the test can see
         assert {path for path, _ in traces(folder, needles)} >= {"gallery.sqlite-wal"}
         assert store.remove(VICTIM) == 4
@@ -74,7 +72,7 @@ def test_the_bytes_of_a_removed_template_are_in_no_file(folder):
         needles = enrolled(store)
         (first, *_) = store.of(VICTIM)
         store.remove(VICTIM, sequences=[first.sequence])
-        gone = {name: needles[name] for name in ("embedding 0", "hash 0", "mean")}
+        gone = {name: needles[name] for name in ("embedding 0", "hash 0")}
         assert traces(folder, gone) == []
         assert traces(folder, {"embedding 1": needles["embedding 1"]})
 
@@ -102,17 +100,24 @@ def test_an_old_name_is_gone_once_the_gallery_is_closed(folder):
     assert traces(folder, {"name": VICTIM.encode()}) == []
 
 
-def test_a_reader_behind_the_removal_writes_no_mean_of_it(folder):
-    with SqliteStore(str(folder), create=True) as store, SqliteStore(str(folder)) as reader:
+def test_a_reader_behind_the_removal_writes_no_code_of_it(folder):
+    def opened():
+        return SqliteStore(str(folder), create=True, search=SearchMethod.CODES)
+
+    with opened() as store, opened() as reader:
         needles = enrolled(store)
         store.renew_search_files()
+        store.fit_codes(MODEL, bits=128, method=CodeMethod.RANDOM)
         query = people(1, width=128)[0].embedding[None]
-        reader.search(query, 1, model=MODEL)  # maps the search file, with the victim
+        codes = random_directions(128, 128).encode(people(4, width=128, seed=7)[0].embedding[None])
+        needles["code"] = codes.tobytes()
+        reader.search(query, 1, model=MODEL, fusion=Fusion.MEAN)  # maps it, and makes no codes
+        assert "code" in {name for _, name in traces(folder, needles)}  # the test can see
         store.remove(VICTIM)
-        reader.search(query, 1, model=MODEL, fusion=Fusion.MEAN)
+        reader.search(query, 1, model=MODEL)  # in the file that it mapped, less the victim
         assert traces(folder, needles) == []
-        store.search(query, 1, model=MODEL, fusion=Fusion.MEAN)
-        assert list((folder / "search").glob("*.means"))
+        store.search(query, 1, model=MODEL)
+        assert list((folder / "search").glob("*.codes"))
         assert traces(folder, needles) == []
 
 

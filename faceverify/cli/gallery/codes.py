@@ -28,14 +28,14 @@ def fit(
 ) -> None:
     """Make binary templates (Hamming codes) of a gallery, and measure what they save and cost.
 
-    With FACEVERIFY_SEARCH=codes, searches then find a shortlist by counting bits, and decide about
-    it by embeddings. Fit again when the gallery has become another one. Folders only.
+    `identify --search codes` then finds a shortlist by counting bits, and decides about it by
+    embeddings. Fit again when the gallery has become another one. Folders only.
 
     **Examples:**
 
     `faceverify gallery fit-codes --bits 512`
 
-    `FACEVERIFY_SEARCH=codes faceverify identify visitor.jpg`
+    `faceverify identify visitor.jpg --search codes`
     """
     from faceverify.gallery.sqlite import SqliteStore
     from faceverify.photo_embeddings import load_model
@@ -44,7 +44,7 @@ def fit(
     with open_gallery(gallery, key_file) as store:
         if not isinstance(store, SqliteStore):
             raise UsageError(
-                f"{store.stats().url}: binary templates are of galleries in folders",
+                f"{store.url}: binary templates are of galleries in folders",
                 cure="servers have indexes of their own: `faceverify gallery index`",
             )
         found = store.fit_codes(model_id, bits=bits, method=method)

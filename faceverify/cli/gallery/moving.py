@@ -53,9 +53,9 @@ def import_(
     with open_gallery(gallery, key_file, create=True) as store:
         templates = console.progress(read_export(folder), "templates")
         count = add_templates(store, templates)
-        held = store.stats()
-    told = {"folder": str(folder), "templates": count, "gallery": held.url, "held": held.templates}
-    text = f"{count:,} templates read; {held.url} holds {held.templates:,}"
+        held = sum(store.count().values())
+    told = {"folder": str(folder), "templates": count, "gallery": store.url, "held": held}
+    text = f"{count:,} templates read; {store.url} holds {held:,}"
     console.result(told, text)
 
 
@@ -86,7 +86,7 @@ def copy(
     """
     from faceverify.cli.gallery_options import passphrase
     from faceverify.gallery.copying import copy_gallery
-    from faceverify.gallery.store import open_store
+    from faceverify.gallery.open import open_store
 
     console = Console(json, quiet)
     files = (source_key_file, target_key_file)
@@ -95,10 +95,10 @@ def copy(
         open_store(source, key=keys[0]) as old,
         open_store(target, create=True, key=keys[1]) as new,
     ):
-        total = old.stats().templates
+        total = sum(old.count().values())
         count = copy_gallery(
             old, new, progress=lambda items: console.progress(items, "templates", total)
         )
-        held = new.stats()
-    told = {"source": source, "target": held.url, "templates": count, "held": held.templates}
-    console.result(told, f"{count:,} templates copied; {held.url} holds {held.templates:,}")
+        held = sum(new.count().values())
+    told = {"source": source, "target": new.url, "templates": count, "held": held}
+    console.result(told, f"{count:,} templates copied; {new.url} holds {held:,}")

@@ -68,7 +68,7 @@ def rebuild(
     with gallery_beside(load, gallery, key_file) as (extractor, store):
         new = extractor.model.id
         replaced = old or old_model(store, new)
-        total = store.stats().models.get(replaced, 0)
+        total = store.count().get(replaced, 0)
         again = embed_again(extractor, store.since(0, model=replaced), workers=workers)
         enrolments, lost = [], 0
         for one in console.progress(again, "photos", total):

@@ -34,7 +34,6 @@ except ImportError as problem:
         "a milvus:// gallery needs pymilvus", cure="pip install 'faceverify[milvus]'"
     ) from problem
 
-from faceverify.gallery.changes import check_enrolments, check_name
 from faceverify.gallery.milvus import writing
 from faceverify.gallery.milvus.address import parse
 from faceverify.gallery.milvus.collections import (
@@ -57,8 +56,8 @@ from faceverify.gallery.milvus.reading import (
 )
 from faceverify.gallery.milvus.rows import SequenceNumbers
 from faceverify.gallery.milvus.search import nearest_means, nearest_templates
-from faceverify.gallery.query_check import check_queries
 from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
+from faceverify.gallery.validation import check_enrolments, check_name, check_queries
 
 
 class MilvusStore:
@@ -75,6 +74,7 @@ class MilvusStore:
 
     def __init__(self, url: str, *, create: bool = False) -> None:
         self._address = address = parse(url)
+        self.url = address.shown
         self._numbers = SequenceNumbers()
         if address.file is not None:
             if not create and not address.file.exists():
@@ -193,21 +193,26 @@ class MilvusStore:
             self._models.pop(old, None)
         return sequences
 
-    def stats(self) -> Stats:
-        """What the gallery holds; everybody is counted."""
-        models, lite = self._all_models(None), self._address.file is not None
+    def count(self) -> dict[str, int]:
+        """How many templates of each model there are: Milvus counts."""
+        models = self._all_models(None)
         with failures(self._address):
             counts = {known.name: count(self._client, known) for known in models}
-            identities = sum(1 for _ in people(self._client, models))
+        return {name: found for name, found in counts.items() if found}
+
+    def stats(self) -> Stats:
+        """What the gallery holds. Milvus counts no people: every template's name is read."""
+        counts = self.count()
+        lite = self._address.file is not None
+        with failures(self._address):
+            identities = sum(1 for _ in people(self._client, list(self._models.values())))
             details = {
                 "schema_version": VERSION,
                 "server": "milvus-lite" if lite else self._client.get_server_version(),
                 "index": "FLAT",
                 "consistency": "own writes at once, others' within seconds",
             }
-        counts = {name: found for name, found in counts.items() if found}
-        total = sum(counts.values())
-        return Stats("milvus", self._address.shown, identities, total, counts, details)
+        return Stats("milvus", self.url, identities, sum(counts.values()), counts, details)
 
     def check(self) -> list[str]:
         """Check every template's checksum, and that each is stored once and under its own key."""

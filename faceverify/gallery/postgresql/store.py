@@ -24,7 +24,15 @@ except ImportError as problem:
     ) from problem
 
 from faceverify.gallery.postgresql.address import SearchKind, parse
-from faceverify.gallery.postgresql.reading import Row, damage, disagreements, names, rows, stats
+from faceverify.gallery.postgresql.reading import (
+    Row,
+    count,
+    damage,
+    disagreements,
+    names,
+    rows,
+    stats,
+)
 from faceverify.gallery.postgresql.removal import check_rights, rewrite
 from faceverify.gallery.postgresql.schema import create_roles, prepare
 from faceverify.gallery.postgresql.search import nearest_means, nearest_templates, set_effort
@@ -40,8 +48,8 @@ from faceverify.gallery.postgresql.writing import (
     stage,
     staged_rows,
 )
-from faceverify.gallery.query_check import check_queries
 from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
+from faceverify.gallery.validation import check_queries
 
 PAGE = 2_000  # templates, or names, that are read at once
 
@@ -60,6 +68,7 @@ class PostgresStore:
 
     def __init__(self, url: str, *, create: bool = False) -> None:
         self._address = parse(url)
+        self.url = self._address.shown
         connection = connect(self._address)
         try:
             prepare(connection, self._address, create=create)
@@ -210,6 +219,10 @@ class PostgresStore:
             if len(page) < PAGE:
                 return
             last = page[-1][0]
+
+    def count(self) -> dict[str, int]:
+        """How many templates of each model there are: the server counts."""
+        return self.session.read(count)
 
     def stats(self) -> Stats:
         """What the gallery holds; details tell of the server and of its indexes."""

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.changes import check_enrolments, check_name
 from faceverify.gallery.postgresql.session import Conn
 from faceverify.gallery.postgresql.vectors import to_vectors
 from faceverify.gallery.store import Enrolment, StoredTemplate
+from faceverify.gallery.validation import check_enrolments, check_name
 
 Row = tuple[Any, ...]
 
