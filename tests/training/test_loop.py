@@ -62,14 +62,14 @@ CASES = {
     "sampled": {"head": {"sample": 0.9, "warm_up": 0.5}, "schedule": {"name": "polynomial"}},
     "triplet": {
         "head": {"name": "triplet"},
-        "batches": {"sampler": "identities", "images": 4},
+        "batches": {"sampler": "identities", "images_per_identity": 4},
         "compute": {"gradient_cache": 6},
         "backbone": {"dropout": 0.2},
     },
     "center": {"head": {"name": "center", "weight": 0.1}, "compute": {"precision": "bfloat16"}},
     "magnet": {
         "head": {"name": "magnet"},
-        "batches": {"sampler": "identities", "images": 4},
+        "batches": {"sampler": "identities", "images_per_identity": 4},
     },
 }
 
