@@ -18,7 +18,7 @@ from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import ModelFile, Provenance, load_model_file
 from faceverify.photo_embeddings import PhotoEmbeddings
 from faceverify.text import printable
-from faceverify.training.checkpoint import Position, best, latest, read_weights
+from faceverify.training.checkpoint import Position, best, latest, read_part
 from faceverify.training.config import Config
 from faceverify.training.data.face_set import FaceSet
 from faceverify.training.data.shard_stream import ShardStream
@@ -58,7 +58,7 @@ def best_weights(checkpoints: Path, parts: Parts) -> str:
     found = best(checkpoints)
     checkpoint = latest(checkpoints) if found is None else found[0]
     assert checkpoint is not None  # the loop saves its last step
-    state = read_weights(checkpoint, "backbone" if parts.average is None else "average")
+    state = read_part(checkpoint, "backbone" if parts.average is None else "average")
     state.pop("updates", None)
     parts.verified.load_state_dict(state)
     return checkpoint.name

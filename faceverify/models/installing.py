@@ -12,7 +12,7 @@ from pathlib import Path
 
 from faceverify.errors import ModelError, UsageError
 from faceverify.models.catalogue import Download, Kind, find_download
-from faceverify.models.download import USUAL, hash_of, nothing, pull, unpacked
+from faceverify.models.download import USUAL, Patience, hash_of, nothing, pull, unpacked
 from faceverify.models.importing import (
     facenet_needs,
     import_facenet,
@@ -28,7 +28,6 @@ from faceverify.models.model_file import (
     split_metadata,
 )
 from faceverify.models.registry import name_for_user, user_folder
-from faceverify.models.transfer import Patience
 from faceverify.text import is_line, printable
 
 

@@ -5,8 +5,7 @@
     checkpoints/
       step-00000400/
         position.json    step, epoch and what else is no tensor
-        index.json       where each tensor lies (checkpoint_storage.py)
-        __0_0.distcp     the tensors, a file a process
+        part-00000-of-00001.safetensors    the tensors, a file a process (checkpoint_storage.py)
       best.json          which of them verified best
 
 A checkpoint is written beside its place, synced and renamed: a folder without a leading dot is
@@ -19,31 +18,20 @@ import errno
 import json
 import os
 import shutil
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from torch import distributed as dist
-from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.state_dict_loader import load
-from torch.distributed.checkpoint.state_dict_saver import save
 
 from faceverify.errors import OutputError, TrainingError
 from faceverify.files import atomic_write
-from faceverify.training.checkpoint_storage import (
-    JsonReader,
-    JsonWriter,
-    Rows,
-    RowsLoadPlanner,
-    RowsSavePlanner,
-    Tensors,
-    index_of,
-    tensors_of,
-)
+from faceverify.training.checkpoint_storage import Rows, Tensors, fill, opened_parts, write_part
+from faceverify.training.collectives import process_count, process_index
 
 POSITION, BEST = "position.json", "best.json"
 SHOWN = 3  # names in a message
@@ -83,24 +71,18 @@ def save_checkpoint(folder: Path, position: Position, tensors: Tensors) -> Path:
     """
     place = folder / f"step-{position.step:08d}"
     aside = folder / f".{place.name}.part"
-    first = _rank() == 0
-    with _one_line(place):
-        if first:
+    rank, world = process_index(), process_count()
+    with _all_or_none(place, aside):
+        if rank == 0:
             folder.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir()
-        _barrier()
-        try:
-            _save_tensors(aside, tensors)
-            if first:
-                text = json.dumps(asdict(position), indent=1)
-                atomic_write(aside / POSITION, text.encode())
-                _replace(aside, place)
-        except BaseException:
-            if first:
-                shutil.rmtree(aside, ignore_errors=True)
-            raise
-    _barrier()
+    with _all_or_none(place, aside):
+        write_part(aside, tensors, rank=rank, world=world)
+    with _all_or_none(place, aside):
+        if rank == 0:
+            atomic_write(aside / POSITION, json.dumps(asdict(position), indent=1).encode())
+            _replace(aside, place)
     return place
 
 
@@ -123,54 +105,39 @@ def stored_tensors(checkpoint: Path) -> dict[str, tuple[torch.Size, torch.dtype]
     Raises:
         TrainingError: no whole checkpoint.
     """
-    try:
-        metadata = index_of(checkpoint)
-    except (OSError, ValueError) as error:
-        raise _damaged(checkpoint, error) from error
-    found = {}
-    for name, stored in tensors_of(metadata).items():
-        rows = sum(chunk.sizes[0] if chunk.sizes else 1 for chunk in stored.chunks)
-        if rows != (stored.size[0] if stored.size else 1):
-            raise _damaged(checkpoint, ValueError(f"{name} is not all there"))
-        found[name] = (stored.size, stored.properties.dtype)
-    return found
+    with _whole(checkpoint), opened_parts(checkpoint) as parts:
+        return {name: (stored.size, stored.dtype) for name, stored in parts.items()}
 
 
-def load_tensors(checkpoint: Path, tensors: Tensors, *, together: bool = True) -> None:
+def load_tensors(checkpoint: Path, tensors: Tensors) -> None:
     """Fill tensors in place, on as many processes as there are now.
 
     Args:
         checkpoint: its folder.
         tensors: to fill.
-        together: whether all processes call this; else one alone may.
 
     Raises:
         TrainingError: the checkpoint is of another architecture or head, or damaged.
     """
-    stored = stored_tensors(checkpoint)
-    missing = [name for name in tensors if name not in stored]
-    other = [
-        f"{name} {tuple(stored[name][0])} instead of {_whole_shape(value)}"
-        for name, value in tensors.items()
-        if name in stored and tuple(stored[name][0]) != _whole_shape(value)
-    ]
-    if missing or other:
-        shown = [f"no {name}" for name in missing] + other
-        more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
-        raise TrainingError(
-            f"{checkpoint}: of another backbone or head: {', '.join(shown[:SHOWN])}{more}",
-            cure="resume with the configuration that the run began with",
-            code="training-checkpoint",
-        )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that there is one process only
-            load(tensors, storage_reader=JsonReader(checkpoint), planner=RowsLoadPlanner())
-    except (CheckpointException, OSError, ValueError, RuntimeError) as error:
-        raise _damaged(checkpoint, _cause(error)) from error
+    with _whole(checkpoint), opened_parts(checkpoint) as parts:
+        missing = [f"no {name}" for name in tensors if name not in parts]
+        other = [
+            f"{name} {tuple(parts[name].size)} instead of {_whole_shape(value)}"
+            for name, value in tensors.items()
+            if name in parts and tuple(parts[name].size) != _whole_shape(value)
+        ]
+        if shown := missing + other:
+            more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
+            raise TrainingError(
+                f"{checkpoint}: of another backbone or head: {', '.join(shown[:SHOWN])}{more}",
+                cure="resume with the configuration that the run began with",
+                code="training-checkpoint",
+            )
+        for name, value in tensors.items():
+            fill(value, parts[name])
 
 
-def read_weights(checkpoint: Path, part: str) -> dict[str, Tensor]:
+def read_part(checkpoint: Path, part: str) -> dict[str, Tensor]:
     """The tensors of one part (``backbone``, ``average``), by their own names, on the CPU.
 
     Raises:
@@ -184,7 +151,7 @@ def read_weights(checkpoint: Path, part: str) -> dict[str, Tensor]:
     }
     if not weights:
         raise TrainingError(f"{checkpoint}: holds no {part}", code="training-checkpoint")
-    load_tensors(checkpoint, dict(weights), together=False)
+    load_tensors(checkpoint, dict(weights))
     return {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
 
 
@@ -226,12 +193,6 @@ def remove_old(folder: Path, keep: int) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _save_tensors(folder: Path, tensors: Tensors) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that there is one process only
-        save(tensors, storage_writer=JsonWriter(folder), planner=RowsSavePlanner())
-
-
 def _replace(aside: Path, place: Path) -> None:
     """Rename the folder into its place, and make that last."""
     shutil.rmtree(place, ignore_errors=True)
@@ -245,33 +206,42 @@ def _replace(aside: Path, place: Path) -> None:
 
 
 @contextmanager
-def _one_line(place: Path) -> Iterator[None]:
-    """Any failure to write, of whichever process, as an OutputError."""
+def _all_or_none(place: Path, aside: Path) -> Iterator[None]:
+    """A step of saving: where one process cannot do it, all stop, and nothing of it stays.
+
+    Raises:
+        OutputError: it failed, in any process.
+    """
+    problem: Exception | None = None
     try:
         yield
-    except OutputError as error:
-        raise _not_written(place, error.__cause__ or error) from error
-    except (CheckpointException, OSError, RuntimeError) as error:
-        raise _not_written(place, _cause(error)) from error
-
-
-def _not_written(place: Path, cause: BaseException) -> OutputError:
-    full = getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-    reason = getattr(cause, "strerror", None) or str(cause).partition("\n")[0]
-    if "unexpected pos" in reason or "file write failed" in reason:  # torch's words for it
-        full, reason = True, "no room left"
+    except (OSError, OutputError) as error:
+        problem = error
+    failed = torch.tensor(float(problem is not None))
+    if dist.is_initialized():
+        dist.all_reduce(failed, dist.ReduceOp.MAX)
+    if not failed:
+        return
+    if process_index() == 0:
+        shutil.rmtree(aside, ignore_errors=True)
+    cause = problem.__cause__ if isinstance(problem, OutputError) else problem
+    number = getattr(cause, "errno", None)
+    full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    reason = getattr(cause, "strerror", None) or "another process says why"
     cure = "free some space" if full else "make its folder writable"
-    return OutputError(
-        f"{place}: the checkpoint cannot be written ({reason})",
+    raise OutputError(
+        f"{place}: the checkpoint cannot be written ({'no room left' if full else reason})",
         cure=f"{cure} and go on from the one before with --resume",
-    )
+    ) from problem
 
 
-def _cause(error: BaseException) -> BaseException:
-    """Of a failure that torch wrapped: what happened in the first process that failed."""
-    if isinstance(error, CheckpointException) and error.failures:
-        return next(iter(error.failures.values()))[0]
-    return error
+@contextmanager
+def _whole(checkpoint: Path) -> Iterator[None]:
+    """Any failure to read a checkpoint, as a TrainingError."""
+    try:
+        yield
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _damaged(checkpoint, error) from error
 
 
 def _damaged(checkpoint: Path, error: BaseException) -> TrainingError:
@@ -287,12 +257,3 @@ def _whole_shape(value: Tensor | Rows) -> tuple[int, ...]:
     if isinstance(value, Rows):
         return (value.total, *value.tensor.shape[1:])
     return tuple(value.shape)
-
-
-def _rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
-def _barrier() -> None:
-    if dist.is_initialized():
-        dist.barrier()

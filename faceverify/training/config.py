@@ -49,7 +49,7 @@ class Batches:
         choices=("shuffled", "balanced", *PAIR_SAMPLERS),
     )
     size: int = setting(128, "images of a step, over all processes", least=2)
-    images: int = setting(4, "images of a person in a batch, where people are drawn", least=2)
+    images_per_identity: int = setting(4, "in a batch, where people are drawn", least=2)
 
 
 @dataclass(frozen=True)
@@ -236,9 +236,10 @@ def _check_together(config: Config) -> None:
             f"found {found}, expected one of budget.epochs, budget.steps, budget.minutes",
             "give --epochs, --steps or --minutes",
         )
-    if batches.sampler in PAIR_SAMPLERS and batches.size % batches.images:
+    if batches.sampler in PAIR_SAMPLERS and batches.size % batches.images_per_identity:
         raise config_error(
-            f"batches.size is {batches.size}, no multiple of batches.images, {batches.images}",
+            f"batches.size is {batches.size}, no multiple of batches.images_per_identity, "
+            f"{batches.images_per_identity}",
             "make it one",
         )
     if batches.size % compute.accumulate:

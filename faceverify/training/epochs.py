@@ -102,7 +102,7 @@ class StoredEpochs:
             learned.labels,
             seed=config.seed,
             size=config.batches.size,
-            images=config.batches.images,
+            images_per_identity=config.batches.images_per_identity,
             processes=processes.world,
         )
         self._values = labels_of(learned, config.data.column)

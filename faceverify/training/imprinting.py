@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from faceverify.training.freezing import not_learning
 from faceverify.training.heads.head import Head
+from faceverify.training.heads.l2_normalize import l2_normalize
 from faceverify.training.heads.softmax_engine import SPREAD, SoftmaxEngine
-from faceverify.training.heads.unit_rows import unit_rows
 
 MOST_OF_A_PERSON = 16  # images
 MOST = 100_000  # images of all
@@ -50,10 +50,10 @@ def imprint(
     sums = centres.new_zeros(len(centres), centres.shape[-1])
     with torch.no_grad(), not_learning(backbone):
         for images, people in images_at(some_of_each(labels, range(shard.start, shard.stop))):
-            rows = unit_rows(backbone(images).float())
+            rows = l2_normalize(backbone(images).float())
             sums.index_add_(0, people - shard.start, rows)
     first = centres.view(len(centres), -1, centres.shape[-1])[:, 0]
-    first.copy_(unit_rows(sums) * (SPREAD * centres.shape[-1] ** 0.5))
+    first.copy_(l2_normalize(sums) * (SPREAD * centres.shape[-1] ** 0.5))
     return True
 
 

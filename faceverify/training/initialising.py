@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from faceverify.errors import TrainingError
@@ -19,7 +21,7 @@ from faceverify.models.importing import misfit
 from faceverify.models.model_file import load_model_file
 from faceverify.models.registry import find_model
 from faceverify.training.acceleration import plain_module
-from faceverify.training.checkpoint import load_tensors, stored_tensors
+from faceverify.training.checkpoint import read_part, stored_tensors
 
 TORCH_FILES = (".pt", ".pth", ".ckpt", ".bin")
 RUN_MODEL = "model.onnx"  # in a run's folder
@@ -135,17 +137,9 @@ def from_model_file(path: Path, name: str) -> Weights:
 
 def from_checkpoint(folder: Path) -> Weights:
     """Read the backbone of a checkpoint of a run: the averaged weights where it has them."""
-    stored = stored_tensors(folder)
-    for prefix in ("average.", "backbone."):
-        found = {
-            name.removeprefix(prefix): torch.empty(shape, dtype=dtype)
-            for name, (shape, dtype) in stored.items()
-            if name.startswith(prefix)
-        }
-        if found:
-            load_tensors(folder, {f"{prefix}{name}": value for name, value in found.items()})
-            return Weights(found, f"checkpoint {folder.name}")
-    raise unusable(folder, "it holds no backbone")
+    averaged = any(name.startswith("average.") for name in stored_tensors(folder))
+    weights = read_part(folder, "average" if averaged else "backbone")
+    return Weights(weights, f"checkpoint {folder.name}")
 
 
 def from_torch_file(path: Path) -> object:
@@ -161,14 +155,10 @@ def from_torch_file(path: Path) -> object:
 def from_safetensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file."""
     try:
-        from safetensors.torch import load_file
-    except ImportError:
-        raise unusable(path, "safetensors is not installed", "pip install safetensors") from None
-    try:
         state: dict[str, Tensor] = load_file(path)
     except OSError as error:
         raise unusable(path, error.strerror or str(error)) from error
-    except Exception as error:  # the parser's errors have no common base of their own
+    except SafetensorError as error:
         raise unusable(path, f"not a safetensors file: {error}") from error
     return state
 

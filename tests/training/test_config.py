@@ -57,7 +57,10 @@ def config(**changes) -> Config:
         ({"head": 3}, "head is 3, not a section of keys"),
         ({"head": {"margin": math.inf}}, "head.margin is inf, not a finite number"),
         ({"budget": {"epochs": 3}}, "found budget.epochs and budget.steps, expected one"),
-        ({"batches": {"sampler": "identities", "size": 130}}, "no multiple of batches.images, 4"),
+        (
+            {"batches": {"sampler": "identities", "size": 130}},
+            "no multiple of batches.images_per_identity, 4",
+        ),
         ({"compute": {"accumulate": 3}}, "no multiple of compute.accumulate, 3"),
         (
             {"compute": {"accumulate": 2}, "batches": {"sampler": "identities"}},

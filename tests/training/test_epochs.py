@@ -15,7 +15,7 @@ def test_processes_see_the_batches_of_one(tmp_path, sampler):
     # 12 images in batches of 16: some stand in a step twice, and are varied twice
     config = tiny_config(
         write_people(tmp_path, people=4, images=3),
-        batches={"sampler": sampler, "images": 4},
+        batches={"sampler": sampler, "images_per_identity": 4},
         augmentation={"flip": 0.5, "crop": 0.9, "colour": 0.9, "occlusion": 0.5},
     )
     faces = open_face_set(config.data.source)

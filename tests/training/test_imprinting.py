@@ -9,7 +9,7 @@ from torch import nn
 from faceverify.trainer import train_model
 from faceverify.training.collectives import Shard
 from faceverify.training.heads import build_head
-from faceverify.training.heads.unit_rows import unit_rows
+from faceverify.training.heads.l2_normalize import l2_normalize
 from faceverify.training.imprinting import imprint, some_of_each
 from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run_folder import RunFolder
@@ -38,8 +38,8 @@ def images_at(positions):
 
 
 def means():
-    rows = unit_rows(images())
-    return unit_rows(
+    rows = l2_normalize(images())
+    return l2_normalize(
         torch.stack([rows[torch.from_numpy(LABELS) == c].sum(dim=0) for c in range(3)])
     )
 

@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("onnx", reason="needs the train extra")
 
+from safetensors.torch import save_file  # noqa: E402
 from torch import nn  # noqa: E402
 
 from faceverify.errors import ModelError, TrainingError  # noqa: E402
@@ -99,9 +100,8 @@ def test_a_torch_file(tmp_path, wrap):
 
 
 def test_a_safetensors_file(tmp_path):
-    safetensors = pytest.importorskip("safetensors.torch")
     net, other = make(), make(seed=1)
-    safetensors.save_file(net.state_dict(), tmp_path / "weights.safetensors")
+    save_file(net.state_dict(), tmp_path / "weights.safetensors")
     initialise(other, str(tmp_path / "weights.safetensors"))
     assert same(net, other)
 

@@ -18,7 +18,7 @@ from faceverify.training.checkpoint import (
     latest,
     load_position,
     mark_best,
-    read_weights,
+    read_part,
     stored_tensors,
 )
 from faceverify.training.config import Config
@@ -38,7 +38,7 @@ def weights_of(run: RunFolder) -> dict[str, torch.Tensor]:
     last = latest(run.checkpoints)
     found = {}
     for part in sorted({name.partition(".")[0] for name in stored_tensors(last)} - {"loss_sum"}):
-        found |= {f"{part}.{k}": v for k, v in read_weights(last, part).items()}
+        found |= {f"{part}.{k}": v for k, v in read_part(last, part).items()}
     return found
 
 
@@ -56,14 +56,14 @@ CASES = {
     "sampled": {"head": {"sample": 0.9, "warm_up": 0.5}, "schedule": {"name": "polynomial"}},
     "triplet": {
         "head": {"name": "triplet"},
-        "batches": {"sampler": "identities", "images": 4},
+        "batches": {"sampler": "identities", "images_per_identity": 4},
         "compute": {"gradient_cache": 6},
         "backbone": {"dropout": 0.2},
     },
     "center": {"head": {"name": "center", "weight": 0.1}, "compute": {"precision": "bfloat16"}},
     "magnet": {
         "head": {"name": "magnet"},
-        "batches": {"sampler": "identities", "images": 4},
+        "batches": {"sampler": "identities", "images_per_identity": 4},
     },
 }
 
@@ -105,12 +105,12 @@ def test_it_goes_on_exactly_with_a_share_of_the_weights_it_began_with(people, tm
     whole = goes_on_exactly(tiny_config(people, **start, **PARTED), tmp_path)
     kept = tiny_config(people, **start | {"average": {"initial": 0.75}}, budget={"steps": 3})
     train_model(kept, run := RunFolder(tmp_path / "kept"))
-    began = read_weights(latest(RunFolder(tmp_path / "first").checkpoints), "backbone")
-    trained, mixed = (read_weights(latest(run.checkpoints), one) for one in ("backbone", "average"))
+    began = read_part(latest(RunFolder(tmp_path / "first").checkpoints), "backbone")
+    trained, mixed = (read_part(latest(run.checkpoints), one) for one in ("backbone", "average"))
     name = next(iter(trained))
     assert not torch.equal(trained[name], began[name])
     torch.testing.assert_close(mixed[name], 0.75 * began[name] + 0.25 * trained[name])
-    assert not torch.equal(read_weights(latest(whole.checkpoints), "average")[name], mixed[name])
+    assert not torch.equal(read_part(latest(whole.checkpoints), "average")[name], mixed[name])
 
 
 def test_the_loss_falls(people, tmp_path):
@@ -178,7 +178,7 @@ def test_a_loss_that_leads_nowhere_stops_and_the_last_checkpoint_stays_good(peop
     assert "compute.precision=float32" in str(stopped.value)
     good = latest(run.checkpoints)
     if good is not None:
-        assert all(torch.isfinite(one).all() for one in read_weights(good, "backbone").values())
+        assert all(torch.isfinite(one).all() for one in read_part(good, "backbone").values())
 
 
 def test_a_loss_that_grows_without_end_stops():

@@ -31,8 +31,8 @@ def people(tmp_path_factory) -> Path:
 
 def small_batch(values: dict) -> dict:
     """A batch that six people of four images can fill."""
-    sizes = {"shuffled": {"size": 4}, "identities": {"size": 8, "images": 4}}
-    sizes["facenet"] = {"size": 12, "images": 3}
+    sizes = {"shuffled": {"size": 4}, "identities": {"size": 8, "images_per_identity": 4}}
+    sizes["facenet"] = {"size": 12, "images_per_identity": 3}
     return {"batches": sizes[values.get("batches", {}).get("sampler", "shuffled")]}
 
 

@@ -24,8 +24,10 @@ def label_lists(least, most):
     return st.builds(labels, sizes, SEEDS)
 
 
-def build(name, labels, **settings_of):
-    return build_sampler(name, labels, **{"seed": 5, "size": 4, "images": 2} | settings_of)
+def build(name, labels, *, seed=5, size=4, images=2, processes=1):
+    return build_sampler(
+        name, labels, seed=seed, size=size, images_per_identity=images, processes=processes
+    )
 
 
 @settings(deadline=None)

@@ -7,12 +7,56 @@ import inspect
 import math
 from typing import Any, get_args, get_type_hints
 
+from faceverify.training.heads.adaface import AdaFace
+from faceverify.training.heads.arcface import ArcFace
+from faceverify.training.heads.center import Center
+from faceverify.training.heads.contrastive import Contrastive
+from faceverify.training.heads.cosface import CosFace
+from faceverify.training.heads.curricularface import CurricularFace
 from faceverify.training.heads.head import Head
-from faceverify.training.heads.pair_heads import PAIR_HEADS
-from faceverify.training.heads.softmax_heads import SOFTMAX_HEADS
+from faceverify.training.heads.lifted import Lifted
+from faceverify.training.heads.log_ratio import LogRatio
+from faceverify.training.heads.lsoftmax import LSoftmax
+from faceverify.training.heads.magface import MagFace
+from faceverify.training.heads.magnet import Magnet
+from faceverify.training.heads.normface import NormFace
+from faceverify.training.heads.npair import NPair
+from faceverify.training.heads.proxy_anchor import ProxyAnchor
+from faceverify.training.heads.proxy_nca import ProxyNca
+from faceverify.training.heads.quadruplet import Quadruplet
+from faceverify.training.heads.softmax import Softmax
+from faceverify.training.heads.sphereface import SphereFace
+from faceverify.training.heads.sphereface_r import SphereFaceR
+from faceverify.training.heads.supcon import SupCon
+from faceverify.training.heads.triplet import Triplet
 from faceverify.training.settings import config_error
 
-HEADS: dict[str, type[Head]] = SOFTMAX_HEADS | PAIR_HEADS
+HEADS: dict[str, type[Head]] = {
+    # softmax over class centres
+    "softmax": Softmax,
+    "normface": NormFace,
+    "coco": NormFace,
+    "center": Center,
+    "lsoftmax": LSoftmax,
+    "sphereface": SphereFace,
+    "sphereface-r": SphereFaceR,
+    "cosface": CosFace,
+    "arcface": ArcFace,
+    "adaface": AdaFace,
+    "curricularface": CurricularFace,
+    "magface": MagFace,
+    "proxy-nca": ProxyNca,
+    # pairs of the batch
+    "contrastive": Contrastive,
+    "triplet": Triplet,
+    "quadruplet": Quadruplet,
+    "npair": NPair,
+    "lifted": Lifted,
+    "proxy-anchor": ProxyAnchor,
+    "magnet": Magnet,
+    "log-ratio": LogRatio,
+    "supcon": SupCon,
+}
 
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
 
@@ -47,8 +91,8 @@ def build_head(name: str, *, embedding_size: int, classes: int, **options: Any) 
 def head_options(name: str) -> dict[str, Any]:
     """The options of a head, with their defaults."""
     parameters = inspect.signature(HEADS[name]).parameters
-    own = {key: one.default for key, one in parameters.items()}
-    return {key: own[key] for key in own if key not in ("embedding_size", "classes")}
+    sizes = ("embedding_size", "classes")
+    return {key: one.default for key, one in parameters.items() if key not in sizes}
 
 
 def _check_kind(head: str, option: str, value: Any, kind: Any) -> None:

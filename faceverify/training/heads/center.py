@@ -9,21 +9,20 @@ import torch
 from torch import Tensor
 
 from faceverify.training.collectives import sum_over_processes
-from faceverify.training.heads.class_scores import softmax_loss
-from faceverify.training.heads.head import Head, wanted
-from faceverify.training.heads.row_sums import add_rows
+from faceverify.training.heads.class_scores import add_rows, softmax_loss
+from faceverify.training.heads.head import Head, require
 from faceverify.training.heads.softmax_engine import SoftmaxEngine
 
 
 class Center(Head):
     """Softmax, plus weight / 2 times the mean of ||x - c_y||^2.
 
-    The centres have no gradient. After each step c_j moves by ``rate`` times
+    The centres have no gradient. After each step c_j moves by ``alpha`` times
     sum_i [y_i = j] (x_i - c_j) / (1 + sum_i [y_i = j]), over the images of that step.
 
     Args:
         weight: lambda of the paper.
-        rate: alpha of the paper.
+        alpha: share of the way that a centre moves.
     """
 
     centres: Tensor
@@ -34,14 +33,14 @@ class Center(Head):
         embedding_size: int,
         classes: int,
         weight: float = 0.003,
-        rate: float = 0.5,
+        alpha: float = 0.5,
         engine: str = "chunked",
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        wanted(weight >= 0, "head.weight", weight, "at least 0")
-        wanted(0 <= rate <= 1, "head.rate", rate, "in [0, 1]")
-        self.weight, self.rate = weight, rate
+        require(weight >= 0, "head.weight", weight, "at least 0")
+        require(0 <= alpha <= 1, "head.alpha", alpha, "in [0, 1]")
+        self.weight, self.alpha = weight, alpha
         self.softmax = SoftmaxEngine(
             embedding_size=embedding_size,
             classes=classes,
@@ -60,11 +59,11 @@ class Center(Head):
         scores = self.softmax(embeddings, labels)
         local = self.softmax.local(labels)
         here = (local >= 0).unsqueeze(1)
-        own = sum_over_processes(self.centres[local.clamp(min=0)] * here)  # (N, D)
-        distance = (embeddings - own).square().sum(dim=1).mean()
+        target_centres = sum_over_processes(self.centres[local.clamp(min=0)] * here)  # (N, D)
+        distance = (embeddings - target_centres).square().sum(dim=1).mean()
         if self.training:
             self._seen.append((embeddings.detach(), local))
-        return softmax_loss(scores.own, scores.others) + self.weight / 2 * distance
+        return softmax_loss(scores.target_logit, scores.log_sum_exp) + self.weight / 2 * distance
 
     def finish_step(self) -> None:
         """Move the centres towards the images of the step."""
@@ -74,5 +73,5 @@ class Center(Head):
         self._seen.clear()
         here, index = local >= 0, local.clamp(min=0)
         images = ((local.unsqueeze(1) == local) & here).sum(dim=1)  # of the same class
-        shares = here / (1 + images) * self.rate
+        shares = here / (1 + images) * self.alpha
         add_rows(self.centres, index, shares.unsqueeze(1) * (rows - self.centres[index]))

@@ -18,9 +18,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from faceverify.training.heads.class_scores import Scoring
-from faceverify.training.heads.row_sums import add_rows
-from faceverify.training.heads.unit_rows import inverse_norms
+from faceverify.training.heads.class_scores import Scoring, add_rows
+from faceverify.training.heads.l2_normalize import inverse_norms
 
 NARROWEST = 128  # classes in a block
 AWAY, FLOOR = -1e30, -5e29  # a product out of the way, and what lies between it and any other
@@ -42,10 +41,12 @@ ON_CPU, ON_GPU = Room(2**19, 2**24), Room(2**25, 2**28)
 
 
 def chunked_scores(
-    rows: Tensor, centres: Tensor, bias: Tensor | None, own: Tensor, scoring: Scoring
+    rows: Tensor, centres: Tensor, bias: Tensor | None, target: Tensor, scoring: Scoring
 ) -> tuple[Tensor, Tensor, Tensor]:
     """As :func:`~faceverify.training.heads.class_scores.dense_scores`, equal to rounding."""
-    scores: tuple[Tensor, Tensor, Tensor] = _ChunkedScores.apply(rows, centres, bias, own, scoring)
+    scores: tuple[Tensor, Tensor, Tensor] = _ChunkedScores.apply(
+        rows, centres, bias, target, scoring
+    )
     return scores
 
 
@@ -56,7 +57,7 @@ class _ChunkedScores(torch.autograd.Function):
         rows: Tensor,
         centres: Tensor,
         bias: Tensor | None,
-        own: Tensor,
+        target: Tensor,
         scoring: Scoring,
     ) -> tuple[Tensor, Tensor, Tensor]:
         lengths = rows.new_empty(centres.shape[:2]) if scoring.unit else None
@@ -65,7 +66,7 @@ class _ChunkedScores(torch.autograd.Function):
         for start, stop in _blocks(len(rows), centres):
             if lengths is not None:
                 lengths[start:stop] = inverse_norms(centres[start:stop])
-            products = _products(rows, centres, lengths, bias, own, start, stop)  # (N, B, K)
+            products = _products(rows, centres, lengths, bias, target, start, stop)  # (N, B, K)
             room -= products.numel()
             if room >= 0:
                 kept[start] = products
@@ -76,27 +77,29 @@ class _ChunkedScores(torch.autograd.Function):
             exponentials = (logits - higher.unsqueeze(1)).exp_()
             total.mul_((top - higher).exp_()).add_(exponentials.sum(dim=1))
             top = higher
-        others = top + total.log()
-        ctx.save_for_backward(rows, centres, bias, own, lengths, others)
+        log_sum_exp = top + total.log()
+        ctx.save_for_backward(rows, centres, bias, target, lengths, log_sum_exp)
         ctx.kept, ctx.scoring = kept, scoring
-        here, index = own >= 0, own.clamp(min=0)
-        own_bias = torch.zeros_like(others) if bias is None else bias[index] * here
-        return others, centres[index] * here[:, None, None], own_bias
+        here, index = target >= 0, target.clamp(min=0)
+        target_bias = torch.zeros_like(log_sum_exp) if bias is None else bias[index] * here
+        return log_sum_exp, centres[index] * here[:, None, None], target_bias
 
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any, others_slope: Tensor, own_slope: Tensor, own_bias_slope: Tensor
+        ctx: Any, log_sum_exp_slope: Tensor, target_centres_slope: Tensor, target_bias_slope: Tensor
     ) -> tuple[Tensor | None, ...]:
-        rows, centres, bias, own, lengths, others = ctx.saved_tensors
-        others = others.clamp(min=FLOOR).unsqueeze(1)
+        rows, centres, bias, target, lengths, log_sum_exp = ctx.saved_tensors
+        log_sum_exp = log_sum_exp.clamp(min=FLOOR).unsqueeze(1)
         rows_slope, centres_slope = torch.zeros_like(rows), torch.empty_like(centres)
         bias_slope = None if bias is None else torch.empty_like(bias)
         for start, stop in _blocks(len(rows), centres):
             products = ctx.kept.pop(start, None)  # changed below, so taken for good
             if products is None:
-                products = _products(rows, centres, lengths, bias, own, start, stop)
-            slope = _slope(products, others, others_slope.unsqueeze(1), ctx.scoring)  # (N, B, K)
+                products = _products(rows, centres, lengths, bias, target, start, stop)
+            slope = _slope(
+                products, log_sum_exp, log_sum_exp_slope.unsqueeze(1), ctx.scoring
+            )  # (N, B, K)
             if bias_slope is not None:
                 bias_slope[start:stop] = slope.sum(dim=(0, 2))
             block = centres[start:stop].flatten(0, 1)
@@ -110,10 +113,10 @@ class _ChunkedScores(torch.autograd.Function):
             else:
                 torch.mm(slope.flatten(1).T, rows, out=block_slope)
             rows_slope.addmm_(slope.flatten(1), block)
-        here, index = own >= 0, own.clamp(min=0)
-        add_rows(centres_slope, index, own_slope * here[:, None, None])
+        here, index = target >= 0, target.clamp(min=0)
+        add_rows(centres_slope, index, target_centres_slope * here[:, None, None])
         if bias_slope is not None:
-            add_rows(bias_slope, index, own_bias_slope * here)
+            add_rows(bias_slope, index, target_bias_slope * here)
         return rows_slope, centres_slope, bias_slope, None, None
 
 
@@ -134,21 +137,21 @@ def _products(
     centres: Tensor,
     lengths: Tensor | None,
     bias: Tensor | None,
-    own: Tensor,
+    target: Tensor,
     start: int,
     stop: int,
 ) -> Tensor:
-    """Products with a block's centres, (N, B, K); those with the own class's out of the way."""
+    """Products with a block's centres, (N, B, K); those with the target's out of the way."""
     block = centres[start:stop]
     products = (rows @ block.flatten(0, 1).T).view(len(rows), *block.shape[:2])
     if lengths is not None:
         products *= lengths[start:stop]
     if bias is not None:
         products += bias[start:stop].unsqueeze(1)
-    column = own - start
+    column = target - start
     inside = (column >= 0) & (column < len(block))
     column = column.clamp(0, len(block) - 1)
-    sample = torch.arange(len(own), device=own.device)
+    sample = torch.arange(len(target), device=target.device)
     products[sample, column] = products[sample, column].masked_fill(inside.unsqueeze(1), AWAY)
     return products
 
@@ -161,11 +164,13 @@ def _nearest(products: Tensor) -> tuple[Tensor, Tensor | None]:
     return logits, nearest
 
 
-def _slope(products: Tensor, others: Tensor, others_slope: Tensor, scoring: Scoring) -> Tensor:
+def _slope(
+    products: Tensor, log_sum_exp: Tensor, log_sum_exp_slope: Tensor, scoring: Scoring
+) -> Tensor:
     """The gradient of a block's products, (N, B, K): of each class the nearest sub-centre's."""
     logits, nearest = _nearest(products)
     changed = logits if scoring.hard is None else scoring.hard.changed(logits)
-    slope: Tensor = (changed - others).exp_().mul_(others_slope)
+    slope: Tensor = (changed - log_sum_exp).exp_().mul_(log_sum_exp_slope)
     if scoring.hard is not None:
         slope *= scoring.hard.slope(logits)
     if nearest is None:

@@ -7,8 +7,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from faceverify.training.heads.distances import euclidean_distances, genuine_and_impostor, no_loss
-from faceverify.training.heads.head import Head, wanted
-from faceverify.training.heads.unit_rows import unit_rows
+from faceverify.training.heads.head import Head, require
+from faceverify.training.heads.l2_normalize import l2_normalize
 
 
 class Contrastive(Head):
@@ -26,12 +26,12 @@ class Contrastive(Head):
 
     def __init__(self, *, embedding_size: int, classes: int, margin: float = 1.0) -> None:
         super().__init__()
-        wanted(0 < margin <= 2, "head.margin", margin, "in (0, 2]")
+        require(0 < margin <= 2, "head.margin", margin, "in (0, 2]")
         self.margin = margin
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """See :meth:`Head.forward`."""
-        distances = euclidean_distances(unit_rows(embeddings))
+        distances = euclidean_distances(l2_normalize(embeddings))
         genuine, impostor = genuine_and_impostor(labels)
         short = (self.margin - distances)[impostor]
         total = no_loss(embeddings)

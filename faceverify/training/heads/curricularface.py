@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from faceverify.training.heads.annealing import grown
+from faceverify.training.heads.annealing import warm_up
 from faceverify.training.heads.class_scores import HardNegatives, softmax_loss
-from faceverify.training.heads.head import Head, wanted
+from faceverify.training.heads.head import Head, require
+from faceverify.training.heads.l2_normalize import l2_normalize
 from faceverify.training.heads.margins import WIDEST, add_angle
 from faceverify.training.heads.softmax_engine import SoftmaxEngine
-from faceverify.training.heads.unit_rows import unit_rows
 
 
 class CurricularFace(Head):
@@ -43,13 +43,13 @@ class CurricularFace(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        wanted(0 <= margin <= WIDEST, "head.margin", margin, f"in [0, {WIDEST}], in radians")
-        wanted(scale > 0, "head.scale", scale, "above 0")
-        wanted(0 < momentum <= 1, "head.momentum", momentum, "in (0, 1]")
-        wanted(0 <= warm_up <= 1, "head.warm_up", warm_up, "in [0, 1]")
+        require(0 <= margin <= WIDEST, "head.margin", margin, f"in [0, {WIDEST}], in radians")
+        require(scale > 0, "head.scale", scale, "above 0")
+        require(0 < momentum <= 1, "head.momentum", momentum, "in (0, 1]")
+        require(0 <= warm_up <= 1, "head.warm_up", warm_up, "in [0, 1]")
         self.margin, self.scale = margin, scale
         self.momentum, self.warm_up = momentum, warm_up
-        self.grown = 1.0
+        self.margin_share = 1.0
         self.register_buffer("weight", torch.tensor(0.0))
         self.softmax = SoftmaxEngine(
             embedding_size=embedding_size, classes=classes, engine=engine, sample=sample
@@ -57,17 +57,17 @@ class CurricularFace(Head):
 
     def begin_step(self, step: int, total: int) -> None:
         """Let the margin grow."""
-        self.grown = grown(step, total, self.warm_up)
+        self.margin_share = warm_up(step, total, self.warm_up)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """See :meth:`Head.forward`."""
-        rows, angle = self.scale * unit_rows(embeddings), self.grown * self.margin
+        rows, angle = self.scale * l2_normalize(embeddings), self.margin_share * self.margin
         with torch.no_grad():
-            cosine = self.softmax.own_products(rows, labels) / self.scale
+            cosine = self.softmax.target_products(rows, labels) / self.scale
             if self.training:
                 self.weight.lerp_(cosine.mean().to(self.weight.dtype), self.momentum)
             threshold = self.scale * add_angle(cosine, angle)
             hard = HardNegatives(threshold, self.weight.to(rows.dtype), self.scale)
         scores = self.softmax(rows, labels, hard)
-        target = self.scale * add_angle(scores.own / self.scale, angle)
-        return softmax_loss(target, scores.others)
+        target_logit = self.scale * add_angle(scores.target_logit / self.scale, angle)
+        return softmax_loss(target_logit, scores.log_sum_exp)

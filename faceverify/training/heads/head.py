@@ -61,7 +61,7 @@ class Head(nn.Module):
         }
 
 
-def wanted(good: bool, option: str, value: object, words: str) -> None:
+def require(good: bool, option: str, value: object, words: str) -> None:
     """Refuse an impossible value of a head's option.
 
     Raises:

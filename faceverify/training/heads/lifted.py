@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from faceverify.training.heads.distances import euclidean_distances, genuine_and_impostor, no_loss
-from faceverify.training.heads.head import Head, wanted
-from faceverify.training.heads.unit_rows import unit_rows
+from faceverify.training.heads.head import Head, require
+from faceverify.training.heads.l2_normalize import l2_normalize
 
 FORMS = ("smooth", "max")
 
@@ -36,13 +36,13 @@ class Lifted(Head):
         self, *, embedding_size: int, classes: int, margin: float = 1.0, form: str = "smooth"
     ) -> None:
         super().__init__()
-        wanted(0 < margin <= 2, "head.margin", margin, "in (0, 2]")
-        wanted(form in FORMS, "head.form", form, "one of " + ", ".join(FORMS))
+        require(0 < margin <= 2, "head.margin", margin, "in (0, 2]")
+        require(form in FORMS, "head.form", form, "one of " + ", ".join(FORMS))
         self.margin, self.form = margin, form
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """See :meth:`Head.forward`."""
-        distances = euclidean_distances(unit_rows(embeddings))
+        distances = euclidean_distances(l2_normalize(embeddings))
         genuine, impostor = genuine_and_impostor(labels)
         if not genuine.any() or not impostor.any():
             return no_loss(embeddings)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from faceverify.training.heads.distances import no_loss
-from faceverify.training.heads.head import Head, wanted
+from faceverify.training.heads.head import Head, require
 
 TINY = 1e-6  # of squared distances of embeddings, whose logarithm has no end towards 0
 
@@ -34,7 +34,7 @@ class LogRatio(Head):
 
     def __init__(self, *, embedding_size: int, classes: int, resolution: float = 0.0) -> None:
         super().__init__()
-        wanted(resolution >= 0, "head.resolution", resolution, "at least 0")
+        require(resolution >= 0, "head.resolution", resolution, "at least 0")
         self.resolution = resolution
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:

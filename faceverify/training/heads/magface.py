@@ -9,12 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from faceverify.training.heads.annealing import grown
+from faceverify.training.heads.annealing import warm_up
 from faceverify.training.heads.class_scores import softmax_loss
-from faceverify.training.heads.head import Head, wanted
+from faceverify.training.heads.head import Head, require
+from faceverify.training.heads.l2_normalize import l2_normalize
 from faceverify.training.heads.margins import WIDEST, add_angle
 from faceverify.training.heads.softmax_engine import SoftmaxEngine
-from faceverify.training.heads.unit_rows import unit_rows
 
 
 class MagFace(Head):
@@ -46,36 +46,37 @@ class MagFace(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        wanted(least_margin >= 0, "head.least_margin", least_margin, "at least 0")
-        wanted(
+        require(least_margin >= 0, "head.least_margin", least_margin, "at least 0")
+        require(
             least_margin <= most_margin <= WIDEST,
             "head.most_margin",
             most_margin,
             f"in [least_margin, {WIDEST}], in radians",
         )
-        wanted(shortest > 0, "head.shortest", shortest, "above 0")
-        wanted(shortest < longest, "head.longest", longest, "above shortest")
-        wanted(weight >= 0, "head.weight", weight, "at least 0")
-        wanted(scale > 0, "head.scale", scale, "above 0")
-        wanted(0 <= warm_up <= 1, "head.warm_up", warm_up, "in [0, 1]")
+        require(shortest > 0, "head.shortest", shortest, "above 0")
+        require(shortest < longest, "head.longest", longest, "above shortest")
+        require(weight >= 0, "head.weight", weight, "at least 0")
+        require(scale > 0, "head.scale", scale, "above 0")
+        require(0 <= warm_up <= 1, "head.warm_up", warm_up, "in [0, 1]")
         self.least_margin, self.most_margin = least_margin, most_margin
         self.shortest, self.longest = shortest, longest
         self.weight, self.scale, self.warm_up = weight, scale, warm_up
-        self.grown = 1.0
+        self.margin_share = 1.0
         self.softmax = SoftmaxEngine(
             embedding_size=embedding_size, classes=classes, engine=engine, sample=sample
         )
 
     def begin_step(self, step: int, total: int) -> None:
         """Let the margin grow."""
-        self.grown = grown(step, total, self.warm_up)
+        self.margin_share = warm_up(step, total, self.warm_up)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """See :meth:`Head.forward`."""
         lengths = torch.linalg.vector_norm(embeddings, dim=1).clamp(self.shortest, self.longest)
         along = (lengths - self.shortest) / (self.longest - self.shortest)
         margin = self.least_margin + (self.most_margin - self.least_margin) * along
-        scores = self.softmax(self.scale * unit_rows(embeddings), labels)
-        target = self.scale * add_angle(scores.own / self.scale, self.grown * margin)
+        scores = self.softmax(self.scale * l2_normalize(embeddings), labels)
+        cosine = scores.target_logit / self.scale
+        target_logit = self.scale * add_angle(cosine, self.margin_share * margin)
         pull = torch.mean(lengths / self.longest**2 + 1 / lengths)
-        return softmax_loss(target, scores.others) + self.weight * pull
+        return softmax_loss(target_logit, scores.log_sum_exp) + self.weight * pull

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from faceverify.training.heads.clusters import cluster_centres
 from faceverify.training.heads.distances import no_loss
-from faceverify.training.heads.head import Head, wanted
+from faceverify.training.heads.head import Head, require
 
 
 class Magnet(Head):
@@ -49,10 +49,10 @@ class Magnet(Head):
         refresh: int = 100,
     ) -> None:
         super().__init__()
-        wanted(margin >= 0, "head.margin", margin, "at least 0")
-        wanted(clusters >= 1, "head.clusters", clusters, "at least 1")
-        wanted(memory >= clusters, "head.memory", memory, f"at least head.clusters, {clusters}")
-        wanted(refresh >= 1, "head.refresh", refresh, "at least 1")
+        require(margin >= 0, "head.margin", margin, "at least 0")
+        require(clusters >= 1, "head.clusters", clusters, "at least 1")
+        require(memory >= clusters, "head.memory", memory, f"at least head.clusters, {clusters}")
+        require(refresh >= 1, "head.refresh", refresh, "at least 1")
         self.margin, self.clusters, self.refresh = margin, clusters, refresh
         self.register_buffer("memory", torch.zeros(classes, memory, embedding_size))
         self.register_buffer("remembered", torch.zeros(classes, dtype=torch.int64))

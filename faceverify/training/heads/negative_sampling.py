@@ -18,21 +18,21 @@ GOLDEN, FIRST, SECOND = -7046029254386353131, -4658895280553007687, -77235922931
 FOREMOST = torch.iinfo(torch.int64).max
 
 
-def sample_classes(own: Tensor, classes: int, share: float, draw: Tensor) -> Tensor:
+def sample_classes(target: Tensor, classes: int, share: float, draw: Tensor) -> Tensor:
     """Draw the classes of a step, in rising order, (S,).
 
     S is the share of the classes, or one more than there are images if that is larger.
 
     Args:
-        own: the images' classes, all of which are drawn, (N,); -1 is none.
+        target: the images' classes, all of which are drawn, (N,); -1 is none.
         classes: how many there are.
         share: of them, in (0, 1].
         draw: what decides the rest, an int64 scalar; another one, another sample.
     """
-    count = min(max(math.ceil(share * classes), len(own) + 1), classes)
-    keys = scrambled(torch.arange(classes, device=own.device) + draw * GOLDEN)
-    first = torch.where(own >= 0, FOREMOST, -FOREMOST)
-    keys.scatter_reduce_(0, own.clamp(min=0), first, "amax")
+    count = min(max(math.ceil(share * classes), len(target) + 1), classes)
+    keys = scrambled(torch.arange(classes, device=target.device) + draw * GOLDEN)
+    first = torch.where(target >= 0, FOREMOST, -FOREMOST)
+    keys.scatter_reduce_(0, target.clamp(min=0), first, "amax")
     drawn: Tensor = keys.topk(count, sorted=False).indices.sort().values
     return drawn
 
@@ -44,9 +44,9 @@ def scrambled(numbers: Tensor) -> Tensor:
     return numbers ^ (numbers >> 31)
 
 
-def position_in(drawn: Tensor, own: Tensor) -> Tensor:
+def position_in(drawn: Tensor, target: Tensor) -> Tensor:
     """Where classes lie among the drawn ones, (N,); -1 stays."""
-    return torch.where(own >= 0, torch.searchsorted(drawn, own), -1)
+    return torch.where(target >= 0, torch.searchsorted(drawn, target), -1)
 
 
 def pick_rows(matrix: Tensor, drawn: Tensor) -> Tensor:

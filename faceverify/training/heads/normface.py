@@ -9,9 +9,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from faceverify.training.heads.class_scores import softmax_loss
-from faceverify.training.heads.head import Head, wanted
+from faceverify.training.heads.head import Head, require
+from faceverify.training.heads.l2_normalize import l2_normalize
 from faceverify.training.heads.softmax_engine import SoftmaxEngine
-from faceverify.training.heads.unit_rows import unit_rows
 
 
 class NormFace(Head):
@@ -27,7 +27,7 @@ class NormFace(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        wanted(scale > 0, "head.scale", scale, "above 0")
+        require(scale > 0, "head.scale", scale, "above 0")
         self.scale = scale
         self.softmax = SoftmaxEngine(
             embedding_size=embedding_size, classes=classes, engine=engine, sample=sample
@@ -35,5 +35,5 @@ class NormFace(Head):
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """See :meth:`Head.forward`."""
-        scores = self.softmax(self.scale * unit_rows(embeddings), labels)
-        return softmax_loss(scores.own, scores.others)
+        scores = self.softmax(self.scale * l2_normalize(embeddings), labels)
+        return softmax_loss(scores.target_logit, scores.log_sum_exp)

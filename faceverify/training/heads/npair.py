@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from faceverify.training.heads.distances import no_loss
-from faceverify.training.heads.head import Head, wanted
+from faceverify.training.heads.head import Head, require
 
 FORMS = ("multi-class", "one-against-one")
 
@@ -49,8 +49,8 @@ class NPair(Head):
         norm_weight: float = 0.0,
     ) -> None:
         super().__init__()
-        wanted(form in FORMS, "head.form", form, "one of " + ", ".join(FORMS))
-        wanted(norm_weight >= 0, "head.norm_weight", norm_weight, "at least 0")
+        require(form in FORMS, "head.form", form, "one of " + ", ".join(FORMS))
+        require(norm_weight >= 0, "head.norm_weight", norm_weight, "at least 0")
         self.form, self.norm_weight = form, norm_weight
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from faceverify.training.heads.head import Head, wanted
+from faceverify.training.heads.head import Head, require
 
 
 class ProxyAnchor(Head):
@@ -25,8 +25,8 @@ class ProxyAnchor(Head):
         from pytorch_metric_learning.losses import ProxyAnchorLoss
 
         super().__init__()
-        wanted(0 <= margin < 1, "head.margin", margin, "in [0, 1)")
-        wanted(scale > 0, "head.scale", scale, "above 0")
+        require(0 <= margin < 1, "head.margin", margin, "in [0, 1)")
+        require(scale > 0, "head.scale", scale, "above 0")
         self.proxies = ProxyAnchorLoss(classes, embedding_size, margin=margin, alpha=scale)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from faceverify.training.heads.head import Head, wanted
+from faceverify.training.heads.head import Head, require
+from faceverify.training.heads.l2_normalize import l2_normalize
 from faceverify.training.heads.softmax_engine import SoftmaxEngine
-from faceverify.training.heads.unit_rows import unit_rows
 
 
 class ProxyNca(Head):
@@ -26,7 +26,7 @@ class ProxyNca(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        wanted(scale > 0, "head.scale", scale, "above 0")
+        require(scale > 0, "head.scale", scale, "above 0")
         self.scale = scale
         self.softmax = SoftmaxEngine(
             embedding_size=embedding_size, classes=classes, engine=engine, sample=sample
@@ -34,5 +34,5 @@ class ProxyNca(Head):
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """See :meth:`Head.forward`."""
-        scores = self.softmax(self.scale * unit_rows(embeddings), labels)
-        return torch.mean(scores.others - scores.own)
+        scores = self.softmax(self.scale * l2_normalize(embeddings), labels)
+        return torch.mean(scores.log_sum_exp - scores.target_logit)

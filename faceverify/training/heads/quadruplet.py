@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from faceverify.training.heads.distances import genuine_and_impostor, squared_distances
-from faceverify.training.heads.head import Head, wanted
+from faceverify.training.heads.head import Head, require
+from faceverify.training.heads.l2_normalize import l2_normalize
 from faceverify.training.heads.mining import Mined, mine
 from faceverify.training.heads.triplet import mean_of_triplets
-from faceverify.training.heads.unit_rows import unit_rows
 
 
 def count_quadruplets(squared: Tensor, labels: Tensor, margin: float) -> Mined:
@@ -72,13 +72,13 @@ class Quadruplet(Head):
         second_margin: float = 0.1,
     ) -> None:
         super().__init__()
-        wanted(0 < margin < 4, "head.margin", margin, "in (0, 4)")
-        wanted(0 <= second_margin <= margin, "head.second_margin", second_margin, "in [0, margin]")
+        require(0 < margin < 4, "head.margin", margin, "in (0, 4)")
+        require(0 <= second_margin <= margin, "head.second_margin", second_margin, "in [0, margin]")
         self.margin, self.second_margin = margin, second_margin
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """See :meth:`Head.forward`."""
-        squared = squared_distances(unit_rows(embeddings))
+        squared = squared_distances(l2_normalize(embeddings))
         fixed = squared.detach()
         triplets = mine(fixed, labels, "all", margin=self.margin)
         quadruplets = count_quadruplets(fixed, labels, self.second_margin)

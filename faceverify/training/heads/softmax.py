@@ -33,4 +33,4 @@ class Softmax(Head):
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """See :meth:`Head.forward`."""
         scores = self.softmax(embeddings, labels)
-        return softmax_loss(scores.own, scores.others)
+        return softmax_loss(scores.target_logit, scores.log_sum_exp)

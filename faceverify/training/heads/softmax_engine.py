@@ -18,9 +18,9 @@ from faceverify.training.collectives import (
 )
 from faceverify.training.heads.chunked_scores import chunked_scores
 from faceverify.training.heads.class_scores import HardNegatives, Scoring, dense_scores
-from faceverify.training.heads.head import wanted
+from faceverify.training.heads.head import require
+from faceverify.training.heads.l2_normalize import l2_normalize
 from faceverify.training.heads.negative_sampling import pick_rows, position_in, sample_classes
-from faceverify.training.heads.unit_rows import unit_rows
 
 ENGINES = {"dense": dense_scores, "chunked": chunked_scores}
 SPREAD = 0.01  # standard deviation of the numbers of a new centre
@@ -31,14 +31,14 @@ class Scores(NamedTuple):
     """What a margin and the softmax need, (N,) each.
 
     Attributes:
-        own: product with the centre of the own class, its bias added.
-        others: log-sum-exp of the logits of all other classes.
-        own_lengths: length of the centre of the own class.
+        target_logit: product with the centre of the target class, its bias added.
+        log_sum_exp: of the logits of all other classes.
+        target_centre_norm: length of the centre of the target class.
     """
 
-    own: Tensor
-    others: Tensor
-    own_lengths: Tensor
+    target_logit: Tensor
+    log_sum_exp: Tensor
+    target_centre_norm: Tensor
 
 
 class SoftmaxEngine(nn.Module):
@@ -75,10 +75,10 @@ class SoftmaxEngine(nn.Module):
     ) -> None:
         super().__init__()
         assert not (unit and bias)
-        wanted(classes >= 2, "the number of identities", classes, "at least 2")
-        wanted(engine in ENGINES, "head.engine", engine, f"one of {', '.join(ENGINES)}")
-        wanted(0 < sample <= 1, "head.sample", sample, "in (0, 1]")
-        wanted(sub_centres >= 1, "head.sub_centres", sub_centres, "at least 1")
+        require(classes >= 2, "the number of identities", classes, "at least 2")
+        require(engine in ENGINES, "head.engine", engine, f"one of {', '.join(ENGINES)}")
+        require(0 < sample <= 1, "head.sample", sample, "in (0, 1]")
+        require(sub_centres >= 1, "head.sub_centres", sub_centres, "at least 1")
         if classes < process_count():
             raise TrainingError(
                 f"{classes} identities cannot be shared by {process_count()} processes",
@@ -102,28 +102,28 @@ class SoftmaxEngine(nn.Module):
             labels: their classes, (N,).
             hard: what becomes of other classes' logits.
         """
-        own, centres = self.local(labels), self._centres()
+        target, centres = self.local(labels), self._centres()
         bias: Tensor | None = self.bias
         if self.sample < 1 and self.training:
             self.draw += 1
-            drawn = sample_classes(own, len(centres), self.sample, self.draw + self.shard.start)
-            own, centres = position_in(drawn, own), pick_rows(centres, drawn)
+            drawn = sample_classes(target, len(centres), self.sample, self.draw + self.shard.start)
+            target, centres = position_in(drawn, target), pick_rows(centres, drawn)
             bias = None if bias is None else pick_rows(bias, drawn)
-        others, own_centres, own_bias = self.score(
-            sum_gradient_over_processes(rows), centres, bias, own, Scoring(self.unit, hard)
+        log_sum_exp, target_centres, target_bias = self.score(
+            sum_gradient_over_processes(rows), centres, bias, target, Scoring(self.unit, hard)
         )
-        own_centres = sum_over_processes(own_centres)
+        target_centres = sum_over_processes(target_centres)
         return Scores(
-            own=self._products(rows, own_centres) + sum_over_processes(own_bias),
-            others=log_sum_exp_over_processes(others),
-            own_lengths=torch.linalg.vector_norm(own_centres, dim=2).amax(dim=1),
+            target_logit=self._products(rows, target_centres) + sum_over_processes(target_bias),
+            log_sum_exp=log_sum_exp_over_processes(log_sum_exp),
+            target_centre_norm=torch.linalg.vector_norm(target_centres, dim=2).amax(dim=1),
         )
 
-    def own_products(self, rows: Tensor, labels: Tensor) -> Tensor:
-        """Products with the centres of the own classes alone, without bias, (N,)."""
+    def target_products(self, rows: Tensor, labels: Tensor) -> Tensor:
+        """Products with the centres of the target classes alone, without bias, (N,)."""
         local = self.local(labels)
-        own_centres = self._centres()[local.clamp(min=0)] * (local >= 0)[:, None, None]
-        return self._products(rows, sum_over_processes(own_centres))
+        target_centres = self._centres()[local.clamp(min=0)] * (local >= 0)[:, None, None]
+        return self._products(rows, sum_over_processes(target_centres))
 
     def local(self, labels: Tensor) -> Tensor:
         """Labels as indices of this process's classes; -1 for those of other processes."""
@@ -133,9 +133,9 @@ class SoftmaxEngine(nn.Module):
     def _centres(self) -> Tensor:
         return self.centres.view(len(self.centres), -1, self.centres.shape[-1])  # (C, K, D)
 
-    def _products(self, rows: Tensor, own_centres: Tensor) -> Tensor:
+    def _products(self, rows: Tensor, target_centres: Tensor) -> Tensor:
         """Of each embedding with the nearest of its class's centres, (N, K, D) -> (N,)."""
-        directions = unit_rows(own_centres) if self.unit else own_centres
+        directions = l2_normalize(target_centres) if self.unit else target_centres
         return (rows.unsqueeze(1) * directions).sum(dim=2).max(dim=1).values
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from faceverify.training.heads.annealing import annealed
+from faceverify.training.heads.annealing import anneal
 from faceverify.training.heads.class_scores import softmax_loss
-from faceverify.training.heads.head import Head, wanted
+from faceverify.training.heads.head import Head, require
 from faceverify.training.heads.margins import cosine_of, multiply_angle
 from faceverify.training.heads.softmax_engine import SoftmaxEngine
 
@@ -34,10 +34,10 @@ class SphereFace(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        wanted(1 <= margin <= 8, "head.margin", margin, "in 1 to 8")
-        wanted(anneal_to >= 0, "head.anneal_to", anneal_to, "at least 0")
-        wanted(anneal_to <= anneal_from, "head.anneal_from", anneal_from, "at least anneal_to")
-        wanted(0 <= annealing <= 1, "head.annealing", annealing, "in [0, 1]")
+        require(1 <= margin <= 8, "head.margin", margin, "in 1 to 8")
+        require(anneal_to >= 0, "head.anneal_to", anneal_to, "at least 0")
+        require(anneal_to <= anneal_from, "head.anneal_from", anneal_from, "at least anneal_to")
+        require(0 <= annealing <= 1, "head.annealing", annealing, "in [0, 1]")
         self.margin, self.annealing = margin, annealing
         self.anneal_from, self.anneal_to = anneal_from, anneal_to
         self.easing = anneal_to
@@ -47,7 +47,7 @@ class SphereFace(Head):
 
     def begin_step(self, step: int, total: int) -> None:
         """Let lambda fall."""
-        self.easing = annealed(
+        self.easing = anneal(
             step, total, self.annealing, first=self.anneal_from, last=self.anneal_to
         )
 
@@ -55,6 +55,6 @@ class SphereFace(Head):
         """See :meth:`Head.forward`."""
         scores = self.softmax(embeddings, labels)
         lengths = torch.linalg.vector_norm(embeddings, dim=1)
-        cosine = cosine_of(scores.own, lengths)
+        cosine = cosine_of(scores.target_logit, lengths)
         eased = (self.easing * cosine + multiply_angle(cosine, self.margin)) / (1 + self.easing)
-        return softmax_loss(lengths * eased, scores.others)
+        return softmax_loss(lengths * eased, scores.log_sum_exp)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from faceverify.training.heads.annealing import grown
+from faceverify.training.heads.annealing import warm_up
 from faceverify.training.heads.class_scores import softmax_loss
-from faceverify.training.heads.head import Head, wanted
+from faceverify.training.heads.head import Head, require
+from faceverify.training.heads.l2_normalize import l2_normalize
 from faceverify.training.heads.margins import stretch_angle
 from faceverify.training.heads.softmax_engine import SoftmaxEngine
-from faceverify.training.heads.unit_rows import unit_rows
 
 
 class SphereFaceR(Head):
@@ -31,22 +31,22 @@ class SphereFaceR(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        wanted(1 <= margin <= 8, "head.margin", margin, "in [1, 8]")
-        wanted(scale > 0, "head.scale", scale, "above 0")
-        wanted(0 <= warm_up <= 1, "head.warm_up", warm_up, "in [0, 1]")
+        require(1 <= margin <= 8, "head.margin", margin, "in [1, 8]")
+        require(scale > 0, "head.scale", scale, "above 0")
+        require(0 <= warm_up <= 1, "head.warm_up", warm_up, "in [0, 1]")
         self.margin, self.scale, self.warm_up = margin, scale, warm_up
-        self.grown = 1.0
+        self.margin_share = 1.0
         self.softmax = SoftmaxEngine(
             embedding_size=embedding_size, classes=classes, engine=engine, sample=sample
         )
 
     def begin_step(self, step: int, total: int) -> None:
         """Let the margin grow."""
-        self.grown = grown(step, total, self.warm_up)
+        self.margin_share = warm_up(step, total, self.warm_up)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """See :meth:`Head.forward`."""
-        scores = self.softmax(self.scale * unit_rows(embeddings), labels)
-        factor = 1 + self.grown * (self.margin - 1)
-        target = self.scale * stretch_angle(scores.own / self.scale, factor)
-        return softmax_loss(target, scores.others)
+        scores = self.softmax(self.scale * l2_normalize(embeddings), labels)
+        factor = 1 + self.margin_share * (self.margin - 1)
+        target_logit = self.scale * stretch_angle(scores.target_logit / self.scale, factor)
+        return softmax_loss(target_logit, scores.log_sum_exp)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from faceverify.training.heads.head import Head, wanted
+from faceverify.training.heads.head import Head, require
 
 
 class SupCon(Head):
@@ -24,7 +24,7 @@ class SupCon(Head):
         from pytorch_metric_learning.losses import SupConLoss
 
         super().__init__()
-        wanted(temperature > 0, "head.temperature", temperature, "above 0")
+        require(temperature > 0, "head.temperature", temperature, "above 0")
         self.contrast = SupConLoss(temperature=temperature)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:

@@ -10,9 +10,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from faceverify.training.heads.distances import squared_distances
-from faceverify.training.heads.head import Head, wanted
+from faceverify.training.heads.head import Head, require
+from faceverify.training.heads.l2_normalize import l2_normalize
 from faceverify.training.heads.mining import MINING, WITHOUT_SEMI_HARD, Mined, mine
-from faceverify.training.heads.unit_rows import unit_rows
 
 
 def mean_of_triplets(squared: Tensor, mined: Mined, margin: float) -> Tensor:
@@ -48,16 +48,16 @@ class Triplet(Head):
         without_semi_hard: str = "skip",
     ) -> None:
         super().__init__()
-        wanted(0 < margin < 4, "head.margin", margin, "in (0, 4)")
-        wanted(mining in MINING, "head.mining", mining, "one of " + ", ".join(MINING))
+        require(0 < margin < 4, "head.margin", margin, "in (0, 4)")
+        require(mining in MINING, "head.mining", mining, "one of " + ", ".join(MINING))
         choices = "one of " + ", ".join(WITHOUT_SEMI_HARD)
         known = without_semi_hard in WITHOUT_SEMI_HARD
-        wanted(known, "head.without_semi_hard", without_semi_hard, choices)
+        require(known, "head.without_semi_hard", without_semi_hard, choices)
         self.margin, self.mining, self.without_semi_hard = margin, mining, without_semi_hard
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """See :meth:`Head.forward`."""
-        squared = squared_distances(unit_rows(embeddings))
+        squared = squared_distances(l2_normalize(embeddings))
         mined = mine(
             squared.detach(),
             labels,

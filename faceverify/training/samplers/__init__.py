@@ -37,7 +37,7 @@ def build_sampler(
     *,
     seed: int,
     size: int,
-    images: int = 4,
+    images_per_identity: int = 4,
     processes: int = 1,
 ) -> Sampler:
     """Build a sampler by its name.
@@ -47,7 +47,7 @@ def build_sampler(
         labels: the identity of every image, (N,).
         seed: of everything drawn.
         size: images of a batch, over all processes.
-        images: of an identity in a batch, where identities are drawn.
+        images_per_identity: in a batch, where identities are drawn.
         processes: how many share each batch.
 
     Raises:
@@ -60,9 +60,9 @@ def build_sampler(
     if name == "balanced":
         return Balanced(labels, seed=seed, size=size)
     if name == "identities":
-        return Identities(labels, seed=seed, size=size, images=images)
+        return Identities(labels, seed=seed, size=size, images_per_identity=images_per_identity)
     if name == "facenet":
-        return FaceNet(labels, seed=seed, size=size, images=images)
+        return FaceNet(labels, seed=seed, size=size, images_per_identity=images_per_identity)
     known = "shuffled, balanced, identities, facenet"
     raise config_error(f"batches.sampler is {name!r}, not one of {known}")
 

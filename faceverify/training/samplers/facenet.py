@@ -29,30 +29,30 @@ class FaceNet:
         labels: the identity of every image, (N,).
         seed: of the order.
         size: images of a batch.
-        images: K.
+        images_per_identity: K.
 
     Raises:
         TrainingError: too few identities with two images, or too few images to fill a batch.
     """
 
     def __init__(
-        self, labels: NDArray[np.int64], *, seed: int, size: int, images: int = 40
+        self, labels: NDArray[np.int64], *, seed: int, size: int, images_per_identity: int = 40
     ) -> None:
         self._index = IdentityIndex(labels)
         self._drawn = self._index.several()
-        self._seed, self._size, self._images = seed, size, images
-        self._each = max(1, int(size * (1 - OTHERS)) // images)
-        check_identities(len(self._drawn), len(self._index.sizes), self._each)
-        surplus = np.sort((self._index.sizes - images).clip(min=0))[-self._each :]
-        available = len(labels) - int(surplus.sum())
-        if available < size or self._each * images > size:
+        self._seed, self._size, self._images = seed, size, images_per_identity
+        self._identities = max(1, int(size * (1 - OTHERS)) // images_per_identity)
+        check_identities(len(self._drawn), len(self._index.sizes), self._identities)
+        surplus = np.sort((self._index.sizes - images_per_identity).clip(min=0))
+        available = len(labels) - int(surplus[-self._identities :].sum())
+        if available < size or self._identities * images_per_identity > size:
             raise TrainingError(
-                f"a batch of {size} images, {images} of an identity, cannot be filled: "
-                f"the data have {len(labels)} images of {len(self._index.sizes)} identities",
-                cure="lower batches.size or batches.images",
+                f"a batch of {size} images, {images_per_identity} of an identity, cannot be filled "
+                f"from {len(labels)} images of {len(self._index.sizes)} identities",
+                cure="lower batches.size or batches.images_per_identity",
                 code="training-data",
             )
-        self._sweep = -(-len(self._drawn) // self._each)
+        self._sweep = -(-len(self._drawn) // self._identities)
         self._sweeps = max(1, round(len(labels) / (self._sweep * size)))
 
     def __len__(self) -> int:
@@ -66,7 +66,7 @@ class FaceNet:
         first, sizes = self._index.first, self._index.sizes
         for batch in range(start, len(self)):
             sweep, place = divmod(batch, self._sweep)
-            places = np.arange(place * self._each, (place + 1) * self._each)
+            places = np.arange(place * self._identities, (place + 1) * self._identities)
             identity = np.sort(turns[sweep, places % len(self._drawn)])[:, None]  # (P, 1)
             turn = np.arange(self._images)
             images = first[identity] + (sweep * self._images + turn) % sizes[identity]  # (P, K)

@@ -24,23 +24,28 @@ class Identities:
         labels: the identity of every image, (N,).
         seed: of the order.
         size: images of a batch, P x K.
-        images: K, at least 2.
+        images_per_identity: K, at least 2.
 
     Raises:
         TrainingError: too few identities with two images, or no two in a batch.
     """
 
-    def __init__(self, labels: NDArray[np.int64], *, seed: int, size: int, images: int) -> None:
+    def __init__(
+        self, labels: NDArray[np.int64], *, seed: int, size: int, images_per_identity: int
+    ) -> None:
         self._index = IdentityIndex(labels)
         self._drawn = self._index.several()
-        self._seed, self._images, self._each = seed, images, size // images  # K, P
-        if self._each < 2:
+        self._seed, self._images = seed, images_per_identity  # K
+        self._identities = size // images_per_identity  # P
+        if self._identities < 2:
             raise config_error(
-                f"a batch of {size} images, {images} of each identity, shows no two identities",
-                "raise batches.size or lower batches.images",
+                f"a batch of {size} images, {images_per_identity} of each identity, shows no two "
+                "identities",
+                "raise batches.size or lower batches.images_per_identity",
             )
-        check_identities(len(self._drawn), len(self._index.sizes), self._each)
-        self._sweep = -(-len(self._drawn) // self._each)  # batches until every identity has come
+        check_identities(len(self._drawn), len(self._index.sizes), self._identities)
+        # batches until every identity has come
+        self._sweep = -(-len(self._drawn) // self._identities)
         images_drawn = int(self._index.sizes[self._drawn].sum())
         self._sweeps = max(1, round(images_drawn / (self._sweep * size)))
 
@@ -54,7 +59,7 @@ class Identities:
         turns = sweeps(draw, self._drawn, self._sweeps)
         for batch in range(start, len(self)):
             sweep, place = divmod(batch, self._sweep)
-            places = np.arange(place * self._each, (place + 1) * self._each)
+            places = np.arange(place * self._identities, (place + 1) * self._identities)
             identity = turns[sweep, places % len(self._drawn)][:, None]  # (P, 1)
             turn = sweep * self._images + np.arange(self._images)
             images = self._index.first[identity] + turn % self._index.sizes[identity]
@@ -77,6 +82,6 @@ def check_identities(drawable: int, identities: int, wanted: int) -> None:
         )
     raise TrainingError(
         f"a batch has {wanted} identities with two images or more; the data have {drawable}",
-        cure="change batches.size or batches.images",
+        cure="change batches.size or batches.images_per_identity",
         code="training-data",
     )

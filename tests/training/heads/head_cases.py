@@ -16,7 +16,7 @@ CASES = {
     "cosface": ("cosface", {"scale": 7.0}),
     "arcface": ("arcface", {"scale": 7.0}),
     "sub-centres": ("arcface", {"scale": 7.0, "sub_centres": 3}),
-    "adaface": ("adaface", {"scale": 7.0, "spread": 3.0, "momentum": 0.5}),
+    "adaface": ("adaface", {"scale": 7.0, "concentration": 3.0, "momentum": 0.5}),
     "curricularface": ("curricularface", {"scale": 7.0, "momentum": 0.7}),
     "magface": ("magface", {"scale": 7.0, "shortest": 1.2, "longest": 3.0}),
     "proxy-nca": ("proxy-nca", {"scale": 3.0}),

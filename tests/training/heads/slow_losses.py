@@ -79,7 +79,7 @@ def sub_centre_arcface(x, y, W, b, o):
 def adaface(x, y, W, b, o):
     """o holds the running mean and deviation that count for this batch."""
     length = x.detach().norm().clamp(1e-3, 100)
-    z = (o["spread"] * (length - o["mean"]) / (o["deviation"] + 1e-3)).clamp(-1, 1).item()
+    z = (o["concentration"] * (length - o["mean"]) / (o["deviation"] + 1e-3)).clamp(-1, 1).item()
     logits = normface(x, y, W, b, o)
     turned = with_angle(angle(x, W[y]), -o["margin"] * z)
     logits[y] = o["scale"] * (turned - o["margin"] - o["margin"] * z)

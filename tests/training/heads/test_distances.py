@@ -8,7 +8,7 @@ from faceverify.training.heads.distances import (
     genuine_and_impostor,
     squared_distances,
 )
-from faceverify.training.heads.unit_rows import unit_rows
+from faceverify.training.heads.l2_normalize import l2_normalize
 
 
 def rows(size=20, dimensions=128, dtype=torch.float64):
@@ -26,7 +26,7 @@ def test_each_is_the_distance_of_its_pair():
 @pytest.mark.parametrize("copies", [1, 10])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_twins_are_at_distance_0_and_pull_nowhere(copies, dtype):
-    distinct = unit_rows(rows(10 // copies, dtype=dtype))
+    distinct = l2_normalize(rows(10 // copies, dtype=dtype))
     embeddings = distinct.repeat(copies, 1).requires_grad_()
     distances = euclidean_distances(embeddings)
     twins = torch.cdist(distinct, distinct).repeat(copies, copies) == 0
@@ -38,7 +38,7 @@ def test_twins_are_at_distance_0_and_pull_nowhere(copies, dtype):
 
 
 def test_a_small_distance_is_not_lost():
-    embeddings = unit_rows(rows(2, dtype=torch.float32))
+    embeddings = l2_normalize(rows(2, dtype=torch.float32))
     embeddings[1] = embeddings[0]
     embeddings[1, 0] += 0.005
     assert float(euclidean_distances(embeddings)[0, 1]) == pytest.approx(0.005, rel=0.05)

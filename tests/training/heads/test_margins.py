@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faceverify.training.heads.annealing import grown
+from faceverify.training.heads.annealing import warm_up
+from faceverify.training.heads.l2_normalize import l2_normalize
 from faceverify.training.heads.margins import (
     WIDEST,
     add_angle,
@@ -17,7 +18,6 @@ from faceverify.training.heads.margins import (
     stretch_angle,
     subtract_from_cosine,
 )
-from faceverify.training.heads.unit_rows import unit_rows
 
 ANGLES = torch.linspace(0, math.pi, 20_001, dtype=torch.float64)
 COSINES = ANGLES.cos()
@@ -95,7 +95,7 @@ def test_slopes_are_exact():
 
 def test_a_vector_of_length_0_has_cosine_0_and_no_gradient():
     rows = torch.tensor([[0.0, 0.0], [3.0, 4.0]], requires_grad=True)
-    units = unit_rows(rows)
+    units = l2_normalize(rows)
     units.sum().backward()
     torch.testing.assert_close(units.detach(), torch.tensor([[0.0, 0.0], [0.6, 0.8]]))
     assert rows.grad[0].tolist() == [0, 0]
@@ -106,5 +106,5 @@ def test_a_vector_of_length_0_has_cosine_0_and_no_gradient():
 
 @given(st.integers(0, 100), st.floats(0.0, 1.0))
 def test_a_warm_up_is_whole_at_its_end(step, share):
-    assert 0 <= grown(step, 100, share) <= 1
-    assert grown(100, 100, share) == 1
+    assert 0 <= warm_up(step, 100, share) <= 1
+    assert warm_up(100, 100, share) == 1

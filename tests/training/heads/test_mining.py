@@ -11,9 +11,9 @@ from pytorch_metric_learning import miners as pml_miners
 
 from faceverify.training.heads import build_head, mining
 from faceverify.training.heads.distances import squared_distances
+from faceverify.training.heads.l2_normalize import l2_normalize
 from faceverify.training.heads.mining import MINING, mine, sorted_rows
 from faceverify.training.heads.quadruplet import count_quadruplets
-from faceverify.training.heads.unit_rows import unit_rows
 
 
 def face_batch(size=60, identities=9, seed=0, dtype=torch.float64):
@@ -23,7 +23,7 @@ def face_batch(size=60, identities=9, seed=0, dtype=torch.float64):
     labels[:3] = torch.tensor([100, 101, 102])
     centres = torch.randn(103, 8, generator=generator, dtype=dtype)
     rows = centres[labels] + 1.5 * torch.randn(size, 8, generator=generator, dtype=dtype)
-    return rows, labels, squared_distances(unit_rows(rows))
+    return rows, labels, squared_distances(l2_normalize(rows))
 
 
 def listed(squared, labels, rule, margin, farthest=False):
@@ -134,7 +134,7 @@ def test_rows_sort_as_torch_sorts_them(values, place):
 def test_each_anchor_pulls_as_often_as_it_pushes(labels, seed):
     labels = torch.tensor(labels)
     rows = torch.randn(len(labels), 4, generator=torch.Generator().manual_seed(seed))
-    squared = squared_distances(unit_rows(rows))
+    squared = squared_distances(l2_normalize(rows))
     same = labels[:, None] == labels
     for rule in MINING:
         mined = mine(squared, labels, rule, margin=0.3, without_semi_hard="farthest")

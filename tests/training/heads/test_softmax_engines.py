@@ -8,14 +8,13 @@ from head_cases import CASES, CLASSES, SIZE, batch_of, gradients, head_case
 
 from faceverify.errors import TrainingError
 from faceverify.training.heads import build_head, chunked_scores
-from faceverify.training.heads.class_scores import HardNegatives, Scoring
+from faceverify.training.heads.class_scores import HardNegatives, Scoring, add_rows
 from faceverify.training.heads.negative_sampling import (
     pick_rows,
     position_in,
     sample_classes,
     scrambled,
 )
-from faceverify.training.heads.row_sums import add_rows
 from faceverify.training.heads.softmax_engine import DRAWN, ENGINES, new_centres
 
 BLOCKS = {
@@ -248,7 +247,7 @@ def test_new_centres_do_not_depend_on_who_holds_them():
         ("sphereface", {"margin": 0}, "in 1 to 8"),
         ("magface", {"most_margin": 0.1}, "in [least_margin, 1.5]"),
         ("magface", {"shortest": 200.0}, "above shortest"),
-        ("center", {"rate": 2.0}, "in [0, 1]"),
+        ("center", {"alpha": 2.0}, "in [0, 1]"),
         ("adaface", {"momentum": 0.0}, "in (0, 1]"),
     ],
 )

@@ -163,7 +163,7 @@ def test_a_margin_never_helps(case):
     plain = build_head("normface", embedding_size=SIZE, classes=CLASSES, scale=head.scale).double()
     plain.softmax.load_state_dict(head.softmax.state_dict())
     assert head(rows, labels) > plain(rows, labels)
-    head.grown = 0.0
+    head.margin_share = 0.0
     torch.testing.assert_close(head(rows, labels), plain(rows, labels))
 
 
@@ -188,7 +188,7 @@ def test_logits_are_float32_under_autocast(case):
 
 
 def test_center_moves_its_centres_by_the_rule_of_the_paper():
-    head = head_case("center", rate=0.7)
+    head = head_case("center", alpha=0.7)
     rows, labels = batch_of(head)
     before = head.centres.clone()
     head(rows[:5], labels[:5])  # two parts of one step
@@ -254,7 +254,7 @@ def test_a_margin_grows_over_the_warm_up(name):
     losses = []
     for step in range(11):
         head.begin_step(step, 10)
-        grown.append(head.grown)
+        grown.append(head.margin_share)
         losses.append(head(rows, labels).item())
     assert grown == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1, 1, 1])
     assert losses[0] < losses[2] < losses[5] == losses[10]

@@ -1,4 +1,4 @@
-"""Rows of length 1."""
+"""L2 normalisation, safe at 0."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ def inverse_norms(rows: Tensor) -> Tensor:
     return 1 / norms.masked_fill(norms < torch.finfo(rows.dtype).tiny, math.inf)
 
 
-def unit_rows(rows: Tensor) -> Tensor:
-    """Each row over its length, (..., D); a row of zeros stays, and gets no gradient."""
+def l2_normalize(rows: Tensor) -> Tensor:
+    """Each row divided by its length, (..., D); a row of zeros stays, and gets no gradient."""
     return rows * inverse_norms(rows).unsqueeze(-1)
