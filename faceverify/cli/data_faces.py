@@ -5,15 +5,14 @@ Training data knows no detector, model or evaluation: this file brings them toge
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from faceverify.cli.console import Console
 from faceverify.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from faceverify.embedding_cache import EmbeddingCache
     from faceverify.models.model_file import ModelFile
-    from faceverify.photo_embeddings import FaceSettings
+    from faceverify.photo_embeddings import FaceSettings, Progress
     from faceverify.training.data.face_set import FaceSet
     from faceverify.training.data.looking_alike import Seen
     from faceverify.training.data.problems import Problem
@@ -142,13 +141,18 @@ def face_problems(
     face_set: FaceSet,
     readable: Sequence[int],
     evaluated: Sequence[Evaluated],
-    console: Console,
     *,
     template: str | None,
     model: str,
     workers: int | None,
+    say: Callable[[str], None],
+    progress: Progress[Any],
 ) -> Iterator[Problem]:
     """Embed a set, and the evaluations, and yield what only a look at the faces tells.
+
+    Args:
+        say: gets messages of one line.
+        progress: passes items on and shows how many there were.
 
     Raises:
         ModelError: the model cannot be run.
@@ -158,23 +162,21 @@ def face_problems(
     from faceverify.training.data import looking_alike
 
     file = load_model(model)
-    with EmbeddingCache(cache_folder(), console.message) as cache:
-        faces = Faces(model, file, cache, console, workers)
+    with EmbeddingCache(cache_folder(), say) as cache:
+        faces = Faces(model, file, cache, workers, progress)
         crops = FaceSettings(aligned=template)
         seen = faces.of_set(face_set, readable, crops)
         try:
             altered = faces.altered(face_set, readable, crops)
             limits = looking_alike.measured_limits(seen, altered)
         except TrainingError as error:
-            console.message(str(error))
+            say(str(error))
             return
-        console.message(
-            f"one photo within {limits.photo:.3f}, one person within {limits.person:.3f}"
-        )
+        say(f"one photo within {limits.photo:.3f}, one person within {limits.person:.3f}")
         if len(seen.names) <= MOST_COMPARED:
             yield from looking_alike.conflict_problems(seen, limits)
         else:
-            console.message(f"over {MOST_COMPARED:,} images: not compared each with each")
+            say(f"over {MOST_COMPARED:,} images: not compared each with each")
         yield from looking_alike.twin_problems(seen, limits)
         yield from looking_alike.outlier_problems(seen, limits)
         for one in evaluated:
@@ -183,7 +185,7 @@ def face_problems(
                 theirs = faces.of_evaluation(one, crops if one.source.endswith(".bin") else None)
                 yield from looking_alike.evaluation_problems(seen, theirs, limits, one.source)
             else:
-                console.message(f"{one.source}: none of its photos is there: only names compared")
+                say(f"{one.source}: none of its photos is there: only names compared")
 
 
 class Faces:
@@ -194,14 +196,14 @@ class Faces:
         model: str,
         file: ModelFile,
         cache: EmbeddingCache,
-        console: Console,
         workers: int | None,
+        progress: Progress[Any],
     ) -> None:
         self._model = model
         self._file = file
         self._cache = cache
-        self._console = console
         self._workers = workers
+        self._progress = progress
 
     def of_set(self, face_set: FaceSet, readable: Sequence[int], settings: FaceSettings) -> Seen:
         """Embed a set."""
@@ -265,5 +267,5 @@ class Faces:
             settings,
             self._cache,
             workers=self._workers,
-            progress=self._console.progress,
+            progress=self._progress,
         ).embeddings

@@ -238,7 +238,7 @@ def evaluate(
             from faceverify.cli.evaluate_templates import TemplateLists, measure_templates
 
             lists = TemplateLists(source, media, points, gallery or [], probes, images, embeddings)
-            found = measure_templates(lists, model, of_model, fmr, threshold, console)
+            found = measure_templates(lists, model, of_model, fmr, threshold, console.message)
             show([found], [], console)
             if out is not None:
                 from faceverify.evaluation.report.writing import ReportedModel, write_report
