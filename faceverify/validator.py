@@ -28,13 +28,13 @@ from faceverify.evaluation.scores import count_scores
 from faceverify.evaluation.tasks import Task, read_task
 from faceverify.faces.alignment import SHRINK, known_crop
 from faceverify.faces.detection import Detector
+from faceverify.faces.finder import FaceFinder
 from faceverify.files import atomic_writer
 from faceverify.images import open_photo
 from faceverify.models.contract import Contract
 from faceverify.models.registry import bundled_folder
 from faceverify.photo_embeddings import made_by
 from faceverify.pipeline import map_ordered
-from faceverify.templates import FaceFinder
 
 PAIRS_OF_A_KIND = 3000  # drawn among held-out people
 TAR_AT = 1e-2

@@ -94,11 +94,11 @@ def align(
     console = Console(json, quiet, verbose)
     from faceverify.cli.crop_tree import open_tree
     from faceverify.faces.detection import Detector
+    from faceverify.faces.finder import FaceFinder
     from faceverify.files import atomic_writer
     from faceverify.json_lines import json_line
     from faceverify.models.registry import bundled_folder
     from faceverify.pipeline import map_ordered
-    from faceverify.templates import FaceFinder
 
     finder = FaceFinder(
         Detector(bundled_folder()), choice=face, min_face=min_face, min_quality=min_quality

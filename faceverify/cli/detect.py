@@ -23,7 +23,7 @@ from faceverify.faces.choice import MIN_FACE, FaceChoice
 
 if TYPE_CHECKING:
     from faceverify.cli.drawings import Drawings
-    from faceverify.templates import FaceFinder, FoundFace
+    from faceverify.faces.finder import FaceFinder, FoundFace
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ def detect(
     console = Console(json, quiet, verbose)
     from faceverify.cli.drawings import Drawings
     from faceverify.faces.detection import Detector
+    from faceverify.faces.finder import FaceFinder
     from faceverify.models.registry import bundled_folder
     from faceverify.pipeline import map_ordered
-    from faceverify.templates import FaceFinder
 
     drawings = None if draw is None else Drawings(draw, photos)
     finder = FaceFinder(

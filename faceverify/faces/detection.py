@@ -66,6 +66,12 @@ class Face:
         left, top, right, bottom = self.box
         return max(right - left, bottom - top)
 
+    @property
+    def middle(self) -> tuple[float, float]:
+        """The middle of the box, in pixels."""
+        left, top, right, bottom = self.box
+        return (left + right) / 2, (top + bottom) / 2
+
     def sticks_out(self, size: tuple[int, int]) -> bool:
         """Whether the box reaches well beyond two sides or more of a photo of (width, height)."""
         left, top, right, bottom = self.box
