@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import ModelError
-from faceverify.faces.alignment import known_crop
-from faceverify.faces.choice import MIN_FACE, FaceChoice
 from faceverify.faces.detection import Detector, Face
 from faceverify.faces.finder import FaceFinder, FoundFace
+from faceverify.faces.options import FaceOptions
 from faceverify.faces.quality import Quality
 from faceverify.images import Source
 from faceverify.models.embedder import Embedder
@@ -43,51 +42,34 @@ class TemplateExtractor:
     Args:
         finder: how faces are found and chosen.
         embedder: the model.
-        augment: how many slightly different crops of each face are averaged; 1 is the crop alone.
     """
 
-    def __init__(self, finder: FaceFinder, embedder: Embedder, *, augment: int = 1) -> None:
+    def __init__(self, finder: FaceFinder, embedder: Embedder) -> None:
+        self.options = finder.options
         self._finder = finder
         self._embedder = embedder
         self.model = embedder.model
         contract = self.model.contract
         self._size = (contract.width, contract.height)
-        self._alignments = contract.alignment.variants(augment, self._size)
+        self._alignments = contract.alignment.variants(self.options.augment, self._size)
 
     @classmethod
     def load(
-        cls,
-        model: str = "default",
-        *,
-        face: FaceChoice | str = FaceChoice.PROMINENT,
-        min_face: float = MIN_FACE,
-        min_quality: float = 0.0,
-        aligned: str | None = None,
-        augment: int = 1,
+        cls, model: str = "default", options: FaceOptions = FaceOptions()
     ) -> TemplateExtractor:
         """Load the bundled detector and a model, side by side.
 
         Args:
             model: a model file, or the name of an installed one.
-            face: which faces, when a photo shows several.
-            aligned: name of the template that photos are aligned to already ("arcface-112", ...).
+            options: how faces are found, chosen and cut out.
 
         Raises:
-            UsageError: an unknown template.
             ModelError: a model that cannot be loaded.
         """
-        crop = None if aligned is None else known_crop(aligned)
         with ThreadPoolExecutor(1) as pool:
             detector = pool.submit(Detector, bundled_folder())
             embedder = Embedder(load_model_file(find_model(model), model))
-        finder = FaceFinder(
-            detector.result(),
-            choice=FaceChoice(face),
-            min_face=min_face,
-            min_quality=min_quality,
-            aligned=crop,
-        )
-        return cls(finder, embedder, augment=augment)
+        return cls(FaceFinder(detector.result(), options), embedder)
 
     def extract(self, source: Source) -> list[Template]:
         """The templates of the faces meant, at least one.

@@ -28,7 +28,7 @@ from PIL import Image, ImageOps
 
 from faceverify.errors import ModelError
 from faceverify.faces.area_means import AreaMeans
-from faceverify.faces.choice import MIN_FACE
+from faceverify.faces.options import MIN_FACE
 from faceverify.faces.suppression import suppress
 from faceverify.inference import open_session
 

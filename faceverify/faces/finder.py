@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from PIL import Image
 
 from faceverify.errors import LowQualityError
-from faceverify.faces.alignment import Alignment, KnownCrop
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.faces.alignment import Alignment, known_crop
 from faceverify.faces.detection import Detector, Face
+from faceverify.faces.options import FaceOptions
 from faceverify.faces.quality import Quality, measure_quality
 from faceverify.faces.selection import CENTRALITY, choose, prominence, same_face
 from faceverify.images import Photo, Source, open_photo
@@ -53,26 +53,13 @@ class FaceFinder:
 
     Args:
         detector: the MTCNN cascade.
-        choice: which faces, when a photo shows several.
-        min_face: side of the smallest face looked for, in pixels.
-        min_quality: least quality of a face, in [0, 1].
-        aligned: photos are crops already, aligned to this template: nothing is detected.
+        options: which faces, how small and how bad they may be.
     """
 
-    def __init__(
-        self,
-        detector: Detector,
-        *,
-        choice: FaceChoice = FaceChoice.PROMINENT,
-        min_face: float = MIN_FACE,
-        min_quality: float = 0.0,
-        aligned: KnownCrop | None = None,
-    ) -> None:
+    def __init__(self, detector: Detector, options: FaceOptions = FaceOptions()) -> None:
+        self.options = options
         self._detector = detector
-        self._choice = choice
-        self._min_face = min_face
-        self._min_quality = min_quality
-        self._aligned = aligned
+        self._aligned = None if options.aligned is None else known_crop(options.aligned)
 
     def find(self, source: Source) -> list[FoundFace]:
         """The faces meant, at least one.
@@ -94,11 +81,12 @@ class FaceFinder:
             )
             for face in faces
         ]
-        good = [item for item in found if item.quality.score >= self._min_quality]
+        least = self.options.min_quality
+        good = [item for item in found if item.quality.score >= least]
         if not good:
             best = max(item.quality.score for item in found)
             raise LowQualityError(
-                f"{photo.name}: face quality {best:.2f} is under the wanted {self._min_quality:g}",
+                f"{photo.name}: face quality {best:.2f} is under the wanted {least:g}",
                 cure="use a sharper, larger or more frontal photo, or a lower --min-quality",
             )
         return good
@@ -108,14 +96,16 @@ class FaceFinder:
         if self._aligned is not None:
             image = photo.decode()
             return image, [self._aligned.face(image.size)]
-        image = photo.decode(short_side=COARSE_SIDE if self._choice in CENTRALITY else None)
+        image = photo.decode(short_side=COARSE_SIDE if self.options.face in CENTRALITY else None)
         scale = photo.width / image.width
-        smallest = max(self._min_face / scale, COARSE_FACE) if scale > 1 else self._min_face
+        smallest = self.options.min_face
+        if scale > 1:
+            smallest = max(smallest / scale, COARSE_FACE)
         faces = self._detect(image, smallest)
         if not faces and scale > 1:  # its faces are small, or there are none
             image, scale = photo.decode(), 1.0
-            faces = self._detect(image, self._min_face)
-        chosen = choose(faces, image.size, self._choice, photo.name)
+            faces = self._detect(image, self.options.min_face)
+        chosen = choose(faces, image.size, self.options.face, photo.name)
         if scale > 1 and chosen[0].size < FULL_DETAIL:
             return self._finer(photo, image, chosen[0])
         return image, chosen
@@ -132,9 +122,9 @@ class FaceFinder:
         return (image, [face]) if again is None else (finer, [again])
 
     def _detect(self, image: Image.Image, min_face: float) -> list[Face]:
-        if self._choice not in CENTRALITY:
+        centrality = CENTRALITY.get(self.options.face)
+        if centrality is None:
             return self._detector.detect(image, min_face=min_face)
-        centrality = CENTRALITY[self._choice]
 
         def found(faces: list[Face], unseen: float) -> bool:
             return max(prominence(face, image.size, centrality) for face in faces) >= unseen

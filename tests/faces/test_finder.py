@@ -9,6 +9,7 @@ from PIL import Image
 from faceverify.errors import LowQualityError, NoFaceError, SeveralFacesError
 from faceverify.faces.choice import FaceChoice
 from faceverify.faces.finder import COARSE_FACE, COARSE_SIDE, FaceFinder
+from faceverify.faces.options import FaceOptions
 from faceverify.faces.selection import choose, same_face
 from faceverify.images import Photo, open_photo
 
@@ -57,7 +58,7 @@ def two_faces(photos) -> Image.Image:
 
 def test_several_faces(detector, two_faces):
     def find(choice):
-        return FaceFinder(detector, choice=choice).find(two_faces)
+        return FaceFinder(detector, FaceOptions(face=choice)).find(two_faces)
 
     assert len(find(FaceChoice.ALL)) == 2
     assert len(find(FaceChoice.LARGEST)) == len(find(FaceChoice.CENTER)) == 1
@@ -67,7 +68,7 @@ def test_several_faces(detector, two_faces):
 
 def test_quality_below_the_wanted_is_refused_by_name(detector, photos):
     blurred = photos["obama"].resize((45, 56)).resize((910, 1137))
-    finder = FaceFinder(detector, min_quality=0.5)
+    finder = FaceFinder(detector, FaceOptions(min_quality=0.5))
     with pytest.raises(LowQualityError, match="face quality 0"):
         finder.find(blurred)
     assert finder.find(photos["obama"])
@@ -90,7 +91,7 @@ def test_the_face_that_was_chosen_at_a_glance_is_the_one_that_is_found(
     glance = photo.decode(short_side=COARSE_SIDE)
     seen = detector.detect(glance, min_face=COARSE_FACE)
     (meant,) = choose(seen, glance.size, choice, "rivals")
-    (found,) = FaceFinder(detector, choice=choice).find(photo)
+    (found,) = FaceFinder(detector, FaceOptions(face=choice)).find(photo)
     assert found.image.width > glance.width  # looked at again, more finely
     meant = meant.moved(0, 0, photo.width / glance.width)
     assert same_face([found.face], meant) is found.face
