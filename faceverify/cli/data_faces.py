@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from faceverify.embedding_cache import EmbeddingCache
+    from faceverify.faces.options import FaceOptions
     from faceverify.models.model_file import ModelFile
-    from faceverify.photo_embeddings import FaceSettings, Progress
+    from faceverify.photo_embeddings import Progress
     from faceverify.training.data.face_set import FaceSet
     from faceverify.training.data.looking_alike import Seen
     from faceverify.training.data.problems import Problem
@@ -158,13 +159,14 @@ def face_problems(
         ModelError: the model cannot be run.
     """
     from faceverify.embedding_cache import EmbeddingCache, cache_folder
-    from faceverify.photo_embeddings import FaceSettings, load_model
+    from faceverify.faces.options import FaceOptions
+    from faceverify.photo_embeddings import load_model
     from faceverify.training.data import looking_alike
 
     file = load_model(model)
     with EmbeddingCache(cache_folder(), say) as cache:
         faces = Faces(model, file, cache, workers, progress)
-        crops = FaceSettings(aligned=template)
+        crops = FaceOptions(aligned=template)
         seen = faces.of_set(face_set, readable, crops)
         try:
             altered = faces.altered(face_set, readable, crops)
@@ -205,14 +207,14 @@ class Faces:
         self._workers = workers
         self._progress = progress
 
-    def of_set(self, face_set: FaceSet, readable: Sequence[int], settings: FaceSettings) -> Seen:
+    def of_set(self, face_set: FaceSet, readable: Sequence[int], options: FaceOptions) -> Seen:
         """Embed a set."""
         from faceverify.training.data.looking_alike import Seen
 
         rows = []
         for start in range(0, len(readable), AT_ONCE):
             part = readable[start : start + AT_ONCE]
-            rows.append(self._embed([face_set.read(index) for index in part], settings))
+            rows.append(self._embed([face_set.read(index) for index in part], options))
         return Seen(
             [face_set.name(index) for index in readable],
             face_set.identities,
@@ -220,20 +222,20 @@ class Faces:
             np.concatenate(rows),
         )
 
-    def of_evaluation(self, evaluated: Evaluated, settings: FaceSettings | None) -> Seen:
+    def of_evaluation(self, evaluated: Evaluated, options: FaceOptions | None) -> Seen:
         """Embed an evaluation."""
-        from faceverify.photo_embeddings import FaceSettings
+        from faceverify.faces.options import FaceOptions
         from faceverify.training.data.looking_alike import Seen
 
         return Seen(
             evaluated.names,
             evaluated.people,
             evaluated.labels,
-            self._embed(evaluated.photos, settings or FaceSettings()),
+            self._embed(evaluated.photos, options or FaceOptions()),
         )
 
     def altered(
-        self, face_set: FaceSet, readable: Sequence[int], settings: FaceSettings
+        self, face_set: FaceSet, readable: Sequence[int], options: FaceOptions
     ) -> NDArray[np.float32]:
         """How far some images are from copies of half their width, strongly compressed, (M,)."""
         from PIL import Image
@@ -250,21 +252,21 @@ class Faces:
             half.resize(image.size, Image.Resampling.BICUBIC).save(stream, "JPEG", quality=60)
             originals.append(data)
             copies.append(stream.getvalue())
-        one, other = self._embed(originals, settings), self._embed(copies, settings)
+        one, other = self._embed(originals, options), self._embed(copies, options)
         both = (one != 0).any(axis=1) & (other != 0).any(axis=1)
         if not both.any():
             raise TrainingError("no face is found in the images", code="training-data")
         distance: NDArray[np.float32] = 1 - (one[both] * other[both]).sum(axis=1)
         return distance
 
-    def _embed(self, photos: Sequence[Path | bytes], settings: FaceSettings) -> NDArray[np.float32]:
+    def _embed(self, photos: Sequence[Path | bytes], options: FaceOptions) -> NDArray[np.float32]:
         from faceverify.photo_embeddings import embed_photos
 
         return embed_photos(
             photos,
             self._model,
             self._file,
-            settings,
+            options,
             self._cache,
             workers=self._workers,
             progress=self._progress,
