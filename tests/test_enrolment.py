@@ -12,6 +12,8 @@ from PIL import Image
 
 from faceverify.enrolment import Enroller, NamedPhoto
 from faceverify.errors import GalleryError, OutputError, UsageError
+from faceverify.faces.choice import FaceChoice
+from faceverify.faces.options import FaceOptions
 from faceverify.gallery.admission import Admission
 from faceverify.gallery.audit import AuditLog, check_audit_log
 from faceverify.gallery.open import open_store
@@ -20,7 +22,7 @@ from faceverify.templates import TemplateExtractor
 
 @pytest.fixture(scope="module")
 def extractor() -> TemplateExtractor:
-    return TemplateExtractor.load(face="only", min_quality=0.3)
+    return TemplateExtractor.load(options=FaceOptions(face=FaceChoice.ONLY, min_quality=0.3))
 
 
 @pytest.fixture(scope="module")

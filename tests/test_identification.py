@@ -12,6 +12,8 @@ from PIL import Image
 
 from faceverify.claims import ClaimVerifier, fused_distance
 from faceverify.errors import GalleryError, ModelError, NoFaceError, UsageError
+from faceverify.faces.choice import FaceChoice
+from faceverify.faces.options import FaceOptions
 from faceverify.gallery.audit import AuditLog, check_audit_log
 from faceverify.gallery.open import open_store
 from faceverify.gallery.store import Enrolment, Fusion
@@ -154,7 +156,7 @@ def test_a_gallery_is_counted_and_never_read_to_identify(extractor, store, monke
 
 
 def test_every_face_gets_an_answer(store):
-    everybody = TemplateExtractor.load(face="all")
+    everybody = TemplateExtractor.load(options=FaceOptions(face=FaceChoice.ALL))
     couple = Image.new("RGB", (1000, 600))
     for left, path in ((0, OBAMA3), (500, BIDEN)):
         couple.paste(Image.open(path), (left, 0))

@@ -9,6 +9,8 @@ from PIL import Image
 
 from faceverify import Verifier
 from faceverify.errors import ImageError, ModelError, NoFaceError, UsageError
+from faceverify.faces.choice import FaceChoice
+from faceverify.faces.options import FaceOptions
 from faceverify.matching.distance import cosine_distance
 
 
@@ -69,7 +71,7 @@ def test_nothing_is_decided_without_a_face(verifier: Verifier):
 
 def test_all_faces_are_no_side_of_a_comparison():
     with pytest.raises(UsageError, match="one side of a comparison"):
-        Verifier.load(face="all")
+        Verifier.load(options=FaceOptions(face=FaceChoice.ALL))
 
 
 def test_pairs_come_in_order_and_each_photo_is_processed_once(monkeypatch):

@@ -20,20 +20,16 @@ from faceverify.cli.gallery_options import (
     open_audit,
 )
 from faceverify.cli.options import (
-    Aligned,
-    Augment,
-    Choice,
     Json,
-    MinFace,
-    MinQuality,
     Model,
     Quiet,
     Verbose,
     Workers,
+    face_options,
 )
 from faceverify.cli.photo_inputs import Outcome, Photos, Tally, attempt, find_inputs
 from faceverify.errors import DIFFERENT, SAME
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.faces.options import FaceOptions
 from faceverify.gallery.store import Fusion, SearchMethod
 
 if TYPE_CHECKING:
@@ -41,6 +37,7 @@ if TYPE_CHECKING:
     from faceverify.templates import Template
 
 
+@face_options()
 def identify(
     photos: Photos,
     gallery: Gallery = None,
@@ -54,11 +51,7 @@ def identify(
     search: Searching = SearchMethod.EXACT,
     audit: Audit = None,
     model: Model = "default",
-    face: Choice = FaceChoice.PROMINENT,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = 0.0,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -87,15 +80,7 @@ def identify(
     from faceverify.pipeline import map_ordered
     from faceverify.templates import TemplateExtractor
 
-    load = partial(
-        TemplateExtractor.load,
-        model,
-        face=face,
-        min_face=min_face,
-        min_quality=min_quality,
-        aligned=aligned,
-        augment=augment,
-    )
+    load = partial(TemplateExtractor.load, model, faces)
     tally = Tally()
     status = SAME
     with gallery_beside(load, gallery, key_file, search=search) as (extractor, store):
