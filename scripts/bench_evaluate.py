@@ -21,8 +21,9 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from faceverify.evaluation.all_against_all import all_against_all, unit_rows
+from faceverify.evaluation.all_against_all import all_against_all
 from faceverify.evaluation.bootstrap import bootstrap
+from faceverify.evaluation.exact_distances import unit_rows
 from faceverify.evaluation.metrics import FMR_TARGETS, auc, eer, rates_at_fmr, roc
 from faceverify.evaluation.scores import ScoreCounts, count_scores
 

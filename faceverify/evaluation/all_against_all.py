@@ -1,10 +1,7 @@
 """Every photo against every other: all genuine and impostor comparisons, streamed.
 
-Embeddings are float32, and so is the cosine of a pair: near a distance of 1 its neighbours lie
-2^-23 (1.2e-7) apart, and the order of summation moves it by as much. Distances are therefore
-counted on a grid of that step, one counter a step, 2^24 + 1 of them: nothing that the arithmetic
-can tell apart is merged at distances from 1 to 2, and below 1 nothing that it can be trusted to
-tell apart. Memory does not grow with the number of comparisons.
+Distances are exact and counted in steps of 2^-23 (see ``exact_distances``), one counter a step:
+memory does not grow with the number of comparisons.
 """
 
 from __future__ import annotations
@@ -14,35 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.errors import ModelError, UsageError
+from faceverify.errors import UsageError
+from faceverify.evaluation.exact_distances import STEPS, distance_steps, exact_rows
 from faceverify.evaluation.scores import ScoreCounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STEPS = 2**23  # grid steps in a distance of 1
-ROWS, COLUMNS = 1024, 4096  # of a block of comparisons, 16 MB; the diagonal lies in one: R <= C
-
-
-def unit_rows(embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return embeddings of length 1, (N, D) float32.
-
-    Raises:
-        ModelError: a row holds NaN or infinity, or nothing but zeros.
-    """
-    rows = np.asarray(embeddings, np.float32)
-    if rows.ndim != 2:
-        raise ModelError(f"embeddings: found shape {rows.shape}, expected (photos, dimensions)")
-    lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-    wrong = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))
-    if wrong.size:
-        what = "a zero embedding" if lengths[wrong[0], 0] == 0 else "NaN or infinity"
-        raise ModelError(
-            f"embeddings: found {what} in row {wrong[0]}, {wrong.size} such rows of {len(rows)}, "
-            "expected directions",
-            cure="leave failed photos out and count them as failures to enrol",
-        )
-    return np.asarray(rows / lengths, np.float32)
+ROWS, COLUMNS = 512, 4096  # of a block of comparisons, 16 MB; the diagonal lies in one: R <= C
 
 
 def all_against_all(
@@ -66,7 +42,7 @@ def all_against_all(
         ModelError: an embedding is NaN, infinite or zero.
         UsageError: another number of identities than of embeddings.
     """
-    rows = unit_rows(embeddings)
+    rows = exact_rows(embeddings)
     if len(identities) != len(rows):
         raise UsageError(f"identities: found {len(identities)} for {len(rows)} embeddings")
     _, code = np.unique(np.asarray(identities, dtype=str), return_inverse=True)
@@ -74,14 +50,12 @@ def all_against_all(
     rows, code = rows[order], code[order]
     end = np.searchsorted(code, code, side="right")  # (N,): where each photo's person ends
     genuine, every = np.zeros((2, 2 * STEPS + 1), np.int64)
-    room = np.empty(ROWS * COLUMNS, np.float32)
+    room = np.empty(ROWS * COLUMNS)
     for top in range(0, len(rows), ROWS):
         bottom = min(top + ROWS, len(rows))
         for left in range(top, len(rows), COLUMNS):
             right = min(left + COLUMNS, len(rows))
-            block = room[: (bottom - top) * (right - left)].reshape(bottom - top, right - left)
-            np.matmul(rows[top:bottom], rows[left:right].T, out=block)
-            step = steps_of(block)  # (rows, columns)
+            step = distance_steps(rows[top:bottom], rows[left:right], room)  # (rows, columns)
             if left == top:
                 width = min(bottom - top, right - left)
                 upper = np.triu_indices(width, k=1)
@@ -97,15 +71,6 @@ def all_against_all(
     kept = np.flatnonzero(every)
     failures = _failures(identities, failed_identities)
     return ScoreCounts(kept / STEPS, genuine[kept], every[kept] - genuine[kept], *failures)
-
-
-def steps_of(cosines: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Distance 1 - cosine in grid steps; the cosines are overwritten."""
-    np.subtract(np.float32(1), cosines, out=cosines)
-    np.multiply(cosines, np.float32(STEPS), out=cosines)
-    np.rint(cosines, out=cosines)
-    np.clip(cosines, 0, 2 * STEPS, out=cosines)  # rounding can pass the poles
-    return cosines.astype(np.int64)
 
 
 def _failures(enrolled: Sequence[str], failed: Sequence[str]) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.evaluation.all_against_all import all_against_all
+from faceverify.evaluation.curve_bootstrap import curve_replicates
 from faceverify.evaluation.figures import Evaluation, Figure, Section
 from faceverify.evaluation.person_bootstrap import PersonBootstrap
 from faceverify.evaluation.report.bands import band_at_thresholds
@@ -60,7 +61,13 @@ def evaluate_all(
         rows, names, failed_identities=failed, replicates=max(replicates, 1), seed=seed
     )
     fnmr_at = people.fnmr_interval if replicates else None
-    curve = people.curve(counts) if replicates else None
+    curve = (
+        curve_replicates(
+            rows, names, counts, failed_identities=failed, replicates=replicates, seed=seed
+        )
+        if replicates
+        else None
+    )
     sections = [
         data_section(counts, len(identities), len(failed), people.people),
         curve_section(counts, curve, fnmr_interval_at=fnmr_at),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import UsageError
-from faceverify.evaluation.all_against_all import unit_rows
+from faceverify.evaluation.exact_distances import STEPS, distance_steps, exact_rows
 from faceverify.evaluation.metrics import FEWEST_EXPECTED_ERRORS, allowed_errors
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def identify(
         raise UsageError(
             f"probes: found {len(probes)} embeddings for {len(probe_identities)} identities"
         )
-    known, searched = unit_rows(gallery), unit_rows(probes)
+    known, searched = exact_rows(gallery), exact_rows(probes)
     people, code = np.unique(np.asarray(gallery_identities, dtype=str), return_inverse=True)
     order = np.argsort(code, kind="stable")
     known = known[order]
@@ -100,7 +100,7 @@ def identify(
     nearest = np.empty(len(searched))
     for top in range(0, len(searched), PROBES):
         block = slice(top, top + PROBES)
-        distances = np.clip(1 - searched[block] @ known.T, 0, 2)
+        distances = distance_steps(searched[block], known) / STEPS
         by_person = np.minimum.reduceat(distances, start, axis=1)  # (probes, people)
         nearest[block] = by_person.min(axis=1)
         own_distance = np.take_along_axis(by_person, np.maximum(own[block], 0)[:, None], axis=1)

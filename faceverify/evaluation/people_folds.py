@@ -59,7 +59,12 @@ def folds_of_pairs(
     return [count_scores(distances[kept], same[kept]) for kept in within if kept.any()]
 
 
-def folds_of(identities: Sequence[str]) -> NDArray[np.int64]:
-    """Give each name its person's fold, (N,); people are dealt out at random, always alike."""
+def folds_of(identities: Sequence[str], folds: int = FOLDS) -> NDArray[np.int64]:
+    """Give each name its person's fold, (N,); people are dealt at random, the same way each time.
+
+    Args:
+        identities: N.
+        folds: how many.
+    """
     people, code = np.unique(np.asarray(identities, dtype=str), return_inverse=True)
-    return np.random.default_rng(0).permutation(len(people))[code] % FOLDS
+    return np.random.default_rng(0).permutation(len(people))[code] % folds

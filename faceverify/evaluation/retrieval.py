@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import UsageError
-from faceverify.evaluation.all_against_all import unit_rows
+from faceverify.evaluation.exact_distances import STEPS, distance_steps, exact_rows, unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 QUERIES = 512  # searched at a time
+BEYOND = 2 * STEPS + 1  # farther than any distance: a photo is no result of its own search
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,16 @@ def retrieval(
         ModelError: an embedding is NaN, infinite or zero.
         UsageError: another number of identities than of embeddings.
     """
-    rows, code = unit_rows(embeddings), _codes(embeddings, identities)
+    rows, code = exact_rows(embeddings), _codes(embeddings, identities)
     queries = np.flatnonzero(np.bincount(code, minlength=1)[code] > 1)
     ranks, precisions = [], []
     for top in range(0, len(queries), QUERIES):
         block = queries[top : top + QUERIES]
-        for query, distances in zip(block, 1 - rows[block] @ rows.T, strict=True):
+        for query, distances in zip(block, distance_steps(rows[block], rows), strict=True):
             relevant = code == code[query]
             relevant[query] = False
             own = np.sort(distances[relevant])
-            distances[query] = np.inf
+            distances[query] = BEYOND
             distances.sort()
             above = np.searchsorted(distances, own, side="right")  # all as near as each of own
             hits = np.searchsorted(own, own, side="right")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import UsageError
-from faceverify.evaluation.all_against_all import unit_rows
+from faceverify.evaluation.exact_distances import unit_rows
 from faceverify.evaluation.pair_distances import pair_distances
 
 if TYPE_CHECKING:

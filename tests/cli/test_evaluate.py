@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from faceverify.embedding_sources import load_model
-from faceverify.evaluation.all_against_all import unit_rows
+from faceverify.evaluation.exact_distances import unit_rows
 
 PEOPLE = {"obama": ("obama", "obama2", "obama3"), "biden": ("biden",)}
 CSV = """first,second,label,fold,group

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from faceverify.errors import ModelError, UsageError
 from faceverify.evaluation import all_against_all as module
-from faceverify.evaluation.all_against_all import all_against_all, unit_rows
+from faceverify.evaluation.all_against_all import all_against_all
+from faceverify.evaluation.exact_distances import unit_rows
 from faceverify.evaluation.metrics import FMR_TARGETS, auc, eer, rates_at_fmr
 from faceverify.evaluation.scores import count_scores
 
@@ -20,10 +21,10 @@ def faces(people, each, size=64, noise=1.5, seed=0):
 
 
 def every_pair(embeddings, identities):
-    """The full list of float32 distances: the oracle."""
-    rows = unit_rows(embeddings)
+    """The full list of float64 distances: the oracle."""
+    rows = unit_rows(embeddings).astype(np.float64)
     first, second = np.triu_indices(len(rows), 1)
-    distances = (np.float32(1) - rows @ rows.T)[first, second]
+    distances = (1 - rows @ rows.T)[first, second]
     return np.clip(distances, 0, 2), identities[first] == identities[second]
 
 
@@ -75,13 +76,9 @@ def test_the_poles():
     assert (counts.genuine.tolist(), counts.impostor.tolist()) == ([1, 0], [0, 2])
 
 
-@pytest.mark.parametrize(
-    ("row", "found"),
-    [([0, 0], "a zero embedding in row 1"), ([np.nan, 1], "NaN or infinity in row 1")],
-)
-def test_embeddings_that_are_none(row, found):
-    with pytest.raises(ModelError, match=found):
-        all_against_all(np.array([[1.0, 0], row]), ["a", "b"])
+def test_embeddings_that_cannot_be_compared():
+    with pytest.raises(ModelError, match="a zero embedding in row 1"):
+        all_against_all(np.array([[1.0, 0], [0, 0]]), ["a", "b"])
     with pytest.raises(UsageError, match="found 1 for 2"):
         all_against_all(np.eye(2), ["a"])
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from faceverify.evaluation.all_against_all import unit_rows
+from faceverify.evaluation.exact_distances import unit_rows
 from faceverify.evaluation.folder_evaluation import evaluate_all, evaluate_retrieval
 from faceverify.evaluation.pair_evaluation import OperatingPoint
 from faceverify.evaluation.pair_people import people_of_pairs

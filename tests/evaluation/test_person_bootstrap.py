@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from faceverify.evaluation import person_bootstrap as module
-from faceverify.evaluation.all_against_all import all_against_all, unit_rows
+from faceverify.evaluation.all_against_all import all_against_all
 from faceverify.evaluation.bootstrap import identity_weights
+from faceverify.evaluation.exact_distances import unit_rows
 from faceverify.evaluation.person_bootstrap import PersonBootstrap
 
 
@@ -38,6 +39,18 @@ def test_rates_are_those_of_every_pair_weighed_one_by_one(threshold, failed, mon
     found = PersonBootstrap(rows, names, failed_identities=failed, replicates=50, seed=3)
     assert found.fmr(threshold) == pytest.approx(fmr, abs=1e-6)
     assert found.fnmr(threshold) == pytest.approx(fnmr, abs=1e-6)
+
+
+def test_everybody_once_is_the_count_of_all_against_all_at_each_of_its_distances():
+    """A comparison matches at its own distance, here as there."""
+    rows, names = crowd()
+    counts = all_against_all(rows, names, failed_identities=["p00", "x"])
+    people = PersonBootstrap(rows, names, failed_identities=["p00", "x"], replicates=1)
+    people._drawn = np.ones((1, people.people), np.int64)
+    for distance in counts.distances[::20]:
+        true_matches, false_matches = counts.matches(distance)
+        assert people.fmr(distance) == [false_matches / counts.impostors]
+        assert people.fnmr(distance) == [1 - true_matches / counts.genuines]
 
 
 def test_the_interval_holds_the_rate_that_all_against_all_counts():

@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 from sklearn.model_selection import PredefinedSplit
 
-from faceverify.evaluation.all_against_all import unit_rows
+from faceverify.evaluation.exact_distances import unit_rows
 from faceverify.evaluation.people_folds import (
     FOLDS,
     folds_of,

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 from scored_pairs import lfw_like
 
-from faceverify.evaluation.all_against_all import all_against_all, unit_rows
+from faceverify.evaluation.all_against_all import all_against_all
 from faceverify.evaluation.bootstrap import bootstrap
 from faceverify.evaluation.comparison import difference_section, p_value
+from faceverify.evaluation.exact_distances import unit_rows
 from faceverify.evaluation.figures import Evaluation, Figure, Section, rate_figure, written
 from faceverify.evaluation.metrics import FMR_TARGETS, rates_at_fmr
 from faceverify.evaluation.pair_evaluation import PairScores, evaluate_pairs

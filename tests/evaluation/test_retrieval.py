@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from faceverify.errors import UsageError
-from faceverify.evaluation.all_against_all import unit_rows
+from faceverify.evaluation.exact_distances import unit_rows
 from faceverify.evaluation.identification import identify
 from faceverify.evaluation.retrieval import cluster_agreement, retrieval
 from faceverify.evaluation.templates import pool_templates, template_distances

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.evaluation.all_against_all import COLUMNS, ROWS
+from faceverify.evaluation.exact_distances import STEPS, distance_steps, exact_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,13 +83,13 @@ def worst_of_all(
         most: how many of each kind.
     """
     place = np.flatnonzero(enrolled)
-    rows = embeddings[place]
+    rows = exact_rows(embeddings[place])
     _, code = np.unique(np.asarray(identities, str)[place], return_inverse=True)
     near, far = (np.zeros((0, 3)) for _ in range(2))  # distance, first, second
     for top in range(0, len(rows), ROWS):
         bottom = min(top + ROWS, len(rows))
         for left in range(top - top % COLUMNS, len(rows), COLUMNS):
-            block = 1 - rows[top:bottom] @ rows[left : left + COLUMNS].T
+            block = distance_steps(rows[top:bottom], rows[left : left + COLUMNS]) / STEPS
             row, column = np.arange(top, bottom)[:, None], np.arange(left, left + block.shape[1])
             later = column > row
             same = code[top:bottom, None] == code[left : left + block.shape[1]]
@@ -106,14 +107,14 @@ def worst_of_all(
 
 
 def _kept(
-    best: NDArray[np.float64], block: NDArray[np.float32], top: int, left: int, most: int
+    best: NDArray[np.float64], block: NDArray[np.float64], top: int, left: int, most: int
 ) -> NDArray[np.float64]:
-    """The smallest of what was kept and a block's, (at most ``most``, 3)."""
+    """The smallest of what was kept and a block's, the first of equals, (at most ``most``, 3)."""
     bound = best[-1, 0] if len(best) == most else np.inf
     flat = block.ravel()
     found = np.flatnonzero(flat < bound)
-    if len(found) > most:
-        found = found[np.argpartition(flat[found], most)[:most]]
+    if len(found) > most:  # by value: which of equals a partition puts first is up to the processor
+        found = found[flat[found] <= np.partition(flat[found], most - 1)[most - 1]]
     width = block.shape[1]
     fresh = np.column_stack((flat[found], found // width + top, found % width + left))
     joined = np.concatenate((best, fresh))
