@@ -20,7 +20,15 @@ def test_python_examples_of_the_readme_run():
     assert result.failed == 0
 
 
-@pytest.mark.parametrize("module", ["faceverify", "faceverify.images", "faceverify.verification"])
+DOCUMENTED = (
+    "faceverify",
+    "faceverify.faces.options",
+    "faceverify.images",
+    "faceverify.verification",
+)
+
+
+@pytest.mark.parametrize("module", DOCUMENTED)
 def test_docstring_examples_run(module: str):
     result = doctest.testmod(importlib.import_module(module))
     assert result.attempted
