@@ -152,7 +152,7 @@ def test_a_gallery_is_counted_and_never_read_to_identify(extractor, store, monke
         monkeypatch.setattr(store, name, lambda *_, **__: pytest.fail("the gallery is read"))
     monkeypatch.setattr("faceverify.gallery.template_count.FRESH", -1.0)  # counted every time
     (answer,) = Identifier(extractor, store).identify(OBAMA3)
-    assert (answer.identified, answer.threshold.comparisons) == ("barack", 3)
+    assert (answer.identified, answer.point.comparisons) == ("barack", 3)
 
 
 def test_every_face_gets_an_answer(store):
