@@ -13,7 +13,12 @@ from torch import distributed as dist
 from torch import nn
 
 from faceverify.errors import TrainingError
-from faceverify.training.collectives import average_gradients, process_count, process_index
+from faceverify.training.collectives import (
+    average_gradients,
+    process_count,
+    process_index,
+    shards_of,
+)
 from faceverify.training.heads import build_head
 
 
@@ -41,7 +46,7 @@ def steps(case, engine, rows, labels, **more):
         optimiser.step()
         head.finish_step()
         losses.append(loss.item())
-    return losses, backbone.state_dict(), head.state_dict(), head.shards()
+    return losses, backbone.state_dict(), head.state_dict(), shards_of(head)
 
 
 def main(rank, count, folder):

@@ -11,6 +11,8 @@ from centre_losses import CLASSES, batch_of
 from every_case import CASES, build_case
 from sharded_worker import ENGINES, steps
 
+from faceverify.training.collectives import shards_of
+
 WORKER = Path(__file__).with_name("sharded_worker.py")
 
 
@@ -87,11 +89,11 @@ def test_more_processes_than_identities_are_refused(found):
 def test_shards_name_entries_of_the_state():
     for case in CASES:
         head = build_case(case)
-        for name, shard in head.shards().items():
+        for name, shard in shards_of(head).items():
             assert len(head.state_dict()[name]) == shard.stop - shard.start == CLASSES
         cut = {
             name
             for name, one in head.state_dict().items()
             if len(one.shape) and len(one) == CLASSES
         }
-        assert set(head.shards()) == cut
+        assert set(shards_of(head)) == cut
