@@ -40,6 +40,7 @@ from faceverify.training.imprinting import imprint
 from faceverify.training.initialising import read_weights
 from faceverify.training.learning_set import LearningSet, learning_set_of
 from faceverify.training.loop import Figures, train
+from faceverify.training.methods import find_method
 from faceverify.training.metrics_log import MetricsLog, ProgressLine, read_metrics
 from faceverify.training.parts import Parts, build_parts
 from faceverify.training.rehearsal import steps_within
@@ -123,7 +124,8 @@ def train_model(
             config = replace(config, data=known)
         judges = processes.first and config.validation.times > 0
         judged = _judged(config, data, contract, progress) if judges else None
-        epochs = epochs_of(data.learned, contract, config, processes, warn=say)
+        views = find_method(config.method.name).views
+        epochs = epochs_of(data.learned, contract, config, processes, views=views, warn=say)
 
         def build() -> Parts:
             return build_parts(
@@ -162,7 +164,7 @@ def train_model(
 
         if parts.origin and position.step == 0 and isinstance(epochs, StoredEpochs):
             with parts.running.autocast():
-                if imprint(parts.backbone, parts.head, epochs.learned.labels, epochs.unvaried):
+                if imprint(parts.backbone, parts.method, epochs.learned.labels, epochs.unvaried):
                     say("class centres begin at the means of the people's embeddings")
 
         def save(reached: Position, figures: Figures | None) -> None:

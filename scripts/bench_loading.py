@@ -101,7 +101,7 @@ def ours(
 ) -> Iterator[Tensor]:
     transform = Transform(SIZE, augmentation=how)
     for batch in batches(faces, steps, transform=transform, packed=kept, workers=workers):
-        yield batch.images
+        yield batch.views[0]
 
 
 def theirs(

@@ -192,7 +192,7 @@ def our_step(
         optimiser.zero_grad(set_to_none=True)
         images = images.contiguous(memory_format=torch.channels_last)
         with running.autocast():
-            embeddings = running.module(images)
+            embeddings = running.embed([images])[0]
         loss: Tensor = head(embeddings, labels)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(backbone.parameters(), CLIP)

@@ -27,6 +27,15 @@ class Shard(NamedTuple):
     total: int
 
 
+def shards_of(module: torch.nn.Module) -> dict[str, Shard]:
+    """The entries of a state_dict that are cut by rows over processes: ``sharded`` of its parts."""
+    return {
+        f"{prefix}.{name}".lstrip("."): shard
+        for prefix, part in module.named_modules()
+        for name, shard in getattr(part, "sharded", {}).items()
+    }
+
+
 def process_count() -> int:
     """How many processes train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
@@ -87,7 +96,7 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
 
     Heads compute the same gradient in every process, so this only removes rounding: copies that
     drift apart over a long run on unlike machines. Parameters that are cut over processes
-    (:meth:`~faceverify.training.heads.head.Head.shards`) must not be given.
+    (:func:`shards_of`) must not be given.
     """
     if process_count() == 1:
         return

@@ -64,6 +64,13 @@ class Backbone:
 
 
 @dataclass(frozen=True)
+class Method:
+    """``[method]``: how the backbone learns."""
+
+    name: str = setting("supervised", "supervised: by the loss of ``[head]`` and the labels")
+
+
+@dataclass(frozen=True)
 class Head:
     """``[head]``: the loss. Keys other than ``name`` are options of that loss."""
 
@@ -189,6 +196,7 @@ class Config:
     augmentation: Augmentation = field(default_factory=Augmentation)
     batches: Batches = field(default_factory=Batches)
     backbone: Backbone = field(default_factory=Backbone)
+    method: Method = field(default_factory=Method)
     head: Head = field(default_factory=Head)
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)

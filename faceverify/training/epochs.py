@@ -7,6 +7,7 @@ stream of shards has its own order.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,11 +21,12 @@ from faceverify.models.contract import Contract
 from faceverify.training.config import Config
 from faceverify.training.data.decoding import decode
 from faceverify.training.data.face_set import FaceSet, data_error
-from faceverify.training.data.loader import Batch, batches, stored_size
+from faceverify.training.data.loader import batches, stored_size
 from faceverify.training.data.packed_cache import PackedFaces, Progress, fits, packed
 from faceverify.training.data.shard_stream import ShardStream, check_shards, first_image
 from faceverify.training.data.stream_loader import stream_batches
 from faceverify.training.data.transforms import Transform
+from faceverify.training.data.views import Batch, Views
 from faceverify.training.distributed import Processes
 from faceverify.training.samplers import build_sampler, rank_part
 from faceverify.training.settings import config_error
@@ -46,8 +48,8 @@ class Epochs(Protocol):
             progress: shown the images as they are decoded.
         """
 
-    def __call__(self, number: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """This process's part of the batches, (images, labels), of an epoch, from one of them on.
+    def __call__(self, number: int, start: int) -> Iterator[Batch]:
+        """This process's part of the batches of an epoch, from one of them on.
 
         Raises:
             ImageError, TrainingError: an image that cannot be read, or has another shape.
@@ -60,6 +62,7 @@ def epochs_of(
     config: Config,
     processes: Processes,
     *,
+    views: Views,
     warn: Callable[[str], None],
 ) -> Epochs:
     """Say what gives the batches of a run.
@@ -69,6 +72,7 @@ def epochs_of(
         contract: what the backbone sees.
         config: of the run.
         processes: this one and the others.
+        views: of each image.
         warn: told of images that had to be resized.
 
     Raises:
@@ -76,8 +80,8 @@ def epochs_of(
             fill; a column that the data do not have.
     """
     if isinstance(learned, ShardStream):
-        return StreamedEpochs(learned, contract, config, processes, warn)
-    return StoredEpochs(learned, contract, config, processes, warn)
+        return StreamedEpochs(learned, contract, config, processes, views, warn)
+    return StoredEpochs(learned, contract, config, processes, views, warn)
 
 
 class StoredEpochs:
@@ -93,10 +97,11 @@ class StoredEpochs:
         contract: Contract,
         config: Config,
         processes: Processes,
+        views: Views,
         warn: Callable[[str], None],
     ) -> None:
         self.learned, self._config = learned, config
-        self._processes, self._warn = processes, warn
+        self._processes, self._views, self._warn = processes, views, warn
         self._sampler = build_sampler(
             config.batches.sampler,
             learned.labels,
@@ -125,7 +130,7 @@ class StoredEpochs:
                 self.learned, self._size, cache, progress=progress, workers=workers or None
             )
 
-    def __call__(self, number: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def __call__(self, number: int, start: int) -> Iterator[Batch]:
         """The batches of an epoch; see :class:`Epochs`."""
         made = self._batches(
             self._sampler.batches(number, start=start),
@@ -135,23 +140,24 @@ class StoredEpochs:
             world=self._processes.world,
         )
         for batch in made:
-            labels = batch.labels
             if self._config.data.column:
-                labels = torch.from_numpy(self._values[batch.indices]).to(labels.device)
-            yield batch.images, labels
+                values = torch.from_numpy(self._values[batch.indices]).to(batch.labels.device)
+                batch = replace(batch, labels=values)
+            yield batch
 
     def unvaried(self, positions: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
         """Images at some positions as they are, and who is on them, in batches."""
         size = self._config.batches.size
         parts = (positions[start : start + size] for start in range(0, len(positions), size))
         for batch in self._batches(parts, vary=False):
-            yield batch.images, batch.labels
+            yield batch.views[0], batch.labels
 
     def _batches(self, parts: Iterable[NDArray[np.int64]], **options: Any) -> Iterator[Batch]:
         return batches(
             self.learned,
             parts,
             transform=self._transform,
+            views=self._views,
             seed=self._config.seed,
             packed=self._packed,
             crop_size=self._size,
@@ -171,6 +177,7 @@ class StreamedEpochs:
         contract: Contract,
         config: Config,
         processes: Processes,
+        views: Views,
         warn: Callable[[str], None],
     ) -> None:
         check_shards(learned.urls, processes.world)
@@ -181,7 +188,7 @@ class StreamedEpochs:
         height, width = decode(first.image, first.name).shape[-2:]
         self._transform, self._size = transform_of(contract, config, (int(height), int(width)))
         self._learned, self._config = learned, config
-        self._processes, self._warn = processes, warn
+        self._processes, self._views, self._warn = processes, views, warn
 
     def __len__(self) -> int:
         return self._steps
@@ -189,13 +196,14 @@ class StreamedEpochs:
     def prepare(self, cache: Path, progress: Progress) -> None:
         """Nothing: a stream is decoded as it passes."""
 
-    def __call__(self, number: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def __call__(self, number: int, start: int) -> Iterator[Batch]:
         """The batches of an epoch; see :class:`Epochs`."""
-        made = stream_batches(
+        return stream_batches(
             self._learned,
             size=self._share,
             steps=self._steps,
             transform=self._transform,
+            views=self._views,
             seed=self._config.seed,
             epoch=number,
             start=start,
@@ -206,8 +214,6 @@ class StreamedEpochs:
             world=self._processes.world,
             warn=self._warn,
         )
-        for batch in made:
-            yield batch.images, batch.labels
 
 
 def workers_of(config: Config) -> int | None:

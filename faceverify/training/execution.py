@@ -15,6 +15,7 @@ from faceverify.training.acceleration import prepare
 from faceverify.training.config import Compute
 from faceverify.training.distributed import Processes
 from faceverify.training.settings import config_error
+from faceverify.training.view_encoder import ViewEncoder
 
 # its newer name, where torch knows it: the older one warns there
 KEEP_BUFFERS: Any = next(
@@ -30,14 +31,14 @@ class Running:
     """A backbone, ready to run.
 
     Attributes:
-        module: images (N, 3, H, W) to raw embeddings (N, D); compiled, its gradient averaged over
-            processes. Call it inside :meth:`autocast`.
+        embed: images of each view, (N, 3, H, W), to raw embeddings of each, (N, D); compiled, its
+            gradient averaged over processes. Call it inside :meth:`autocast`.
         device: that it runs on.
         precision: of its arithmetic: "float32", "bfloat16" or "float16".
         scaler: keeps a float16 gradient from vanishing; does nothing in other precisions.
     """
 
-    module: nn.Module
+    embed: nn.Module
     device: torch.device
     precision: str
     scaler: torch.amp.GradScaler
@@ -49,8 +50,8 @@ class Running:
 
     def no_exchange(self) -> AbstractContextManager[None]:
         """Inside, gradients are summed in this process and not exchanged yet."""
-        if isinstance(self.module, DistributedDataParallel):
-            return self.module.no_sync()
+        if isinstance(self.embed, DistributedDataParallel):
+            return self.embed.no_sync()
         return nullcontext()
 
 
@@ -77,6 +78,7 @@ def run_on(backbone: nn.Module, compute: Compute, processes: Processes) -> Runni
     module = backbone
     if compute.compile == "on" or (compute.compile == "auto" and device.type == "cuda"):
         module = torch.compile(module)  # type: ignore[assignment]
+    module = ViewEncoder(module)
     if processes.world > 1:
         module = DistributedDataParallel(
             module,

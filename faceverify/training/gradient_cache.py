@@ -8,7 +8,7 @@ chunk's gradient on to the weights. It costs one more forward pass; the gradient
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 
@@ -16,11 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from faceverify.training.view_encoder import Embed
+
+Chunk = tuple[Tensor, ...]  # of each view, some images
+
 
 def cached_backward(
-    embed: nn.Module,
-    images: Tensor,
-    loss_of: Callable[[Tensor], Tensor],
+    encoder: nn.Module,
+    loss_of: Callable[[Embed], Tensor],
     *,
     chunk: int,
     scale: float = 1.0,
@@ -30,75 +33,87 @@ def cached_backward(
     Under autocast call it inside the context. Batch normalisation in training takes its statistics
     of each chunk, as gradient accumulation does, and its running statistics move once for each.
     What the backbone draws at random (dropout) is drawn alike in both passes. The gradients of a
-    DistributedDataParallel backbone are averaged with the last chunk only; every process must have
+    DistributedDataParallel encoder are averaged with the last chunk only; every process must have
     as many images.
 
     Args:
-        embed: the backbone: images (n, ...) to embeddings (n, D).
-        images: the batch of this process, (N, ...).
-        loss_of: from its embeddings, (N, D), to the loss; its own weights get their gradient too.
-        chunk: images whose activations are held at once.
+        encoder: the backbone: images of each view, (n, ...), to embeddings of each, (n, D).
+        loss_of: the loss, given what embeds the whole batch, which it calls once; its own weights
+            get their gradient too.
+        chunk: images of each view whose activations are held at once.
         scale: factor of the gradient: that of a GradScaler, for float16.
 
     Returns:
         The loss, without a graph and without the factor.
     """
-    if len(images) <= chunk:
-        loss = loss_of(embed(images))
-        torch.autograd.backward(loss * scale)
-        return loss.detach()
-    chunks = torch.split(images, chunk)
-    embeddings, states = _embed_without_graph(embed, chunks)
-    embeddings.requires_grad_()
-    loss = loss_of(embeddings)
+    chunks: list[Chunk] = []
+    states: list[list[Tensor]] = []
+    embeddings: list[Tensor] = []
+
+    def embed(views: Sequence[Tensor]) -> list[Tensor]:
+        if len(views[0]) <= chunk:
+            found: list[Tensor] = encoder(views)
+            return found
+        chunks.extend(_split(views, chunk))
+        embeddings.extend(_embed_without_graph(encoder, chunks, states))
+        return embeddings
+
+    loss = loss_of(embed)
     torch.autograd.backward(loss * scale)
-    assert embeddings.grad is not None
-    after = _random_state(embed)
-    gradients = torch.split(embeddings.grad, chunk)
-    for part, gradient, state in zip(chunks, gradients, states, strict=True):
-        _set_random_state(embed, state)
-        with nullcontext() if part is chunks[-1] else _without_averaging(embed):
-            torch.autograd.backward(embed(part), gradient)
-    _set_random_state(embed, after)
+    if not chunks:
+        return loss.detach()
+    after = _random_state(encoder)
+    slopes = _split([one.grad for one in embeddings if one.grad is not None], chunk)
+    for part, slope, state in zip(chunks, slopes, states, strict=True):
+        _set_random_state(encoder, state)
+        with nullcontext() if part is chunks[-1] else _without_averaging(encoder):
+            torch.autograd.backward(encoder(part), slope)
+    _set_random_state(encoder, after)
     return loss.detach()
 
 
-def _without_averaging(embed: nn.Module) -> AbstractContextManager[None]:
+def _split(views: Sequence[Tensor], size: int) -> list[Chunk]:
+    """Some rows of every view, then the next ones."""
+    return list(zip(*(torch.split(view, size) for view in views), strict=True))
+
+
+def _without_averaging(encoder: nn.Module) -> AbstractContextManager[None]:
     """Where gradients are added up in this process alone."""
-    return embed.no_sync() if isinstance(embed, DistributedDataParallel) else nullcontext()
+    return encoder.no_sync() if isinstance(encoder, DistributedDataParallel) else nullcontext()
 
 
 def _embed_without_graph(
-    embed: nn.Module, chunks: tuple[Tensor, ...]
-) -> tuple[Tensor, list[list[Tensor]]]:
-    """All embeddings, (N, D), and the state of the random numbers before each chunk.
+    encoder: nn.Module, chunks: list[Chunk], states: list[list[Tensor]]
+) -> list[Tensor]:
+    """All embeddings of each view, (N, D), ready for a gradient.
 
-    Leaves no other trace: the running statistics are put back.
+    Leaves no other trace than the state of the random numbers before each chunk in ``states``: the
+    running statistics are put back.
     """
-    kept = [buffer.clone() for buffer in embed.buffers()]
-    parts, states = [], []
+    kept = [buffer.clone() for buffer in encoder.buffers()]
+    parts = []
     with torch.no_grad():
         for part in chunks:
-            states.append(_random_state(embed))
-            parts.append(embed(part))
-        for buffer, before in zip(embed.buffers(), kept, strict=True):
+            states.append(_random_state(encoder))
+            parts.append(encoder(part))
+        for buffer, before in zip(encoder.buffers(), kept, strict=True):
             buffer.copy_(before)
     torch.clear_autocast_cache()  # before torch 2.10 it keeps weights cast without a graph
-    return torch.cat(parts), states
+    return [torch.cat(view).requires_grad_() for view in zip(*parts, strict=True)]
 
 
-def _random_state(embed: nn.Module) -> list[Tensor]:
+def _random_state(encoder: nn.Module) -> list[Tensor]:
     """The state of the generators that a forward pass may draw from: the CPU's, its device's."""
-    return [torch.get_rng_state(), *(device.get_rng_state() for device in _accelerators(embed))]
+    return [torch.get_rng_state(), *(device.get_rng_state() for device in _accelerators(encoder))]
 
 
-def _set_random_state(embed: nn.Module, states: list[Tensor]) -> None:
+def _set_random_state(encoder: nn.Module, states: list[Tensor]) -> None:
     torch.set_rng_state(states[0])
-    for device, state in zip(_accelerators(embed), states[1:], strict=True):
+    for device, state in zip(_accelerators(encoder), states[1:], strict=True):
         device.set_rng_state(state)
 
 
-def _accelerators(embed: nn.Module) -> list[ModuleType]:
+def _accelerators(encoder: nn.Module) -> list[ModuleType]:
     """torch.cuda or torch.mps, where the weights lie there."""
-    device = next(embed.parameters()).device
+    device = next(encoder.parameters()).device
     return [] if device.type == "cpu" else [torch.get_device_module(device)]

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceverify.training.freezing import not_learning
-from faceverify.training.heads.head import Head
 from faceverify.training.heads.l2_normalize import l2_normalize
 from faceverify.training.heads.softmax_engine import SPREAD, SoftmaxEngine
 
@@ -25,26 +24,26 @@ MOST = 100_000  # images of all
 
 def imprint(
     backbone: nn.Module,
-    head: Head,
+    method: nn.Module,
     labels: NDArray[np.int64],
     images_at: Callable[[NDArray[np.int64]], Iterable[tuple[Tensor, Tensor]]],
 ) -> bool:
-    """Set the centres of a head to the means of a backbone's embeddings, where they are directions.
+    """Set class centres to the means of a backbone's embeddings, where they are directions.
 
     Each process sets the centres that it holds. They are as long as random ones, so that steps turn
     them as far; of a person's several centres the first is set.
 
     Args:
         backbone: trained on faces; its mode comes back as it was.
-        head: any.
+        method: any, or a loss.
         labels: the person on each image, (N,).
         images_at: images at some positions, not varied, in batches with their labels.
 
     Returns:
-        Whether the head has such centres.
+        Whether it has such centres.
     """
-    engine = getattr(head, "softmax", None)
-    if not isinstance(engine, SoftmaxEngine) or not engine.unit:
+    engine = next((one for one in method.modules() if isinstance(one, SoftmaxEngine)), None)
+    if engine is None or not engine.unit:
         return False
     centres, shard = engine.centres.detach(), engine.shard
     sums = centres.new_zeros(len(centres), centres.shape[-1])

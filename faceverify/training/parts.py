@@ -1,4 +1,8 @@
-"""What a run is made of: backbone, head, optimiser, average; built, stored, restored together."""
+"""What a run is made of: backbone, method, optimiser, average; built, stored, restored together.
+
+The names of what is stored begin with that of the part: ``backbone.*``, ``method.*`` (of a loss
+``method.loss.*``), ``optimiser.PARAMETER.*``, ``average.*``, ``scaler.*``, ``loss_sum``.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,9 @@ from faceverify.training.distributed import Processes
 from faceverify.training.execution import Running, run_on
 from faceverify.training.freezing import freeze, train_mode
 from faceverify.training.heads import build_head
-from faceverify.training.heads.head import Head
 from faceverify.training.initialising import initialise
+from faceverify.training.methods import find_method
+from faceverify.training.methods.method import Method
 from faceverify.training.optimisers import make_optimiser, parameter_groups
 from faceverify.training.schedules import Schedule, make_schedule
 from faceverify.training.weight_average import WeightAverage
@@ -34,7 +39,7 @@ class Parts:
     Attributes:
         backbone: the network itself.
         running: the network as a step runs it.
-        head: the loss.
+        method: the loss of a batch, and what it learns itself.
         optimiser: moves both.
         schedule: from step and steps to a share of the highest learning rates.
         highest_rates: learning rate of each group of the optimiser at its highest.
@@ -46,7 +51,7 @@ class Parts:
 
     backbone: nn.Module
     running: Running
-    head: Head
+    method: Method
     optimiser: torch.optim.Optimizer
     schedule: Schedule
     highest_rates: list[float]
@@ -61,24 +66,25 @@ class Parts:
         return self.backbone if self.average is None else self.average.module
 
     @property
-    def shared_head_parameters(self) -> list[nn.Parameter]:
-        """Parameters of the head that all processes hold alike."""
-        cut = self.head.shards()
-        return [one for name, one in self.head.named_parameters() if name not in cut]
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Parameters of the method that all processes hold alike."""
+        cut = self.method.shards()
+        return [one for name, one in self.method.named_parameters() if name not in cut]
 
     def train_mode(self) -> None:
         """Set everything to learning, but for what is frozen."""
         train_mode(self.backbone, self.frozen)
-        self.head.train()
+        self.method.train()
 
     def tensors(self) -> Tensors:
         """All that a checkpoint must hold, by name; to be stored, or to be filled in place."""
-        shards = self.head.shards()
+        shards = self.method.shards()
         tensors: Tensors = dict(prefixed("backbone", self.backbone.state_dict()))
-        for name, value in self.head.state_dict().items():
-            tensors[f"head.{name}"] = rows_of(value, shards.get(name))
+        for name, value in self.method.state_dict().items():
+            tensors[f"method.{name}"] = rows_of(value, shards.get(name))
         for name, parameter in self._learning().items():
-            shard = shards.get(name.removeprefix("head.")) if name.startswith("head.") else None
+            part, _, own = name.partition(".")
+            shard = shards.get(own) if part == "method" else None
             for key, value in self.optimiser.state.get(parameter, {}).items():
                 alike = value.shape == parameter.shape  # a momentum; not a count of steps
                 tensors[f"optimiser.{name}.{key}"] = rows_of(value, shard if alike else None)
@@ -118,7 +124,7 @@ class Parts:
 
     def _learning(self) -> dict[str, nn.Parameter]:
         named = {f"backbone.{name}": one for name, one in self.backbone.named_parameters()}
-        named |= {f"head.{name}": one for name, one in self.head.named_parameters()}
+        named |= {f"method.{name}": one for name, one in self.method.named_parameters()}
         return {name: one for name, one in named.items() if one.requires_grad}
 
 
@@ -145,7 +151,8 @@ def build_parts(
         processes: this one and the others.
 
     Raises:
-        TrainingError: an option that backbone or head do not have; weights that do not fit.
+        TrainingError: a method that does not exist, an option that backbone or loss do not have;
+            weights that do not fit.
         ModelError: weights to start from that do not exist.
     """
     torch.manual_seed(config.seed)
@@ -157,17 +164,18 @@ def build_parts(
     )
     origin = initialise(backbone, config.backbone.init).origin if config.backbone.init else ""
     frozen = freeze(backbone, config.backbone.freeze)
-    torch.manual_seed(config.seed)  # the head's first weights are the same from any backbone
-    head = build_head(
+    torch.manual_seed(config.seed)  # the method's first weights are the same from any backbone
+    loss = build_head(
         config.head.name, embedding_size=embedding_size, classes=classes, **config.head.options
     )
-    backbone, head = backbone.to(processes.device), head.to(processes.device)
+    method = find_method(config.method.name)(loss)
+    backbone, method = backbone.to(processes.device), method.to(processes.device)
     running = run_on(backbone, config.compute, processes)
     optimiser = make_optimiser(
         config.optimiser.name,
         parameter_groups(
             backbone,
-            head,
+            method,
             learning_rate=config.optimiser.learning_rate,
             weight_decay=config.optimiser.weight_decay,
             head_factor=config.optimiser.head_factor,
@@ -180,7 +188,7 @@ def build_parts(
     return Parts(
         backbone=backbone,
         running=running,
-        head=head,
+        method=method,
         optimiser=optimiser,
         schedule=make_schedule(
             config.schedule.name,

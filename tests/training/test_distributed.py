@@ -84,7 +84,7 @@ def check_against_one(people: Path, folder: Path) -> None:
     train_model(longer, alone)
     assert losses(run) == pytest.approx(losses(alone)[:3], rel=1e-4)
     # the centres were cut over the processes; one alone takes all of them
-    assert stored_tensors(latest(run.checkpoints))["head.softmax.centres"][0] == (6, 128)
+    assert stored_tensors(latest(run.checkpoints))["method.loss.softmax.centres"][0] == (6, 128)
     train_model(longer, run, resume=True)
     assert losses(run) == pytest.approx(losses(alone), rel=1e-4)
 

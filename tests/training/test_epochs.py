@@ -6,6 +6,7 @@ from generated_people import tiny_config, write_people
 
 from faceverify.trainer import contract_of
 from faceverify.training.data.face_set import open_face_set
+from faceverify.training.data.views import ONE_VIEW
 from faceverify.training.distributed import Processes
 from faceverify.training.epochs import epochs_of
 
@@ -22,14 +23,17 @@ def test_processes_see_the_batches_of_one(tmp_path, sampler):
 
     def batches(rank, world):
         processes = Processes(rank, world, torch.device("cpu"))
-        epochs = epochs_of(faces, contract_of(config), config, processes, warn=print)
+        epochs = epochs_of(
+            faces, contract_of(config), config, processes, views=ONE_VIEW, warn=print
+        )
         assert len(epochs) == 1
         return [batch for number in range(3) for batch in epochs(number, 0)]
 
     whole, halves = batches(0, 1), [batches(rank, 2) for rank in (0, 1)]
     assert len(whole) == 3
-    for step, (images, labels) in enumerate(whole):
-        first, second = halves[0][step], halves[1][step]
-        assert torch.equal(torch.cat([first[0], second[0]]), images)
-        assert torch.equal(torch.cat([first[1], second[1]]), labels)
+    for step, batch in enumerate(whole):
+        halved = [halves[0][step], halves[1][step]]
+        (images,) = batch.views
+        assert torch.equal(torch.cat([one.views[0] for one in halved]), images)
+        assert torch.equal(torch.cat([one.labels for one in halved]), batch.labels)
         assert len(images.unique(dim=0)) == 16  # each varied by itself

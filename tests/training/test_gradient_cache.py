@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from faceverify.training.gradient_cache import cached_backward
 from faceverify.training.heads import build_head
+from faceverify.training.view_encoder import ViewEncoder
 
 LABELS = torch.arange(12) // 3
 
@@ -37,6 +38,12 @@ def head(name="triplet", **options):
     return build_head(name, embedding_size=6, classes=4, **options).double()
 
 
+def cached(net, images, loss_of, **options):
+    """Of a network and one view of the images."""
+    encoder = net if isinstance(net, DistributedDataParallel) else ViewEncoder(net)
+    return cached_backward(encoder, lambda embed: loss_of(embed([images])[0]), **options)
+
+
 def gradients(*modules):
     return [one.grad.clone() for module in modules for one in module.parameters()]
 
@@ -50,17 +57,15 @@ def assert_same(found, expected, **tolerance):
 @pytest.mark.parametrize("name", ["triplet", "proxy-anchor", "supcon"])
 @pytest.mark.parametrize("chunk", [1, 5, 6, 12, 100])
 def test_gradients_are_those_of_the_plain_way(name, chunk):
-    plain, cached = backbone().eval(), backbone().eval()
+    plain, net = backbone().eval(), backbone().eval()
     plain_head, cached_head = head(name), head(name)
     expected = plain_head(plain(batch()), LABELS)
     expected.backward()
-    found = cached_backward(
-        cached, batch(), lambda embeddings: cached_head(embeddings, LABELS), chunk=chunk
-    )
+    found = cached(net, batch(), lambda embeddings: cached_head(embeddings, LABELS), chunk=chunk)
     assert not found.requires_grad
     torch.testing.assert_close(found, expected.detach())
     assert any(gradient.abs().max() > 1e-3 for gradient in gradients(plain))
-    assert_same(gradients(cached, cached_head), gradients(plain, plain_head))
+    assert_same(gradients(net, cached_head), gradients(plain, plain_head))
 
 
 def chunked_by_hand(net, images, loss_of, chunk):
@@ -71,18 +76,18 @@ def chunked_by_hand(net, images, loss_of, chunk):
 
 
 def test_training_statistics_move_once_for_each_chunk():
-    plain, cached = backbone(), backbone()
+    plain, net = backbone(), backbone()
     triplet = head()
     expected = chunked_by_hand(plain, batch(), lambda rows: triplet(rows, LABELS), 5)
-    found = cached_backward(cached, batch(), lambda rows: triplet(rows, LABELS), chunk=5)
+    found = cached(net, batch(), lambda rows: triplet(rows, LABELS), chunk=5)
     torch.testing.assert_close(found, expected)
-    assert_same(gradients(cached), gradients(plain))
-    assert_same(list(cached.buffers()), list(plain.buffers()), rtol=0, atol=0)
-    assert cached[1].num_batches_tracked == 3
+    assert_same(gradients(net), gradients(plain))
+    assert_same(list(net.buffers()), list(plain.buffers()), rtol=0, atol=0)
+    assert net[1].num_batches_tracked == 3
 
 
 def test_dropout_is_drawn_alike_in_both_passes():
-    plain, cached = backbone(dropout=0.5), backbone(dropout=0.5)
+    plain, net = backbone(dropout=0.5), backbone(dropout=0.5)
     triplet = head()
 
     def loss_of(rows):
@@ -92,17 +97,17 @@ def test_dropout_is_drawn_alike_in_both_passes():
     expected = chunked_by_hand(plain, batch(), loss_of, 4)
     next_expected = torch.rand(3)
     torch.manual_seed(7)
-    found = cached_backward(cached, batch(), loss_of, chunk=4)
+    found = cached(net, batch(), loss_of, chunk=4)
     assert torch.equal(torch.rand(3), next_expected)  # and the run goes on as it would have
     torch.testing.assert_close(found, expected)
-    assert_same(gradients(cached), gradients(plain))
+    assert_same(gradients(net), gradients(plain))
 
 
 def test_the_factor_is_of_the_gradient_alone():
     once, scaled = backbone().eval(), backbone().eval()
     triplet = head()
     losses = [
-        cached_backward(net, batch(), lambda rows: triplet(rows, LABELS), chunk=chunk, scale=factor)
+        cached(net, batch(), lambda rows: triplet(rows, LABELS), chunk=chunk, scale=factor)
         for net, chunk, factor in ((once, 4, 1.0), (scaled, 4, 1024.0))
     ]
     assert losses[0] == losses[1]
@@ -110,16 +115,16 @@ def test_the_factor_is_of_the_gradient_alone():
 
 
 def test_under_autocast_every_weight_gets_its_gradient():
-    plain, cached = backbone().float().eval(), backbone().float().eval()
+    plain, net = backbone().float().eval(), backbone().float().eval()
     triplet = head().float()
     images = batch().float()
     with torch.autocast("cpu", torch.bfloat16):
         chunked_by_hand(plain, images, lambda rows: triplet(rows, LABELS), 4)
-        cached_backward(cached, images, lambda rows: triplet(rows, LABELS), chunk=4)
+        cached(net, images, lambda rows: triplet(rows, LABELS), chunk=4)
     assert any(gradient.abs().max() > 1e-3 for gradient in gradients(plain))
     # the plain graph sums the chunks' gradients of a weight in bfloat16, caching in float32
     largest = max(gradient.abs().max() for gradient in gradients(plain))
-    assert_same(gradients(cached), gradients(plain), rtol=0.05, atol=0.02 * float(largest))
+    assert_same(gradients(net), gradients(plain), rtol=0.05, atol=0.02 * float(largest))
 
 
 def most_held(step):
@@ -152,7 +157,7 @@ def test_activations_held_do_not_grow_with_the_batch():
     net = backbone()
 
     def step(size, chunk):
-        cached_backward(net, batch(size), lambda rows: rows.square().sum(), chunk=chunk)
+        cached(net, batch(size), lambda rows: rows.square().sum(), chunk=chunk)
 
     one_chunk = most_held(lambda: step(8, 8))
     assert most_held(lambda: step(96, 96)) > 8 * one_chunk
@@ -162,7 +167,7 @@ def test_activations_held_do_not_grow_with_the_batch():
 def one_of_two(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    net = DistributedDataParallel(backbone().eval())
+    net = DistributedDataParallel(ViewEncoder(backbone().eval()))
     reductions = []
 
     def counting(_state, bucket):
@@ -173,7 +178,7 @@ def one_of_two(rank, folder):
     net.register_comm_hook(None, counting)
     triplet = head()
     own = slice(6 * rank, 6 * rank + 6)
-    loss = cached_backward(net, batch()[own], lambda rows: triplet(rows, LABELS[own]), chunk=2)
+    loss = cached(net, batch()[own], lambda rows: triplet(rows, LABELS[own]), chunk=2)
     torch.save((loss, gradients(net), len(reductions)), f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
@@ -193,6 +198,21 @@ def test_two_processes_have_the_gradients_of_one(tmp_path):
 def test_the_backbone_is_left_as_it_was_where_nothing_trains():
     net = backbone().eval()
     before = copy.deepcopy(net.state_dict())
-    cached_backward(net, batch(), lambda rows: rows.sum(), chunk=4)
+    cached(net, batch(), lambda rows: rows.sum(), chunk=4)
     for name, value in net.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 12])
+def test_several_views_of_the_images_are_embedded_alike(chunk):
+    plain, net = backbone().eval(), backbone().eval()
+
+    def loss_of(embed):
+        first, second = embed([batch(), batch(seed=2)])
+        return (first * second.cos()).sum()
+
+    expected = loss_of(ViewEncoder(plain))
+    expected.backward()
+    found = cached_backward(ViewEncoder(net), loss_of, chunk=chunk)
+    torch.testing.assert_close(found, expected.detach())
+    assert_same(gradients(net), gradients(plain))

@@ -22,7 +22,7 @@ from faceverify.training.checkpoint import (
     stored_tensors,
 )
 from faceverify.training.config import Config
-from faceverify.training.loop import evenly, in_parts, seed_of_step
+from faceverify.training.loop import evenly, seed_of_step
 from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run_folder import RunFolder
 from faceverify.training.stopping import LossWatch, StopRequest, stop_on_signals
@@ -222,10 +222,6 @@ def test_steps_are_drawn_for_each_by_itself():
     assert evenly(10, 4) == {2, 5, 8, 10}
     assert evenly(3, 10) == {1, 2, 3}
     assert evenly(5, 0) == set()
-    images, labels = torch.arange(10), torch.arange(10)
-    found = list(in_parts(images, labels, 3))
-    assert torch.equal(torch.cat([one[0] for one in found]), images)
-    assert [one[2] for one in found] == [False, False, True]
 
 
 def test_what_cannot_go_on_is_said_before_it_begins(people, tmp_path):

@@ -1,6 +1,6 @@
 """Random numbers that belong to a sample and not to the process that happens to draw them.
 
-A number is a hash of (seed, epoch, step, image, which number): no generator has a state, so that a
+A number is a hash of (seed, epoch, step, image, view, which number): no generator has a state, so a
 resumed run, a run with more workers, or one on another number of processes draws the same.
 The hash is SplitMix64's finaliser (Steele, Lea, Flood 2014, https://doi.org/10.1145/2660193.2660195),
 chained over the parts of the key.
@@ -16,7 +16,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def sample_draws(
-    seed: int, epoch: int, step: int, indices: NDArray[np.int64], count: int
+    seed: int, epoch: int, step: int, indices: NDArray[np.int64], count: int, *, view: int = 0
 ) -> NDArray[np.float64]:
     """Draw numbers for the samples of a step.
 
@@ -26,6 +26,7 @@ def sample_draws(
         seed, epoch, step: of the run, from 0.
         indices: the images of the step, (N,).
         count: numbers for each.
+        view: of each image, from 0.
 
     Returns:
         Evenly distributed over [0, 1), (N, count).
@@ -37,6 +38,8 @@ def sample_draws(
     key = np.zeros(len(indices), np.uint64)
     for part in (seed, epoch, step, indices, occurrences(indices)):
         key = mixed(key + GOLDEN + np.asarray(part, np.int64).astype(np.uint64))
+    if view:  # the first one is drawn as where there is one
+        key = mixed(key + GOLDEN + np.uint64(view))
     columns = np.arange(1, count + 1, dtype=np.uint64) * GOLDEN
     words = mixed(key[:, None] + columns)  # (N, count)
     draws: NDArray[np.float64] = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -10,7 +10,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -24,6 +23,7 @@ from faceverify.training.data.draws import sample_draws
 from faceverify.training.data.face_set import FaceSet
 from faceverify.training.data.packed_cache import PackedFaces
 from faceverify.training.data.transforms import DRAWS, Draws, Transform
+from faceverify.training.data.views import ONE_VIEW, Batch, Views
 from faceverify.training.samplers import rank_part
 
 Task = TypeVar("Task")
@@ -32,26 +32,12 @@ Made = TypeVar("Made")
 AHEAD = 2  # batches under way per worker
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """N images, ready for the network.
-
-    Attributes:
-        images: float32, normalised, (N, 3, height, width), channels-last memory, on the device.
-        labels: the person on each, int64, (N,), on the device.
-        indices: positions in the set, (N,).
-    """
-
-    images: Tensor
-    labels: Tensor
-    indices: NDArray[np.int64]
-
-
 def batches(
     face_set: FaceSet,
     index_batches: Iterable[NDArray[np.int64]],
     *,
     transform: Transform,
+    views: Views = ONE_VIEW,
     seed: int = 0,
     epoch: int = 0,
     start: int = 0,
@@ -73,6 +59,7 @@ def batches(
         face_set: the images.
         index_batches: positions of the images of each step, of all processes; read a few ahead.
         transform: from stored crops to the network's input.
+        views: that are made of each image.
         seed, epoch: what is drawn of chance depends on them, on the step and on the image.
         start: number of the first batch in its epoch, of a run that goes on in its middle.
         packed: the decoded crops of the set, where there are any.
@@ -102,28 +89,32 @@ def batches(
             [resized(image, name) for image, name in zip(images, names, strict=True)]
         )
 
-    def made(task: tuple[int, NDArray[np.int64]]) -> tuple[Batch, Draws | None]:
+    def made(task: tuple[int, NDArray[np.int64]]) -> tuple[Batch, list[Draws | None]]:
         """All of a batch's work that needs no GPU: all of it, where there is none."""
         step, everyone = task
         part = rank_part(np.arange(len(everyone)), rank, world)
         indices = everyone[part]
         # drawn for all of the step: an image that stands in it twice is varied twice, by whomever
-        draws = sample_draws(seed, epoch, step, everyone, DRAWS)[part] if vary else None
+        draws = [
+            sample_draws(seed, epoch, step, everyone, DRAWS, view=view)[part] if vary else None
+            for view in range(views.number)
+        ]
         images = crops(indices)
         labels = torch.from_numpy(face_set.labels[indices])
         if device.type == "cpu":
-            return Batch(transform(images, draws), labels, indices), None
+            return Batch([transform(images, one) for one in draws], labels, indices), []
         if device.type == "cuda" and images.device.type == "cpu":
             images = images.contiguous(memory_format=torch.channels_last).pin_memory()
             labels = labels.pin_memory()
-        return Batch(images, labels, indices), draws
+        return Batch([images], labels, indices), draws
 
     for batch, draws in ahead(made, enumerate(index_batches, start), workers or default_workers()):
         if device.type == "cpu":
             yield batch
         else:  # queued on the device by the thread that uses the batch
-            images = transform(batch.images.to(device, non_blocking=True), draws)
-            yield Batch(images, batch.labels.to(device, non_blocking=True), batch.indices)
+            images = batch.views[0].to(device, non_blocking=True)
+            labels = batch.labels.to(device, non_blocking=True)
+            yield Batch([transform(images, one) for one in draws], labels, batch.indices)
 
 
 def ahead(make: Callable[[Task], Made], tasks: Iterable[Task], workers: int) -> Iterator[Made]:

@@ -15,9 +15,10 @@ from faceverify.pipeline import default_workers
 from faceverify.training.data.decoding import decode_many
 from faceverify.training.data.draws import sample_draws
 from faceverify.training.data.face_set import data_error
-from faceverify.training.data.loader import Batch, Resized, ahead
+from faceverify.training.data.loader import Resized, ahead
 from faceverify.training.data.shard_stream import BUFFER, ShardStream, StreamedImage, stream_images
 from faceverify.training.data.transforms import DRAWS, Draws, Transform
+from faceverify.training.data.views import ONE_VIEW, Batch, Views
 
 
 def stream_batches(
@@ -26,6 +27,7 @@ def stream_batches(
     size: int,
     steps: int,
     transform: Transform,
+    views: Views = ONE_VIEW,
     seed: int = 0,
     epoch: int = 0,
     start: int = 0,
@@ -47,7 +49,7 @@ def stream_batches(
         size: images of a batch of this process.
         steps: batches of an epoch; at least 1.
         start: number of the first batch wanted: those before it are read and not decoded.
-        transform, vary, crop_size, workers, device, warn: as :func:`~.loader.batches`.
+        transform, views, vary, crop_size, workers, device, warn: as :func:`~.loader.batches`.
 
     Raises:
         ImageError, TrainingError: a shard or an image that cannot be read, or a label beyond the
@@ -65,7 +67,7 @@ def stream_batches(
         for step in range(start, steps):
             yield step, list(islice(images, size))
 
-    def made(task: tuple[int, list[StreamedImage]]) -> tuple[Batch, Draws | None]:
+    def made(task: tuple[int, list[StreamedImage]]) -> tuple[Batch, list[Draws | None]]:
         step, samples = task
         indices = (step * world + rank) * size + np.arange(len(samples))
         for sample in samples:
@@ -79,17 +81,21 @@ def stream_batches(
         decoded = decode_many([sample.image for sample in samples], names, device)
         crops = torch.stack([resized(i, name) for i, name in zip(decoded, names, strict=True)])
         labels = torch.tensor([sample.label for sample in samples])
-        draws = sample_draws(seed, epoch, step, indices, DRAWS) if vary else None
+        draws = [
+            sample_draws(seed, epoch, step, indices, DRAWS, view=view) if vary else None
+            for view in range(views.number)
+        ]
         if device.type == "cpu":
-            return Batch(transform(crops, draws), labels, indices), None
-        return Batch(crops, labels, indices), draws
+            return Batch([transform(crops, one) for one in draws], labels, indices), []
+        return Batch([crops], labels, indices), draws
 
     try:
         for batch, draws in ahead(made, tasks(), workers or default_workers()):
             if device.type == "cpu":
                 yield batch
             else:
-                crops = batch.images.to(device, non_blocking=True)
-                yield Batch(transform(crops, draws), batch.labels.to(device), batch.indices)
+                crops = batch.views[0].to(device, non_blocking=True)
+                views_made = [transform(crops, one) for one in draws]
+                yield Batch(views_made, batch.labels.to(device), batch.indices)
     finally:
         images.close()

@@ -8,18 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from faceverify.errors import TrainingError
-from faceverify.training.collectives import Shard, gather_batch
+from faceverify.training.collectives import gather_batch
 from faceverify.training.settings import config_error
 
 
 class Head(nn.Module):
-    """Base of all heads. A head writes :meth:`loss`; the loop calls the head.
+    """Base of all heads. A head writes :meth:`loss`; the method of supervised learning calls it.
 
     With several processes each calls the head with its own embeddings, all equally many. Each gets
     the mean loss of the batch of all, and gradients that belong together with
     DistributedDataParallel around the backbone (see ``collectives``). After the step all hold the
-    same parameters, but for those that :meth:`shards` names: of these each process has some rows,
-    with their whole gradient, and nothing may average them.
+    same parameters, but for those that ``sharded`` of a module names: of these each process has
+    some rows, with their whole gradient, and nothing may average them.
 
     All that must be kept to go on later is in the ``state_dict``.
 
@@ -51,14 +51,6 @@ class Head(nn.Module):
 
     def finish_step(self) -> None:
         """Be told that the optimiser has moved."""
-
-    def shards(self) -> dict[str, Shard]:
-        """The entries of the state_dict that are cut by rows over processes."""
-        return {
-            f"{prefix}.{name}".lstrip("."): shard
-            for prefix, module in self.named_modules()
-            for name, shard in getattr(module, "sharded", {}).items()
-        }
 
 
 def require(good: bool, option: str, value: object, words: str) -> None:

@@ -40,16 +40,16 @@ def same(ones, others):
     for one, other in zip(ones, others, strict=True):
         assert one.indices.tolist() == other.indices.tolist()
         assert torch.equal(one.labels, other.labels)
-        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.views[0], other.views[0])
 
 
 def test_a_batch_is_what_the_set_and_the_draws_say(faces):
     for step, batch in enumerate(made(faces)):
         images = torch.stack([faces.image(index) for index in ORDER[step]])
         wanted = VARIED(images, sample_draws(7, 2, step, ORDER[step], DRAWS))
-        assert torch.allclose(batch.images, wanted, atol=1e-5)
+        assert torch.allclose(batch.views[0], wanted, atol=1e-5)
         assert batch.labels.tolist() == faces.labels[ORDER[step]].tolist()
-        assert batch.images.is_contiguous(memory_format=torch.channels_last)
+        assert batch.views[0].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_the_same_from_any_number_of_workers(faces):
@@ -72,17 +72,17 @@ def test_processes_share_the_steps_of_one(faces, world):
     whole = made(faces)
     parts = [made(faces, rank=rank, world=world) for rank in range(world)]
     for step in range(len(ORDER)):
-        images = torch.cat([part[step].images for part in parts])
-        assert torch.equal(images, whole[step].images)
+        images = torch.cat([part[step].views[0] for part in parts])
+        assert torch.equal(images, whole[step].views[0])
 
 
 def test_other_seeds_epochs_and_steps_vary_otherwise(faces):
-    first = made(faces)[0].images
-    assert not torch.equal(made(faces, seed=8)[0].images, first)
-    assert not torch.equal(made(faces, epoch=3)[0].images, first)
-    assert not torch.equal(made(faces, start=1)[0].images, first)
+    first = made(faces)[0].views[0]
+    assert not torch.equal(made(faces, seed=8)[0].views[0], first)
+    assert not torch.equal(made(faces, epoch=3)[0].views[0], first)
+    assert not torch.equal(made(faces, start=1)[0].views[0], first)
     assert not torch.equal(first[1], first[3])  # the same image twice
-    plain = made(faces, vary=False)[0].images
+    plain = made(faces, vary=False)[0].views[0]
     assert torch.equal(plain[1], plain[3])
 
 
@@ -149,7 +149,7 @@ def test_mixed_sizes_are_resized_and_said_once(tmp_path):
     said = []
     faces = open_face_set(folder)
     (batch,) = made(faces, [np.arange(5)], warn=said.append)
-    assert tuple(batch.images.shape) == (5, 3, 20, 24)
+    assert tuple(batch.views[0].shape) == (5, 3, 20, 24)
     assert len(said) == 1
     assert "0002.jpg: 48 x 40 pixels, resized to 24 x 20" in said[0]
     (folder / "ann" / "0005.jpg").write_bytes(encoded(picture(9, (48, 24))))
@@ -183,8 +183,8 @@ def test_ctrl_c_stops_cleanly(faces):
 @pytest.mark.gpu
 def test_the_gpu_is_fed(faces):
     for batch, wanted in zip(made(faces, device="cuda"), made(faces), strict=True):
-        assert batch.images.is_cuda
+        assert batch.views[0].is_cuda
         assert batch.labels.tolist() == wanted.labels.tolist()
     plain = made(faces, device="cuda", vary=False)
     for batch, wanted in zip(plain, made(faces, vary=False), strict=True):
-        assert torch.allclose(batch.images.cpu(), wanted.images, atol=3.1 / 127.5)
+        assert torch.allclose(batch.views[0].cpu(), wanted.views[0], atol=3.1 / 127.5)

@@ -7,15 +7,19 @@ import sys
 from pathlib import Path
 
 import torch
-from head_cases import BATCH, CASES, SIZE, head_case
+from centre_losses import BATCH, ENGINES, SIZE
+from every_case import CASES, build_case
 from torch import distributed as dist
 from torch import nn
 
 from faceverify.errors import TrainingError
-from faceverify.training.collectives import average_gradients, process_count, process_index
+from faceverify.training.collectives import (
+    average_gradients,
+    process_count,
+    process_index,
+    shards_of,
+)
 from faceverify.training.heads import build_head
-
-ENGINES = ["dense", "chunked"]
 
 
 def steps(case, engine, rows, labels, **more):
@@ -24,7 +28,7 @@ def steps(case, engine, rows, labels, **more):
     Returns:
         losses, and what is learned: of the head by the names of its state_dict.
     """
-    head = head_case(case, engine=engine, **more)
+    head = build_case(case, engine=engine, **more)
     torch.manual_seed(1)
     backbone = nn.Linear(SIZE, SIZE).double()
     with torch.no_grad():
@@ -42,7 +46,7 @@ def steps(case, engine, rows, labels, **more):
         optimiser.step()
         head.finish_step()
         losses.append(loss.item())
-    return losses, backbone.state_dict(), head.state_dict(), head.shards()
+    return losses, backbone.state_dict(), head.state_dict(), shards_of(head)
 
 
 def main(rank, count, folder):

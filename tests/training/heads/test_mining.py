@@ -5,25 +5,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from pytorch_metric_learning import distances as pml_distances
-from pytorch_metric_learning import losses as pml_losses
-from pytorch_metric_learning import miners as pml_miners
+from pair_losses import face_batch
 
-from faceverify.training.heads import build_head, mining
+from faceverify.training.heads import mining
 from faceverify.training.heads.distances import squared_distances
 from faceverify.training.heads.l2_normalize import l2_normalize
 from faceverify.training.heads.mining import MINING, mine, sorted_rows
-from faceverify.training.heads.quadruplet import count_quadruplets
-
-
-def face_batch(size=60, identities=9, seed=0, dtype=torch.float64):
-    """Squared distances of a batch in which some identities are alone."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(identities, (size,), generator=generator)
-    labels[:3] = torch.tensor([100, 101, 102])
-    centres = torch.randn(103, 8, generator=generator, dtype=dtype)
-    rows = centres[labels] + 1.5 * torch.randn(size, 8, generator=generator, dtype=dtype)
-    return rows, labels, squared_distances(l2_normalize(rows))
 
 
 def listed(squared, labels, rule, margin, farthest=False):
@@ -143,58 +130,3 @@ def test_each_anchor_pulls_as_often_as_it_pushes(labels, seed):
         assert (mined.counts[~same] <= 0).all()
         assert mined.counts.clamp(min=0).sum() == mined.triplets
         assert not mined.counts.diagonal().any()
-
-
-def test_quadruplets_are_those_listed():
-    _, labels, squared = face_batch(size=24, identities=4)
-    same = labels[:, None] == labels
-    genuine = (same & ~torch.eye(24, dtype=torch.bool)).nonzero().tolist()
-    impostor = (~same).nonzero().tolist()
-    expected, total = torch.zeros_like(squared), 0
-    for a, p in genuine:
-        for k, n in impostor:
-            apart = labels[a] not in (labels[k], labels[n])
-            if apart and squared[a, p] - squared[k, n] + 0.3 > 0:
-                expected[a, p] += 1
-                expected[k, n] -= 1
-                total += 1
-    mined = count_quadruplets(squared, labels, 0.3)
-    assert mined.triplets == total > 100
-    assert torch.equal(mined.counts, expected)
-
-
-# Another library
-
-
-def their_triplet(rows, labels, miner):
-    squared = pml_distances.LpDistance(power=2)
-    theirs = pml_losses.TripletMarginLoss(margin=0.2, distance=squared)
-    return theirs(rows, labels, miner(distance=squared)(rows, labels) if miner else None)
-
-
-@pytest.mark.parametrize(
-    ("rule", "miner"),
-    [
-        ("all", None),
-        ("hard", lambda **of: pml_miners.TripletMarginMiner(0.2, "hard", **of)),
-        ("batch-hard", lambda **of: pml_miners.BatchHardMiner(**of)),
-    ],
-)
-def test_agrees_with_pytorch_metric_learning(rule, miner):
-    rows, labels, _ = face_batch()
-    head = build_head("triplet", embedding_size=8, classes=103, mining=rule)
-    assert head(rows, labels).item() == pytest.approx(
-        their_triplet(rows, labels, miner).item(), rel=1e-9
-    )
-
-
-def test_npair_of_two_images_and_lifted_agree_with_pytorch_metric_learning():
-    rows, _, _ = face_batch(size=20)
-    labels = torch.arange(20) % 10
-    products = pml_distances.DotProductSimilarity(normalize_embeddings=False)
-    theirs = pml_losses.NPairsLoss(distance=products)
-    ours = build_head("npair", embedding_size=8, classes=10)
-    assert ours(rows, labels).item() == pytest.approx(theirs(rows, labels).item(), rel=1e-9)
-    ours = build_head("lifted", embedding_size=8, classes=10)
-    theirs = pml_losses.LiftedStructureLoss()
-    assert ours(rows, labels).item() == pytest.approx(theirs(rows, labels).item(), rel=1e-9)

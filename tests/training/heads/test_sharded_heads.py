@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from head_cases import CASES, CLASSES, batch_of, head_case
+from centre_losses import CLASSES, batch_of
+from every_case import CASES, build_case
 from sharded_worker import ENGINES, steps
+
+from faceverify.training.collectives import shards_of
 
 WORKER = Path(__file__).with_name("sharded_worker.py")
 
@@ -18,7 +21,7 @@ def found(request, tmp_path_factory):
     """What each of several processes has after training, by case and engine."""
     folder = tmp_path_factory.mktemp("processes")
     for case in CASES:
-        torch.save(batch_of(head_case(case)), folder / f"{case}.pt")
+        torch.save(batch_of(build_case(case)), folder / f"{case}.pt")
     paths = os.pathsep.join(path for path in sys.path if path)
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     workers = [
@@ -44,7 +47,7 @@ def found(request, tmp_path_factory):
 @pytest.mark.parametrize("engine", [*ENGINES, "sampled"])
 @pytest.mark.parametrize("case", CASES)
 def test_many_processes_are_one(found, case, engine):
-    alone = steps(case, "dense", *batch_of(head_case(case)))
+    alone = steps(case, "dense", *batch_of(build_case(case)))
     losses, backbone, state, shards = alone
     assert losses[0] != losses[2]
     parts = [one[case, engine] for one in found]
@@ -67,7 +70,7 @@ def test_many_processes_are_one(found, case, engine):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_class_for_each_process_is_enough(found, engine):
-    rows, labels = batch_of(head_case("arcface"))
+    rows, labels = batch_of(build_case("arcface"))
     losses, backbone, *_ = steps("arcface", "dense", rows, labels % len(found), classes=len(found))
     for one in found:
         assert one["one each", engine][0] == pytest.approx(losses, abs=1e-10)
@@ -85,12 +88,12 @@ def test_more_processes_than_identities_are_refused(found):
 
 def test_shards_name_entries_of_the_state():
     for case in CASES:
-        head = head_case(case)
-        for name, shard in head.shards().items():
+        head = build_case(case)
+        for name, shard in shards_of(head).items():
             assert len(head.state_dict()[name]) == shard.stop - shard.start == CLASSES
         cut = {
             name
             for name, one in head.state_dict().items()
             if len(one.shape) and len(one) == CLASSES
         }
-        assert set(head.shards()) == cut
+        assert set(shards_of(head)) == cut
