@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeAlias
 
-from faceverify.errors import FaceverifyError, NoDecisionError
-from faceverify.gallery.admission import Admission, NewFace
+from faceverify.errors import FaceverifyError
+from faceverify.gallery.admission import Admission
 from faceverify.gallery.audit import AuditLog
 from faceverify.gallery.names import checked_name
 from faceverify.gallery.store import Enrolment, Store
@@ -171,54 +171,40 @@ class Enroller:
         return named, number
 
     def _number(self, name: str, digest: bytes) -> int | None:
-        with self._lock:
-            return self._known(name, digest)
+        """Number of the template that a person has of a photo already.
 
-    def _known(self, name: str, digest: bytes) -> int | None:
-        """Number of the template that a person has of a photo already."""
-        stored = self._store.with_photo(digest, model=self._model)
+        It spares the embedding; whether a photo is stored is decided by ``Store.add`` alone.
+        """
+        with self._lock:
+            stored = self._store.with_photo(digest, model=self._model)
         return next((one.sequence for one in stored if one.name == name), None)
 
     def _store_batch(self, batch: Sequence[_Examined]) -> list[Enrolled]:
         """Store what leaves no doubt, in one step."""
         answers = [answer for answer, _ in batch]
-        new: dict[int, Enrolment] = {}  # by place in the batch
-        for place, (answer, enrolment) in enumerate(batch):
-            if enrolment is not None:
-                # the batch before this one may have held the same photo
-                known = self._known(enrolment.name, enrolment.photo_hash)
-                if known is None:
-                    new[place] = enrolment
-                else:
-                    answers[place] = replace(answer, sequence=known, already=True)
-        for place, error in self._doubts(new, answers).items():
-            answers[place] = replace(answers[place], error=error)
-            del new[place]
+        new = {place: one for place, (_, one) in enumerate(batch) if one is not None}
         if not new:
             return answers
-        added: dict[int, Enrolment] = {}
-        sequences = self._store.add(list(new.values()), model=self._model)
-        for (place, enrolment), sequence in zip(new.items(), sequences, strict=True):
-            twice = sequence in added  # the same photo twice in this batch
-            answers[place] = replace(answers[place], sequence=sequence, already=twice)
-            added.setdefault(sequence, enrolment)
-        if self._audit is not None:
-            self._audit.append_all(
-                ("enrol", self._facts(sequence, enrolment)) for sequence, enrolment in added.items()
-            )
+        admit = None
+        if self._admission is not None:
+            photos = [answers[place].photo for place in new]
+            admit = self._admission.examine(list(new.values()), photos)
+        added = iter(self._store.add(list(new.values()), model=self._model, admit=admit))
+        doubts = {} if admit is None else admit.doubts
+        stored: list[tuple[int, Enrolment]] = []
+        for index, (place, enrolment) in enumerate(new.items()):
+            if index in doubts:
+                answers[place] = replace(answers[place], error=doubts[index])
+                continue
+            found = next(added)
+            answers[place] = replace(answers[place], sequence=found.sequence, already=not found.new)
+            if found.new:
+                stored.append((found.sequence, enrolment))
+        if self._admission is not None:
+            self._admission.grow(len(stored))
+        if self._audit is not None and stored:
+            self._audit.append_all(("enrol", self._facts(*one)) for one in stored)
         return answers
-
-    def _doubts(
-        self, new: dict[int, Enrolment], answers: Sequence[Enrolled]
-    ) -> dict[int, NoDecisionError]:
-        """Why some new templates had better not be stored, by their places in the batch."""
-        if self._admission is None or not new:
-            return {}
-        faces = [
-            NewFace(answers[place].photo, one.name, one.embedding) for place, one in new.items()
-        ]
-        places = list(new)
-        return {places[index]: error for index, error in self._admission.doubts(faces).items()}
 
     def _facts(self, sequence: int, enrolment: Enrolment) -> dict[str, Any]:
         """What an audit log keeps of an enrolment."""

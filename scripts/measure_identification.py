@@ -26,7 +26,7 @@ from faceverify.embedding_cache import EmbeddingCache, cache_folder
 from faceverify.errors import FaceverifyError
 from faceverify.evaluation.pairs import read_pairs
 from faceverify.faces.options import FaceOptions
-from faceverify.gallery.admission import Admission, NewFace
+from faceverify.gallery.admission import Admission
 from faceverify.gallery.open import open_store
 from faceverify.gallery.store import Enrolment, Fusion, Store
 from faceverify.images import find_photos
@@ -109,13 +109,15 @@ def enrol(
 ) -> None:
     """Put templates into a gallery, whatever they are, under their own names or these."""
     names = photos.people if people is None else people
-    store.add(
-        [
-            Enrolment(str(names[p]), photos.embeddings[p], "", int(p).to_bytes(32, "big"), 1.0)
-            for p in places
-        ],
-        model=photos.model.id,
-    )
+    store.add(templates(photos, places, names), model=photos.model.id)
+
+
+def templates(photos: Photos, places: Sequence[int], names: NDArray[np.str_]) -> list[Enrolment]:
+    """Photos as templates under these names."""
+    return [
+        Enrolment(str(names[p]), photos.embeddings[p], "", int(p).to_bytes(32, "big"), 1.0)
+        for p in places
+    ]
 
 
 @dataclass
@@ -281,14 +283,14 @@ def guarded(
         admission = Admission(store, photos.model)
         for start in range(0, len(order), BATCH):
             places = order[start : start + BATCH]
-            faces = [NewFace("", str(people[p]), photos.embeddings[p]) for p in places]
-            doubts = admission.doubts(faces)
-            codes[places[list(doubts)]] = [doubt.code for doubt in doubts.values()]
+            batch = templates(photos, places, people)
+            admit = admission.examine(batch, [""] * len(batch))
+            admission.grow(len(store.add(batch, model=photos.model.id, admit=admit)))
+            codes[places[list(admit.doubts)]] = [doubt.code for doubt in admit.doubts.values()]
             for place in places:
                 new[place] = people[place] not in known
                 if not codes[place]:
                     known.add(str(people[place]))
-            enrol(store, photos, [int(p) for p in places if not codes[p]], people)
     return codes, new
 
 

@@ -117,6 +117,32 @@ def test_a_photo_listed_twice_is_stored_once(enrol, store):
     assert enrol(("x", "obama"), ("x", "obama"), guarded=False) == ["enrolled", "already"]
 
 
+def test_who_is_enrolled_between_the_search_and_the_storing_counts(
+    enrol, extractor, store, people, monkeypatch, tmp_path
+):
+    """Another process, as it were, is always a moment faster."""
+    search, faster = store.search, [("bob", "obama"), ("alice", "obama2"), ("carol", "biden")]
+
+    def overtaken(*arguments, **options):
+        found = search(*arguments, **options)
+        with open_store(str(tmp_path / "gallery")) as other:
+            photos = [NamedPhoto(name, people[photo]) for name, photo in faster]
+            answers = list(Enroller(extractor, other, None).enrol(photos))
+        assert all(one.error is None for one in answers)
+        return found
+
+    monkeypatch.setattr(store, "search", overtaken)
+    log = AuditLog(tmp_path / "audit.jsonl")
+    assert enrol(("alice", "obama"), audit=log) == ["matches-another"]
+    store.remove("bob")
+    faster[:] = [("alice", "obama"), ("alice", "obama2")]
+    store.remove("alice")
+    assert enrol(("alice", "obama"), audit=log) == ["already"]
+    assert not (tmp_path / "audit.jsonl").exists()  # nothing was enrolled here
+    monkeypatch.undo()
+    assert list(store.names()) == [("alice", 2), ("carol", 1)]
+
+
 def test_unlike_own_and_force(enrol, store):
     assert enrol(("alice", "obama"), ("alice", "biden")) == ["enrolled", "unlike-own"]
     assert enrol(("bob", "obama2")) == ["matches-another"]

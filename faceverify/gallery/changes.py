@@ -14,7 +14,7 @@ from faceverify.errors import GalleryError
 from faceverify.gallery import rows
 from faceverify.gallery.protection import Protection
 from faceverify.gallery.state import ModelRows, RowSet, State
-from faceverify.gallery.store import Enrolment, StoredTemplate
+from faceverify.gallery.store import Added, Enrolment, StoredTemplate
 from faceverify.gallery.validation import check_enrolments
 from faceverify.text import is_line
 
@@ -30,15 +30,17 @@ def insert(
     enrolments: Sequence[Enrolment],
     *,
     model: str,
-) -> tuple[State, list[int]]:
+) -> tuple[State, list[Added]]:
     """Store templates; one that a person has already is only looked up."""
+    if not enrolments:
+        return state, []
     known = state.models.get(model)
     width = check_enrolments(enrolments, width=known.width if known else None, model=model)
     known = known or ModelRows(state.next_model, model, width, RowSet())
     state, people = _identities(sql, protection, state, {one.name: None for one in enrolments})
     now = time.time()
-    sequence = _last(sql, "templates")
-    sequences: list[int] = []
+    sequence = last(sql, "templates")
+    added: list[Added] = []
     written: list[tuple[int, int, int, bytes, bytes]] = []
     tags = []
     keys = [rows.photo_key(protection, enrolment.photo_hash) for enrolment in enrolments]
@@ -47,7 +49,7 @@ def insert(
         identity = people[enrolment.name]
         double = stored.get((key, identity))
         if double is not None:
-            sequences.append(double)
+            added.append(Added(double, new=False))
             continue
         sequence += 1
         place = rows.template_place(sequence, identity, known.key)
@@ -56,10 +58,10 @@ def insert(
         tags.append(rows.tag(protection, place, record))
         written.append((sequence, identity, known.key, key, record))
         stored[key, identity] = sequence
-        sequences.append(sequence)
+        added.append(Added(sequence, new=True))
     sql.executemany("INSERT INTO templates VALUES (?, ?, ?, ?, ?)", written)
     templates = known.rows.changed(len(written), rows.total(tags))
-    return state.with_model(replace(known, rows=templates)), sequences
+    return state.with_model(replace(known, rows=templates)), added
 
 
 def delete(
@@ -159,11 +161,11 @@ def _identities(
     """The number of each person, known or new."""
     people: dict[str, int] = {}
     written, tags = [], []
-    last = _last(sql, "identities")
+    number = last(sql, "identities")
     for name in names:
         known = identity_of(sql, protection, name)
         if known is None:
-            known = last = last + 1
+            known = number = number + 1
             place = rows.identity_place(known)
             sealed = protection.seal(name.encode(), place)
             written.append((known, rows.name_key(protection, name), sealed))
@@ -188,7 +190,7 @@ def forget_people(
     return state
 
 
-def _last(sql: sqlite3.Connection, table: str) -> int:
+def last(sql: sqlite3.Connection, table: str) -> int:
     """The largest number that a row of the table ever had."""
     found = sql.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
     return int(found[0]) if found else 0

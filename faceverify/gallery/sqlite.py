@@ -25,6 +25,8 @@ from faceverify.gallery.publishing import wipe
 from faceverify.gallery.schema import MIGRATIONS
 from faceverify.gallery.searching import Searcher
 from faceverify.gallery.store import (
+    Added,
+    Admit,
     Candidate,
     Enrolment,
     Fusion,
@@ -80,17 +82,23 @@ class SqliteStore:
             self._enrolled.clear()
         self.close()
 
-    def add(self, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
+    def add(
+        self, enrolments: Sequence[Enrolment], *, model: str, admit: Admit | None = None
+    ) -> list[Added]:
         """Store templates, all or none; they are durable once this returns."""
         if not enrolments:
             return []
         database = self._database
         with database.writing() as change:
-            change.state, sequences = changes.insert(
+            if admit is not None:
+                late = reading.templates(database, change.state, reading.AFTER, admit.after, -1)
+                places = admit([one for one in late if one.model == model])
+                enrolments = [enrolments[place] for place in places]
+            change.state, added = changes.insert(
                 database.sql, database.protection, change.state, enrolments, model=model
             )
         self._enrolled.add(model)
-        return sequences
+        return added
 
     def search(
         self,
@@ -112,6 +120,11 @@ class SqliteStore:
             GalleryError, OutputError: they cannot be written.
         """
         return self._searcher.fit_codes(model, bits=bits, method=method)
+
+    def newest(self) -> int:
+        """The greatest number that a template was given so far."""
+        with self._database.reading():
+            return changes.last(self._database.sql, "templates")
 
     def since(self, sequence: int, *, model: str | None = None) -> Iterator[StoredTemplate]:
         """Templates with a greater sequence number, in their order; of all models by default."""
@@ -194,12 +207,10 @@ class SqliteStore:
         sql, protection = database.sql, database.protection
         with database.writing() as change:
             state, people = changes.drop_model(sql, change.state, old)
-            sequences: list[int] = []
-            if enrolments:
-                state, sequences = changes.insert(sql, protection, state, enrolments, model=model)
+            state, added = changes.insert(sql, protection, state, enrolments, model=model)
             change.state = changes.forget_people(sql, protection, state, people)
         self._wipe()
-        return sequences
+        return [one.sequence for one in added]
 
     def count(self) -> dict[str, int]:
         """How many templates of each model there are: the sealed state says it."""

@@ -67,6 +67,37 @@ class StoredTemplate(Enrolment):
 
 
 @dataclass(frozen=True)
+class Added:
+    """What became of a template that was given to a store.
+
+    Attributes:
+        sequence: its number.
+        new: whether it was stored now; else the person had one of this photo and model already.
+    """
+
+    sequence: int
+    new: bool
+
+
+class Admit(Protocol):
+    """Decides which of a batch are stored, once no other process can write.
+
+    Attributes:
+        after: templates with greater numbers are given with the call.
+    """
+
+    after: int
+
+    def __call__(self, late: Sequence[StoredTemplate]) -> Sequence[int]:
+        """The places of those to store, rising. It must not use the store, and may be asked again.
+
+        Args:
+            late: what the gallery holds of the model after that number, in its order.
+        """
+        ...
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A person that a search found.
 
@@ -113,11 +144,19 @@ class Store(Protocol):
 
     url: str
 
-    def add(self, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
+    def add(
+        self, enrolments: Sequence[Enrolment], *, model: str, admit: Admit | None = None
+    ) -> list[Added]:
         """Store templates, all or none; they are durable once this returns.
 
-        A photo hash that the same person has with this model already is not stored twice: its
-        sequence number is returned instead.
+        A photo hash that the same person has with this model already is not stored twice.
+
+        Args:
+            admit: decides which are stored; all are, without it. Between the decision and what it
+                decides about, no other process writes.
+
+        Returns:
+            What became of each that was admitted, in their order.
         """
         ...
 
@@ -135,6 +174,13 @@ class Store(Protocol):
         Args:
             model: only templates of this model are compared.
             names: only these people, where it is given.
+        """
+        ...
+
+    def newest(self) -> int:
+        """The greatest number that a template was given so far; whatever comes gets a greater one.
+
+        What has a smaller one can be seen by whatever is asked next.
         """
         ...
 

@@ -45,7 +45,8 @@ def enrol(url: str, first: int, count: int, batch: int, told: Queue | None = Non
     acknowledged: list[tuple[int, int]] = []
     with open_store(url, create=True) as store:
         for start in range(first, first + count, batch):
-            sequences = store.add(enrolments(batch, first=start), model=MODEL)
-            acknowledged += zip(range(start, start + batch), sequences, strict=True)
+            added = store.add(enrolments(batch, first=start), model=MODEL)
+            numbers = (one.sequence for one in added)
+            acknowledged += zip(range(start, start + batch), numbers, strict=True)
     if told is not None:
         told.put(acknowledged)

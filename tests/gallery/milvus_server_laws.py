@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 from enrolled_people import MODEL, enrol, enrolments, unit_rows
-from store_conformance import StoreLaws, expected, found, same
+from store_conformance import StoreLaws, expected, found, numbers, same
 
 from faceverify.gallery.milvus.store import MilvusStore
 
@@ -70,7 +70,7 @@ def test_processes_that_enrol_the_same_people_at_once_lose_and_double_nothing(ur
 def test_a_page_of_a_large_gallery_is_no_limit(url):
     people = enrolments(20_000, people=3)  # more than a search of Milvus returns at once
     with MilvusStore(url, create=True) as store:
-        sequences = store.add(people, model=MODEL)
+        sequences = numbers(store.add(people, model=MODEL))
         assert [one.sequence for one in store.since(0)] == sequences
         (answer,) = store.search(unit_rows(1, seed=1), 5, model=MODEL)
         same(found(answer), expected(people, unit_rows(1, seed=1)[0], 5))

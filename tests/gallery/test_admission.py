@@ -1,14 +1,14 @@
 """Who is admitted to a gallery: distances to others and to oneself, and where the limits lie."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from enrolled_people import unit_rows
 
-from faceverify.errors import GalleryError, ModelError, UsageError
-from faceverify.gallery.admission import Admission, NewFace, own_limit
-from faceverify.gallery.neighbours import Neighbours
+from faceverify.errors import GalleryError, ModelError, NoDecisionError, UsageError
+from faceverify.gallery.admission import Admission, Examination, own_limit
 from faceverify.gallery.open import open_store
 from faceverify.gallery.store import Enrolment
 from faceverify.gallery.template_count import TemplateCount
@@ -46,10 +46,18 @@ def enrolment(name: str, embedding: np.ndarray) -> Enrolment:
     return Enrolment(name, embedding, f"/{name}.jpg", photo_hash, 1.0)
 
 
+def doubts(admission: Admission, *faces: tuple[str, np.ndarray]) -> dict[int, NoDecisionError]:
+    """What is said about new faces, where nothing was enrolled meanwhile."""
+    names = [f"{name}.jpg" for name, _ in faces]
+    admit = admission.examine([enrolment(*face) for face in faces], names)
+    assert sorted([*admit([]), *admit.doubts]) == list(range(len(faces)))
+    return admit.doubts
+
+
 def codes(admission: Admission, *faces: tuple[str, np.ndarray]) -> list[str]:
     """What is said about each new face; nothing where it is admitted."""
-    doubts = admission.doubts([NewFace(f"{name}.jpg", name, row) for name, row in faces])
-    return [doubts[place].code if place in doubts else "" for place in range(len(faces))]
+    found = doubts(admission, *faces)
+    return [found[place].code if place in found else "" for place in range(len(faces))]
 
 
 def test_strangers_are_admitted_to_an_empty_gallery(store, model):
@@ -63,11 +71,10 @@ def test_a_face_of_another_person_is_refused_by_name_and_distance(store, model, 
         store.add([enrolment("alice", ALICE)], model=model.id)
     admission = Admission(store, model)
     near, far = at(ALICE, OTHER_LIMIT - 0.001), at(ALICE, OTHER_LIMIT + 0.001, seed=1)
-    found = admission.doubts([NewFace("b.jpg", name, row) for name, row in [*first, ("bob", near)]])
-    (doubt,) = found.values()
+    (doubt,) = doubts(admission, *first, ("bob", near)).values()
     assert doubt.code == "matches-another"
     assert doubt.exit_status == 3
-    for part in ("b.jpg", "'alice'", "0.0886", "0.0896", "--force"):
+    for part in ("bob.jpg: ", "'alice'", "0.0886", "0.0896", "--force"):
         assert part in str(doubt)
     assert codes(Admission(store, model), *first, ("bob", far))[-1] == ""
 
@@ -161,25 +168,73 @@ def test_a_gallery_of_another_model_is_refused_and_both_are_named(store, model):
     assert TemplateCount(store, model)() == 1
 
 
-def test_neighbours_are_those_of_a_search_one_by_one(store, model):
+@pytest.mark.parametrize("late", [0, 7])
+def test_neighbours_are_those_of_a_search_one_by_one(store, late):
+    """Some are stored before the search, some come after it; every third is refused."""
     rows = unit_rows(60, dimension=128, seed=3)
-    names = [f"p{i % 7}" for i in range(60)]
-    stored, new = slice(0, 40), slice(40, 60)
-    store.add([enrolment(*one) for one in zip(names[stored], rows[stored], strict=True)], model="m")
-    neighbours = Neighbours(store, "m", names[new], rows[new])
-    known = list(zip(names[stored], rows[stored], strict=True))
-    for index, (name, row) in enumerate(zip(names[new], rows[new], strict=True)):
-        others = [(1 - float(row @ o.astype(float)), n) for n, o in known if n != name]
-        own = [1 - float(row @ o.astype(float)) for n, o in known if n == name]
-        distance, other = neighbours.other(index)
-        assert (pytest.approx(min(others)[0], abs=1e-6), min(others)[1]) == (distance, other)
-        assert neighbours.own(index) == pytest.approx(min(own), abs=1e-6)
-        if index % 3:
-            neighbours.admit(index)
-            known.append((name, row))
-    empty = Neighbours(store, "another model", ["x"], rows[:1])
-    assert empty.other(0) is None
-    assert empty.own(0) is None
+    people = [enrolment(f"p{i % 7}", row) for i, row in enumerate(rows)]
+    known, new = people[:40], people[40:]
+    store.add(known[late:], model="m")
+    asked = []
+
+    def doubt(photo, name, other, own, templates):
+        asked.append((photo, name, other, own, templates))
+        return None if len(asked) % 3 else NoDecisionError(photo, code="matches-another")
+
+    photos = [f"{i}.jpg" for i in range(20)]
+    admit = Examination(store, "m", new, photos, templates=40 - late, doubt=doubt)
+    store.add(known[:late], model="m")
+    admitted = admit(list(store.since(admit.after, model="m")))
+    assert admitted == [place for place in range(20) if (place + 1) % 3]
+    for place, (one, (photo, name, other, own, templates)) in enumerate(
+        zip(new, asked, strict=True)
+    ):
+        others = [(1 - float(one.embedding @ o.embedding.astype(float)), o.name)
+                  for o in known if o.name != one.name]  # fmt: skip
+        mine = [1 - float(one.embedding @ o.embedding.astype(float))
+                for o in known if o.name == one.name]  # fmt: skip
+        assert (photo, name, templates) == (photos[place], one.name, len(known))
+        assert other == (pytest.approx(min(others)[0], abs=1e-6), min(others)[1])
+        assert own == pytest.approx(min(mine), abs=1e-6)
+        if place in admitted:
+            known.append(one)
+
+
+def test_who_has_nobody_beside_is_admitted(store):
+    asked = []
+    new = [enrolment("x", ALICE)]
+    admit = Examination(
+        store, "another model", new, ["x"], templates=0, doubt=lambda *one: asked.append(one)
+    )
+    assert admit([]) == [0]
+    assert asked == [("x", "x", None, None, 0)]
+
+
+def test_a_photo_that_is_enrolled_is_looked_up_and_not_judged(store, model):
+    """Other settings may have made another embedding of it."""
+    admission = Admission(store, model)
+    stored = enrolment("alice", ALICE)
+    again = replace(stored, embedding=BOB)
+    admit = admission.examine([stored, again, again], ["1", "2", "3"])
+    assert admit([]) == [0, 1, 2]
+    (added,) = store.add([stored], model=model.id)
+    assert admit(list(store.since(admit.after, model=model.id))) == [0, 1, 2]
+    admit = admission.examine([again], ["1"])
+    assert store.add([again], model=model.id, admit=admit) == [replace(added, new=False)]
+    assert codes(admission, ("alice", BOB)) == ["unlike-own"]
+
+
+def test_who_came_meanwhile_is_compared_and_counted(store, model):
+    admit = Admission(store, model).examine([enrolment("bob", at(ALICE, 0.06))], ["bob.jpg"])
+    crowd = unit_rows(400, dimension=128, seed=9)
+    store.add([enrolment("alice", ALICE)], model=model.id)
+    assert admit(late := list(store.since(admit.after))) == []
+    assert admit.doubts[0].code == "matches-another"
+    assert "'alice'" in str(admit.doubts[0])
+    store.add([enrolment(f"p{i}", row) for i, row in enumerate(crowd)], model=model.id)
+    assert admit(list(store.since(admit.after))) == [0]  # among 401 the limit is stricter
+    assert admit.doubts == {}
+    assert admit(late) == []
 
 
 def test_the_count_is_asked_for_again_after_a_second(store, model, monkeypatch):

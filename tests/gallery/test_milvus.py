@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from enrolled_people import MODEL, enrolments, unit_rows
 from milvus_server import ADDRESS, Unavailable, milvus_server
-from store_conformance import StoreLaws, expected, found, same
+from store_conformance import StoreLaws, expected, found, numbers, same
 
 from faceverify.errors import GalleryError
 from faceverify.gallery.milvus import collections as milvus_collections
@@ -90,7 +90,8 @@ def test_what_does_not_fit_into_a_page_comes_in_order(store, monkeypatch):
     monkeypatch.setattr(milvus_collections, "PAGE", 5)
     monkeypatch.setattr(milvus_search, "MEANS_AT_ONCE", 4)
     people = enrolments(24, people=7)
-    sequences = store.add(people[:15], model=MODEL) + store.add(people[15:], model=MODEL)
+    added = store.add(people[:15], model=MODEL) + store.add(people[15:], model=MODEL)
+    sequences = numbers(added)
     assert [one.sequence for one in store.since(0)] == sequences == sorted(sequences)
     assert [one.sequence for one in store.since(sequences[10])] == sequences[11:]
     names = dict(store.names())
@@ -138,7 +139,7 @@ def test_what_is_altered_behind_its_back_is_found(store):
 
 
 def test_a_renaming_that_was_interrupted_is_ended_by_the_next(store):
-    sequences = store.add(enrolments(4, people=1), model=MODEL)
+    sequences = numbers(store.add(enrolments(4, people=1), model=MODEL))
     (model,) = store._models.values()
     rows = milvus_collections.rows_of(
         store._client, model, "sequence > 0", ["key", "person", *milvus_collections.FIELDS]

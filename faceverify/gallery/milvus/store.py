@@ -8,7 +8,8 @@ What it does not give, and the other engines do:
 
 - a transaction: a batch of more than 16 MB, a new name and a new model are several steps.
   Each may be repeated after an interruption until it is done, and none is lost half-way;
-- what others write meanwhile: a gallery that is open sees it within some seconds;
+- what others write meanwhile: a gallery that is open sees it within some seconds. So two processes
+  that enrol one face under two names within these seconds both succeed: see docs/gallery.md;
 - sequence numbers in the order of the commits: they come from the clocks of the writers. Who goes
   on from the last number it saw misses what a writer with a slow clock adds later under a smaller;
 - erasure: a removed template is found no more at once, but its bytes stay until Milvus compacts its
@@ -56,7 +57,15 @@ from faceverify.gallery.milvus.reading import (
 )
 from faceverify.gallery.milvus.rows import SequenceNumbers
 from faceverify.gallery.milvus.search import nearest_means, nearest_templates
-from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
+from faceverify.gallery.store import (
+    Added,
+    Admit,
+    Candidate,
+    Enrolment,
+    Fusion,
+    Stats,
+    StoredTemplate,
+)
 from faceverify.gallery.validation import check_enrolments, check_name, check_queries
 
 
@@ -106,10 +115,12 @@ class MilvusStore:
         """Let go of the connection; of a file, when nothing of this process uses it any more."""
         disconnect(self._client, self._address)
 
-    def add(self, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
+    def add(
+        self, enrolments: Sequence[Enrolment], *, model: str, admit: Admit | None = None
+    ) -> list[Added]:
         """Store templates; see the protocol and the module about what is all or none here.
 
-        A stored template keeps its time.
+        A stored template keeps its time. Others may write while ``admit`` decides.
         """
         if not enrolments:
             return []
@@ -120,6 +131,9 @@ class MilvusStore:
             if known is None:
                 known = make_model(self._client, self._address.gallery, model, dimension)
                 self._models[model] = known
+            if admit is not None:
+                places = admit(list(templates_since(self._client, known, admit.after)))
+                enrolments = [enrolments[place] for place in places]
             return writing.store(self._client, known, enrolments, self._numbers)
 
     def search(
@@ -141,6 +155,10 @@ class MilvusStore:
         nearest = nearest_means if fusion is Fusion.MEAN else nearest_templates
         with failures(self._address):
             return nearest(self._client, known, queries, count, names=names)
+
+    def newest(self) -> int:
+        """What this process writes from now on gets a greater number; see the module on others."""
+        return self._numbers.newest()
 
     def since(self, sequence: int, *, model: str | None = None) -> Iterator[StoredTemplate]:
         """Templates with a greater sequence number, in their order; see the module on late ones."""
@@ -186,7 +204,7 @@ class MilvusStore:
             check_enrolments(enrolments, width=before.dimension, model=model)
             with failures(self._address):
                 return writing.replace(self._client, before, enrolments, self._numbers)
-        sequences = self.add(enrolments, model=model)
+        sequences = [one.sequence for one in self.add(enrolments, model=model)]
         if before is not None:
             with failures(self._address):
                 drop_model(self._client, self._address.gallery, before)

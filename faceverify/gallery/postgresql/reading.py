@@ -87,6 +87,13 @@ def names(connection: Conn, *, after: str, count: int) -> list[tuple[str, int]]:
     return [(name, found) for name, found in connection.execute(NAMES, (after, count))]
 
 
+def newest(connection: Conn) -> int:
+    """The last sequence number of a transaction that was committed."""
+    row = connection.execute("SELECT last_sequence FROM gallery").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def damage(row: Row) -> str | None:
     """What is wrong with a row, in one line."""
     one = row.template

@@ -30,6 +30,7 @@ from faceverify.gallery.postgresql.reading import (
     damage,
     disagreements,
     names,
+    newest,
     rows,
     stats,
 )
@@ -47,11 +48,21 @@ from faceverify.gallery.postgresql.writing import (
     rename,
     stage,
     staged_rows,
+    unstage,
 )
-from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
+from faceverify.gallery.store import (
+    Added,
+    Admit,
+    Candidate,
+    Enrolment,
+    Fusion,
+    Stats,
+    StoredTemplate,
+)
 from faceverify.gallery.validation import check_queries
 
 PAGE = 2_000  # templates, or names, that are read at once
+LATER = "AND t.sequence > %(after)s ORDER BY t.sequence"
 
 
 class PostgresStore:
@@ -95,16 +106,26 @@ class PostgresStore:
         """Let go of the connection."""
         self.session.close()
 
-    def add(self, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
+    def add(
+        self, enrolments: Sequence[Enrolment], *, model: str, admit: Admit | None = None
+    ) -> list[Added]:
         """Store templates, all or none; see the protocol. A stored template keeps its time."""
         if not enrolments:
             return []
         staged, dimension = staged_rows(enrolments, model)
 
-        def work(connection: Conn) -> list[int]:
+        def work(connection: Conn) -> list[Added]:
             stage(connection, staged)  # others need not wait for the network
             last = hold_counter(connection)
-            return merge(connection, last, len(staged), model=model, dimension=dimension)
+            places: Sequence[int] = range(len(staged))
+            if admit is not None:
+                late: list[Row] = []
+                if last > admit.after:
+                    late = rows(connection, LATER, model=model, after=admit.after)
+                places = admit([row.template for row in late])
+                if len(places) < len(staged):
+                    unstage(connection, places)
+            return merge(connection, last, places, model=model, dimension=dimension)
 
         return self.session.write(work)
 
@@ -117,13 +138,10 @@ class PostgresStore:
             stage(connection, staged)
             last = hold_counter(connection)
             gone = delete_model(connection, old)
-            sequences = (
-                merge(connection, last, len(staged), model=model, dimension=dimension)
-                if staged
-                else []
-            )
+            places = range(len(staged))
+            added = merge(connection, last, places, model=model, dimension=dimension)
             delete_nobodies(connection)
-            return sequences, gone
+            return [one.sequence for one in added], gone
 
         sequences, gone = self.session.write(work)
         if gone:
@@ -194,6 +212,10 @@ class PostgresStore:
 
         return self.session.read(work)
 
+    def newest(self) -> int:
+        """The greatest number that a template was given so far."""
+        return self.session.read(newest)
+
     def since(self, sequence: int, *, model: str | None = None) -> Iterator[StoredTemplate]:
         """Templates with a greater sequence number, in their order.
 
@@ -240,7 +262,7 @@ class PostgresStore:
     def _since(self, sequence: int, model: str | None) -> Iterator[Row]:
         while True:
             page = self._rows(
-                "AND t.sequence > %(after)s ORDER BY t.sequence LIMIT %(page)s",
+                LATER + " LIMIT %(page)s",
                 model=model,
                 after=sequence,
                 page=PAGE,
