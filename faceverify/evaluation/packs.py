@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import PairListError
-from faceverify.evaluation.pack_pickle import read_pickle
+from faceverify.evaluation.pack_pickle import PickledArray, read_pickle
 from faceverify.evaluation.pairs import PairList
-from faceverify.evaluation.pickled_arrays import PickledArray
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,8 +85,8 @@ def _items(path: Path, value: Any) -> list[Any]:
 def _encoded(path: Path, index: int, image: object) -> bytes:
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size == len(image):
         image = image.tobytes()
-    if isinstance(image, bytes):
-        return image
+    if isinstance(image, (bytes, bytearray)):
+        return bytes(image)
     found = f"image {index} as {type(image).__name__}"
     raise _wrong(path, found, "an encoded photo as bytes or a column of uint8")
 
