@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 from faceverify.version import __version__
 
 if TYPE_CHECKING:
+    from faceverify.faces.options import FaceOptions
     from faceverify.matching.decision import Decision
     from faceverify.templates import Template, TemplateExtractor
     from faceverify.verification import Verifier
 
-__all__ = ["Decision", "Template", "TemplateExtractor", "Verifier", "__version__"]
+__all__ = ["Decision", "FaceOptions", "Template", "TemplateExtractor", "Verifier", "__version__"]
 
 _HOME = {
     "Decision": "faceverify.matching.decision",
+    "FaceOptions": "faceverify.faces.options",
     "Template": "faceverify.templates",
     "TemplateExtractor": "faceverify.templates",
     "Verifier": "faceverify.verification",

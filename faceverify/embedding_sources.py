@@ -14,8 +14,9 @@ from faceverify.embedding_cache import EmbeddingCache
 from faceverify.embedding_files import EmbeddingSet, read_embeddings
 from faceverify.errors import ModelError, UsageError
 from faceverify.evaluation.pair_evaluation import OperatingPoint
+from faceverify.faces.options import FaceOptions
 from faceverify.models.model_file import ModelFile
-from faceverify.photo_embeddings import FaceSettings, PhotoEmbeddings, embed_photos, load_model
+from faceverify.photo_embeddings import PhotoEmbeddings, embed_photos, load_model
 
 NO_EMBEDDING = "no-embedding"
 SHOWN = 3  # names in a message
@@ -70,7 +71,7 @@ class EmbeddingSource:
 
 def model_source(
     model: str,
-    settings: FaceSettings,
+    options: FaceOptions,
     cache: EmbeddingCache,
     *,
     workers: int | None = None,
@@ -85,7 +86,7 @@ def model_source(
 
     def embed(listed: ListedPhotos) -> PhotoEmbeddings:
         return embed_photos(
-            listed.photos, model, file, settings, cache, workers=workers, progress=progress
+            listed.photos, model, file, options, cache, workers=workers, progress=progress
         )
 
     return EmbeddingSource(file.provenance.name, file.id, file, embed)

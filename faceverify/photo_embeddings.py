@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.embedding_cache import EmbeddingCache, Outcome, failed
-from faceverify.errors import ImageError, NoDecisionError, UsageError
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.errors import ImageError, NoDecisionError
+from faceverify.faces.options import FaceOptions
 from faceverify.models.model_file import ModelFile, load_model_file
 from faceverify.models.registry import bundled_folder, find_model
 from faceverify.pipeline import map_ordered
@@ -27,25 +27,6 @@ KEPT_TOGETHER = 256  # outcomes stored at a time: what an interrupted run may lo
 # Code that decides an embedding, besides the model: a change of any makes old ones stale.
 CODE = ("faces", "images.py", "templates.py", "inference.py", "models/embedder.py")
 LIBRARIES = ("numpy", "onnxruntime", "pillow")
-
-
-@dataclass(frozen=True)
-class FaceSettings:
-    """How the face of a photo is found, chosen and cut out.
-
-    Args:
-        face: which face, when a photo shows several; not ALL.
-        min_face: side of the smallest face looked for, in pixels.
-        min_quality: least quality of a face, in [0, 1].
-        aligned: photos are crops already, of this template.
-        augment: how many crops of each face are averaged.
-    """
-
-    face: FaceChoice = FaceChoice.PROMINENT
-    min_face: float = MIN_FACE
-    min_quality: float = 0.0
-    aligned: str | None = None
-    augment: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +64,7 @@ def embed_photos(
     photos: Sequence[Path | bytes],
     model: str,
     file: ModelFile,
-    settings: FaceSettings,
+    options: FaceOptions,
     cache: EmbeddingCache,
     *,
     workers: int | None = None,
@@ -97,24 +78,23 @@ def embed_photos(
         photos: files, or encoded images, N.
         model: what the user called the model.
         file: the model, as ``load_model`` read it.
-        settings: how faces are found.
+        options: how faces are found.
         cache: what is known.
         workers: photos processed at once.
         progress: wraps the stream of those that are computed.
 
     Raises:
         ModelError: the model cannot be run, or returned something that is no embedding.
-        UsageError: settings that make no sense.
+        UsageError: all faces of a photo are meant.
     """
-    if settings.face == FaceChoice.ALL:
-        raise UsageError("all faces of a photo cannot be one side of a comparison")
-    recipe = recipe_of(file, settings)
+    options.require_one_face()
+    recipe = recipe_of(file, options)
     digests = cache.digests(photos)
     outcomes = cache.recall(recipe, digests)
     # One of each content that is new; a file that cannot be read is tried, to learn why not.
     new = {digests[i] or str(i): i for i, known in enumerate(outcomes) if known is None}
     if new:
-        made = _compute([photos[i] for i in new.values()], model, settings, workers)
+        made = _compute([photos[i] for i in new.values()], model, options, workers)
         stream: Iterable[tuple[bytes | None, Outcome]] = zip(
             [digests[i] for i in new.values()], made, strict=True
         )
@@ -141,12 +121,12 @@ def failure_notes(photos: PhotoEmbeddings) -> list[str]:
     return [f"{count} photos failed: {code}" for code, count in sorted(reasons.items())]
 
 
-def recipe_of(file: ModelFile, settings: FaceSettings) -> str:
+def recipe_of(file: ModelFile, options: FaceOptions) -> str:
     """Name all that decides an embedding besides the photo, as JSON."""
     values = {
         "model": file.id,
-        **asdict(settings),
-        "face": settings.face.value,
+        **asdict(options),
+        "face": options.face.value,
         "made_by": made_by(),
     }
     return json.dumps(values, sort_keys=True)
@@ -171,18 +151,11 @@ def made_by() -> str:
 
 
 def _compute(
-    photos: Sequence[Path | bytes], model: str, settings: FaceSettings, workers: int | None
+    photos: Sequence[Path | bytes], model: str, options: FaceOptions, workers: int | None
 ) -> Iterator[Outcome]:
     from faceverify.templates import TemplateExtractor
 
-    extractor = TemplateExtractor.load(
-        model,
-        face=settings.face,
-        min_face=settings.min_face,
-        min_quality=settings.min_quality,
-        aligned=settings.aligned,
-        augment=settings.augment,
-    )
+    extractor = TemplateExtractor.load(model, options)
 
     def outcome(photo: Path | bytes) -> Outcome:
         try:

@@ -26,15 +26,16 @@ from faceverify.evaluation.pairs import PairList, folds_by_position
 from faceverify.evaluation.protocols import folded_accuracy
 from faceverify.evaluation.scores import count_scores
 from faceverify.evaluation.tasks import Task, read_task
-from faceverify.faces.alignment import SHRINK, known_crop
+from faceverify.faces.alignment import SHRINK
 from faceverify.faces.detection import Detector
+from faceverify.faces.finder import FaceFinder
+from faceverify.faces.options import FaceOptions
 from faceverify.files import atomic_writer
 from faceverify.images import open_photo
 from faceverify.models.contract import Contract
 from faceverify.models.registry import bundled_folder
 from faceverify.photo_embeddings import made_by
 from faceverify.pipeline import map_ordered
-from faceverify.templates import FaceFinder
 
 PAIRS_OF_A_KIND = 3000  # drawn among held-out people
 TAR_AT = 1e-2
@@ -221,9 +222,8 @@ def _cut(
     place = None if cache is None else cache / f"{_key(task, contract, template)}.npz"
     if place is not None and (known := _read(place, len(task.photos), contract)) is not None:
         return ValidationSet(task, *known)
-    detector = Detector(bundled_folder())
-    points = None if template in (None, "facenet-160") else known_crop(str(template))
-    finder = FaceFinder(detector, aligned=points)
+    aligned = None if template == "facenet-160" else template
+    finder = FaceFinder(Detector(bundled_folder()), FaceOptions(aligned=aligned))
     size = (contract.width, contract.height)
 
     def crop(photo: Path | bytes) -> NDArray[np.uint8] | str:

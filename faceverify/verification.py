@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from faceverify.errors import FaceverifyError, UsageError
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.errors import FaceverifyError
+from faceverify.faces.options import FaceOptions
 from faceverify.images import Source
 from faceverify.matching.decision import Decision, Operation
 from faceverify.matching.distance import cosine_distance
@@ -33,42 +33,25 @@ class Verifier:
     def load(
         cls,
         model: str = "default",
+        options: FaceOptions = FaceOptions(),
         *,
         fmr: float = DEFAULT_FMR,
         threshold: float | None = None,
-        face: FaceChoice | str = FaceChoice.PROMINENT,
-        min_face: float = MIN_FACE,
-        min_quality: float = 0.0,
-        aligned: str | None = None,
-        augment: int = 1,
     ) -> Verifier:
         """Load a model and set the threshold.
 
         Args:
             model: a model file, or the name of an installed one.
+            options: how the one face of each photo is found, chosen and cut out.
             fmr: the false match rate to run at; the model file holds the threshold for it.
             threshold: a cosine distance instead, in [0, 2].
-            face: which face, when a photo shows several: prominent, largest, center or only.
-            min_face: side of the smallest face looked for, in pixels.
-            min_quality: least quality of a face, in [0, 1].
-            aligned: photos are crops already, of this template ("arcface-112", ...).
-            augment: how many slightly different crops of each face are averaged.
 
         Raises:
-            UsageError: a value that makes no sense.
+            UsageError: all faces of a photo are meant.
             ModelError: the model cannot be loaded or was not calibrated for the rate.
         """
-        if face == FaceChoice.ALL:
-            raise UsageError("all faces of a photo cannot be one side of a comparison")
-        extractor = TemplateExtractor.load(
-            model,
-            face=face,
-            min_face=min_face,
-            min_quality=min_quality,
-            aligned=aligned,
-            augment=augment,
-        )
-        return cls.of(extractor, fmr=fmr, threshold=threshold)
+        options.require_one_face()
+        return cls.of(TemplateExtractor.load(model, options), fmr=fmr, threshold=threshold)
 
     @classmethod
     def of(

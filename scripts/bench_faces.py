@@ -22,12 +22,14 @@ from rich.console import Console
 from rich.table import Table
 
 from faceverify.faces.detection import Detector
+from faceverify.faces.finder import FaceFinder
+from faceverify.faces.options import FaceOptions
 from faceverify.images import find_photos
 from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import load_model_file
 from faceverify.models.registry import bundled_folder, find_model
 from faceverify.pipeline import default_workers, map_ordered
-from faceverify.templates import FaceFinder, TemplateExtractor
+from faceverify.templates import TemplateExtractor
 
 MIN_FACE = 20
 PEER_BATCH = 32
@@ -59,7 +61,7 @@ def bench_detection(images: list[Image.Image], table: Table) -> None:
         return [len(faces) for faces in found]
 
     def run_prominent() -> list[int]:
-        finder = FaceFinder(ours, min_face=MIN_FACE)
+        finder = FaceFinder(ours, FaceOptions(min_face=MIN_FACE))
         return [len(faces) for faces in map_ordered(finder.find, images, workers=default_workers())]
 
     def run_peer(batch: int = PEER_BATCH) -> list[int]:

@@ -25,12 +25,13 @@ from faceverify.claims import fused_distance
 from faceverify.embedding_cache import EmbeddingCache, cache_folder
 from faceverify.errors import FaceverifyError
 from faceverify.evaluation.pairs import read_pairs
+from faceverify.faces.options import FaceOptions
 from faceverify.gallery.admission import Admission, NewFace
 from faceverify.gallery.store import Enrolment, Fusion, Store, open_store
 from faceverify.images import find_photos
 from faceverify.matching.open_set import MEAN_MARGIN, open_set_threshold
 from faceverify.models.model_file import ModelFile
-from faceverify.photo_embeddings import FaceSettings, embed_photos, load_model
+from faceverify.photo_embeddings import embed_photos, load_model
 
 VIEW1 = ("pairsDevTrain.txt", "pairsDevTest.txt")
 SIZES = ((100, 20), (300, 10), (900, 5), (2000, 5), (4000, 3))  # people enrolled, draws
@@ -90,7 +91,7 @@ def read_photos(data: Path, model: str) -> Photos:
     file = load_model(model)
     paths = list(find_photos(data / "lfw"))
     with EmbeddingCache(cache_folder()) as cache:
-        found = embed_photos(paths, model, file, FaceSettings(), cache)
+        found = embed_photos(paths, model, file, FaceOptions(), cache)
     seen: set[str] = set()
     for name in VIEW1:
         pairs = read_pairs(data / "protocols" / name)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from photographs import FACES
 from PIL import Image
 
 from faceverify.faces.detection import Detector
@@ -31,9 +32,6 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"needs the face databases in {SHARED_DATA}")
     return SHARED_DATA
-
-
-FACES = Path(__file__).parent / "faces"
 
 
 @pytest.fixture(scope="session")

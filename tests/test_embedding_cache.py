@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from photographs import BIDEN
 
 from faceverify.embedding_cache import FILE, EmbeddingCache, Outcome, cache_folder, failed
 from faceverify.faces.choice import FaceChoice
-from faceverify.photo_embeddings import FaceSettings, embed_photos, load_model, recipe_of
+from faceverify.faces.options import FaceOptions
+from faceverify.photo_embeddings import embed_photos, load_model, recipe_of
 
 RECIPE = '{"model": "m"}'
-BIDEN = Path(__file__).parent / "faces" / "biden.jpg"
 
 
 def outcome(value: float) -> Outcome:
@@ -194,25 +195,25 @@ def test_where_it_lies(monkeypatch, tmp_path):
 def test_all_that_decides_an_embedding_is_in_the_recipe():
     model = load_model("default")
     settings = [
-        FaceSettings(), FaceSettings(face=FaceChoice.CENTER), FaceSettings(min_face=50),
-        FaceSettings(min_quality=0.1), FaceSettings(aligned="arcface-112"), FaceSettings(augment=2),
+        FaceOptions(), FaceOptions(face=FaceChoice.CENTER), FaceOptions(min_face=50),
+        FaceOptions(min_quality=0.1), FaceOptions(aligned="arcface-112"), FaceOptions(augment=2),
     ]  # fmt: skip
     assert len({recipe_of(model, one) for one in settings}) == len(settings)
-    assert model.id in recipe_of(model, FaceSettings())
+    assert model.id in recipe_of(model, FaceOptions())
 
 
 def test_the_same_photo_under_two_names_is_embedded_once(tmp_path):
     model = load_model("default")
     photos = [tmp_path / name for name in ("a.jpg", "b.jpg", "grey.jpg")]
     for path in photos[:2]:
-        path.write_bytes(BIDEN.read_bytes())
+        path.write_bytes(Path(BIDEN).read_bytes())
     photos[2].write_bytes(b"no image")
     with EmbeddingCache(tmp_path / "cache") as cache:
-        found = embed_photos(photos, "default", model, FaceSettings(), cache)
+        found = embed_photos(photos, "default", model, FaceOptions(), cache)
         assert found.computed == 2
         assert np.array_equal(found.embeddings[0], found.embeddings[1])
         assert found.failure == ["", "", "image-not-an-image"]
         assert found.enrolled.tolist() == [True, True, False]
-        again = embed_photos(photos, "default", model, FaceSettings(), cache)
+        again = embed_photos(photos, "default", model, FaceOptions(), cache)
         assert again.computed == 1  # what is no image may be repaired: it is tried again
         assert np.array_equal(again.embeddings, found.embeddings)

@@ -1,41 +1,17 @@
 """Threads, processes and Ray: the same results, in order, whatever goes wrong on the way."""
 
 import os
-import signal
 import sys
-import time
 from functools import partial
 
 import pytest
+from worker_functions import dying, squares
 
 from faceverify.engines import CHUNK, Engine, map_on
 from faceverify.errors import FaceverifyError, NoFaceError
 
 HERE = [Engine.THREADS, Engine.PROCESSES]
 EVERYWHERE = [*HERE, pytest.param(Engine.RAY, marks=pytest.mark.slow)]
-
-
-def squares(made):
-    """Makes the function, and notes that it did."""
-    with open(made, "a") as notes:
-        notes.write("made\n")
-    return square
-
-
-def square(number):
-    if number == 41:
-        raise NoFaceError("41: no face", code="no-face-at-all")
-    time.sleep(0.001 * (number % 3))
-    return number * number, os.getpid()
-
-
-def dying():
-    def die(number):
-        if number == 20:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return number
-
-    return die
 
 
 @pytest.fixture
@@ -45,7 +21,7 @@ def made(tmp_path):
 
 @pytest.fixture(scope="module", autouse=True)
 def ray_workers():
-    """They find this module, and end with it."""
+    """They find the functions, and end with this module."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.path.dirname(__file__), prepend=os.pathsep)
         yield

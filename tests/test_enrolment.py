@@ -7,21 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from photographs import FACES
 from PIL import Image
 
 from faceverify.enrolment import Enroller, NamedPhoto
 from faceverify.errors import GalleryError, OutputError, UsageError
+from faceverify.faces.choice import FaceChoice
+from faceverify.faces.options import FaceOptions
 from faceverify.gallery.admission import Admission
 from faceverify.gallery.audit import AuditLog, check_audit_log
 from faceverify.gallery.store import open_store
 from faceverify.templates import TemplateExtractor
 
-FACES = Path("tests/faces")
-
 
 @pytest.fixture(scope="module")
 def extractor() -> TemplateExtractor:
-    return TemplateExtractor.load(face="only", min_quality=0.3)
+    return TemplateExtractor.load(options=FaceOptions(face=FaceChoice.ONLY, min_quality=0.3))
 
 
 @pytest.fixture(scope="module")

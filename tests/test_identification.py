@@ -7,17 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from photographs import FACES
 from PIL import Image
 
 from faceverify.claims import ClaimVerifier, fused_distance
 from faceverify.errors import GalleryError, ModelError, NoFaceError, UsageError
+from faceverify.faces.choice import FaceChoice
+from faceverify.faces.options import FaceOptions
 from faceverify.gallery.audit import AuditLog, check_audit_log
 from faceverify.gallery.store import Enrolment, Fusion, open_store
 from faceverify.identification import Identifier
 from faceverify.matching.open_set import MEAN_MARGIN, distance_at
 from faceverify.templates import Template, TemplateExtractor
 
-FACES = Path(__file__).parent / "faces"
 OBAMA, OBAMA2, OBAMA3, BIDEN = (f"{name}.jpg" for name in ("obama", "obama2", "obama3", "biden"))
 
 
@@ -145,7 +147,7 @@ def test_the_threshold_follows_the_gallery_while_it_grows(extractor, store, monk
 
 
 def test_every_face_gets_an_answer(store):
-    everybody = TemplateExtractor.load(face="all")
+    everybody = TemplateExtractor.load(options=FaceOptions(face=FaceChoice.ALL))
     couple = Image.new("RGB", (1000, 600))
     for left, path in ((0, OBAMA3), (500, BIDEN)):
         couple.paste(Image.open(path), (left, 0))

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from photographs import BIDEN, OBAMA, OBAMA2, OBAMA3
 from PIL import Image, ImageFilter
 
 from faceverify import Verifier
@@ -18,8 +19,7 @@ def verifier() -> Verifier:
 
 @pytest.fixture(scope="module")
 def enrolled(verifier: Verifier) -> list[np.ndarray]:
-    names = ("obama", "obama2", "obama3", "biden")
-    return [verifier.template(f"tests/faces/{name}.jpg").embedding for name in names]
+    return [verifier.template(path).embedding for path in (OBAMA, OBAMA2, OBAMA3, BIDEN)]
 
 
 def noise(random: np.random.Generator) -> Image.Image:

@@ -1,16 +1,17 @@
 """The verifier: right decisions on real photos, and never a decision where there is none."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from photographs import BIDEN, OBAMA, OBAMA2, OBAMA3
 from PIL import Image
 
 from faceverify import Verifier
 from faceverify.errors import ImageError, ModelError, NoFaceError, UsageError
+from faceverify.faces.choice import FaceChoice
+from faceverify.faces.options import FaceOptions
 from faceverify.matching.distance import cosine_distance
-
-OBAMA, OBAMA2, OBAMA3, BIDEN = (
-    f"tests/faces/{name}.jpg" for name in ("obama", "obama2", "obama3", "biden")
-)
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,7 @@ def verifier() -> Verifier:
         (OBAMA2, BIDEN, False),
         (OBAMA3, BIDEN, False),
     ],
+    ids=lambda value: Path(str(value)).stem,
 )
 def test_real_photos(verifier: Verifier, first: str, second: str, same: bool):
     decision = verifier.verify(first, second)
@@ -69,7 +71,7 @@ def test_nothing_is_decided_without_a_face(verifier: Verifier):
 
 def test_all_faces_are_no_side_of_a_comparison():
     with pytest.raises(UsageError, match="one side of a comparison"):
-        Verifier.load(face="all")
+        Verifier.load(options=FaceOptions(face=FaceChoice.ALL))
 
 
 def test_pairs_come_in_order_and_each_photo_is_processed_once(monkeypatch):

@@ -10,25 +10,22 @@ import typer
 from faceverify.cli.console import Console
 from faceverify.cli.evaluate import DEFAULT_PATTERN, Kind, NoCache, Pattern, Replicates
 from faceverify.cli.options import (
-    Aligned,
-    Augment,
-    Choice,
     Json,
-    MinFace,
-    MinQuality,
     Model,
     Quiet,
     Verbose,
     Workers,
+    face_options,
 )
 from faceverify.errors import UsageError
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
     from faceverify.calibrator import Calibration
     from faceverify.evaluation.figures import Section
 
 
+@face_options()
 def calibrate(
     images: Annotated[
         Path,
@@ -75,11 +72,7 @@ def calibrate(
         ),
     ] = False,
     replicates: Replicates = 1000,
-    face: Choice = FaceChoice.PROMINENT,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = 0.0,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     no_cache: NoCache = False,
     json: Json = False,
@@ -103,11 +96,9 @@ def calibrate(
     from faceverify.embedding_cache import EmbeddingCache, cache_folder
     from faceverify.embedding_sources import model_source
     from faceverify.evaluation.tasks import read_task
-    from faceverify.photo_embeddings import FaceSettings
 
-    settings = FaceSettings(face, min_face, min_quality, aligned, augment)
     with EmbeddingCache(None if no_cache else cache_folder(), console.message) as cache:
-        source = model_source(model, settings, cache, workers=workers, progress=console.progress)
+        source = model_source(model, faces, cache, workers=workers, progress=console.progress)
         assert source.model is not None
         path = None if dry_run else place_to_save(model, source.model, save)
         task = read_task(

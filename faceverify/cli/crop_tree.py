@@ -15,9 +15,9 @@ from faceverify.cli.result_folders import check_apart, make_folder
 from faceverify.embedding_files.photo_set import PhotoSet
 from faceverify.errors import OutputError, UsageError
 from faceverify.faces.alignment import Alignment, named_alignment
+from faceverify.faces.finder import FULL_DETAIL, FaceFinder, FoundFace
 from faceverify.files import atomic_write
 from faceverify.images import open_photo
-from faceverify.templates import FULL_DETAIL, FaceFinder, FoundFace
 
 RECORD = ".faceverify-align.json"  # in the folder of crops: how they were cut
 

@@ -163,5 +163,12 @@ def all_problems(
         yield from misaligned(face_set, readable, template, sample, workers)
     if embed:
         yield from face_problems(
-            face_set, readable, evaluated, console, template=template, model=model, workers=workers
+            face_set,
+            readable,
+            evaluated,
+            template=template,
+            model=model,
+            workers=workers,
+            say=console.message,
+            progress=console.progress,
         )

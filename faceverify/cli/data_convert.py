@@ -177,8 +177,8 @@ def changed_by(size: int | None, align: str | None) -> Change | None:
         return lambda data, name: resized(data, name, side=side)
     from faceverify.faces.alignment import named_alignment
     from faceverify.faces.detection import Detector
+    from faceverify.faces.finder import FaceFinder
     from faceverify.models.registry import bundled_folder
-    from faceverify.templates import FaceFinder
 
     alignment, side = named_alignment(align, size)
     finder = FaceFinder(Detector(bundled_folder()))

@@ -5,23 +5,23 @@ Training data knows no detector, model or evaluation: this file brings them toge
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from faceverify.cli.console import Console
 from faceverify.errors import TrainingError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from faceverify.embedding_cache import EmbeddingCache
+    from faceverify.faces.options import FaceOptions
     from faceverify.models.model_file import ModelFile
-    from faceverify.photo_embeddings import FaceSettings
+    from faceverify.photo_embeddings import Progress
     from faceverify.training.data.face_set import FaceSet
     from faceverify.training.data.looking_alike import Seen
     from faceverify.training.data.problems import Problem
@@ -142,39 +142,43 @@ def face_problems(
     face_set: FaceSet,
     readable: Sequence[int],
     evaluated: Sequence[Evaluated],
-    console: Console,
     *,
     template: str | None,
     model: str,
     workers: int | None,
+    say: Callable[[str], None],
+    progress: Progress[Any],
 ) -> Iterator[Problem]:
     """Embed a set, and the evaluations, and yield what only a look at the faces tells.
+
+    Args:
+        say: gets messages of one line.
+        progress: passes items on and shows how many there were.
 
     Raises:
         ModelError: the model cannot be run.
     """
     from faceverify.embedding_cache import EmbeddingCache, cache_folder
-    from faceverify.photo_embeddings import FaceSettings, load_model
+    from faceverify.faces.options import FaceOptions
+    from faceverify.photo_embeddings import load_model
     from faceverify.training.data import looking_alike
 
     file = load_model(model)
-    with EmbeddingCache(cache_folder(), console.message) as cache:
-        faces = Faces(model, file, cache, console, workers)
-        crops = FaceSettings(aligned=template)
+    with EmbeddingCache(cache_folder(), say) as cache:
+        faces = Faces(model, file, cache, workers, progress)
+        crops = FaceOptions(aligned=template)
         seen = faces.of_set(face_set, readable, crops)
         try:
             altered = faces.altered(face_set, readable, crops)
             limits = looking_alike.measured_limits(seen, altered)
         except TrainingError as error:
-            console.message(str(error))
+            say(str(error))
             return
-        console.message(
-            f"one photo within {limits.photo:.3f}, one person within {limits.person:.3f}"
-        )
+        say(f"one photo within {limits.photo:.3f}, one person within {limits.person:.3f}")
         if len(seen.names) <= MOST_COMPARED:
             yield from looking_alike.conflict_problems(seen, limits)
         else:
-            console.message(f"over {MOST_COMPARED:,} images: not compared each with each")
+            say(f"over {MOST_COMPARED:,} images: not compared each with each")
         yield from looking_alike.twin_problems(seen, limits)
         yield from looking_alike.outlier_problems(seen, limits)
         for one in evaluated:
@@ -183,7 +187,7 @@ def face_problems(
                 theirs = faces.of_evaluation(one, crops if one.source.endswith(".bin") else None)
                 yield from looking_alike.evaluation_problems(seen, theirs, limits, one.source)
             else:
-                console.message(f"{one.source}: none of its photos is there: only names compared")
+                say(f"{one.source}: none of its photos is there: only names compared")
 
 
 class Faces:
@@ -194,23 +198,23 @@ class Faces:
         model: str,
         file: ModelFile,
         cache: EmbeddingCache,
-        console: Console,
         workers: int | None,
+        progress: Progress[Any],
     ) -> None:
         self._model = model
         self._file = file
         self._cache = cache
-        self._console = console
         self._workers = workers
+        self._progress = progress
 
-    def of_set(self, face_set: FaceSet, readable: Sequence[int], settings: FaceSettings) -> Seen:
+    def of_set(self, face_set: FaceSet, readable: Sequence[int], options: FaceOptions) -> Seen:
         """Embed a set."""
         from faceverify.training.data.looking_alike import Seen
 
         rows = []
         for start in range(0, len(readable), AT_ONCE):
             part = readable[start : start + AT_ONCE]
-            rows.append(self._embed([face_set.read(index) for index in part], settings))
+            rows.append(self._embed([face_set.read(index) for index in part], options))
         return Seen(
             [face_set.name(index) for index in readable],
             face_set.identities,
@@ -218,20 +222,20 @@ class Faces:
             np.concatenate(rows),
         )
 
-    def of_evaluation(self, evaluated: Evaluated, settings: FaceSettings | None) -> Seen:
+    def of_evaluation(self, evaluated: Evaluated, options: FaceOptions | None) -> Seen:
         """Embed an evaluation."""
-        from faceverify.photo_embeddings import FaceSettings
+        from faceverify.faces.options import FaceOptions
         from faceverify.training.data.looking_alike import Seen
 
         return Seen(
             evaluated.names,
             evaluated.people,
             evaluated.labels,
-            self._embed(evaluated.photos, settings or FaceSettings()),
+            self._embed(evaluated.photos, options or FaceOptions()),
         )
 
     def altered(
-        self, face_set: FaceSet, readable: Sequence[int], settings: FaceSettings
+        self, face_set: FaceSet, readable: Sequence[int], options: FaceOptions
     ) -> NDArray[np.float32]:
         """How far some images are from copies of half their width, strongly compressed, (M,)."""
         from PIL import Image
@@ -248,22 +252,22 @@ class Faces:
             half.resize(image.size, Image.Resampling.BICUBIC).save(stream, "JPEG", quality=60)
             originals.append(data)
             copies.append(stream.getvalue())
-        one, other = self._embed(originals, settings), self._embed(copies, settings)
+        one, other = self._embed(originals, options), self._embed(copies, options)
         both = (one != 0).any(axis=1) & (other != 0).any(axis=1)
         if not both.any():
             raise TrainingError("no face is found in the images", code="training-data")
         distance: NDArray[np.float32] = 1 - (one[both] * other[both]).sum(axis=1)
         return distance
 
-    def _embed(self, photos: Sequence[Path | bytes], settings: FaceSettings) -> NDArray[np.float32]:
+    def _embed(self, photos: Sequence[Path | bytes], options: FaceOptions) -> NDArray[np.float32]:
         from faceverify.photo_embeddings import embed_photos
 
         return embed_photos(
             photos,
             self._model,
             self._file,
-            settings,
+            options,
             self._cache,
             workers=self._workers,
-            progress=self._console.progress,
+            progress=self._progress,
         ).embeddings

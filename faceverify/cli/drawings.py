@@ -17,7 +17,7 @@ from faceverify.faces.drawing import drawn
 from faceverify.files import atomic_write
 
 if TYPE_CHECKING:
-    from faceverify.templates import FoundFace
+    from faceverify.faces.finder import FoundFace
 
 JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 

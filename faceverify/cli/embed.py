@@ -12,17 +12,13 @@ import typer
 
 from faceverify.cli.console import Console
 from faceverify.cli.options import (
-    Aligned,
-    Augment,
-    Choice,
     Engines,
     Json,
-    MinFace,
-    MinQuality,
     Model,
     Quiet,
     Verbose,
     Workers,
+    face_options,
 )
 from faceverify.cli.photo_inputs import (
     STANDARD_INPUT,
@@ -36,7 +32,7 @@ from faceverify.cli.photo_inputs import (
 )
 from faceverify.engines import Engine
 from faceverify.errors import FaceverifyError
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
     from faceverify.embedding_files.rows import EmbeddingSet
@@ -45,6 +41,7 @@ if TYPE_CHECKING:
     from faceverify.templates import Template, TemplateExtractor
 
 
+@face_options()
 def embed(
     photos: Photos,
     out: Annotated[
@@ -61,11 +58,7 @@ def embed(
         int, typer.Option("--shard-size", help="Templates in a file of the folder.", min=1)
     ] = 10_000,
     model: Model = "default",
-    face: Choice = FaceChoice.PROMINENT,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = 0.0,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     engine: Engines = Engine.THREADS,
     json: Json = False,
@@ -107,15 +100,7 @@ def embed(
     from faceverify.models.registry import find_model
     from faceverify.templates import TemplateExtractor
 
-    load = partial(
-        TemplateExtractor.load,
-        model,
-        face=face,
-        min_face=min_face,
-        min_quality=min_quality,
-        aligned=aligned,
-        augment=augment,
-    )
+    load = partial(TemplateExtractor.load, model, faces)
     if engine == Engine.THREADS:
         extractor = load()
         file, build = extractor.model, partial(extraction, lambda: extractor)

@@ -21,22 +21,19 @@ from faceverify.cli.gallery_options import (
     open_audit,
 )
 from faceverify.cli.options import (
-    Aligned,
-    Augment,
-    Choice,
     Engines,
     Json,
-    MinFace,
-    MinQuality,
     Model,
     Quiet,
     Verbose,
     Workers,
+    face_options,
 )
 from faceverify.cli.photo_inputs import STANDARD_INPUT, Tally, find_inputs, not_shared
 from faceverify.engines import Engine
 from faceverify.errors import ImageError, UsageError
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.faces.choice import FaceChoice
+from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
     from faceverify.enrolment import Enrolled, NamedPhoto
@@ -46,6 +43,7 @@ if TYPE_CHECKING:
 MIN_QUALITY = 0.3
 
 
+@face_options()
 def enroll(
     name: Annotated[
         str | None,
@@ -97,11 +95,7 @@ def enroll(
     threshold: Threshold = None,
     audit: Audit = None,
     model: Model = "default",
-    face: Choice = FaceChoice.ONLY,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = MIN_QUALITY,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(face=FaceChoice.ONLY, min_quality=MIN_QUALITY),
     workers: Workers = None,
     engine: Engines = Engine.THREADS,
     json: Json = False,
@@ -137,7 +131,7 @@ def enroll(
             "give a NAME and PHOTOS, --tree FOLDER, or --csv FILE",
             cure="see faceverify enroll --help",
         )
-    if face == FaceChoice.ALL:
+    if faces.face is FaceChoice.ALL:
         raise UsageError(
             "--face all: a template is of one face", cure="give another --face, such as prominent"
         )
@@ -149,15 +143,7 @@ def enroll(
     from faceverify.gallery.admission import Admission
     from faceverify.templates import TemplateExtractor
 
-    load = partial(
-        TemplateExtractor.load,
-        model,
-        face=face,
-        min_face=min_face,
-        min_quality=min_quality,
-        aligned=aligned,
-        augment=augment,
-    )
+    load = partial(TemplateExtractor.load, model, faces)
     tally = Tally()
     with gallery_beside(load, gallery, key_file, create=True) as (extractor, store):
         console.detail(f"model {extractor.model.provenance.name} ({extractor.model.id})")

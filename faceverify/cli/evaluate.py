@@ -10,18 +10,14 @@ import typer
 
 from faceverify.cli.console import Console
 from faceverify.cli.options import (
-    Aligned,
-    Augment,
-    Choice,
     Json,
-    MinFace,
-    MinQuality,
     Quiet,
     Verbose,
     Workers,
+    face_options,
 )
 from faceverify.errors import UsageError
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
     from faceverify.evaluation.figures import Evaluation, Section
@@ -89,6 +85,7 @@ Replicates = Annotated[
 ]
 
 
+@face_options()
 def evaluate(
     source: Annotated[
         Path,
@@ -195,11 +192,7 @@ def evaluate(
         ),
     ] = None,
     replicates: Replicates = 1000,
-    face: Choice = FaceChoice.PROMINENT,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = 0.0,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     no_cache: NoCache = False,
     json: Json = False,
@@ -222,15 +215,13 @@ def evaluate(
     console = Console(json, quiet, verbose)
     from faceverify.embedding_cache import EmbeddingCache, cache_folder
     from faceverify.embedding_sources import file_source, model_source
-    from faceverify.photo_embeddings import FaceSettings
 
     if embeddings is not None and compare:
         raise UsageError("--compare embeds photos itself", cure="leave --embeddings out")
-    settings = FaceSettings(face, min_face, min_quality, aligned, augment)
     with EmbeddingCache(None if no_cache else cache_folder(), console.message) as cache:
 
         def of_model(name: str) -> Any:
-            return model_source(name, settings, cache, workers=workers, progress=console.progress)
+            return model_source(name, faces, cache, workers=workers, progress=console.progress)
 
         if media is not None or protocol is Protocol.TEMPLATES:
             if protocol not in (None, Protocol.TEMPLATES) or compare or group or compat:
@@ -238,7 +229,7 @@ def evaluate(
             from faceverify.cli.evaluate_templates import TemplateLists, measure_templates
 
             lists = TemplateLists(source, media, points, gallery or [], probes, images, embeddings)
-            found = measure_templates(lists, model, of_model, fmr, threshold, console)
+            found = measure_templates(lists, model, of_model, fmr, threshold, console.message)
             show([found], [], console)
             if out is not None:
                 from faceverify.evaluation.report.writing import ReportedModel, write_report

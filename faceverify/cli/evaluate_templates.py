@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from faceverify.cli.console import Console
 from faceverify.errors import PairListError, UsageError
 
 if TYPE_CHECKING:
@@ -47,9 +46,12 @@ def measure_templates(
     of_model: Callable[[str], EmbeddingSource],
     fmr: float,
     threshold: float | None,
-    console: Console,
+    say: Callable[[str], None],
 ) -> Evaluation:
     """Pool photos into templates and compare them.
+
+    Args:
+        say: gets messages of one line.
 
     Raises:
         UsageError: a file is missing from the options.
@@ -92,7 +94,7 @@ def measure_templates(
 
         source = EmbeddingSource(lists.embeddings.name, "unknown", None, given)
     elif lists.embeddings is not None:
-        source = file_source(lists.embeddings, model, console.message)
+        source = file_source(lists.embeddings, model, say)
     else:
         source = of_model(model or "default")
     folder = lists.images or lists.media.parent

@@ -19,20 +19,16 @@ from faceverify.cli.gallery_options import (
     open_audit,
 )
 from faceverify.cli.options import (
-    Aligned,
-    Augment,
-    Choice,
     Json,
-    MinFace,
-    MinQuality,
     Model,
     Quiet,
     Verbose,
     Workers,
+    face_options,
 )
 from faceverify.cli.photo_inputs import Outcome, Photos, Tally, attempt, find_inputs
 from faceverify.errors import DIFFERENT, SAME
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.faces.options import FaceOptions
 from faceverify.gallery.store import Fusion
 
 if TYPE_CHECKING:
@@ -40,6 +36,7 @@ if TYPE_CHECKING:
     from faceverify.templates import Template
 
 
+@face_options()
 def identify(
     photos: Photos,
     gallery: Gallery = None,
@@ -52,11 +49,7 @@ def identify(
     fusion: Fusing = Fusion.MAX,
     audit: Audit = None,
     model: Model = "default",
-    face: Choice = FaceChoice.PROMINENT,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = 0.0,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -85,15 +78,7 @@ def identify(
     from faceverify.pipeline import map_ordered
     from faceverify.templates import TemplateExtractor
 
-    load = partial(
-        TemplateExtractor.load,
-        model,
-        face=face,
-        min_face=min_face,
-        min_quality=min_quality,
-        aligned=aligned,
-        augment=augment,
-    )
+    load = partial(TemplateExtractor.load, model, faces)
     tally = Tally()
     status = SAME
     with gallery_beside(load, gallery, key_file) as (extractor, store):

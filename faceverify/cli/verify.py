@@ -18,19 +18,15 @@ from faceverify.cli.gallery_options import (
     open_audit,
 )
 from faceverify.cli.options import (
-    Aligned,
-    Augment,
-    Choice,
     Json,
-    MinFace,
-    MinQuality,
     Model,
     Quiet,
     Verbose,
     Workers,
+    face_options,
 )
 from faceverify.errors import UNUSABLE, FaceverifyError, UsageError
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.faces.options import FaceOptions
 from faceverify.gallery.store import Fusion
 
 if TYPE_CHECKING:
@@ -40,6 +36,7 @@ if TYPE_CHECKING:
     from faceverify.verification import Verifier
 
 
+@face_options()
 def verify(
     photos: Annotated[
         list[str] | None,
@@ -90,11 +87,7 @@ def verify(
             show_default=False,
         ),
     ] = None,
-    face: Choice = FaceChoice.PROMINENT,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = 0.0,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -121,20 +114,11 @@ def verify(
     """
     check_what(photos, pairs, claim, claims)
     named = [*(photos or []), *([] if claim is None else [claim])]
-    if face == FaceChoice.ALL:
-        raise UsageError("all faces of a photo cannot be one side of a comparison")
+    faces.require_one_face()
     console = Console(json, quiet, verbose)
     from faceverify.templates import TemplateExtractor
 
-    load = partial(
-        TemplateExtractor.load,
-        model,
-        face=face,
-        min_face=min_face,
-        min_quality=min_quality,
-        aligned=aligned,
-        augment=augment,
-    )
+    load = partial(TemplateExtractor.load, model, faces)
     if claim is not None or claims is not None:
         from faceverify.claims import ClaimVerifier
 

@@ -28,7 +28,7 @@ from PIL import Image, ImageOps
 
 from faceverify.errors import ModelError
 from faceverify.faces.area_means import AreaMeans
-from faceverify.faces.choice import MIN_FACE
+from faceverify.faces.options import MIN_FACE
 from faceverify.faces.suppression import suppress
 from faceverify.inference import open_session
 
@@ -65,6 +65,12 @@ class Face:
         """The longer side of the box, in pixels."""
         left, top, right, bottom = self.box
         return max(right - left, bottom - top)
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """The middle of the box, in pixels."""
+        left, top, right, bottom = self.box
+        return (left + right) / 2, (top + bottom) / 2
 
     def sticks_out(self, size: tuple[int, int]) -> bool:
         """Whether the box reaches well beyond two sides or more of a photo of (width, height)."""

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from photographs import FACES
 from PIL import Image
 
 from faceverify.cli import main
 from faceverify.enrolment import Enroller, NamedPhoto
 from faceverify.gallery.store import open_store
 from faceverify.templates import TemplateExtractor
-
-FACES = Path(__file__).parents[1] / "faces"
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,14 @@
 
 import json
 import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
+from photographs import FACES
 from PIL import Image
 
 from faceverify.faces.alignment import CROP_NAMES, KNOWN_CROPS, BoxCrop, named_alignment
 
-FACES = Path(__file__).parents[1] / "faces"
 GOOD = ["a b", "x\udcff", "日本 語/é"]
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from photographs import FACES
 
-FACES = Path(__file__).parents[1] / "faces"
 OBAMA, BIDEN = FACES / "obama.jpg", FACES / "biden.jpg"
 
 

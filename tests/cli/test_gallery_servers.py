@@ -1,12 +1,6 @@
 """The commands that only a PostgreSQL gallery has, and the others on one."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "gallery"))
-
 from enrolled_people import MODEL, enrolments
 from postgresql_server import PASSWORD, postgresql_server, programs
 

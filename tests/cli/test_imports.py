@@ -3,10 +3,11 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
-FACES = Path(__file__).parents[1] / "faces"
-A, B = (str(FACES / name) for name in ("obama.jpg", "obama2.jpg"))
+from photographs import FACES
+from photographs import OBAMA as A
+from photographs import OBAMA2 as B
+
 NEVER = (
     "torch", "torchvision", "facenet_pytorch", "onnx", "sklearn", "scipy", "pyarrow", "pandas",
     "faiss", "psycopg", "pymilvus", "ray", "cryptography",

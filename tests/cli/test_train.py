@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
+from generated_people import write_people
+from photographs import FACES
 from PIL import Image
 
 from faceverify.models.model_file import load_model_file
 
-FACES = Path(__file__).parents[1] / "faces"
 RECIPE = """
 licence = "CC0-1.0"
 [data]
@@ -45,9 +46,6 @@ steps = 4
 @pytest.fixture
 def people(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("FACEVERIFY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "training"))
-    from generated_people import write_people
-
     (tmp_path / "recipe.toml").write_text(RECIPE)
     return write_people(tmp_path / "people", people=10, images=16)
 

@@ -6,12 +6,11 @@ import subprocess
 import sys
 
 import pytest
+from photographs import BIDEN, OBAMA, OBAMA2
 from PIL import Image
 
-OBAMA, OBAMA2, BIDEN = (f"tests/faces/{name}.jpg" for name in ("obama", "obama2", "biden"))
 
-
-@pytest.mark.parametrize(("other", "status"), [(OBAMA2, 0), (BIDEN, 1)])
+@pytest.mark.parametrize(("other", "status"), [(OBAMA2, 0), (BIDEN, 1)], ids=["same", "other"])
 def test_two_photos(run, other, status):
     ran = run("verify", OBAMA, other, "--json")
     assert ran.status == status

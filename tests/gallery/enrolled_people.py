@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from multiprocessing import Queue
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.gallery.store import Enrolment
+from faceverify.gallery.store import Enrolment, open_store
 
 MODEL = "0123456789abcdef"
 
@@ -33,3 +34,18 @@ def enrolments(
         )
         for number, row in enumerate(rows, start=first)
     ]
+
+
+def enrol(url: str, first: int, count: int, batch: int, told: Queue | None = None) -> None:
+    """Enrol photos ``first``, ``first`` + 1, ... in batches, in a process of its own.
+
+    Args:
+        told: gets each photo's number and the sequence number that it was acknowledged with.
+    """
+    acknowledged: list[tuple[int, int]] = []
+    with open_store(url, create=True) as store:
+        for start in range(first, first + count, batch):
+            sequences = store.add(enrolments(batch, first=start), model=MODEL)
+            acknowledged += zip(range(start, start + batch), sequences, strict=True)
+    if told is not None:
+        told.put(acknowledged)

@@ -10,7 +10,7 @@ import uuid
 from contextlib import ExitStack
 
 import pytest
-from enrolled_people import MODEL, enrolments, unit_rows
+from enrolled_people import MODEL, enrol, enrolments, unit_rows
 from store_conformance import StoreLaws, expected, found, same
 
 from faceverify.gallery.milvus.store import MilvusStore
@@ -52,15 +52,9 @@ def test_a_gallery_that_is_open_sees_within_seconds_what_others_write(url):
         assert store.of("person 7") == []
 
 
-def enrol(url, first, count):
-    with MilvusStore(url, create=True) as store:
-        for start in range(first, first + count, 5):
-            store.add(enrolments(5, first=start), model=MODEL)
-
-
 def test_processes_that_enrol_the_same_people_at_once_lose_and_double_nothing(url):
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=enrol, args=(url, first, 100)) for first in (0, 0, 50, 50)]
+    writers = [context.Process(target=enrol, args=(url, first, 100, 5)) for first in (0, 0, 50, 50)]
     for writer in writers:
         writer.start()
     for writer in writers:

@@ -13,7 +13,7 @@ import numpy as np
 import psycopg
 import pytest
 from breaking_proxy import COMMIT, COMMITTED, BreakingProxy
-from enrolled_people import MODEL, enrolments, unit_rows
+from enrolled_people import MODEL, enrol, enrolments, unit_rows
 from postgresql_server import PASSWORD
 from store_conformance import StoreLaws
 
@@ -295,20 +295,11 @@ def test_whoever_still_sees_what_is_removed_is_named(store, postgresql, monkeypa
 # Many at once
 
 
-def enrol_from(url, start, count, queue):
-    with PostgresStore(url, create=True) as store:
-        acknowledged = []
-        for number in range(start, start + count):
-            (sequence,) = store.add(enrolments(1, first=number), model=MODEL)
-            acknowledged.append((number, sequence))
-    queue.put(acknowledged)
-
-
 def run_writers(url, starts, count):
     """Processes that enrol at once; returns what each was told."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    writers = [context.Process(target=enrol_from, args=(url, one, count, queue)) for one in starts]
+    writers = [context.Process(target=enrol, args=(url, one, count, 1, queue)) for one in starts]
     for writer in writers:
         writer.start()
     told = [queue.get(timeout=120) for _ in writers]

@@ -21,6 +21,7 @@ from faceverify.faces.alignment import (  # noqa: E402
     FivePoints,
     named_alignment,
 )
+from faceverify.faces.options import FaceOptions  # noqa: E402
 from faceverify.inference import open_session  # noqa: E402
 from faceverify.models.model_file import load_model_file  # noqa: E402
 from faceverify.models.registry import bundled_folder  # noqa: E402
@@ -267,7 +268,7 @@ def test_crops_of_another_frame_are_carried_as_the_using_half_does(photos, templ
 def test_learning_sees_the_embedding_of_using(photos, tmp_path):
     image = crop_of(photos["obama"])
     image.save(tmp_path / "crop.png")
-    extractor = TemplateExtractor.load(aligned="arcface-112")
+    extractor = TemplateExtractor.load(options=FaceOptions(aligned="arcface-112"))
     (template,) = extractor.extract(tmp_path / "crop.png")
     net = build_backbone("resnet29", embedding_size=128, size=150).eval()
     contract = initialise(net, "default").contract

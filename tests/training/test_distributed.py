@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 from generated_people import TINY, tiny_config, write_people
+from launched_processes import become_process, free_port
+from run_log import losses
 from torch import multiprocessing
 
 from faceverify.errors import TrainingError
@@ -19,7 +20,6 @@ from faceverify.training.checkpoint import latest, load_position, stored_tensors
 from faceverify.training.config_files import overridden, to_toml
 from faceverify.training.distributed import find_device, joined
 from faceverify.training.learning_set import open_learning_set
-from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run_folder import RunFolder
 
 # No batch statistics in it: each process would have its own.
@@ -64,29 +64,17 @@ def write_recipe(folder: Path, source: Path, **changes) -> Path:
     return recipe
 
 
-def losses(run: RunFolder) -> list[float]:
-    return [one["loss"] for one in read_metrics(run.metrics) if "loss" in one]
-
-
 @pytest.fixture(scope="module")
 def people(tmp_path_factory) -> Path:
     return write_people(tmp_path_factory.mktemp("people"))
 
 
 def as_torchrun_would(rank: int, world: int, port: int, people: Path, folder: Path) -> None:
-    """One process of several, forked: what torchrun sets, without a second import of torch."""
-    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world}
-    os.environ |= {name: str(value) for name, value in numbers.items()}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    """One process of several, forked."""
+    become_process(rank, world, port)
     said: list[str] = []
     train_model(tiny_config(people, **SAME_ALONE), RunFolder(folder / "run"), say=said.append)
     assert bool(said) == (rank == 0)  # only the first process speaks
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def check_against_one(people: Path, folder: Path) -> None:

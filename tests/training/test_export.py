@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 onnx = pytest.importorskip("onnx", reason="needs the train extra")
 
 from onnx import numpy_helper  # noqa: E402
+from photographs import BIDEN, OBAMA  # noqa: E402
 from torch import nn  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
@@ -190,8 +191,7 @@ def test_cards_that_could_do_something_to_a_terminal(tmp_path):
 def test_from_a_backbone_to_a_decision(tmp_path):
     path = tmp_path / "model.onnx"
     write(make(size=112), path, size=112, thresholds=[AT], card="the card")
-    faces = [f"tests/faces/{name}.jpg" for name in ("obama", "biden")]
     verify = ["verify", "--model", str(path), "--fmr", "0.001"]
-    assert CliRunner().invoke(app, [*verify, *faces]).exit_code in (0, 1)
-    assert CliRunner().invoke(app, [*verify, faces[0], faces[0]]).exit_code == 0
+    assert CliRunner().invoke(app, [*verify, OBAMA, BIDEN]).exit_code in (0, 1)
+    assert CliRunner().invoke(app, [*verify, OBAMA, OBAMA]).exit_code == 0
     assert "the card" in CliRunner().invoke(app, ["weights", "show", str(path)]).output

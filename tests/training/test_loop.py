@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from generated_people import tiny_config, write_people
+from run_log import lines
 
 from faceverify.errors import TrainingError
 from faceverify.trainer import nothing_gained, train_model
@@ -26,17 +27,10 @@ from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run_folder import RunFolder
 from faceverify.training.stopping import LossWatch, StopRequest, stop_on_signals
 
-EXACT = ("step", "epoch", "loss", "learning_rate", "gradient_norm")
-
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory) -> Path:
     return write_people(tmp_path_factory.mktemp("people"))
-
-
-def lines(run: RunFolder) -> list[tuple]:
-    """Losses and all else of the log that does not depend on the clock."""
-    return [tuple(one[key] for key in EXACT) for one in read_metrics(run.metrics) if "loss" in one]
 
 
 def weights_of(run: RunFolder) -> dict[str, torch.Tensor]:

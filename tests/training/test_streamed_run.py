@@ -1,13 +1,12 @@
 """A run from a stream of shards: learns, goes on in the middle of it, refuses what it cannot."""
 
-import os
 import shlex
 import signal
 
 import pytest
 from generated_people import tiny_config, write_people
-from test_distributed import free_port
-from test_loop import lines
+from launched_processes import become_process, free_port
+from run_log import lines
 from torch import multiprocessing
 
 from faceverify.errors import TrainingError
@@ -93,9 +92,7 @@ def test_numbers_of_a_stream_are_no_numbers_of_a_folder(shards, tmp_path):
 
 
 def as_one_of_two(rank, port, source, folder):
-    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
-    os.environ |= {name: str(value) for name, value in numbers.items()}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    become_process(rank, 2, port)
     signal.alarm(100)
     train_model(tiny_config(source, budget={"steps": 4}), RunFolder(folder / "run"))
 

@@ -12,19 +12,15 @@ import typer
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import Gallery, KeyFile, Threshold, open_gallery
 from faceverify.cli.options import (
-    Aligned,
-    Augment,
-    Choice,
     Json,
-    MinFace,
-    MinQuality,
     Model,
     Quiet,
     Workers,
+    face_options,
 )
 from faceverify.cli.photo_inputs import Photos, Tally, attempt, find_inputs
 from faceverify.errors import DIFFERENT, SAME
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.faces.options import FaceOptions
 from faceverify.gallery.grouping_method import Method
 
 if TYPE_CHECKING:
@@ -69,6 +65,7 @@ def dedupe(
     raise typer.Exit(DIFFERENT if found else SAME)
 
 
+@face_options()
 def cluster(
     photos: Photos,
     into: Annotated[
@@ -86,11 +83,7 @@ def cluster(
     fmr: Fmr = 1e-4,
     threshold: Threshold = None,
     model: Model = "default",
-    face: Choice = FaceChoice.PROMINENT,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = 0.0,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -117,14 +110,7 @@ def cluster(
     console = Console(json, quiet)
     if into is not None:
         check_apart(into, photos, "--into")
-    extractor = TemplateExtractor.load(
-        model,
-        face=face,
-        min_face=min_face,
-        min_quality=min_quality,
-        aligned=aligned,
-        augment=augment,
-    )
+    extractor = TemplateExtractor.load(model, faces)
     limit = extractor.model.threshold_for(fmr).distance if threshold is None else threshold
     tally = Tally()
     found: list[tuple[str, int, Template]] = []  # photo, number of the face in it

@@ -8,11 +8,18 @@ import typer
 
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import Audit, Gallery, KeyFile, gallery_beside, open_audit
-from faceverify.cli.options import Aligned, Augment, Json, MinFace, Model, Quiet, Workers
+from faceverify.cli.options import (
+    Json,
+    Model,
+    Quiet,
+    Workers,
+    face_options,
+)
 from faceverify.errors import NO_DECISION
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.faces.options import FaceOptions
 
 
+@face_options("min_face", "aligned", "augment")
 def rebuild(
     model: Model = "default",
     old: Annotated[
@@ -35,9 +42,7 @@ def rebuild(
     gallery: Gallery = None,
     key_file: KeyFile = None,
     audit: Audit = None,
-    min_face: MinFace = MIN_FACE,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -57,14 +62,7 @@ def rebuild(
     from faceverify.templates import TemplateExtractor
 
     console = Console(json, quiet)
-    load = partial(
-        TemplateExtractor.load,
-        model,
-        face=FaceChoice.PROMINENT,
-        min_face=min_face,
-        aligned=aligned,
-        augment=augment,
-    )
+    load = partial(TemplateExtractor.load, model, faces)
     with gallery_beside(load, gallery, key_file) as (extractor, store):
         new = extractor.model.id
         replaced = old or old_model(store, new)

@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-PHOTOS = Path(__file__).parents[2] / "faces"
-
 
 def picture(seed: int, size: tuple[int, int] = (24, 20)) -> Image.Image:
     """A smooth coloured picture of its own, (width, height) = size."""

@@ -1,9 +1,12 @@
 """Decoding: what Pillow sees, upright, in colour; errors that name the file."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from face_files import PHOTOS, encoded, picture
+from face_files import encoded, picture
+from photographs import OBAMA
 from PIL import Image
 
 from faceverify.errors import ImageError, TrainingError
@@ -63,7 +66,7 @@ def test_upright_by_its_exif(orientation):
 
 
 def test_a_photograph():
-    data = (PHOTOS / "obama.jpg").read_bytes()
+    data = Path(OBAMA).read_bytes()
     assert np.abs(got(data) - seen(data)).max() <= 2
 
 
