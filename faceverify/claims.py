@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,10 +15,14 @@ from faceverify.gallery.names import checked_name, unknown_name
 from faceverify.gallery.store import Fusion, Store, StoredTemplate
 from faceverify.gallery.template_count import templates_of
 from faceverify.images import Source
-from faceverify.matching.decision import Decision, Operation
+from faceverify.matching.decision import Decision
 from faceverify.matching.distance import cosine_distance
 from faceverify.matching.open_set import MEAN_MARGIN, distance_at
+from faceverify.matching.operating_point import DEFAULT_FMR, OperatingPoint
+from faceverify.operator import Operator
 from faceverify.templates import TemplateExtractor
+
+Claim = tuple[Source, str]
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,14 @@ class ClaimDecision(Decision):
         photo, name = told.pop("a"), told.pop("b")
         return {"photo": photo, "claim": name, "templates": self.templates, **told}
 
+    def facts(self) -> dict[str, Any]:
+        """What an audit log keeps of it."""
+        told = self.as_dict()
+        kept = ("photo", "claim", "same", "distance", "threshold", "fmr", "model_id")
+        return {key: told[key] for key in kept}
 
-class ClaimVerifier:
+
+class ClaimVerifier(Operator[Claim, ClaimDecision, ClaimDecision]):
     """Decides about claims; safe to use from several threads.
 
     A person with several templates gives a stranger several chances: their false match rates add
@@ -52,9 +61,10 @@ class ClaimVerifier:
         fmr: the false match rate of a claim; one that the model was calibrated for.
         threshold: a cosine distance instead, in [0, 2].
         fusion: how a person's several templates make one distance.
-        audit: told of every decision before anybody else is.
+        audit: holds every decision before it is given.
 
     Raises:
+        UsageError: the extractor gives all faces of a photo.
         GalleryError: the gallery's templates are of another model.
         ModelError: the model was not calibrated for the rate.
     """
@@ -64,22 +74,17 @@ class ClaimVerifier:
         extractor: TemplateExtractor,
         store: Store,
         *,
-        fmr: float,
+        fmr: float = DEFAULT_FMR,
         threshold: float | None = None,
         fusion: Fusion = Fusion.MAX,
         audit: AuditLog | None = None,
     ) -> None:
-        model = extractor.model
-        templates_of(store.stats(), model)
-        distance = model.threshold_for(fmr).distance if threshold is None else threshold
-        rate = fmr if threshold is None else None
-        self.operation = Operation(distance, rate, model.provenance.name, model.id)
-        self._calibration = [(one.fmr, one.distance) for one in model.thresholds]
-        self._extract = extractor.extract
+        super().__init__(extractor, audit)
+        extractor.options.require_one_face()
+        templates_of(store.stats(), self.model)
+        self.point = self.model.operating_point(fmr, threshold)
         self._store = store
-        self._lock = threading.Lock()
         self._fusion = fusion
-        self._audit = audit
 
     def verify(self, photo: Source, name: str) -> ClaimDecision:
         """Decide about a claim.
@@ -89,31 +94,34 @@ class ClaimVerifier:
             NoDecisionError: the photo shows no face, several, or one of too low quality.
             GalleryError: nobody is enrolled under the name (code ``gallery-unknown-name``).
             ModelError: the person has more templates than the model was calibrated for.
+            OutputError: the audit log cannot be written.
         """
-        name = checked_name(name)
+        return self.answer((photo, name))
+
+    def undecided(self, question: Claim, error: FaceverifyError) -> ClaimDecision:
+        """The decision about a claim that something is wrong with."""
+        photo, name = question
+        return ClaimDecision(str(photo), name, None, self.point, error)
+
+    def _prepare(self, question: Claim) -> ClaimDecision:
+        photo, name = question[0], checked_name(question[1])
         with self._lock:  # first: an unknown name costs no embedding
             stored = self._enrolled(name)
-        operation = self._operation(len(stored))
+        point = self._point_among(len(stored))
         (template,) = self._extract(photo)
         distance = float(fused_distance(template.embedding, stored, self._fusion))
-        decision = ClaimDecision(template.photo, name, distance, operation, templates=len(stored))
-        if self._audit is not None:
-            told = decision.as_dict()
-            kept = ("photo", "claim", "same", "distance", "threshold", "fmr", "model_id")
-            with self._lock:
-                self._audit.append("verify", **{key: told[key] for key in kept})
-        return decision
+        return ClaimDecision(template.photo, name, distance, point, templates=len(stored))
 
-    def undecided(self, photo: str, name: str, error: FaceverifyError) -> ClaimDecision:
-        """The decision about a claim that something is wrong with."""
-        return ClaimDecision(photo, name, None, self.operation, error)
+    def _decide(self, question: Claim, prepared: ClaimDecision) -> ClaimDecision:
+        self._log("verify", [prepared.facts()])
+        return prepared
 
     def _enrolled(self, name: str) -> list[StoredTemplate]:
-        stored = self._store.of(name, model=self.operation.model_id)
+        stored = self._store.of(name, model=self.model.id)
         if not stored and self._store.of(name):
             raise GalleryError(
-                f"{name!r} is enrolled with another model than {self.operation.model} "
-                f"({self.operation.model_id})",
+                f"{name!r} is enrolled with another model than {self.point.model} "
+                f"({self.point.model_id})",
                 cure="`faceverify gallery rebuild` embeds everybody with one model",
                 code="gallery-model",
             )
@@ -121,21 +129,21 @@ class ClaimVerifier:
             raise unknown_name(name, self._store)
         return stored
 
-    def _operation(self, templates: int) -> Operation:
-        """The operation of each comparison of a claim."""
-        if self.operation.fmr is None or templates == 1:
-            return self.operation
+    def _point_among(self, templates: int) -> OperatingPoint:
+        """Where each comparison with a person of so many templates is operated."""
+        if self.point.fmr is None or templates == 1:
+            return self.point
         margin = MEAN_MARGIN if self._fusion is Fusion.MEAN else 1.0
-        rate = self.operation.fmr / (templates * margin)
-        distance = distance_at(self._calibration, rate)
+        rate = self.point.fmr / (templates * margin)
+        distance = distance_at(self.model.calibration, rate)
         if distance is None:
             raise ModelError(
-                f"{self.operation.model}: --fmr {self.operation.fmr:g} against {templates} "
+                f"{self.point.model}: --fmr {self.point.fmr:g} against {templates} "
                 f"templates takes a rate of {rate:.2g} each, and it is not calibrated so far down",
                 cure="give a larger --fmr, or --threshold",
                 code="model-not-calibrated",
             )
-        return replace(self.operation, threshold=distance)
+        return replace(self.point, threshold=distance)
 
 
 def fused_distance(

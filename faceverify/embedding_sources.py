@@ -13,8 +13,8 @@ import numpy as np
 from faceverify.embedding_cache import EmbeddingCache
 from faceverify.embedding_files import EmbeddingSet, read_embeddings
 from faceverify.errors import ModelError, UsageError
-from faceverify.evaluation.pair_evaluation import OperatingPoint
 from faceverify.faces.options import FaceOptions
+from faceverify.matching.operating_point import OperatingPoint
 from faceverify.models.model_file import ModelFile
 from faceverify.photo_embeddings import PhotoEmbeddings, embed_photos, load_model
 
@@ -58,15 +58,10 @@ class EmbeddingSource:
             ModelError: the model has thresholds, but none for this rate.
         """
         if threshold is not None:
-            return OperatingPoint(threshold, "given by --threshold")
+            return OperatingPoint(threshold, self.name, self.model_id)
         if self.model is None or not self.model.thresholds:
             return None
-        found = self.model.threshold_for(fmr)
-        return OperatingPoint(
-            found.distance,
-            f"calibrated for FMR {found.fmr:g}",
-            f"the threshold was calibrated on {found.dataset}",
-        )
+        return self.model.operating_point(fmr)
 
 
 def model_source(

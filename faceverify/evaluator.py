@@ -19,7 +19,7 @@ from faceverify.evaluation.figures import Evaluation, Figure, Section
 from faceverify.evaluation.folder_evaluation import evaluate_all, evaluate_retrieval, split
 from faceverify.evaluation.metrics import FMR_TARGETS
 from faceverify.evaluation.pair_distances import pair_distances
-from faceverify.evaluation.pair_evaluation import OperatingPoint, PairScores, evaluate_pairs
+from faceverify.evaluation.pair_evaluation import PairScores, evaluate_pairs
 from faceverify.evaluation.pair_people import people_of_pairs
 from faceverify.evaluation.people_folds import folds_of_pairs, folds_of_photos
 from faceverify.evaluation.probability import probability_section
@@ -27,6 +27,7 @@ from faceverify.evaluation.report.bands import BAND_TARGETS, band_of_replicates
 from faceverify.evaluation.report.worst import Worst, worst_of_all, worst_pairs
 from faceverify.evaluation.scores import ScoreCounts
 from faceverify.evaluation.tasks import Task
+from faceverify.matching.operating_point import OperatingPoint
 from faceverify.photo_embeddings import PhotoEmbeddings, failure_notes
 
 COMPAT = {"insightface": compat.insightface, "facenet": compat.facenet}

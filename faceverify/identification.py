@@ -1,4 +1,4 @@
-"""The whole of identification behind one class: a photo in, who of a gallery it shows out."""
+"""Identification: who of a gallery does a photo show?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from faceverify.gallery.audit import AuditLog
 from faceverify.gallery.store import Candidate, Fusion, Store
 from faceverify.gallery.template_count import TemplateCount
 from faceverify.images import Source
-from faceverify.matching.open_set import MEAN_MARGIN, OpenSetThreshold, open_set_threshold
+from faceverify.matching.open_set import MEAN_MARGIN, open_set_point
+from faceverify.matching.operating_point import OperatingPoint
+from faceverify.operator import Operator
 from faceverify.templates import Template, TemplateExtractor
 
 DEFAULT_FPIR = 0.01
@@ -25,26 +27,23 @@ class Identification:
 
     Attributes:
         photo: what the user called the photo.
-        model, model_id: name and id of the model.
+        point: where the search was operated.
         template: the face; None where there is none.
         face: its number among those of the photo, from 0.
         candidates: the nearest people, nearest first; those within the threshold match.
-        threshold: where the search was operated.
         error: why nothing was decided.
     """
 
     photo: str
-    model: str
-    model_id: str
+    point: OperatingPoint
     template: Template | None = None
     face: int | None = None
     candidates: tuple[Candidate, ...] = ()
-    threshold: OpenSetThreshold | None = None
     error: FaceverifyError | None = None
 
     def matches(self, candidate: Candidate) -> bool:
         """Whether a candidate is near enough."""
-        return self.threshold is not None and candidate.distance <= self.threshold.distance
+        return candidate.distance <= self.point.threshold
 
     @property
     def identified(self) -> str | None:
@@ -61,7 +60,7 @@ class Identification:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; the error as a code and a message."""
-        template, threshold = self.template, self.threshold
+        template, point = self.template, self.point if self.error is None else None
         return {
             "photo": self.photo,
             "face": self.face,
@@ -77,24 +76,35 @@ class Identification:
                 }
                 for one in self.candidates
             ],
-            "threshold": threshold and threshold.distance,
-            "fpir": threshold and threshold.fpir,
-            "fmr": threshold and threshold.fmr,
-            "templates": threshold and threshold.comparisons,
-            "model": self.model,
-            "model_id": self.model_id,
+            "threshold": point and point.threshold,
+            "fpir": point and point.fpir,
+            "fmr": point and point.fmr,
+            "templates": point and point.comparisons,
+            "model": self.point.model,
+            "model_id": self.point.model_id,
             "error": None if self.error is None else self.error.as_dict(),
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """What an audit log keeps of it."""
+        told = self.as_dict()
+        kept = ("photo", "face", "identified", "threshold", "fpir", "templates", "model_id")
+        nearest = self.candidates[0].distance if self.candidates else None
+        return {
+            **{key: told[key] for key in kept},
+            "distance": None if nearest is None else round(nearest, 6),
         }
 
     def __str__(self) -> str:
         """One line for people."""
-        if self.threshold is None:
+        if self.error is not None:
             return f"no decision: {self.error}"
+        point = self.point
         nearest = [f"{one.name} {one.distance:.4f}" for one in self.candidates]
-        rate = "" if self.threshold.fpir is None else f", FPIR {self.threshold.fpir:g}"
+        rate = "" if point.fpir is None else f", FPIR {point.fpir:g}"
         where = (
-            f"the threshold {self.threshold.distance:.4f} ({self.threshold.comparisons:,} "
-            f"template{'s' * (self.threshold.comparisons != 1)}{rate})"
+            f"the threshold {point.threshold:.4f} ({point.comparisons:,} "
+            f"template{'s' * (point.comparisons != 1)}{rate})"
         )
         if self.identified is None:
             near = f"nearest {', '.join(nearest)}; above" if nearest else "nobody is enrolled;"
@@ -104,8 +114,8 @@ class Identification:
         return f"{text}; then {', '.join(nearest[1:])}" if others else text
 
 
-class Identifier:
-    """Finds who of a gallery a photo shows; use it from one thread.
+class Identifier(Operator[Source, "list[Template]", "list[Identification]"]):
+    """Finds who of a gallery a photo shows; safe to use from several threads.
 
     Args:
         extractor: from photos to templates.
@@ -115,7 +125,7 @@ class Identifier:
         threshold: a cosine distance instead, in [0, 2].
         top: how many people are named at most.
         fusion: how a person's several templates make one distance.
-        audit: told of every decision before anybody else is.
+        audit: holds every decision before it is given.
 
     Raises:
         GalleryError: the gallery's templates are of another model, or it cannot be read.
@@ -134,32 +144,16 @@ class Identifier:
         fusion: Fusion = Fusion.MAX,
         audit: AuditLog | None = None,
     ) -> None:
+        super().__init__(extractor, audit)
         if not 0 < fpir <= 1:
             raise UsageError(f"--fpir {fpir:g}: expected a rate above 0, such as 0.01")
-        self.extract = extractor.extract
         self._store = store
-        self._model = extractor.model
         self._fpir = fpir
         self._by_hand = threshold
         self._top = top
         self._fusion = fusion
-        self._margin = MEAN_MARGIN if fusion is Fusion.MEAN else 1.0
-        self._audit = audit
         self._count = TemplateCount(store, extractor.model)
-        self.threshold()
-
-    def threshold(self) -> OpenSetThreshold:
-        """Where a search is operated now; it follows the gallery as that grows.
-
-        Raises:
-            ModelError: the gallery has outgrown the model's calibration.
-        """
-        count = self._count()
-        if self._by_hand is not None:
-            return OpenSetThreshold(self._by_hand, count)
-        points = [(one.fmr, one.distance) for one in self._model.thresholds]
-        name = self._model.provenance.name
-        return open_set_threshold(points, self._fpir, count, model=name, margin=self._margin)
+        self.point = self._point_now()
 
     def identify(self, photo: Source) -> list[Identification]:
         """Tell who the faces meant are: one answer a face, at least one.
@@ -167,41 +161,39 @@ class Identifier:
         Raises:
             ImageError, NoDecisionError: as :meth:`TemplateExtractor.extract`.
             GalleryError: the gallery cannot be searched.
+            ModelError: the gallery has outgrown the model's calibration.
+            OutputError: the audit log cannot be written.
         """
-        return self.search(self.extract(photo))
+        return self.answer(photo)
 
-    def search(self, templates: list[Template]) -> list[Identification]:
-        """Tell who the faces of a photo are."""
-        queries = np.stack([template.embedding for template in templates])
-        found = self._store.search(queries, self._top, model=self._model.id, fusion=self._fusion)
-        threshold = self.threshold()
+    def undecided(self, question: Source, error: FaceverifyError) -> list[Identification]:
+        """The answer about a photo that gave no face."""
+        return [Identification(str(question), self.point, error=error)]
+
+    def _prepare(self, question: Source) -> list[Template]:
+        return self._extract(question)
+
+    def _decide(self, question: Source, prepared: list[Template]) -> list[Identification]:
+        queries = np.stack([template.embedding for template in prepared])
+        found = self._store.search(queries, self._top, model=self.model.id, fusion=self._fusion)
+        self.point = self._point_now()  # it follows the gallery as that grows
         answers = [
-            Identification(
-                template.photo,
-                self._model.provenance.name,
-                self._model.id,
-                template,
-                number,
-                tuple(candidates),
-                threshold,
-            )
-            for number, (template, candidates) in enumerate(zip(templates, found, strict=True))
+            Identification(template.photo, self.point, template, number, tuple(candidates))
+            for number, (template, candidates) in enumerate(zip(prepared, found, strict=True))
         ]
-        if self._audit is not None:
-            self._audit.append_all(("identify", facts(answer)) for answer in answers)
+        self._log("identify", (answer.facts() for answer in answers))
         return answers
 
-    def undecided(self, photo: str, error: FaceverifyError) -> Identification:
-        """The answer about a photo that gave no face."""
-        return Identification(photo, self._model.provenance.name, self._model.id, error=error)
-
-
-def facts(answer: Identification) -> dict[str, Any]:
-    """What an audit log keeps of a decision."""
-    told = answer.as_dict()
-    kept = ("photo", "face", "identified", "threshold", "fpir", "templates", "model_id")
-    nearest = answer.candidates[0].distance if answer.candidates else None
-    return {
-        **{key: told[key] for key in kept},
-        "distance": None if nearest is None else round(nearest, 6),
-    }
+    def _point_now(self) -> OperatingPoint:
+        count = self._count()
+        name, model_id = self.model.provenance.name, self.model.id
+        if self._by_hand is not None:
+            return OperatingPoint(self._by_hand, name, model_id, comparisons=count)
+        return open_set_point(
+            self.model.calibration,
+            self._fpir,
+            count,
+            model=name,
+            model_id=model_id,
+            margin=MEAN_MARGIN if self._fusion is Fusion.MEAN else 1.0,
+        )

@@ -1,33 +1,52 @@
-"""The whole of verification behind one class: two photos in, one decision out."""
+"""Verification: do two photos show the same person?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from faceverify.errors import FaceverifyError
 from faceverify.faces.options import FaceOptions
 from faceverify.images import Source
-from faceverify.matching.decision import Decision, Operation
+from faceverify.matching.decision import Decision
 from faceverify.matching.distance import cosine_distance
-from faceverify.pipeline import Once, map_ordered
+from faceverify.matching.operating_point import DEFAULT_FMR
+from faceverify.operator import Operator, Plain, outcome_of
+from faceverify.pipeline import Once
 from faceverify.templates import Template, TemplateExtractor
 
-DEFAULT_FMR = 1e-3
+Pair = tuple[Source, Source]
 
 
-class Verifier:
+class Verifier(Operator[Pair, "tuple[Template, Template]", Decision]):
     """Tells whether two photos show the same person; safe to use from several threads.
 
     >>> verifier = Verifier.load()
     >>> decision = verifier.verify("tests/faces/obama.jpg", "tests/faces/obama2.jpg")
     >>> decision.same
     True
+
+    Args:
+        extractor: from photos to templates, one face each.
+        fmr: the false match rate to run at; the model file holds the threshold for it.
+        threshold: a cosine distance instead, in [0, 2].
+
+    Raises:
+        UsageError: the extractor gives all faces of a photo.
+        ModelError: the model was not calibrated for the rate.
     """
 
-    def __init__(self, extractor: TemplateExtractor, operation: Operation) -> None:
-        self._extract = extractor.extract
-        self.operation = operation
+    def __init__(
+        self,
+        extractor: TemplateExtractor,
+        *,
+        fmr: float = DEFAULT_FMR,
+        threshold: float | None = None,
+    ) -> None:
+        super().__init__(extractor)
+        extractor.options.require_one_face()
+        self.point = self.model.operating_point(fmr, threshold)
 
     @classmethod
     def load(
@@ -43,33 +62,13 @@ class Verifier:
         Args:
             model: a model file, or the name of an installed one.
             options: how the one face of each photo is found, chosen and cut out.
-            fmr: the false match rate to run at; the model file holds the threshold for it.
-            threshold: a cosine distance instead, in [0, 2].
+            fmr, threshold: as for the class.
 
         Raises:
             UsageError: all faces of a photo are meant.
             ModelError: the model cannot be loaded or was not calibrated for the rate.
         """
-        options.require_one_face()
-        return cls.of(TemplateExtractor.load(model, options), fmr=fmr, threshold=threshold)
-
-    @classmethod
-    def of(
-        cls,
-        extractor: TemplateExtractor,
-        *,
-        fmr: float = DEFAULT_FMR,
-        threshold: float | None = None,
-    ) -> Verifier:
-        """Set the threshold for a model that is loaded.
-
-        Raises:
-            ModelError: it was not calibrated for the rate.
-        """
-        file = extractor.model
-        distance = file.threshold_for(fmr).distance if threshold is None else threshold
-        rate = fmr if threshold is None else None
-        return cls(extractor, Operation(distance, rate, file.provenance.name, file.id))
+        return cls(TemplateExtractor.load(model, options), fmr=fmr, threshold=threshold)
 
     def template(self, photo: Source) -> Template:
         """The template of the one face meant.
@@ -87,13 +86,7 @@ class Verifier:
             ImageError: a photo cannot be read.
             NoDecisionError: a photo shows no face, several, or one of too low quality.
         """
-        with ThreadPoolExecutor(1) as pool:  # both photos side by side
-            other = pool.submit(self.template, second)
-            return self._compare(self.template(first), other.result())
-
-    def undecided(self, first: str, second: str, error: FaceverifyError) -> Decision:
-        """The decision about photos that something is wrong with."""
-        return Decision(first, second, None, self.operation, error)
+        return self.answer((first, second))
 
     def verify_pairs(
         self, pairs: Iterable[tuple[str, str]], *, workers: int | None = None
@@ -102,31 +95,34 @@ class Verifier:
 
         What is wrong with a photo goes into the decisions about it; nothing is raised for it.
         """
-        yield from map_ordered(self.pair_decider(), pairs, workers=workers)
+        for _, decision in self.answers(map(Plain, pairs), workers=workers):
+            yield decision
 
-    def pair_decider(self) -> Callable[[tuple[str, str]], Decision]:
-        """A function that decides about a pair and remembers each photo, the bad ones too."""
-        outcome: Once[str, Template | FaceverifyError] = Once(self._outcome)
+    def undecided(self, question: Pair, error: FaceverifyError) -> Decision:
+        """The decision about photos that something is wrong with."""
+        first, second = question
+        return Decision(str(first), str(second), None, self.point, error)
 
-        def decide(pair: tuple[str, str]) -> Decision:
+    def _prepare(self, question: Pair) -> tuple[Template, Template]:
+        first, second = question
+        with ThreadPoolExecutor(1) as pool:  # both photos side by side
+            other = pool.submit(self.template, second)
+            return self.template(first), other.result()
+
+    def _preparer(self) -> Callable[[Pair], tuple[Template, Template] | FaceverifyError]:
+        """Remembers each photo, the bad ones too."""
+        # by path, or whatever else can be a key
+        outcome: Once[Any, Template | FaceverifyError] = Once(outcome_of(self.template))
+
+        def prepare(pair: Pair) -> tuple[Template, Template] | FaceverifyError:
             first, second = map(outcome, pair)
             if isinstance(first, FaceverifyError):
-                return self.undecided(*pair, first)
-            if isinstance(second, FaceverifyError):
-                return self.undecided(*pair, second)
-            return self._compare(first, second)
+                return first
+            return second if isinstance(second, FaceverifyError) else (first, second)
 
-        return decide
+        return prepare
 
-    def _outcome(self, photo: str) -> Template | FaceverifyError:
-        """The template, or why there is none."""
-        try:
-            return self.template(photo)
-        except FaceverifyError as error:
-            # what it was raised from holds the photo's pixels, and it is remembered
-            error.__traceback__ = error.__cause__ = error.__context__ = None
-            return error
-
-    def _compare(self, first: Template, second: Template) -> Decision:
+    def _decide(self, question: Pair, prepared: tuple[Template, Template]) -> Decision:
+        first, second = prepared
         distance = float(cosine_distance(first.embedding, second.embedding))
-        return Decision(first.photo, second.photo, distance, self.operation)
+        return Decision(first.photo, second.photo, distance, self.point)

@@ -29,7 +29,7 @@ from faceverify.faces.options import FaceOptions
 from faceverify.gallery.admission import Admission, NewFace
 from faceverify.gallery.store import Enrolment, Fusion, Store, open_store
 from faceverify.images import find_photos
-from faceverify.matching.open_set import MEAN_MARGIN, open_set_threshold
+from faceverify.matching.open_set import MEAN_MARGIN, open_set_point
 from faceverify.models.model_file import ModelFile
 from faceverify.photo_embeddings import embed_photos, load_model
 
@@ -55,10 +55,6 @@ class Photos:
     embeddings: NDArray[np.float32]
     people: NDArray[np.str_]
     seen: frozenset[str]
-
-    @property
-    def calibration(self) -> list[tuple[float, float]]:
-        return [(one.fmr, one.distance) for one in self.model.thresholds]
 
     def places(self, people: Iterable[str]) -> dict[str, NDArray[np.int64]]:
         """The photos of each of some people."""
@@ -168,8 +164,10 @@ def measured(
 def limit_at(photos: Photos, rate: float, templates: int, fusion: Fusion) -> float:
     """The threshold that the commands would use."""
     margin = MEAN_MARGIN if fusion is Fusion.MEAN else 1.0
-    found = open_set_threshold(photos.calibration, rate, templates, model="", margin=margin)
-    return found.distance
+    found = open_set_point(
+        photos.model.calibration, rate, templates, model="", model_id="", margin=margin
+    )
+    return found.threshold
 
 
 def sizes_table(photos: Photos, random: np.random.Generator) -> list[str]:

@@ -121,29 +121,29 @@ def test_top_and_fusion(extractor, store, templates):
     expected = 1 - float(mean @ templates[OBAMA3].embedding)
     assert answer.candidates[0].distance == pytest.approx(expected, abs=1e-6)
     assert answer.candidates[0].sequence is None
-    calibration = [(one.fmr, one.distance) for one in extractor.model.thresholds]
-    assert answer.threshold.distance == distance_at(calibration, 0.01 / 3 / MEAN_MARGIN)
-    assert answer.threshold.comparisons == 3
+    calibration = extractor.model.calibration
+    assert answer.point.threshold == distance_at(calibration, 0.01 / 3 / MEAN_MARGIN)
+    assert answer.point.comparisons == 3
 
 
 def test_the_threshold_follows_the_gallery_while_it_grows(extractor, store, monkeypatch):
     now = [100.0]
     monkeypatch.setattr("faceverify.gallery.template_count.time.monotonic", lambda: now[0])
     identifier = Identifier(extractor, store, fpir=1e-3)
-    calibration = [(one.fmr, one.distance) for one in extractor.model.thresholds]
-    assert identifier.threshold().distance == distance_at(calibration, 1e-3 / 3)
+    calibration = extractor.model.calibration
+    assert identifier.point.threshold == distance_at(calibration, 1e-3 / 3)
     store.add(strangers(97), model=extractor.model.id)
     now[0] += 2
     (answer,) = identifier.identify(OBAMA3)
-    assert answer.threshold.comparisons == 100
-    assert answer.threshold.distance == distance_at(calibration, 1e-5)
+    assert answer.point.comparisons == 100
+    assert answer.point.threshold == distance_at(calibration, 1e-5)
     assert answer.identified == "barack"
     store.add(strangers(2000)[97:], model=extractor.model.id)
     now[0] += 2
     with pytest.raises(ModelError, match=r"among 2,003 templates .* --fpir 0.0021 or more"):
         identifier.identify(OBAMA3)
     (answer,) = Identifier(extractor, store, threshold=0.05).identify(OBAMA3)
-    assert (answer.identified, answer.threshold.fpir) == ("barack", None)
+    assert (answer.identified, answer.point.fpir) == ("barack", None)
 
 
 def test_every_face_gets_an_answer(store):
@@ -160,7 +160,7 @@ def test_what_gives_no_face_is_undecided(extractor, store):
     identifier = Identifier(extractor, store)
     with pytest.raises(NoFaceError) as caught:
         identifier.identify(Image.new("RGB", (200, 200)))
-    answer = identifier.undecided("wall.jpg", caught.value)
+    (answer,) = identifier.undecided("wall.jpg", caught.value)
     assert (answer.exit_status, answer.identified) == (3, None)
     told = answer.as_dict()
     assert (told["photo"], told["error"]["code"], told["candidates"]) == ("wall.jpg", "no-face", [])
@@ -204,15 +204,14 @@ def test_claims(extractor, store, templates):
 
 
 def test_the_rate_of_a_claim_is_shared_by_its_comparisons(extractor, store):
-    thresholds = extractor.model.thresholds
-    calibration = [(one.fmr, one.distance) for one in thresholds]
+    calibration = extractor.model.calibration
     claims = ClaimVerifier(extractor, store, fmr=1e-3)
-    assert claims.verify(OBAMA3, "joe").operation.threshold == distance_at(calibration, 1e-3)
-    assert claims.verify(OBAMA3, "barack").operation.threshold == distance_at(calibration, 5e-4)
-    assert claims.verify(OBAMA3, "barack").operation.fmr == 1e-3
+    assert claims.verify(OBAMA3, "joe").point.threshold == distance_at(calibration, 1e-3)
+    assert claims.verify(OBAMA3, "barack").point.threshold == distance_at(calibration, 5e-4)
+    assert claims.verify(OBAMA3, "barack").point.fmr == 1e-3
     by_hand = ClaimVerifier(extractor, store, fmr=1e-3, threshold=0.3)
-    assert by_hand.verify(OBAMA3, "barack").operation.threshold == 0.3
-    assert by_hand.verify(OBAMA3, "barack").operation.fmr is None
+    assert by_hand.verify(OBAMA3, "barack").point.threshold == 0.3
+    assert by_hand.verify(OBAMA3, "barack").point.fmr is None
     strict = ClaimVerifier(extractor, store, fmr=1e-6)
     assert strict.verify(BIDEN, "joe").same
     with pytest.raises(ModelError, match="against 2 templates"):
@@ -227,7 +226,7 @@ def test_an_unknown_name_is_an_error_before_the_photo_is_looked_at(extractor, st
         claims.verify("missing.jpg", "Barak")
     assert caught.value.code == "gallery-unknown-name"
     assert "did you mean 'barack'?" in str(caught.value)
-    undecided = claims.undecided("missing.jpg", "Barak", caught.value)
+    undecided = claims.undecided(("missing.jpg", "Barak"), caught.value)
     assert (undecided.exit_status, undecided.as_dict()["same"]) == (2, None)
 
 

@@ -54,7 +54,7 @@ def tries(verifier: Verifier, enrolled: list[np.ndarray], count: int) -> int:
             continue
         faces += 1
         distance = min(cosine_distance(template.embedding, other) for other in enrolled)
-        assert distance > verifier.operation.threshold
+        assert distance > verifier.point.threshold
     return faces
 
 
@@ -74,7 +74,7 @@ def mutations(verifier: Verifier, enrolled: list[np.ndarray], photo: Image.Image
             template = verifier.template(bytes(data))
         except (ImageError, NoDecisionError):
             continue
-        assert cosine_distance(template.embedding, enrolled[-1]) > verifier.operation.threshold
+        assert cosine_distance(template.embedding, enrolled[-1]) > verifier.point.threshold
 
 
 def test_noise_is_nobody(verifier, enrolled):

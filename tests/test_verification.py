@@ -54,9 +54,9 @@ def test_bytes_images_and_arrays_are_photos_too(verifier: Verifier, photos):
 
 
 def test_the_threshold_belongs_to_the_rate():
-    strict, loose = Verifier.load(fmr=1e-5).operation, Verifier.load(fmr=1e-1).operation
-    assert strict.threshold < Verifier.load().operation.threshold < loose.threshold
-    assert (strict.fmr, Verifier.load(threshold=0.3).operation.fmr) == (1e-5, None)
+    strict, loose = Verifier.load(fmr=1e-5).point, Verifier.load(fmr=1e-1).point
+    assert strict.threshold < Verifier.load().point.threshold < loose.threshold
+    assert (strict.fmr, Verifier.load(threshold=0.3).point.fmr) == (1e-5, None)
     with pytest.raises(ModelError, match="no threshold for a false match rate"):
         Verifier.load(fmr=2e-3)
 

@@ -59,7 +59,6 @@ def measure_templates(
     """
     from faceverify.embedding_sources import EmbeddingSource, ListedPhotos, file_source
     from faceverify.evaluation.feature_files import read_features
-    from faceverify.evaluation.pair_evaluation import OperatingPoint
     from faceverify.evaluation.pairs import read_pairs
     from faceverify.evaluation.template_evaluation import (
         evaluate_templates,
@@ -103,10 +102,7 @@ def measure_templates(
         require_files(str(lists.media), files)
     photos = source.embed(ListedPhotos(list(files), media.image))
     refuse_empty(photos, str(lists.media))
-    if threshold is None and source.model is not None and source.model.thresholds:
-        point = source.operating_point(fmr, None)
-    else:
-        point = None if threshold is None else OperatingPoint(threshold, "given by --threshold")
+    point = source.operating_point(fmr, threshold)
     templates = pooled(media, photos.embeddings, photos.enrolled, score)
     found = evaluate_templates(
         pairs, templates, len(media.image), int(np.count_nonzero(~photos.enrolled)),

@@ -26,14 +26,13 @@ from faceverify.cli.options import (
     Workers,
     face_options,
 )
-from faceverify.cli.photo_inputs import Outcome, Photos, Tally, attempt, find_inputs
+from faceverify.cli.photo_inputs import Photos, Tally, find_inputs
 from faceverify.errors import DIFFERENT, SAME
 from faceverify.faces.options import FaceOptions
 from faceverify.gallery.store import Fusion
 
 if TYPE_CHECKING:
-    from faceverify.identification import Identification, Identifier
-    from faceverify.templates import Template
+    from faceverify.identification import Identification
 
 
 @face_options()
@@ -75,7 +74,6 @@ def identify(
     """
     console = Console(json, quiet, verbose)
     from faceverify.identification import Identifier
-    from faceverify.pipeline import map_ordered
     from faceverify.templates import TemplateExtractor
 
     load = partial(TemplateExtractor.load, model, faces)
@@ -92,34 +90,21 @@ def identify(
             audit=open_audit(audit),
         )
         console.detail(f"model {extractor.model.provenance.name} ({extractor.model.id})")
-        outcomes = map_ordered(
-            attempt(lambda photo: extractor.extract(photo.name)),
-            find_inputs(photos),
-            workers=workers,
-        )
-        for outcome in console.progress(outcomes, "photos"):
-            alone = photos == [outcome.photo.name]
-            answers = answer(identifier, outcome)
-            if outcome.error is None:
+        identified = identifier.answers(find_inputs(photos), workers=workers)
+        for photo, answers in console.progress(identified, "photos"):
+            alone, error = photos == [photo.name], answers[0].error
+            if error is None:
                 tally.done += 1
             elif alone and not json:
-                raise outcome.error
+                raise error
             else:
-                tally.refuse(outcome.error)
-                console.message(str(outcome.error))
+                tally.refuse(error)
+                console.message(str(error))
             show(answers, console, alone=alone)
-            if alone and outcome.error is None:
+            if alone and error is None:
                 found = any(one.identified is not None for one in answers)
                 status = SAME if found else DIFFERENT
     raise typer.Exit(tally.exit_status or status)
-
-
-def answer(identifier: Identifier, outcome: Outcome[list[Template]]) -> list[Identification]:
-    """Who the faces of a photo are; or why that cannot be told."""
-    if outcome.result is None:
-        assert outcome.error is not None
-        return [identifier.undecided(outcome.photo.name, outcome.error)]
-    return identifier.search(outcome.result)
 
 
 def show(answers: list[Identification], console: Console, *, alone: bool) -> None:

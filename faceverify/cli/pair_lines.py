@@ -42,6 +42,11 @@ class PairLine:
     named: dict[str, Any] = field(default_factory=dict)
     error: PairListError | None = None
 
+    @property
+    def question(self) -> tuple[str, str]:
+        """The pair alone."""
+        return self.a, self.b
+
 
 def read_pair_lines(source: str, pair: Columns = PHOTOS) -> Iterator[PairLine]:
     """Read a list from a file, or from standard input for ``-``.

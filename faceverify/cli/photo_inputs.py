@@ -51,6 +51,11 @@ class PhotoInput:
     place: str
     error: FaceverifyError | None = None
 
+    @property
+    def question(self) -> str:
+        """The photo, as an operator is asked about it."""
+        return self.name
+
 
 def find_inputs(arguments: Iterable[str]) -> Iterator[PhotoInput]:
     """Yield the photos in order; folders are walked and lists read as the photos are taken.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from faceverify.evaluation.all_against_all import all_against_all
 from faceverify.evaluation.curve_bootstrap import curve_replicates
 from faceverify.evaluation.figures import Evaluation, Figure, Section
+from faceverify.evaluation.pair_evaluation import calibration_notes
 from faceverify.evaluation.person_bootstrap import PersonBootstrap
 from faceverify.evaluation.report.bands import band_at_thresholds
 from faceverify.evaluation.retrieval import cluster_agreement, retrieval
@@ -19,7 +20,7 @@ from faceverify.evaluation.score_figures import curve_section, data_section, thr
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from faceverify.evaluation.pair_evaluation import OperatingPoint
+    from faceverify.matching.operating_point import OperatingPoint
 
 RANKS = (1, 5, 10)
 
@@ -53,8 +54,7 @@ def evaluate_all(
         seed: of its draws.
         band_targets: FMRs at which the interval band of the ROC is worked out.
     """
-    if point is not None and point.note:
-        notes = (*notes, point.note)
+    notes = (*notes, *calibration_notes(point))
     rows, names, failed = split(embeddings, enrolled, identities)
     counts = all_against_all(rows, names, failed_identities=failed)
     people = PersonBootstrap(
@@ -76,15 +76,15 @@ def evaluate_all(
         sections.append(
             threshold_section(
                 counts,
-                point.distance,
+                point.threshold,
                 point.origin,
-                people.fmr_interval(point.distance) if replicates else None,
-                people.fnmr_interval(point.distance) if replicates else None,
+                people.fmr_interval(point.threshold) if replicates else None,
+                people.fnmr_interval(point.threshold) if replicates else None,
             )
         )
     return Evaluation(
         source, "all", model, model_id, tuple(sections), tuple(notes), counts,
-        point.distance if point else None,
+        point.threshold if point else None,
         band_at_thresholds(counts, band_targets, fnmr_at) if fnmr_at else (),
     )  # fmt: skip
 

@@ -27,22 +27,9 @@ from faceverify.evaluation.scores import count_scores
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from faceverify.matching.operating_point import OperatingPoint
+
 FOLDS = 10
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """A threshold and where it comes from.
-
-    Args:
-        distance: the largest that matches.
-        origin: in few words: "calibrated for FMR 0.001".
-        note: what else is known of it, in one line.
-    """
-
-    distance: float
-    origin: str
-    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,18 +82,18 @@ def evaluate_pairs(
     """
     pairs, distances = scores.pairs, scores.distances
     counts = count_scores(distances, pairs.same)
-    notes = pair_notes(pairs) + ([point.note] if point and point.note else [])
+    notes = pair_notes(pairs) + calibration_notes(point)
     accuracy, correct, fold_note = None, None, ""
     if protocol == "10fold":
         accuracy, correct, fold_note = _folded(pairs, distances)
     elif point is not None:
-        correct = right_decisions(distances, pairs.same, point.distance)
+        correct = right_decisions(distances, pairs.same, point.threshold)
     people = people_of_pairs(pairs)
     resampled = None
     if replicates and people.count >= 2:
         resampled = bootstrap(
             distances, pairs.same, people.first, people.second,
-            fmr_targets=fmr_targets, threshold=point.distance if point else None,
+            fmr_targets=fmr_targets, threshold=point.threshold if point else None,
             correct=correct, replicates=replicates, seed=seed,
         )  # fmt: skip
         notes += [people.note] if people.note else []
@@ -120,11 +107,11 @@ def evaluate_pairs(
         sections.append(Section("folds", "Threshold chosen on the other folds", (shown,)))
     sections.append(curve_section(counts, resampled))
     if point is not None:
-        right = right_decisions(distances, pairs.same, point.distance)
+        right = right_decisions(distances, pairs.same, point.threshold)
         sections.append(
             threshold_section(
                 counts,
-                point.distance,
+                point.threshold,
                 point.origin,
                 interval(resampled.fmr) if resampled else None,
                 interval(resampled.fnmr) if resampled else None,
@@ -143,9 +130,16 @@ def evaluate_pairs(
     notes += [fold_note] if fold_note else []
     evaluation = Evaluation(
         pairs.source, protocol, model, model_id, tuple(sections), tuple(notes), counts,
-        point.distance if point else None,
+        point.threshold if point else None,
     )  # fmt: skip
     return evaluation, resampled
+
+
+def calibration_notes(point: OperatingPoint | None) -> list[str]:
+    """What a threshold was calibrated on, where it was."""
+    if point is None or not point.dataset:
+        return []
+    return [f"the threshold was calibrated on {point.dataset}"]
 
 
 def _folded(
@@ -187,7 +181,7 @@ def _common_threshold(
 ) -> tuple[float | None, str]:
     """The threshold at which groups are compared: the model's own, or else that of the EER."""
     if point is not None:
-        return point.distance, point.origin
+        return point.threshold, point.origin
     for section in sections:
         for figure in section.figures:
             if figure.key == "eer" and figure.extra.get("threshold") is not None:

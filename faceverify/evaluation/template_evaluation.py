@@ -19,9 +19,9 @@ from faceverify.evaluation.templates import Templates, pool_templates, template_
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from faceverify.evaluation.pair_evaluation import OperatingPoint
     from faceverify.evaluation.pairs import PairList
     from faceverify.evaluation.template_lists import TemplateMedia
+    from faceverify.matching.operating_point import OperatingPoint
 
 RANKS = (1, 5, 10)
 FPIRS = (1e-1, 1e-2, 1e-3)
@@ -110,10 +110,10 @@ def evaluate_templates(
     lost = Figure("failed_templates", "templates without any face", missing, "count")
     sections = [Section(data.key, data.title, (*data.figures, lost)), curve_section(counts, None)]
     if point is not None:
-        sections.append(threshold_section(counts, point.distance, point.origin, None, None))
+        sections.append(threshold_section(counts, point.threshold, point.origin, None, None))
     return Evaluation(
         pairs.source, "templates", model, model_id, tuple(sections), (), counts,
-        point.distance if point else None,
+        point.threshold if point else None,
     )  # fmt: skip
 
 

@@ -72,7 +72,7 @@ class Admission:
         self._store = store
         self._model = model.id
         self._name = model.provenance.name
-        self._calibration = [(one.fmr, one.distance) for one in model.thresholds]
+        self._calibration = model.calibration
         self._own_limit = own_limit(model.thresholds)
         self._fpir = fpir
         self._by_hand = threshold

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from faceverify.errors import ModelError
+from faceverify.matching.operating_point import OperatingPoint
 
 Calibration = Sequence[tuple[float, float]]
 """Calibrated points of a model: (false match rate, distance)."""
@@ -27,33 +27,23 @@ PLACES = 1e6  # thresholds have six decimal places, as distances are printed
 ROUNDING = 1 + 1e-9  # FPIR / comparisons may miss a calibrated rate by a rounding error
 
 
-@dataclass(frozen=True)
-class OpenSetThreshold:
-    """Where a search is operated.
-
-    Attributes:
-        distance: the largest at which a person of the gallery matches.
-        comparisons: how many templates a search compares with.
-        fpir: how often, at most, somebody who is not in the gallery is taken for a person who is;
-            None where the distance was set by hand.
-        fmr: the false match rate of one comparison that this takes; None likewise.
-    """
-
-    distance: float
-    comparisons: int
-    fpir: float | None = None
-    fmr: float | None = None
-
-
-def open_set_threshold(
-    calibration: Calibration, fpir: float, comparisons: int, *, model: str, margin: float = 1.0
-) -> OpenSetThreshold:
+def open_set_point(
+    calibration: Calibration,
+    fpir: float,
+    comparisons: int,
+    *,
+    model: str,
+    model_id: str,
+    margin: float = 1.0,
+) -> OperatingPoint:
     """Set the threshold of a search in a gallery of this size.
 
     Args:
+        calibration: of the model.
         fpir: the false positive identification rate to keep, in (0, 1].
         comparisons: how many a search makes.
-        model: what to call the model in messages.
+        model: name of the model.
+        model_id: its id.
         margin: how many times more often than all comparisons together a search goes wrong.
 
     Raises:
@@ -63,7 +53,10 @@ def open_set_threshold(
     distance = distance_at(calibration, fmr)
     if distance is not None:
         largest = max(rate for rate, _ in calibration)
-        return OpenSetThreshold(distance, comparisons, fpir, min(fmr, largest))
+        fmr = min(fmr, largest)
+        return OperatingPoint(
+            distance, model, model_id, fmr=fmr, fpir=fpir, comparisons=comparisons
+        )
     found = f"{model}: "
     if not calibration:
         found += "it has no calibrated thresholds"

@@ -5,9 +5,9 @@ import pytest
 
 from faceverify.evaluation.exact_distances import unit_rows
 from faceverify.evaluation.folder_evaluation import evaluate_all, evaluate_retrieval
-from faceverify.evaluation.pair_evaluation import OperatingPoint
 from faceverify.evaluation.pair_people import people_of_pairs
 from faceverify.evaluation.pairs import PairList
+from faceverify.matching.operating_point import OperatingPoint
 
 NAMES = ["ann", "ann", "ann", "bob", "bob", "eve"]
 ROWS = unit_rows(np.eye(6, 3)[[0, 0, 0, 1, 1, 2]] + 0.01 * np.arange(18).reshape(6, 3) / 18)
@@ -33,7 +33,7 @@ def test_who_lost_all_other_photos_is_never_found():
 
 def test_failed_comparisons_never_match():
     enrolled = np.array([False, True, True, True, True, True])
-    point = OperatingPoint(2.0, "all match")
+    point = OperatingPoint(2.0, "m", "id")
     found = evaluate_all("f", ROWS, enrolled, NAMES, "m", "id", point=point, replicates=100)
     assert found.figure("genuine").value == 4  # 3 of ann, 1 of bob
     assert found.figure("impostor").value == 11

@@ -55,7 +55,7 @@ def dedupe(
 
     console = Console(json, quiet)
     file = load_model(model)
-    limit = file.threshold_for(fmr).distance if threshold is None else threshold
+    limit = file.operating_point(fmr, threshold).threshold
     found = False
     with open_gallery(gallery, key_file) as store:
         for double in console.progress(find_doubles(store, file.id, limit), "doubles"):
@@ -111,7 +111,7 @@ def cluster(
     if into is not None:
         check_apart(into, photos, "--into")
     extractor = TemplateExtractor.load(model, faces)
-    limit = extractor.model.threshold_for(fmr).distance if threshold is None else threshold
+    limit = extractor.model.operating_point(fmr, threshold).threshold
     tally = Tally()
     found: list[tuple[str, int, Template]] = []  # photo, number of the face in it
     extract = attempt(lambda photo: extractor.extract(photo.name))
