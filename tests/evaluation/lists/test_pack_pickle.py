@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from faceverify.errors import PairListError
-from faceverify.evaluation import pack_pickle as module
-from faceverify.evaluation.pack_pickle import ADMITTED, NAMES, PickledArray, read_pickle
+from faceverify.evaluation.lists import pack_pickle as module
+from faceverify.evaluation.lists.pack_pickle import ADMITTED, NAMES, PickledArray, read_pickle
 
 
 def refused(data):
@@ -78,8 +78,8 @@ UINT8 = DTYPE + b"(S'u1'\nI0\nI1\ntR"
         ("numpy.core.multiarray ", "_reconstruct"),
         ("_codecs", "encode.__self__"),
         ("_codecs", "decode"),
-        ("faceverify.evaluation.pack_pickle", "NAMES"),
-        ("faceverify.evaluation.pack_pickle", "PickledArray"),
+        ("faceverify.evaluation.lists.pack_pickle", "NAMES"),
+        ("faceverify.evaluation.lists.pack_pickle", "PickledArray"),
         ("__main__", "x"),
     ],
 )  # fmt: skip
@@ -256,8 +256,8 @@ FUZZ = """
 import json, pickle, random, sys
 import numpy as np
 from faceverify.errors import PairListError
-from faceverify.evaluation.packs import read_pack
-from faceverify.evaluation.pack_pickle import ADMITTED, read_pickle
+from faceverify.evaluation.lists.insightface_bin import read_pack
+from faceverify.evaluation.lists.pack_pickle import ADMITTED, read_pickle
 import pickletools
 
 images = [b"photo%d" % i for i in range(4)]
