@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import ImageError, NoDecisionError, PairListError
+from faceverify.evaluation.lists.pair_list import PairList, folds_by_position
 from faceverify.evaluation.metrics import auc, rates_at_fmr
 from faceverify.evaluation.pair_distances import pair_distances
-from faceverify.evaluation.pairs import PairList, folds_by_position
 from faceverify.evaluation.protocols import folded_accuracy
 from faceverify.evaluation.scores import count_scores
 from faceverify.evaluation.tasks import Task, read_task

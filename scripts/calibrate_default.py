@@ -21,8 +21,8 @@ import numpy as np
 
 from faceverify.errors import FaceverifyError, NoDecisionError
 from faceverify.evaluation.all_against_all import all_against_all
+from faceverify.evaluation.lists.reading import read_pairs
 from faceverify.evaluation.metrics import auc, eer
-from faceverify.evaluation.pairs import read_pairs
 from faceverify.evaluation.person_bootstrap import PersonBootstrap
 from faceverify.evaluation.thresholds import supported_targets, thresholds_from_scores
 from faceverify.files import atomic_write

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from faceverify.claims import fused_distance
 from faceverify.embedding_cache import EmbeddingCache, cache_folder
 from faceverify.errors import FaceverifyError
-from faceverify.evaluation.pairs import read_pairs
+from faceverify.evaluation.lists.reading import read_pairs
 from faceverify.faces.options import FaceOptions
 from faceverify.gallery.admission import Admission
 from faceverify.gallery.open import open_store

@@ -62,9 +62,9 @@ def read_evaluated(path: Path, images: Path | None) -> Evaluated:
     Raises:
         ImageError, PairListError: it cannot be read.
     """
-    from faceverify.evaluation.cfp import is_cfp
-    from faceverify.evaluation.identity_photos import read_identity_folder
-    from faceverify.evaluation.packs import read_pack
+    from faceverify.evaluation.lists.cfp import is_cfp
+    from faceverify.evaluation.lists.identity_photos import read_identity_folder
+    from faceverify.evaluation.lists.insightface_bin import read_pack
 
     if path.is_dir() and not is_cfp(path):
         found = read_identity_folder(path)
@@ -79,9 +79,9 @@ def read_evaluated(path: Path, images: Path | None) -> Evaluated:
 
 
 def _read_pairs(path: Path, images: Path | None) -> Evaluated:
-    from faceverify.evaluation.image_roots import map_images
+    from faceverify.evaluation.lists.image_roots import map_images
+    from faceverify.evaluation.lists.reading import read_pairs
     from faceverify.evaluation.pair_people import people_of_pairs
-    from faceverify.evaluation.pairs import read_pairs
 
     pairs = read_pairs(path)
     files, told = map_images(pairs, images or path.parent), people_of_pairs(pairs)

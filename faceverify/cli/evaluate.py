@@ -269,8 +269,8 @@ def evaluate(
 def grouping(group: str | None) -> tuple[str, Any]:
     """From --group to the list's column, and a function that gives each pair's group."""
     if group is not None and Path(group).is_file():
-        from faceverify.evaluation.group_files import read_groups
-        from faceverify.evaluation.pairs import groups_of_pairs
+        from faceverify.evaluation.lists.pair_list import groups_of_pairs
+        from faceverify.evaluation.lists.person_groups import read_groups
 
         people = read_groups(Path(group))
         return "group", lambda task: task.pairs and groups_of_pairs(task.pairs, people)

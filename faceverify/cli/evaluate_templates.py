@@ -59,14 +59,13 @@ def measure_templates(
     """
     from faceverify.embedding_sources import EmbeddingSource, ListedPhotos, file_source
     from faceverify.evaluation.feature_files import read_features
-    from faceverify.evaluation.pairs import read_pairs
+    from faceverify.evaluation.lists.ijb import read_enrolment, read_points, read_template_media
+    from faceverify.evaluation.lists.reading import read_pairs
     from faceverify.evaluation.template_evaluation import (
         evaluate_templates,
         identification_section,
         pooled,
-        read_enrolment,
     )
-    from faceverify.evaluation.template_lists import read_points, read_template_media
     from faceverify.photo_embeddings import PhotoEmbeddings
 
     if lists.media is None:

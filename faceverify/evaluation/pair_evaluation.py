@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from faceverify.evaluation.bootstrap import Replicates, bootstrap, interval
 from faceverify.evaluation.figures import Evaluation, Figure, Section, rate_figure
 from faceverify.evaluation.groups import group_rates
-from faceverify.evaluation.inspection import pair_notes
+from faceverify.evaluation.lists.pair_list import PairList, folds_by_position
 from faceverify.evaluation.metrics import FMR_TARGETS
 from faceverify.evaluation.pair_people import people_of_pairs
-from faceverify.evaluation.pairs import PairList, folds_by_position
 from faceverify.evaluation.protocols import folded_accuracy, right_decisions
 from faceverify.evaluation.score_figures import (
     ONE_KIND,
@@ -82,7 +81,7 @@ def evaluate_pairs(
     """
     pairs, distances = scores.pairs, scores.distances
     counts = count_scores(distances, pairs.same)
-    notes = pair_notes(pairs) + calibration_notes(point)
+    notes = pairs.notes + calibration_notes(point)
     accuracy, correct, fold_note = None, None, ""
     if protocol == "10fold":
         accuracy, correct, fold_note = _folded(pairs, distances)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from faceverify.evaluation.pairs import PairList
+    from faceverify.evaluation.lists.pair_list import PairList
 
 
 @dataclass(frozen=True)

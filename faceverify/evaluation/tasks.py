@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import PairListError, UsageError
-from faceverify.evaluation.cfp import is_cfp
-from faceverify.evaluation.identity_photos import photos_of_pairs, read_identity_folder
-from faceverify.evaluation.image_roots import map_images
-from faceverify.evaluation.packs import read_pack
-from faceverify.evaluation.pairs import PairList, read_pairs
-from faceverify.evaluation.sniffing import sniff
+from faceverify.evaluation.lists.cfp import is_cfp
+from faceverify.evaluation.lists.identity_photos import photos_of_pairs, read_identity_folder
+from faceverify.evaluation.lists.image_roots import map_images
+from faceverify.evaluation.lists.insightface_bin import read_pack
+from faceverify.evaluation.lists.pair_list import PairList
+from faceverify.evaluation.lists.reading import read_pairs, sniff
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

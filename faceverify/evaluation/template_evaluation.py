@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,53 +9,17 @@ from numpy.typing import NDArray
 
 from faceverify.evaluation.figures import Evaluation, Figure, Section
 from faceverify.evaluation.identification import identify
-from faceverify.evaluation.pair_rows import integer, read_lines, wrong_line
 from faceverify.evaluation.score_figures import curve_section, data_section, threshold_section
 from faceverify.evaluation.scores import count_scores
 from faceverify.evaluation.templates import Templates, pool_templates, template_distances
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from faceverify.evaluation.pairs import PairList
-    from faceverify.evaluation.template_lists import TemplateMedia
+    from faceverify.evaluation.lists.ijb import Enrolment, TemplateMedia
+    from faceverify.evaluation.lists.pair_list import PairList
     from faceverify.matching.operating_point import OperatingPoint
 
 RANKS = (1, 5, 10)
 FPIRS = (1e-1, 1e-2, 1e-3)
-
-
-@dataclass(frozen=True, eq=False)
-class Enrolment:
-    """Which person each of T templates shows: a gallery, or probes."""
-
-    template: list[int]
-    identity: list[str]
-
-
-def read_enrolment(path: Path) -> Enrolment:
-    """Read a CSV whose first columns are template and subject, with or without a header.
-
-    A template that is listed again, once for each of its photos, counts once.
-
-    Raises:
-        PairListError: ``file:line: found ..., expected ...``, also for a template of two people.
-    """
-    subject_of: dict[int, str] = {}
-    for line, text in read_lines(path):
-        fields = next(csv.reader([text]))
-        if line == 1 and fields and not fields[0].strip().isdigit():
-            continue
-        if len(fields) < 2 or not fields[1].strip():
-            raise wrong_line(path, line, repr(text), "TEMPLATE_ID,SUBJECT_ID", "correct the line")
-        template = integer(path, line, fields[0].strip(), "a template id")
-        subject = fields[1].strip()
-        if subject_of.setdefault(template, subject) != subject:
-            known = subject_of[template]
-            raise wrong_line(
-                path, line, f"template {template} of {subject}", f"of {known}", "remove one"
-            )
-    return Enrolment(list(subject_of), list(subject_of.values()))
 
 
 def pooled(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceverify.evaluation.packs import read_pack
+from faceverify.evaluation.lists.insightface_bin import read_pack
 from faceverify.training.data.face_set import open_face_set
 
 

@@ -89,7 +89,7 @@ from faceverify.evaluation.exact_distances import unit_rows
 from faceverify.evaluation.folder_evaluation import evaluate_all
 from faceverify.evaluation.all_against_all import all_against_all
 from faceverify.evaluation.identification import identify
-from faceverify.evaluation.pair_evaluation import OperatingPoint
+from faceverify.matching.operating_point import OperatingPoint
 from faceverify.evaluation.report.worst import worst_of_all
 from faceverify.evaluation.retrieval import retrieval
 
@@ -98,7 +98,7 @@ owner = np.sort(np.concatenate([np.arange(220), draws.integers(220, size=180)]))
 rows = draws.standard_normal((220, 128))[owner] + 1.5 * draws.standard_normal((400, 128))
 rows, names = unit_rows(rows), [f"p{code:03d}" for code in owner]
 counts = all_against_all(rows, names)
-point = OperatingPoint(float(counts.distances[1000]), "one of the data's own distances")
+point = OperatingPoint(float(counts.distances[1000]), "m", "id")
 everybody = np.ones(400, bool)
 found = identify(rows[::2], names[::2], rows[1::2], names[1::2])
 print(json.dumps({

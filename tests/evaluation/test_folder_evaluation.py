@@ -5,8 +5,8 @@ import pytest
 
 from faceverify.evaluation.exact_distances import unit_rows
 from faceverify.evaluation.folder_evaluation import evaluate_all, evaluate_retrieval
+from faceverify.evaluation.lists.pair_list import PairList
 from faceverify.evaluation.pair_people import people_of_pairs
-from faceverify.evaluation.pairs import PairList
 from faceverify.matching.operating_point import OperatingPoint
 
 NAMES = ["ann", "ann", "ann", "bob", "bob", "eve"]

@@ -13,9 +13,9 @@ from faceverify.evaluation.bootstrap import bootstrap
 from faceverify.evaluation.comparison import difference_section, p_value
 from faceverify.evaluation.exact_distances import unit_rows
 from faceverify.evaluation.figures import Evaluation, Figure, Section, rate_figure, written
+from faceverify.evaluation.lists.pair_list import PairList
 from faceverify.evaluation.metrics import FMR_TARGETS, rates_at_fmr
 from faceverify.evaluation.pair_evaluation import PairScores, evaluate_pairs
-from faceverify.evaluation.pairs import PairList
 from faceverify.evaluation.report.bands import BAND_TARGETS, band_of_replicates
 from faceverify.evaluation.report.page import ShownModel, ShownPair, page
 from faceverify.evaluation.report.plots import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from faceverify.evaluation.pair_rows import read_lines, wrong_line
+from faceverify.evaluation.lists.rows import read_lines, wrong_line
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from faceverify.errors import PairListError
-from faceverify.evaluation.packs import read_pack
+from faceverify.evaluation.lists.insightface_bin import read_pack
 
 IMAGES = [b"\xff\xd8photo %d" % i for i in range(4)]
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import PairListError, UsageError
-from faceverify.evaluation.pair_rows import identity_of
+from faceverify.evaluation.lists.rows import identity_of
 
 if TYPE_CHECKING:
-    from faceverify.evaluation.pairs import PairList
+    from faceverify.evaluation.lists.pair_list import PairList
 
 PLACEHOLDERS = ("path", "folder", "file", "stem", "suffix", "identity")
 

@@ -11,6 +11,8 @@ from faceverify.errors import PairListError
 if TYPE_CHECKING:
     from pathlib import Path
 
+Lines = list[tuple[int, str]]  # their numbers, from 1, and what is on them
+
 TRUE_WORDS = frozenset({"1", "true", "same", "genuine", "match", "yes"})
 FALSE_WORDS = frozenset({"0", "false", "different", "impostor", "mismatch", "no"})
 
@@ -42,7 +44,7 @@ def wrong_line(path: Path, line: int, found: str, expected: str, cure: str) -> P
     return PairListError(f"{path}:{line}: found {shown}, expected {expected}", cure=cure)
 
 
-def read_lines(path: Path) -> list[tuple[int, str]]:
+def read_lines(path: Path) -> Lines:
     """Return the lines that are not blank, with their numbers; any newline, with or without BOM.
 
     Raises:

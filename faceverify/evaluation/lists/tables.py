@@ -7,7 +7,16 @@ import json
 from typing import TYPE_CHECKING
 
 from faceverify.errors import PairListError
-from faceverify.evaluation.pair_rows import Row, identity_of, integer, label, wrong_line
+from faceverify.evaluation.lists.list_format import ListFormat
+from faceverify.evaluation.lists.pair_list import PairList, pair_list
+from faceverify.evaluation.lists.rows import (
+    Row,
+    identity_of,
+    integer,
+    label,
+    read_lines,
+    wrong_line,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -117,3 +126,21 @@ def _row(path: Path, line: int, named: Mapping[str, str]) -> Row:
         integer(path, line, fold, "a fold number") if fold else None,
         named["group"].strip() if "group" in named else None,
     )
+
+
+def _table(kind: str, title: str, separator: str) -> ListFormat:
+    def read(path: Path, group_column: str) -> PairList:
+        read_lines(path)  # the errors of a missing, empty or binary file
+        return pair_list(path, kind, separated(path, separator, group_column))
+
+    return ListFormat(kind, title, lambda file: file.suffix == f".{kind}", read)
+
+
+CSV = _table("csv", "CSV pair list", ",")
+TSV = _table("tsv", "TSV pair list", "\t")
+JSON_LINES = ListFormat(
+    "jsonl",
+    "JSON-lines pair list",
+    lambda file: file.suffix in (".jsonl", ".ndjson"),
+    lambda path, column: pair_list(path, "jsonl", json_lines(path, read_lines(path), column)),
+)

@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import PairListError
-from faceverify.evaluation.pack_pickle import read_pickle
-from faceverify.evaluation.pairs import PairList
-from faceverify.evaluation.pickled_arrays import PickledArray
+from faceverify.evaluation.lists.list_format import ListFormat, Listing
+from faceverify.evaluation.lists.pack_pickle import PickledArray, read_pickle
+from faceverify.evaluation.lists.pair_list import PairList
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @dataclass(frozen=True, eq=False)
-class Pack:
+class Pack(Listing):
     """A verification pack.
 
     Args:
@@ -33,6 +33,18 @@ class Pack:
 
     images: list[bytes]
     pairs: PairList
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """Counts by name, in the order to print."""
+        sizes = [len(image) for image in self.images]
+        bounds = {"smallest image, bytes": min(sizes), "largest, bytes": max(sizes)}
+        return {**self.pairs.facts, **bounds}
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know before trusting figures from it, one line each."""
+        return self.pairs.notes
 
 
 def read_pack(path: Path) -> Pack:
@@ -86,8 +98,8 @@ def _items(path: Path, value: Any) -> list[Any]:
 def _encoded(path: Path, index: int, image: object) -> bytes:
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size == len(image):
         image = image.tobytes()
-    if isinstance(image, bytes):
-        return image
+    if isinstance(image, (bytes, bytearray)):
+        return bytes(image)
     found = f"image {index} as {type(image).__name__}"
     raise _wrong(path, found, "an encoded photo as bytes or a column of uint8")
 
@@ -98,3 +110,12 @@ def _booleans(labels: list[Any]) -> NDArray[np.bool_]:
 
 def _wrong(path: Path, found: str, expected: str) -> PairListError:
     return PairListError(f"{path}: found {found}, expected {expected}", cure="use a complete pack")
+
+
+FORMAT = ListFormat(
+    "pack",
+    "InsightFace verification pack",
+    lambda file: file.suffix == ".bin",
+    lambda path, _: read_pack(path),
+    pairs=False,
+)

@@ -10,7 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from faceverify.errors import PairListError
-from faceverify.evaluation.pair_rows import Row, integer, read_lines, wrong_line
+from faceverify.evaluation.lists.list_format import ListFormat
+from faceverify.evaluation.lists.pair_list import pair_list
+from faceverify.evaluation.lists.rows import Row, integer, read_lines, wrong_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,3 +73,11 @@ def _identity(image: str) -> str:
     """``.../Images/001/frontal/01.jpg`` -> ``001``."""
     parts = PurePosixPath(image).parts
     return parts[-3] if len(parts) >= 3 else ""
+
+
+FORMAT = ListFormat(
+    "cfp",
+    "CFP protocol folder",
+    lambda file: is_cfp(file.path),
+    lambda path, _: pair_list(path, "cfp", cfp(path)),
+)

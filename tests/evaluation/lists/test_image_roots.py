@@ -1,8 +1,8 @@
 import pytest
 
 from faceverify.errors import PairListError, UsageError
-from faceverify.evaluation.image_roots import map_images
-from faceverify.evaluation.pairs import read_pairs
+from faceverify.evaluation.lists.image_roots import map_images
+from faceverify.evaluation.lists.reading import read_pairs
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from faceverify.errors import ImageError, PairListError
 from faceverify.images import find_photos
 
 if TYPE_CHECKING:
-    from faceverify.evaluation.image_roots import PairImages
-    from faceverify.evaluation.pairs import PairList
+    from faceverify.evaluation.lists.image_roots import PairImages
+    from faceverify.evaluation.lists.pair_list import PairList
 
 
 @dataclass(frozen=True, eq=False)
