@@ -18,7 +18,8 @@ def is_line(text: str) -> bool:
     >>> is_line("Zoë"), is_line("two\nlines"), is_line("\x1b[2J")
     (True, False, False)
     """
-    return not any(category(sign) in UNPRINTABLE for sign in text)
+    # Python's isprintable is at once, and refuses other spaces and invisible characters besides
+    return text.isprintable() or not any(category(sign) in UNPRINTABLE for sign in text)
 
 
 def line_of_text(value: object, field: str) -> str:

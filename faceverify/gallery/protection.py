@@ -9,10 +9,10 @@ process has in memory while it searches.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 import re
+from hashlib import blake2b, scrypt, sha256
 from typing import Any, Protocol
 
 from faceverify.errors import GalleryError
@@ -67,7 +67,7 @@ class Checksums:
 
     def blind(self, value: bytes) -> bytes:
         """A hash, 32 bytes."""
-        return hashlib.blake2b(value, digest_size=32).digest()
+        return blake2b(value, digest_size=32).digest()
 
 
 class Encryption:
@@ -163,13 +163,13 @@ def _key(passphrase: str, parameters: dict[str, Any]) -> bytes:
     if parameters.get("kdf") == "none":
         # a passphrase tried on a gallery with a ready key gives a key that fails the check
         ready = READY_KEY.fullmatch(passphrase)
-        return bytes.fromhex(passphrase) if ready else hashlib.sha256(passphrase.encode()).digest()
+        return bytes.fromhex(passphrase) if ready else sha256(passphrase.encode()).digest()
     try:
         n, r, p = (int(parameters[name]) for name in ("n", "r", "p"))
         salt = bytes.fromhex(parameters["salt"])
         if parameters["kdf"] != "scrypt" or 128 * n * r > MOST_MEMORY or p > 16:
             raise ValueError("not parameters of ours")
-        return hashlib.scrypt(
+        return scrypt(
             passphrase.encode(), salt=salt, n=n, r=r, p=p, maxmem=2 * MOST_MEMORY - 1, dklen=32
         )
     except (KeyError, TypeError, ValueError):
@@ -187,6 +187,6 @@ def _derived(key: bytes, purpose: bytes) -> bytes:
 
 def _checksum(plain: bytes, place: bytes) -> bytes:
     # the length as salt: the place cannot be confused with the end of the data
-    return hashlib.blake2b(
+    return blake2b(
         plain + place, digest_size=CHECKSUM, salt=len(place).to_bytes(16, "little")
     ).digest()

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:  # options of commands come from here, and --help loads nothing else
     import numpy as np
@@ -66,8 +66,7 @@ class StoredTemplate(Enrolment):
     time: float
 
 
-@dataclass(frozen=True)
-class Added:
+class Added(NamedTuple):
     """What became of a template that was given to a store.
 
     Attributes:

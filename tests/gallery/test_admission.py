@@ -220,7 +220,7 @@ def test_a_photo_that_is_enrolled_is_looked_up_and_not_judged(store, model):
     (added,) = store.add([stored], model=model.id)
     assert admit(list(store.since(admit.after, model=model.id))) == [0, 1, 2]
     admit = admission.examine([again], ["1"])
-    assert store.add([again], model=model.id, admit=admit) == [replace(added, new=False)]
+    assert store.add([again], model=model.id, admit=admit) == [added._replace(new=False)]
     assert codes(admission, ("alice", BOB)) == ["unlike-own"]
 
 
