@@ -1,4 +1,4 @@
-"""What makes a step fast on a processor; each measured by ``scripts/bench_train.py``."""
+"""What makes a step fast on a processor, and safe; see ``docs/adr/0016`` and ``0023``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from faceverify.training.small_maps import use_for_small_maps
+from faceverify.training.strided_pointwise import subsample_first
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
 
 
 def prepare(backbone: nn.Module, device: torch.device) -> None:
-    """Make a backbone's steps as fast as its device can; what it computes stays.
+    """Make a backbone's steps safe, and as fast as its device can; what it computes stays.
 
     On a GPU there is nothing to do here: its allocator keeps memory, and its convolutions have no
     weak spot. The memory layout, precision and compilation are the caller's.
@@ -25,6 +26,7 @@ def prepare(backbone: nn.Module, device: torch.device) -> None:
     """
     if device.type != "cpu":
         return
+    subsample_first(backbone)
     use_for_small_maps(backbone)
     torch.set_flush_denormal(True)
     keep_memory()

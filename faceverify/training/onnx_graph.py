@@ -33,7 +33,9 @@ def graph_of(backbone: nn.Module, *, size: int) -> bytes:
         ModelError: torch cannot export it.
     """
     net = copy.deepcopy(backbone).cpu().float().to(memory_format=torch.contiguous_format).eval()
-    model = onnx.load_from_string(exported(net, torch.zeros(2, 3, size, size), keep_weights=True))
+    with torch.no_grad():  # modules may compute otherwise where gradients follow
+        content = exported(net, torch.zeros(2, 3, size, size), keep_weights=True)
+    model = onnx.load_from_string(content)
     spread_equal_weights(model.graph)
     rewrite_prelu(model.graph)
     model.producer_name, model.producer_version = "faceverify", ""
