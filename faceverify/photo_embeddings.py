@@ -24,9 +24,13 @@ Item = TypeVar("Item")
 Progress = Callable[[Iterable[Item], str, "int | None"], Iterator[Item]]
 
 KEPT_TOGETHER = 256  # outcomes stored at a time: what an interrupted run may lose
-# Code that decides an embedding, besides the model: a change of any makes old ones stale.
-CODE = ("faces", "images.py", "templates.py", "inference.py", "models/embedder.py")
-LIBRARIES = ("numpy", "onnxruntime", "pillow")
+EMBEDDING_VERSION = 1
+"""Raise it by one with every change by which a photo may give another embedding than before, of the
+same model with the same options: of decoding, detection, choice, alignment, resampling or
+embedding. Embeddings and crops that were cached before are made anew then. What differs by rounding
+alone is the same. tests/test_embedding_version.py notices most changes, and says what to do."""
+
+LIBRARIES = ("numpy", "onnxruntime", "pillow")  # their versions decide an embedding, too
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,15 +138,10 @@ def recipe_of(file: ModelFile, options: FaceOptions) -> str:
 
 @cache
 def made_by() -> str:
-    """Fingerprint of the code, the detector's nets and the libraries that make an embedding."""
+    """Fingerprint of the version, the detector's nets and the libraries that make an embedding."""
     from importlib.metadata import version
 
-    digest = hashlib.sha256()
-    package = Path(__file__).parent
-    for name in CODE:
-        path = package / name
-        for source in sorted(path.glob("*.py")) if path.is_dir() else [path]:
-            digest.update(source.read_bytes())
+    digest = hashlib.sha256(f"{EMBEDDING_VERSION}\n".encode())
     for net in sorted(bundled_folder().glob("mtcnn-*.onnx")):
         digest.update(net.read_bytes())
     for library in LIBRARIES:
