@@ -105,7 +105,7 @@ def stored_photos(url: str) -> Iterator[PhotoInput]:
 
 def standard_input() -> Iterator[PhotoInput]:
     """Yield what standard input is: a photo, or the paths that it lists."""
-    from faceverify.cli.pair_lines import decoded
+    from faceverify.table_lines import decoded
 
     stream = sys.stdin.buffer
     if is_photo(first_bytes(stream)):

@@ -45,7 +45,16 @@ def wrong_line(path: Path, line: int, found: str, expected: str, cure: str) -> P
 
 
 def read_lines(path: Path) -> Lines:
-    """Return the lines that are not blank, with their numbers; any newline, with or without BOM.
+    """Return the lines that are not blank, with their numbers, stripped.
+
+    Raises:
+        PairListError: the file is missing, is not UTF-8 text, or holds nothing.
+    """
+    return [(number, line.strip()) for number, line in read_text_lines(path) if line.strip()]
+
+
+def read_text_lines(path: Path) -> Lines:
+    """Return all lines as they stand, with their numbers; any newline, with or without BOM.
 
     Raises:
         PairListError: the file is missing, is not UTF-8 text, or holds nothing.
@@ -63,11 +72,9 @@ def read_lines(path: Path) -> Lines:
         ) from error
     if "\0" in text:
         raise PairListError(f"{path}: found a binary file, expected text", cure="save it as UTF-8")
-    lines = re.split(r"\r\n|\n|\r", text)
-    kept = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
-    if not kept:
+    if not text.strip():
         raise PairListError(f"{path}:1: found an empty file, expected pairs", cure="check the path")
-    return kept
+    return list(enumerate(re.split(r"\r\n|\n|\r", text), 1))
 
 
 def integer(path: Path, line: int, text: str, what: str) -> int:

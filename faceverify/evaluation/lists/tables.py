@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 from faceverify.errors import PairListError
@@ -14,9 +14,10 @@ from faceverify.evaluation.lists.rows import (
     identity_of,
     integer,
     label,
-    read_lines,
+    read_text_lines,
     wrong_line,
 )
+from faceverify.table_lines import comma_cells, json_object, quoted_records, table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,48 +40,43 @@ def separated(path: Path, separator: str, group_column: str) -> Iterator[Row]:
     Raises:
         PairListError: a column is missing, or a row has another number of fields than the header.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=separator, strict=True)
-        try:
-            header = [name.strip() for name in next(reader, [])]
+    split = partial(comma_cells, separator=separator)
+    header: list[str] = []
+    for line in table_lines(quoted_records(read_text_lines(path)), split):
+        if line.error:
+            raise wrong_line(path, line.number, line.error, "UTF-8 rows", "correct it")
+        cells = list(line.value)
+        if not header:
+            header = [name.strip() for name in cells]
             columns = _columns(path, header, group_column)
-            for fields in reader:
-                if not fields:
-                    continue
-                if len(fields) != len(header):
-                    raise wrong_line(
-                        path,
-                        reader.line_num,
-                        f"{len(fields)} fields",
-                        f"{len(header)} as in the header",
-                        "quote a field that holds the separator",
-                    )
-                named = {role: fields[header.index(name)] for role, name in columns.items()}
-                yield _row(path, reader.line_num, named)
-        except (csv.Error, UnicodeDecodeError) as error:
-            found = f"{error}"
-            raise wrong_line(path, reader.line_num, found, "UTF-8 rows", "correct it") from error
+            continue
+        if len(cells) != len(header):
+            raise wrong_line(
+                path,
+                line.number,
+                f"{len(cells)} fields",
+                f"{len(header)} as in the header",
+                "quote a field that holds the separator",
+            )
+        named = {role: cells[header.index(name)] for role, name in columns.items()}
+        yield _row(path, line.number, named)
 
 
-def json_lines(path: Path, lines: list[tuple[int, str]], group_column: str) -> Iterator[Row]:
+def json_lines(path: Path, group_column: str) -> Iterator[Row]:
     """Rows of a file with one JSON object a line, keys as the columns of a CSV."""
-    for number, text in lines:
-        try:
-            record = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise wrong_line(path, number, repr(text), "one JSON object", "correct it") from error
-        if not isinstance(record, dict):
-            raise wrong_line(path, number, repr(text), "one JSON object", "correct it")
-        columns = _columns(path, list(record), group_column, number)
+    for line in table_lines(read_text_lines(path), json_object):
+        if line.error or not isinstance(line.value, dict):
+            raise wrong_line(path, line.number, repr(line.text), "one JSON object", "correct it")
         named = {}
-        for role, name in columns.items():
-            value = record[name]
+        for role, name in _columns(path, list(line.value), group_column, line.number).items():
+            value = line.value[name]
             if isinstance(value, (str, int)):
                 named[role] = str(value)
             elif value is not None or role in REQUIRED:
                 found = f"{json.dumps(value)} in {name!r}"
-                raise wrong_line(path, number, found, "a text or a whole number", "correct it")
-        yield _row(path, number, named)
+                expected = "a text or a whole number"
+                raise wrong_line(path, line.number, found, expected, "correct it")
+        yield _row(path, line.number, named)
 
 
 def _columns(path: Path, names: list[str], group_column: str, line: int = 1) -> dict[str, str]:
@@ -130,7 +126,6 @@ def _row(path: Path, line: int, named: Mapping[str, str]) -> Row:
 
 def _table(kind: str, title: str, separator: str) -> ListFormat:
     def read(path: Path, group_column: str) -> PairList:
-        read_lines(path)  # the errors of a missing, empty or binary file
         return pair_list(path, kind, separated(path, separator, group_column))
 
     return ListFormat(kind, title, lambda file: file.suffix == f".{kind}", read)
@@ -142,5 +137,5 @@ JSON_LINES = ListFormat(
     "jsonl",
     "JSON-lines pair list",
     lambda file: file.suffix in (".jsonl", ".ndjson"),
-    lambda path, column: pair_list(path, "jsonl", json_lines(path, read_lines(path), column)),
+    lambda path, column: pair_list(path, "jsonl", json_lines(path, column)),
 )
