@@ -1,6 +1,10 @@
 """What several tests share."""
 
+import io
+import json
+import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -8,6 +12,7 @@ from hypothesis import settings
 from photographs import FACES
 from PIL import Image
 
+from faceverify.cli import main
 from faceverify.faces.detection import Detector
 from faceverify.models.registry import bundled_folder
 
@@ -44,3 +49,38 @@ def photos() -> dict[str, Image.Image]:
 def detector() -> Detector:
     """The bundled detector."""
     return Detector(bundled_folder())
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left: exit status, and standard output and error as text."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def objects(self) -> list[dict]:
+        """Standard output as JSON lines."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def run(monkeypatch, capsysbinary):
+    """Run a command as the shell would, but for the process; stdin is given as bytes."""
+
+    def command(*arguments: object, stdin: bytes = b"") -> Ran:
+        monkeypatch.setattr(sys, "argv", ["faceverify", *map(str, arguments)])
+        stream = io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))
+        monkeypatch.setattr(sys, "stdin", stream)
+        capsysbinary.readouterr()
+        with monkeypatch.context() as patch:
+            # a thread that is still at work on a busy machine must not end the tests with it
+            patch.setattr(os, "_exit", sys.exit)
+            with pytest.raises(SystemExit) as leaving:
+                main()
+        captured = capsysbinary.readouterr()
+        out, err = (text.decode("utf-8", "surrogateescape") for text in captured)
+        return Ran(leaving.value.code or 0, out, err)
+
+    return command

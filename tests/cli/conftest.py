@@ -1,54 +1,19 @@
-"""A command run in this process, and photos to run it on."""
+"""Commands as processes of their own, and photos to run commands on."""
 
 import io
-import json
 import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from photographs import FACES
 from PIL import Image
 
-from faceverify.cli import main
 from faceverify.enrolment import Enroller, NamedPhoto
 from faceverify.gallery.open import open_store
 from faceverify.templates import TemplateExtractor
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command left: exit status, and standard output and error as text."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def objects(self) -> list[dict]:
-        """Standard output as JSON lines."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-@pytest.fixture
-def run(monkeypatch, capsysbinary):
-    """Run a command as the shell would, but for the process; stdin is given as bytes."""
-
-    def command(*arguments: object, stdin: bytes = b"") -> Ran:
-        monkeypatch.setattr(sys, "argv", ["faceverify", *map(str, arguments)])
-        stream = io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))
-        monkeypatch.setattr(sys, "stdin", stream)
-        capsysbinary.readouterr()
-        with pytest.raises(SystemExit) as leaving:
-            main()
-        captured = capsysbinary.readouterr()
-        out, err = (text.decode("utf-8", "surrogateescape") for text in captured)
-        return Ran(leaving.value.code or 0, out, err)
-
-    return command
 
 
 @pytest.fixture
