@@ -28,9 +28,9 @@ from faceverify.evaluation.pairs import read_pairs
 from faceverify.faces.options import FaceOptions
 from faceverify.gallery.admission import Admission, NewFace
 from faceverify.gallery.store import Enrolment, Fusion, Store, open_store
-from faceverify.images import find_photos
 from faceverify.matching.open_set import MEAN_MARGIN, open_set_point
 from faceverify.models.model_file import ModelFile
+from faceverify.photo_discovery import find_photos
 from faceverify.photo_embeddings import embed_photos, load_model
 
 VIEW1 = ("pairsDevTrain.txt", "pairsDevTest.txt")
