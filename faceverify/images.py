@@ -15,11 +15,10 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
@@ -36,14 +35,6 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[np.u
 
 MAX_PIXELS = 89_478_485  # Pillow's own default: a quarter of a GiB at 3 bytes a pixel
 MAX_BYTES = 1 << 30  # MAX_PIXELS as 16-bit RGBA take less; an endless pipe takes more
-
-# fmt: off
-EXTENSIONS = frozenset({
-    ".avif", ".bmp", ".dib", ".gif", ".ico", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg",
-    ".jpx", ".mpo", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".qoi", ".sgi", ".tga",
-    ".tif", ".tiff", ".webp",
-})
-# fmt: on
 
 _TURNS = {  # EXIF orientation -> what makes it upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -145,48 +136,6 @@ def open_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
     return _from_array("<array>", source, max_pixels)
 
 
-def find_photos(
-    root: Path, *, unreadable: Callable[[ImageError], None] | None = None
-) -> Iterator[Path]:
-    """Yield every photo below a folder, known by its extension, in the same order every time.
-
-    Names that begin with a dot are skipped. Links are followed, but not into a folder around them.
-    A link to nowhere is yielded: opening it reports a missing photo, skipping it would hide one.
-
-    Args:
-        unreadable: told of each folder that cannot be read, and the walk goes on.
-
-    Raises:
-        ImageError: a folder is missing or cannot be read, where nobody wants to be told.
-    """
-    return _walk(root, frozenset(), unreadable)
-
-
-def _walk(
-    folder: Path, around: frozenset[str], unreadable: Callable[[ImageError], None] | None
-) -> Iterator[Path]:
-    real = os.path.realpath(folder)
-    if real in around:
-        return
-    try:
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except OSError as problem:
-        error = _unreadable(str(folder), problem)
-        if unreadable is None:
-            raise error from problem
-        unreadable(error)
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        # isdir, unlike is_dir, takes a circle of links for no folder; only links cost a look
-        if entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(entry)):
-            yield from _walk(folder / entry.name, around | {real}, unreadable)
-        elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
-            yield folder / entry.name
-
-
 # From each kind of source to a Photo
 
 
@@ -206,7 +155,7 @@ def _read(path: str, name: str) -> bytes:
             raise ImageError(
                 f"{name}: a folder, not an image", cure=cure, code="image-not-an-image"
             ) from problem
-        raise _unreadable(name, problem) from problem
+        raise cannot_read(name, problem) from problem
 
 
 def _read_url(url: str) -> bytes:
@@ -390,7 +339,8 @@ _thread = threading.local()
 _HUSH = ("ignore", _InsidePillow(), Warning, None, 0)
 
 
-def _unreadable(name: str, problem: Exception) -> ImageError:
+def cannot_read(name: str, problem: Exception) -> ImageError:
+    """Say why a file or a folder cannot be read, of what the system said."""
     reason = getattr(problem, "strerror", None) or str(problem)
     if isinstance(problem, (FileNotFoundError, NotADirectoryError)):
         cure = "check the path"

@@ -24,10 +24,10 @@ from rich.table import Table
 from faceverify.faces.detection import Detector
 from faceverify.faces.finder import FaceFinder
 from faceverify.faces.options import FaceOptions
-from faceverify.images import find_photos
 from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import load_model_file
 from faceverify.models.registry import bundled_folder, find_model
+from faceverify.photo_discovery import find_photos
 from faceverify.pipeline import default_workers, map_ordered
 from faceverify.templates import TemplateExtractor
 

@@ -29,9 +29,9 @@ from faceverify.faces.options import FaceOptions
 from faceverify.gallery.admission import Admission
 from faceverify.gallery.open import open_store
 from faceverify.gallery.store import Enrolment, Fusion, Store
-from faceverify.images import find_photos
 from faceverify.matching.open_set import MEAN_MARGIN, open_set_point
 from faceverify.models.model_file import ModelFile
+from faceverify.photo_discovery import find_photos
 from faceverify.photo_embeddings import embed_photos, load_model
 
 VIEW1 = ("pairsDevTrain.txt", "pairsDevTest.txt")

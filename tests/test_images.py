@@ -11,7 +11,6 @@ import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +18,8 @@ from PIL import ExifTags, Image, ImageFile
 
 from faceverify import images
 from faceverify.errors import ImageError
-from faceverify.images import EXTENSIONS, MAX_PIXELS, find_photos, open_photo
+from faceverify.images import MAX_PIXELS, open_photo
+from faceverify.photo_discovery import find_photos
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -656,7 +656,8 @@ def test_threads_that_meet_pillow_for_the_first_time(tmp_path):
         scene().save(tmp_path / f"photo.{kind}")
     script = (
         "import sys; from concurrent.futures import ThreadPoolExecutor\n"
-        "from faceverify.images import open_photo, find_photos; from pathlib import Path\n"
+        "from pathlib import Path; from faceverify.images import open_photo\n"
+        "from faceverify.photo_discovery import find_photos\n"
         "paths = list(find_photos(Path(sys.argv[1]))) * 4; assert len(paths) == 16\n"
         "decode = lambda path: open_photo(path).decode()\n"
         "with ThreadPoolExecutor(16) as pool: list(pool.map(decode, paths))\n"
@@ -683,62 +684,6 @@ def test_a_plain_jpeg_costs_no_copy(monkeypatch):
     assert photo.decode().size == (48, 32)
 
 
-# Folders
-
-
-def tree(root, *names):
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-
-
-def found(root):
-    return [str(path.relative_to(root)) for path in find_photos(root)]
-
-
-def test_find_photos(tmp_path):
-    tree(tmp_path, "b/2.jpg", "b/10.JPG", "b/.hidden.jpg", "b/deep/er/x.pgm", "a.png", "c.gif")
-    tree(tmp_path, "album.jpg/1.webp", ".git/x.png", "notes.txt", "no-extension", "jpg")
-    assert found(tmp_path) == [
-        "a.png", "album.jpg/1.webp", "b/10.JPG", "b/2.jpg", "b/deep/er/x.pgm", "c.gif",
-    ]  # fmt: skip
-
-
-def test_find_photos_follows_links_but_not_in_circles(tmp_path):
-    tree(tmp_path, "elsewhere/1.jpg", "root/2.jpg")
-    (tmp_path / "root" / "alice").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "root" / "circle").symlink_to(tmp_path / "root")
-    (tmp_path / "root" / "lost.jpg").symlink_to(tmp_path / "nowhere")
-    (tmp_path / "root" / "self.jpg").symlink_to(tmp_path / "root" / "self.jpg")
-    assert found(tmp_path / "root") == ["2.jpg", "alice/1.jpg", "lost.jpg", "self.jpg"]
-
-
-def test_find_photos_reports_what_it_cannot_list(tmp_path):
-    for root in (tmp_path / "missing", tmp_path / "file"):
-        (tmp_path / "file").touch()
-        with pytest.raises(ImageError, match="not found") as caught:
-            list(find_photos(root))
-        assert caught.value.code == "image-missing"
-
-
-def test_find_photos_streams(tmp_path, monkeypatch):
-    tree(tmp_path, "a/1.jpg", "b/2.jpg", "c/3.jpg")
-    listed, scandir = [], os.scandir
-    monkeypatch.setattr(
-        os, "scandir", lambda folder: listed.append(Path(folder).name) or scandir(folder)
-    )
-    assert [path.name for path in islice(find_photos(tmp_path), 1)] == ["1.jpg"]
-    assert listed == [tmp_path.name, "a"]
-
-
-def test_every_extension_is_one_that_pillow_reads():
-    Image.init()
-    assert set(Image.registered_extensions()) >= EXTENSIONS
-    assert {Image.registered_extensions()[suffix] for suffix in EXTENSIONS} <= set(Image.OPEN) | {
-        "MPO"
-    }
-
-
 # Databases of faces
 
 
@@ -758,23 +703,3 @@ def test_yale_faces_have_no_extension(shared_data):
     assert paths
     for path in paths:
         assert open_photo(path).decode().size == (320, 243)
-
-
-def test_find_photos_goes_on_behind_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
-    for folder in ("a", "b", "c"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "x.jpg").touch()
-    scandir = os.scandir
-
-    def refuse(folder):
-        if os.path.basename(folder) == "b":
-            raise PermissionError(13, "Permission denied")
-        return scandir(folder)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    problems: list[ImageError] = []
-    found = list(find_photos(tmp_path, unreadable=problems.append))
-    assert found == [tmp_path / "a" / "x.jpg", tmp_path / "c" / "x.jpg"]
-    assert [str(tmp_path / "b") in str(problem) for problem in problems] == [True]
-    with pytest.raises(ImageError, match="Permission denied"):
-        list(find_photos(tmp_path))

@@ -141,15 +141,15 @@ def all_problems(
     workers: int | None,
 ) -> Iterator[Problem]:
     """Yield everything wrong with a set, what is quick to find first."""
+    from faceverify.photo_discovery import read_people
     from faceverify.training.data.checking import (
         file_problems,
         name_problems,
         people_problems,
         read_facts,
     )
-    from faceverify.training.data.identity_folders import empty_people
 
-    empty = empty_people(Path(face_set.source)) if face_set.kind == "folders" else []
+    empty = read_people(Path(face_set.source)).empty if face_set.kind == "folders" else []
     yield from people_problems(face_set, empty)
     for one in evaluated:
         if one.named:

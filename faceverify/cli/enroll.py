@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -187,20 +186,10 @@ def unshared(photo: NamedPhoto) -> NamedPhoto:
 def of_tree(folder: Path) -> Iterator[NamedPhoto]:
     """Yield the photos of a folder of people; the first folder below it names the person."""
     from faceverify.enrolment import NamedPhoto
-    from faceverify.images import EXTENSIONS
+    from faceverify.photo_discovery import find_people
 
-    with os.scandir(folder) as listing:
-        entries = sorted((one for one in listing if one.name[0] != "."), key=lambda one: one.name)
-    for entry in entries:
-        if entry.is_dir():
-            yield from of_person(entry.name, [entry.path])
-        elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
-            problem = ImageError(
-                f"{entry.path}: lies in no person's folder",
-                cure="move it into one",
-                code="image-of-nobody",
-            )
-            yield NamedPhoto("", entry.path, problem)
+    for one in find_people(folder):
+        yield NamedPhoto(one.person, str(one.path), one.error)
 
 
 def of_list(source: str) -> Iterator[NamedPhoto]:

@@ -62,7 +62,7 @@ def find_inputs(arguments: Iterable[str]) -> Iterator[PhotoInput]:
 
     A folder that cannot be read, or holds no photo, comes as an input with an error.
     """
-    from faceverify.images import find_photos
+    from faceverify.photo_discovery import find_photos
 
     for argument in arguments:
         if argument == STANDARD_INPUT:
@@ -84,8 +84,8 @@ def find_inputs(arguments: Iterable[str]) -> Iterator[PhotoInput]:
 
 def stored_photos(url: str) -> Iterator[PhotoInput]:
     """Yield the photo at a URL, or all below it."""
-    from faceverify.images import EXTENSIONS
     from faceverify.object_stores import is_folder, list_objects
+    from faceverify.photo_discovery import is_photo_name
 
     try:
         if not is_folder(url):
@@ -94,7 +94,7 @@ def stored_photos(url: str) -> Iterator[PhotoInput]:
         found = False
         for photo in list_objects(url):
             path = photo.partition("?")[0]
-            if os.path.splitext(path)[1].lower() in EXTENSIONS:
+            if is_photo_name(path):
                 yield PhotoInput(photo, os.path.relpath(path, url.partition("?")[0]))
                 found = True
         if not found:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from faceverify.errors import ImageError, PairListError
-from faceverify.images import find_photos
+from faceverify.errors import PairListError
+from faceverify.photo_discovery import read_people
 
 if TYPE_CHECKING:
     from faceverify.evaluation.lists.image_roots import PairImages
@@ -38,26 +38,16 @@ def read_identity_folder(folder: Path) -> IdentityPhotos:
         ImageError: the folder is missing or cannot be read.
         PairListError: it holds no photos in folders of people.
     """
-    if not folder.is_dir():
-        code = "image-missing"
-        raise ImageError(f"{folder}: no such folder", cure="check the path", code=code)
-    photos, identities, outside = [], [], 0
-    for photo in find_photos(folder):
-        parts = photo.relative_to(folder).parts
-        if len(parts) < 2:
-            outside += 1
-            continue
-        photos.append(photo)
-        identities.append(parts[0])
-    if not photos:
-        found = f"{outside} photos outside any" if outside else "no photos"
+    people = read_people(folder)
+    if not people.photos:
         raise PairListError(
-            f"{folder}: found {found}, expected one folder a person", cure="FOLDER/PERSON/photo.jpg"
+            f"{folder}: found {people.lack}, expected one folder a person",
+            cure="FOLDER/PERSON/photo.jpg",
         )
-    notes = [f"{outside} photos lie in no person's folder: left out"] if outside else []
-    if len(set(identities)) == 1:
+    notes = people.notes
+    if len(set(people.names)) == 1:
         notes.append("one person: there are no impostor comparisons")
-    return IdentityPhotos(str(folder), photos, identities, tuple(notes))
+    return IdentityPhotos(str(folder), people.photos, people.names, tuple(notes))
 
 
 def photos_of_pairs(pairs: PairList, images: PairImages) -> IdentityPhotos:

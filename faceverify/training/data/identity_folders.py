@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import ImageError
-from faceverify.images import find_photos
+from faceverify.photo_discovery import read_people
 from faceverify.training.data.face_set import FaceSet, data_error
 
 COLUMNS_FILE = "labels.csv"
@@ -71,33 +71,21 @@ def open_folders(folder: Path) -> FaceSet:
     Raises:
         TrainingError: it holds no photos in folders of people, or its ``labels.csv`` is wrong.
     """
-    paths: list[str] = []
-    people: list[str] = []
-    outside = 0
-    root = os.path.join(folder, "")
     try:
-        for photo in find_photos(folder):
-            path = os.fspath(photo)[len(root) :]
-            person, slash, _ = path.partition(os.sep)
-            if slash:
-                paths.append(path)
-                people.append(person)
-            else:
-                outside += 1
-        empty = sorted(set(_folders(folder)) - set(people))
-    except (ImageError, OSError) as error:
+        people = read_people(folder)
+    except ImageError as error:
         raise data_error(str(error)) from error
-    if not paths:
-        found = f"{outside} photos outside any person's folder" if outside else "no photos"
-        raise data_error(f"{folder}: found {found}", "lay them as FOLDER/PERSON/photo.jpg")
-    identities = sorted(set(people))
+    if not people.photos:
+        raise data_error(f"{folder}: found {people.lack}", "lay them as FOLDER/PERSON/photo.jpg")
+    root = os.path.join(folder, "")
+    paths = [os.fspath(photo)[len(root) :] for photo in people.photos]
+    identities = sorted(set(people.names))
     number = {name: label for label, name in enumerate(identities)}
-    labels = np.fromiter((number[name] for name in people), np.int64, len(people))
-    notes = []
-    if outside:
-        notes.append(f"{outside} photos lie in no person's folder: left out")
-    if empty:
-        notes.append(f"{len(empty)} people have no photo ({', '.join(empty[:3])}): left out")
+    labels = np.fromiter((number[name] for name in people.names), np.int64, len(paths))
+    notes = people.notes
+    if people.empty:
+        shown = ", ".join(people.empty[:3])
+        notes.append(f"{len(people.empty)} people have no photo ({shown}): left out")
     return FaceSet(
         str(folder),
         "folders",
@@ -107,16 +95,6 @@ def open_folders(folder: Path) -> FaceSet:
         read_columns(folder / COLUMNS_FILE, paths),
         tuple(notes),
     )
-
-
-def empty_people(folder: Path) -> list[str]:
-    """Names of the people whose folder holds no photo, in order."""
-    return [name for name in _folders(folder) if next(find_photos(folder / name), None) is None]
-
-
-def _folders(folder: Path) -> list[str]:
-    with os.scandir(folder) as listing:
-        return sorted(e.name for e in listing if e.is_dir() and not e.name.startswith("."))
 
 
 def read_columns(path: Path, photos: list[str]) -> dict[str, NDArray[np.float64]]:
