@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 from faceverify.errors import FaceverifyError, UsageError
 from faceverify.faces.choice import MIN_FACE, FaceChoice
@@ -104,9 +103,8 @@ class Verifier:
             ImageError: a photo cannot be read.
             NoDecisionError: a photo shows no face, several, or one of too low quality.
         """
-        with ThreadPoolExecutor(1) as pool:  # both photos side by side
-            other = pool.submit(self.template, second)
-            return self._compare(self.template(first), other.result())
+        both = map_ordered(self.template, (first, second), workers=2)  # side by side
+        return self._compare(*both)
 
     def undecided(self, first: str, second: str, error: FaceverifyError) -> Decision:
         """The decision about photos that something is wrong with."""

@@ -4,12 +4,15 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from default_signals import with_signals
 from PIL import Image
 
 from faceverify.cli import main
@@ -17,6 +20,7 @@ from faceverify.enrolment import Enroller, NamedPhoto
 from faceverify.gallery.store import open_store
 from faceverify.templates import TemplateExtractor
 
+ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # the process is not only the command's
 FACES = Path(__file__).parents[1] / "faces"
 
 
@@ -43,8 +47,13 @@ def run(monkeypatch, capsysbinary):
         stream = io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))
         monkeypatch.setattr(sys, "stdin", stream)
         capsysbinary.readouterr()
-        with pytest.raises(SystemExit) as leaving:
-            main()
+        handlers = {number: signal.getsignal(number) for number in ENDING}
+        try:
+            with pytest.raises(SystemExit) as leaving:
+                main()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         captured = capsysbinary.readouterr()
         out, err = (text.decode("utf-8", "surrogateescape") for text in captured)
         return Ran(leaving.value.code or 0, out, err)
@@ -54,19 +63,26 @@ def run(monkeypatch, capsysbinary):
 
 @pytest.fixture
 def start():
-    """Start a command as a process of its own; it is ended with the test."""
+    """Start a command as a process of its own; it is ended with the test.
+
+    Signals are at their defaults in it, but for those named to be ignored or blocked.
+    """
     processes = []
 
-    def command(*arguments: object, **options: object) -> subprocess.Popen:
+    def command(*arguments: object, ignored=(), blocked=(), **options: object) -> subprocess.Popen:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        words = [sys.executable, "-m", "faceverify", *map(os.fspath, arguments)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "faceverify", *map(os.fspath, arguments)], **(pipes | options)
+            with_signals(words, ignored=ignored, blocked=blocked), **(pipes | options)
         )
         processes.append(process)
         return process
 
     yield command
     for process in processes:
+        if process.returncode is None:  # and so its number is still its own
+            with suppress(ProcessLookupError):  # where it leads a session, what it started, too
+                os.killpg(process.pid, signal.SIGKILL)
         process.kill()
         process.wait()
         for stream in (process.stdin, process.stdout, process.stderr):
