@@ -13,17 +13,21 @@ import logging
 import os
 import pickle
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from enum import Enum
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from faceverify.errors import FaceverifyError, UsageError
 from faceverify.pipeline import default_workers, map_ordered
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -70,13 +74,14 @@ def _map_in_processes(
     from multiprocessing import get_context
 
     # spawned, not forked: threads and engine sessions do not survive a fork
-    pool = ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_leave_interrupts_to_the_parent
-    )
+    context = get_context("spawn")
+    parent_alive, lifeline = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin_work, initargs=(parent_alive,))
     packed = pickle.dumps(build)
 
     def submit(chunk: list[Item]) -> Future[list[Any]]:
-        return pool.submit(_work, packed, chunk)
+        with _interrupts_blocked():  # it may start a worker
+            return pool.submit(_work, packed, chunk)
 
     try:
         yield from _in_order(items, submit, lambda future: future.result(), lambda: workers)
@@ -88,6 +93,8 @@ def _map_in_processes(
         ) from None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+        lifeline.close()
+        parent_alive.close()
 
 
 def _map_on_ray(
@@ -100,7 +107,8 @@ def _map_on_ray(
 
     try:
         if not ray.is_initialized():  # RAY_ADDRESS names a cluster; else one is started here
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+            with _sigterm_kept():
+                ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         work = ray.remote(num_cpus=1, max_retries=3, scheduling_strategy="SPREAD")(_work_in)
         packed = ray.put(pickle.dumps(build))
         folder = os.getcwd()
@@ -170,6 +178,45 @@ def _work_in(folder: str, packed: bytes, chunk: list[Any]) -> list[Any]:
     return _work(packed, chunk)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _begin_work(parent_alive: Connection) -> None:
+    """Prepare a worker process: it ends when its parent closes the other end of the pipe, or dies.
+
+    So nothing is left behind whatever ends the parent, and a worker that reads a photo which never
+    comes keeps nobody waiting. Ctrl-C, which a terminal sends to the workers too, is the parent's.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
+
+    def watch() -> None:
+        with suppress(EOFError, OSError):
+            parent_alive.recv_bytes()
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Have processes that are started inside begin with SIGINT blocked: it would break imports off.
+
+    In this process it is only put off, until the block ends.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    kept = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, kept)
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Put this process's own handler of SIGTERM back after Ray has set its own."""
+    kept = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if kept is not None and signal.getsignal(signal.SIGTERM) is not kept:
+            signal.signal(signal.SIGTERM, kept)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from faceverify.errors import FaceverifyError
@@ -13,7 +12,7 @@ from faceverify.matching.decision import Decision
 from faceverify.matching.distance import cosine_distance
 from faceverify.matching.operating_point import DEFAULT_FMR
 from faceverify.operator import Operator, Plain, outcome_of
-from faceverify.pipeline import Once
+from faceverify.pipeline import Once, map_ordered
 from faceverify.templates import Template, TemplateExtractor
 
 Pair = tuple[Source, Source]
@@ -104,10 +103,8 @@ class Verifier(Operator[Pair, "tuple[Template, Template]", Decision]):
         return Decision(str(first), str(second), None, self.point, error)
 
     def _prepare(self, question: Pair) -> tuple[Template, Template]:
-        first, second = question
-        with ThreadPoolExecutor(1) as pool:  # both photos side by side
-            other = pool.submit(self.template, second)
-            return self.template(first), other.result()
+        first, second = map_ordered(self.template, question, workers=2)  # side by side
+        return first, second
 
     def _preparer(self) -> Callable[[Pair], tuple[Template, Template] | FaceverifyError]:
         """Remembers each photo, the bad ones too."""

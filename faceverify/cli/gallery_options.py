@@ -123,10 +123,10 @@ def gallery_beside(
         GalleryError, UsageError: as :func:`open_gallery`.
         Whatever ``load`` raises.
     """
-    with ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(load)
-        store = open_gallery(url, key_file, create=create, search=search)
-    with store:
+    pool = ThreadPoolExecutor(1)
+    loading = pool.submit(load)
+    pool.shutdown(wait=False)  # where the gallery cannot be opened, nobody waits for the model
+    with open_gallery(url, key_file, create=create, search=search) as store:
         yield loading.result(), store
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceverify.cli.console import Console
+from faceverify.cli.leaving import BY_A_SIGNAL
 from faceverify.cli.options import Json, Quiet, Verbose
-from faceverify.errors import INTERRUPTED, FaceverifyError, UsageError
+from faceverify.errors import FaceverifyError, UsageError
 
 if TYPE_CHECKING:
     from faceverify.trainer import Trained
 
 DEFAULT_RECIPE = "small-arcface"
-TERMINATED = 143  # 128 + SIGTERM, as the shell reports it
 PATIENCE = 2.0  # seconds that other processes leave the first one to speak
 
 
@@ -148,9 +147,10 @@ def train(
 ) -> None:
     """Learn a model from photos of people; it lands in FOLDER/NAME/model.onnx.
 
-    Photos are aligned crops, as `faceverify align` cuts them. SIGTERM or Ctrl-C finishes the
-    step, saves, and exits with 143 or 130; `--resume` goes on as if nothing had been. A second
-    Ctrl-C leaves at once. With torchrun, several processes and machines train together.
+    Photos are aligned crops, as `faceverify align` cuts them. Ctrl-C, SIGTERM or a terminal that is
+    closed finishes the step, saves, and exits with 130, 143 or 129; `--resume` goes on as if
+    nothing had been. A second signal leaves at once. With torchrun, several processes and machines
+    train together.
 
     **Examples:**
 
@@ -185,7 +185,7 @@ def train(
     if rank == 0:
         show(trained, console)
     if trained.stopped_by:
-        raise typer.Exit(INTERRUPTED if trained.stopped_by == signal.SIGINT else TERMINATED)
+        raise typer.Exit(BY_A_SIGNAL + trained.stopped_by)
 
 
 def run(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -214,7 +215,7 @@ def test_interrupt_is_130_and_one_line(start):
     process.stdin.write(f"{OBAMA}\t{OBAMA2}\n".encode())
     process.stdin.flush()
     assert process.stdout.readline()
-    process.send_signal(2)
+    process.send_signal(signal.SIGINT)
     assert process.wait(10) == 130
     assert process.stderr.read().decode().strip() == "faceverify: interrupted"
 

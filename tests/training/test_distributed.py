@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from default_signals import with_signals
 from generated_people import TINY, tiny_config, write_people
 from launched_processes import become_process, free_port
 from run_log import losses
@@ -42,14 +43,15 @@ def start(processes: int, recipe: Path, out: Path, *more: str, port: int) -> sub
         "OMP_NUM_THREADS": "1",
         "FACEVERIFY_CACHE": str(out / "cache"),
     }
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run"),
+        *("--nproc-per-node", str(processes), "--master-port", str(port)),
+        *("-m", "faceverify", "train", "--name", "run", "--out", str(out)),
+        *(() if "--resume" in more else ("--recipe", str(recipe))),
+        *more,
+    ]
     return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "torch.distributed.run"),
-            *("--nproc-per-node", str(processes), "--master-port", str(port)),
-            *("-m", "faceverify", "train", "--name", "run", "--out", str(out)),
-            *(() if "--resume" in more else ("--recipe", str(recipe))),
-            *more,
-        ],
+        with_signals(command),
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -14,7 +14,7 @@ from photographs import BIDEN, OBAMA  # noqa: E402
 from torch import nn  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
-from faceverify.cli import app  # noqa: E402
+from faceverify.cli.app import app  # noqa: E402
 from faceverify.errors import ModelError, OutputError, TrainingError  # noqa: E402
 from faceverify.inference import open_session  # noqa: E402
 from faceverify.models.embedder import Embedder  # noqa: E402

@@ -25,7 +25,7 @@ from faceverify.training.config import Config
 from faceverify.training.loop import evenly, seed_of_step
 from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run_folder import RunFolder
-from faceverify.training.stopping import LossWatch, StopRequest, stop_on_signals
+from faceverify.training.stopping import STOPPING, LossWatch, StopRequest, stop_on_signals
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,19 @@ def test_the_loss_falls(people, tmp_path):
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(people, tmp_path):
+@pytest.fixture
+def signals():
+    """Handlers of Python itself, whatever the tests inherited; they are put back."""
+    kept = {number: signal.getsignal(number) for number in STOPPING}
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(people, tmp_path, signals):
     config = tiny_config(people, budget={"steps": 60})
     run, whole = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "whole")
 
@@ -148,17 +160,30 @@ def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(people, tmp_path):
     assert lines(run) == lines(whole)
 
 
-def test_a_second_signal_leaves_at_once(monkeypatch):
+def test_a_second_signal_does_what_it_did_before(monkeypatch, signals):
     clock = iter((10.0, 10.5, 12.0))
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    before = signal.getsignal(signal.SIGINT)
     with stop_on_signals() as request:
         signal.raise_signal(signal.SIGINT)
         assert request.signal == signal.SIGINT
         signal.raise_signal(signal.SIGINT)  # torchrun's, of the same key
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_that_is_ignored_stays_ignored(signals):
+    ignored = (signal.SIGINT, signal.SIGHUP)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+    with stop_on_signals() as request:
+        for number in ignored:
+            signal.raise_signal(number)
+        assert request.signal == 0
+        signal.raise_signal(signal.SIGTERM)
+        assert request.signal == signal.SIGTERM
+    assert all(signal.getsignal(number) is signal.SIG_IGN for number in ignored)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_a_loss_that_leads_nowhere_stops_and_the_last_checkpoint_stays_good(people, tmp_path):
