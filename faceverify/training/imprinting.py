@@ -19,7 +19,6 @@ from faceverify.training.heads.head import Head
 from faceverify.training.heads.softmax_engine import SPREAD, SoftmaxEngine
 from faceverify.training.heads.unit_rows import unit_rows
 
-MOST_OF_A_PERSON = 16  # images
 MOST = 100_000  # images of all
 
 
@@ -28,7 +27,9 @@ def imprint(
     head: Head,
     labels: NDArray[np.int64],
     images_at: Callable[[NDArray[np.int64]], Iterable[tuple[Tensor, Tensor]]],
-) -> bool:
+    *,
+    of_a_person: int = 16,
+) -> None:
     """Set the centres of a head to the means of a backbone's embeddings, where they are directions.
 
     Each process sets the centres that it holds. They are as long as random ones, so that steps turn
@@ -36,32 +37,35 @@ def imprint(
 
     Args:
         backbone: trained on faces; its mode comes back as it was.
-        head: any.
+        head: one that has directions.
         labels: the person on each image, (N,).
         images_at: images at some positions, not varied, in batches with their labels.
-
-    Returns:
-        Whether the head has such centres.
+        of_a_person: images of each person at most.
     """
-    engine = getattr(head, "softmax", None)
-    if not isinstance(engine, SoftmaxEngine) or not engine.unit:
-        return False
+    engine = head.softmax
+    assert isinstance(engine, SoftmaxEngine)
     centres, shard = engine.centres.detach(), engine.shard
     sums = centres.new_zeros(len(centres), centres.shape[-1])
     with torch.no_grad(), not_learning(backbone):
-        for images, people in images_at(some_of_each(labels, range(shard.start, shard.stop))):
+        some = some_of_each(labels, range(shard.start, shard.stop), of_a_person)
+        for images, people in images_at(some):
             rows = unit_rows(backbone(images).float())
             sums.index_add_(0, people - shard.start, rows)
     first = centres.view(len(centres), -1, centres.shape[-1])[:, 0]
     first.copy_(unit_rows(sums) * (SPREAD * centres.shape[-1] ** 0.5))
-    return True
 
 
-def some_of_each(labels: NDArray[np.int64], people: range) -> NDArray[np.int64]:
+def has_directions(head: Head) -> bool:
+    """Whether a head has class centres of which only the direction counts."""
+    engine = getattr(head, "softmax", None)
+    return isinstance(engine, SoftmaxEngine) and engine.unit
+
+
+def some_of_each(labels: NDArray[np.int64], people: range, of_a_person: int) -> NDArray[np.int64]:
     """Positions of a few images of each of these people, spread over all that there are."""
     order = np.argsort(labels, kind="stable")
     bounds = np.searchsorted(labels[order], [*people, people.stop])
-    most = max(1, min(MOST_OF_A_PERSON, MOST // (int(labels.max()) + 1)))
+    most = max(1, min(of_a_person, MOST // (int(labels.max()) + 1)))
     return np.concatenate(
         [
             order[start + np.arange(count) * (end - start) // count]
