@@ -38,7 +38,7 @@ from faceverify.training.data.packed_cache import Progress
 from faceverify.training.data.shard_stream import ShardStream
 from faceverify.training.distributed import device_name, joined
 from faceverify.training.epochs import StoredEpochs, epochs_of
-from faceverify.training.execution import Running
+from faceverify.training.execution import Running, emulates_bfloat16
 from faceverify.training.imprinting import has_directions, imprint
 from faceverify.training.initialising import read_weights
 from faceverify.training.learning_set import LearningSet, learning_set_of
@@ -147,6 +147,8 @@ def train_model(
             f"{config.backbone.name} and {config.head.name} on {device_name(processes.device)}"
             + (f", {processes.world} processes" if processes.world > 1 else "")
         )
+        if parts.running.precision == "bfloat16" and emulates_bfloat16(processes.device):
+            say("bfloat16 is emulated: this device has no instructions for it, float32 is faster")
         first_weights = bool(parts.origin)
         imprints = first_weights and isinstance(epochs, StoredEpochs) and has_directions(parts.head)
         if config.budget.minutes is not None:
