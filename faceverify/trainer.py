@@ -14,6 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from faceverify.embedding_cache import cache_folder
 from faceverify.errors import UsageError
 from faceverify.model_making import best_weights, make_model
@@ -29,21 +32,21 @@ from faceverify.training.checkpoint import (
     remove_old,
     save_checkpoint,
 )
-from faceverify.training.config import Budget, Config
+from faceverify.training.config import Config
 from faceverify.training.config_files import as_dict, to_toml
 from faceverify.training.data.packed_cache import Progress
 from faceverify.training.data.shard_stream import ShardStream
 from faceverify.training.distributed import device_name, joined
 from faceverify.training.epochs import StoredEpochs, epochs_of
-from faceverify.training.execution import Running
-from faceverify.training.imprinting import imprint
+from faceverify.training.execution import Running, emulates_bfloat16
+from faceverify.training.imprinting import has_directions, imprint
 from faceverify.training.initialising import read_weights
 from faceverify.training.learning_set import LearningSet, learning_set_of
 from faceverify.training.loop import Figures, train
 from faceverify.training.methods import find_method
 from faceverify.training.metrics_log import MetricsLog, ProgressLine, read_metrics
 from faceverify.training.parts import Parts, build_parts
-from faceverify.training.rehearsal import steps_within
+from faceverify.training.rehearsal import rehearsed_plan
 from faceverify.training.run_folder import RunFolder
 from faceverify.training.settings import config_error
 from faceverify.training.stopping import stop_on_signals
@@ -51,6 +54,7 @@ from faceverify.training.validation import embed_crops
 from faceverify.validator import ValidationSet, pair_figures, set_of_list, set_of_people
 
 Say = Callable[[str], None]
+Embed = Callable[[Any, NDArray[np.uint8]], NDArray[np.float32]]  # a backbone, crops
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def train_model(
         if isinstance(stream := data.learned, ShardStream):  # so that it is counted once only
             known = replace(config.data, stream_images=len(stream), stream_people=stream.people)
             config = replace(config, data=known)
-        judges = processes.first and config.validation.times > 0
+        judges = processes.first and config.validation.times != 0
         judged = _judged(config, data, contract, progress) if judges else None
         views = find_method(config.method.name).views
         epochs = epochs_of(data.learned, contract, config, processes, views=views, warn=say)
@@ -138,19 +142,28 @@ def train_model(
 
         parts = build()  # whatever an option has against it comes before the long work
         epochs.prepare(training_cache(), progress)
-        validate = _validation(judged, contract, parts.running)
+        embed = _embedding(contract, parts.running)
+        validate = None if judged is None else _validation(judged, embed)
         say(
             f"{len(data.learned):,} images of {data.learned.people:,} people; "
             f"{config.backbone.name} and {config.head.name} on {device_name(processes.device)}"
             + (f", {processes.world} processes" if processes.world > 1 else "")
         )
+        if parts.running.precision == "bfloat16" and emulates_bfloat16(processes.device):
+            say("bfloat16 is emulated: this device has no instructions for it, float32 is faster")
+        first_weights = bool(parts.origin)
+        imprints = (
+            first_weights and isinstance(epochs, StoredEpochs) and has_directions(parts.method)
+        )
         if config.budget.minutes is not None:
             say(f"rehearsing, to see how many steps {config.budget.minutes:g} minutes hold")
-            steps = steps_within(
+            plan = rehearsed_plan(
                 60 * config.budget.minutes - (time.monotonic() - began), parts, config, epochs,
-                processes=processes, validate=validate,
+                people=data.learned.people if imprints else 0, processes=processes,
+                embed=embed, crops=None if judged is None else judged.crops,
             )  # fmt: skip
-            config = replace(config, budget=Budget(steps=steps))
+            say(plan.in_words(config.validation))
+            config, first_weights = plan.written_into(config), plan.first_weights
             parts = build()
         steps = config.budget.steps or round((config.budget.epochs or 0) * len(epochs)) or 1
         position = Position(steps=steps)
@@ -162,10 +175,14 @@ def train_model(
             position = replace(load_position(checkpoint), steps=steps)
             say(f"going on from {checkpoint.name}")
 
-        if parts.origin and position.step == 0 and isinstance(epochs, StoredEpochs):
+        if imprints and config.backbone.imprint and position.step == 0:
+            assert isinstance(epochs, StoredEpochs)
             with parts.running.autocast():
-                if imprint(parts.backbone, parts.method, epochs.learned.labels, epochs.unvaried):
-                    say("class centres begin at the means of the people's embeddings")
+                imprint(
+                    parts.backbone, parts.method, epochs.learned.labels, epochs.unvaried,
+                    of_a_person=config.backbone.imprint,
+                )  # fmt: skip
+            say("class centres begin at the means of the people's embeddings")
 
         def save(reached: Position, figures: Figures | None) -> None:
             place = save_checkpoint(run.checkpoints, reached, parts.tensors())
@@ -186,7 +203,7 @@ def train_model(
                 show=line,
             ) as log,
         ):
-            if parts.origin and validate is not None and position.step == 0:
+            if first_weights and validate is not None and position.step == 0:
                 log.add({"step": 0, **validate(parts.verified)})  # what is to be surpassed
             if position.step < position.steps:
                 position = train(
@@ -257,24 +274,24 @@ def _judged(
     )
 
 
-def _validation(
-    judged: ValidationSet | None, contract: Contract, running: Running
-) -> Callable[[Any], Figures] | None:
-    """Measures a backbone while it learns: in the run's precision and without mirrored crops.
+def _embedding(contract: Contract, running: Running) -> Embed:
+    """Embeds crops with a backbone that is learning, in its precision, without mirrored crops.
 
     That is a fourth of the time, and compares checkpoints as well; the model file's own figures are
     measured as whoever uses it will get them.
     """
-    if judged is None:
-        return None
     plain = replace(contract, flip_average=False)
 
-    def validate(backbone: Any) -> Figures:
+    def embed(backbone: Any, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         with running.autocast():
-            rows = embed_crops(backbone, judged.crops, plain)
-        return pair_figures(judged, rows).as_dict()
+            return embed_crops(backbone, crops, plain)
 
-    return validate
+    return embed
+
+
+def _validation(judged: ValidationSet, embed: Embed) -> Callable[[Any], Figures]:
+    """Measures a backbone while it learns."""
+    return lambda backbone: pair_figures(judged, embed(backbone, judged.crops)).as_dict()
 
 
 def _finished(

@@ -93,7 +93,11 @@ def train(
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option("--minutes", help="As many steps as fit, instead.", show_default=False),
+        typer.Option(
+            "--minutes",
+            help="As many steps as fit, with 10 validations or fewer, instead.",
+            show_default=False,
+        ),
     ] = None,
     batch_size: Annotated[
         int | None,

@@ -13,6 +13,7 @@ from typing import Any
 from faceverify.training.data.augmentation import Augmentation
 from faceverify.training.settings import config_error, section_from_dict, setting
 
+AUTOMATIC, VALIDATIONS = -1, 10  # validations over a run: by the machine, and how many then
 PAIR_SAMPLERS = ("identities", "facenet")  # every image has a partner in its batch
 
 
@@ -59,6 +60,12 @@ class Backbone:
     name: str = setting("mobilefacenet", "architecture; timm:NAME for any of timm's")
     embedding_size: int = setting(512, "numbers in an embedding", least=2, most=65_536)
     init: str = setting("", "weights to start from: model file, checkpoint, facenet:NAME")
+    imprint: int = setting(
+        16,
+        "images of a person whose mean embedding its class centre begins at, after init; fewer "
+        "where they would take more than a tenth of budget.minutes; 0: random centres",
+        least=0,
+    )
     freeze: tuple[str, ...] = setting((), "stages whose weights stay as they are")
     options: dict[str, Any] = field(default_factory=dict, metadata={"text": "of the architecture"})
 
@@ -113,8 +120,9 @@ class Schedule:
 class Budget:
     """``[budget]``: how long; exactly one of the three.
 
-    ``minutes`` becomes ``steps`` before the first step: a short rehearsal measures how long a step
-    takes, so that the schedule, and a run that goes on after a stop, know where the end is.
+    ``minutes`` becomes ``steps`` before the first step: a rehearsal of a tenth of them at most
+    measures how long steps and validations take, so that the schedule, and a run that goes on after
+    a stop, know where the end is.
     """
 
     epochs: float | None = setting(None, "passes over the images", above=0)
@@ -166,7 +174,17 @@ class Validation:
         least=0,
         most=0.5,
     )
-    times: int = setting(10, "how often over the run, the end included; 0: never", least=0)
+    times: int = setting(
+        AUTOMATIC,
+        "how often over the run, the end included; -1: 10 times, and fewer where they would take "
+        "more than a fifth of budget.minutes; 0: never",
+        least=AUTOMATIC,
+    )
+
+    @property
+    def number(self) -> int:
+        """How often."""
+        return VALIDATIONS if self.times == AUTOMATIC else self.times
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import platform
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -101,7 +102,27 @@ def chosen_precision(wanted: str, device: torch.device) -> str:
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-    if device.type == "cpu" and torch.cpu._is_amx_tile_supported():
+        return "float16" if emulates_bfloat16(device) else "bfloat16"
+    if device.type == "cpu" and multiplies_bfloat16_by("amx_tile"):
         return "bfloat16"
     return "float32"
+
+
+def emulates_bfloat16(device: torch.device) -> bool:
+    """Whether a device is known to multiply bfloat16 by instructions for float32, slowly."""
+    if device.type == "cuda":
+        return not torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu" and platform.machine() in ("x86_64", "AMD64"):
+        return not multiplies_bfloat16_by("amx_tile", "avx512_bf16")
+    return False
+
+
+def multiplies_bfloat16_by(*instructions: str) -> bool:
+    """Whether the processor has one of these, and oneDNN may use it: ONEDNN_MAX_CPU_ISA limits it.
+
+    Args:
+        instructions: as torch names them, ``torch.cpu._is_NAME_supported``.
+    """
+    allowed = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", bool)  # not in every torch
+    known = [getattr(torch.cpu, f"_is_{name}_supported", bool) for name in instructions]
+    return bool(allowed()) and any(supported() for supported in known)

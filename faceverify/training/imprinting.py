@@ -18,7 +18,6 @@ from faceverify.training.freezing import not_learning
 from faceverify.training.heads.l2_normalize import l2_normalize
 from faceverify.training.heads.softmax_engine import SPREAD, SoftmaxEngine
 
-MOST_OF_A_PERSON = 16  # images
 MOST = 100_000  # images of all
 
 
@@ -27,7 +26,9 @@ def imprint(
     method: nn.Module,
     labels: NDArray[np.int64],
     images_at: Callable[[NDArray[np.int64]], Iterable[tuple[Tensor, Tensor]]],
-) -> bool:
+    *,
+    of_a_person: int = 16,
+) -> None:
     """Set class centres to the means of a backbone's embeddings, where they are directions.
 
     Each process sets the centres that it holds. They are as long as random ones, so that steps turn
@@ -35,32 +36,40 @@ def imprint(
 
     Args:
         backbone: trained on faces; its mode comes back as it was.
-        method: any, or a loss.
+        method: one that has directions, or a loss.
         labels: the person on each image, (N,).
         images_at: images at some positions, not varied, in batches with their labels.
-
-    Returns:
-        Whether it has such centres.
+        of_a_person: images of each person at most.
     """
-    engine = next((one for one in method.modules() if isinstance(one, SoftmaxEngine)), None)
-    if engine is None or not engine.unit:
-        return False
+    engine = engine_of_directions(method)
+    assert engine is not None
     centres, shard = engine.centres.detach(), engine.shard
     sums = centres.new_zeros(len(centres), centres.shape[-1])
     with torch.no_grad(), not_learning(backbone):
-        for images, people in images_at(some_of_each(labels, range(shard.start, shard.stop))):
+        some = some_of_each(labels, range(shard.start, shard.stop), of_a_person)
+        for images, people in images_at(some):
             rows = l2_normalize(backbone(images).float())
             sums.index_add_(0, people - shard.start, rows)
     first = centres.view(len(centres), -1, centres.shape[-1])[:, 0]
     first.copy_(l2_normalize(sums) * (SPREAD * centres.shape[-1] ** 0.5))
-    return True
 
 
-def some_of_each(labels: NDArray[np.int64], people: range) -> NDArray[np.int64]:
+def has_directions(method: nn.Module) -> bool:
+    """Whether a method or loss has class centres of which only the direction counts."""
+    return engine_of_directions(method) is not None
+
+
+def engine_of_directions(method: nn.Module) -> SoftmaxEngine | None:
+    """The softmax engine whose class centres are directions; None where there is none."""
+    engine = next((one for one in method.modules() if isinstance(one, SoftmaxEngine)), None)
+    return engine if engine is not None and engine.unit else None
+
+
+def some_of_each(labels: NDArray[np.int64], people: range, of_a_person: int) -> NDArray[np.int64]:
     """Positions of a few images of each of these people, spread over all that there are."""
     order = np.argsort(labels, kind="stable")
     bounds = np.searchsorted(labels[order], [*people, people.stop])
-    most = max(1, min(MOST_OF_A_PERSON, MOST // (int(labels.max()) + 1)))
+    most = max(1, min(of_a_person, MOST // (int(labels.max()) + 1)))
     return np.concatenate(
         [
             order[start + np.arange(count) * (end - start) // count]

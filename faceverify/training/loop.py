@@ -67,7 +67,7 @@ def train(
     backbone, method, optimiser = parts.backbone, parts.method, parts.optimiser
     running, scaler, compute = parts.running, parts.running.scaler, config.compute
     steps = position.steps
-    validations = evenly(steps, config.validation.times)
+    validations = evenly(steps, config.validation.number)
     watch, stopwatch = LossWatch(), Stopwatch(position)
     last_save = time.monotonic()
     parts.train_mode()

@@ -1,58 +1,124 @@
-"""How many steps fit into some minutes: a few are run and timed, and forgotten."""
+"""How many steps and validations fit into some minutes: a few are run and timed, and forgotten."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from faceverify.training.checkpoint import Position
 from faceverify.training.config import Config
 from faceverify.training.distributed import Processes
 from faceverify.training.epochs import Epochs
-from faceverify.training.loop import Figures, train
+from faceverify.training.loop import train
 from faceverify.training.metrics_log import MetricsLog
 from faceverify.training.parts import Parts
-from faceverify.training.settings import config_error
 from faceverify.training.stopping import StopRequest
+from faceverify.training.time_budget import Plan, plan_within
 
-FIRST, TIMED = 2, 12  # steps: the first ones find memory, choose kernels and compile
-SHARE = 0.05  # of the time that may be rehearsed
+SHARE = 0.05  # of the time that steps may be rehearsed, and validations: a tenth together
+GLANCE = 0.01  # of the time, for a first idea of a step
+FEWEST = 2  # images: batch normalisation needs two
+TIMED = 12  # steps
 SPARE = 0.97  # share of the time that is planned with
+FORWARD = 1 / 3  # of a step: to embed its images
 
 
-def steps_within(
+def rehearsed_plan(
     seconds: float,
     parts: Parts,
     config: Config,
     epochs: Epochs,
     *,
+    people: int,
     processes: Processes,
-    validate: Callable[[nn.Module], Figures] | None,
-) -> int:
-    """Find how many steps, and the validations among them, fit.
+    embed: Callable[[nn.Module, NDArray[np.uint8]], object],
+    crops: NDArray[np.uint8] | None,
+) -> Plan:
+    """Find how many steps, and the validations among them, fit into a run's time.
+
+    Rehearsing takes a tenth of it at most, but for two images and the compilation of a step.
 
     Args:
         seconds: there are; what the rehearsal takes is taken off.
         parts: are used up: build them anew.
         config: of the run.
         epochs: give batches.
-        processes: this one and the others.
-        validate: measures a backbone; None to never do it.
+        people: whose class centres begin at the means of their embeddings; 0 for none.
+        processes: this one and the others; all get the same plan.
+        embed: embeds crops as a validation does.
+        crops: of the validation, in the first process; None where there is none.
 
     Raises:
-        TrainingError: not a single step fits.
+        TrainingError: not a single step and a single validation fit.
+    """
+    began = time.perf_counter()
+    seconds = -processes.agree(-seconds)
+    step = step_seconds(seconds, parts, config, epochs, processes)
+    judged, validation = processes.said_by_first(crops is not None), 0.0
+    if crops is not None:
+        shown = crops
+        validation = seconds_of(
+            lambda count: embed(parts.verified, shown[:count]), len(crops), SHARE * seconds
+        )
+    return plan_within(
+        SPARE * (seconds - processes.agree(time.perf_counter() - began)),
+        step=step,
+        validation=processes.said_by_first(validation),
+        wanted=config.validation if judged else replace(config.validation, times=0),
+        first_weights=bool(parts.origin),
+        imprint=config.backbone.imprint,
+        image_of_each=step * FORWARD * people / config.batches.size,
+    )
+
+
+def step_seconds(
+    seconds: float, parts: Parts, config: Config, epochs: Epochs, processes: Processes
+) -> float:
+    """Time of a step: of some whole ones, or where they take too long, by a part of a batch.
+
+    Args:
+        seconds: of the run.
+        parts, config, epochs, processes: of the run.
     """
     began = time.perf_counter()
 
-    def steps(position: Position, end: int) -> tuple[Position, float]:
+    def left() -> float:
+        return SHARE * seconds - processes.agree(time.perf_counter() - began)
+
+    parts.train_mode()
+    images = next(epochs(0, 0)).views[0]
+    loading = time.perf_counter() - began
+    compute, backbone = config.compute, parts.backbone
+    at_once = compute.gradient_cache or -(-len(images) // compute.accumulate)
+    some = images[:at_once]
+    learning = [one for one in backbone.parameters() if one.requires_grad]
+
+    def learn(count: int) -> None:
+        with parts.running.autocast():
+            if compute.gradient_cache:
+                with torch.no_grad():
+                    backbone(some[:count])
+            loss = backbone(some[:count]).float().square().mean()
+        gradients = torch.autograd.grad(loss, learning, allow_unused=True)
+        float(sum(one.sum() for one in gradients if one is not None))  # waits for a GPU
+
+    def by_parts(room: float) -> float:
+        step = loading + seconds_of(learn, len(some), room) * len(images) / len(some)
+        return processes.agree(step)
+
+    def taken_by(count: int) -> float:
         start = time.perf_counter()
         with MetricsLog(None) as log:
-            reached = train(
+            train(
                 parts,
                 config,
-                Position(position.step, end, position.epoch, position.batch),
+                Position(steps=count),
                 epochs,
                 processes=processes,
                 log=log,
@@ -60,25 +126,33 @@ def steps_within(
                 validate=None,
                 stop=StopRequest(),
             )
-        return reached, time.perf_counter() - start
+        return processes.agree(time.perf_counter() - start)
 
-    position, first = steps(Position(), FIRST)
-    first = processes.agree(first)  # all processes must rehearse as many
-    count = min(max(round(SHARE * seconds / first * FIRST), 1), TIMED)
-    _, taken = steps(position, FIRST + count)
-    step = taken / count
-    measured = 0.0
-    if validate is not None and processes.first:
-        start = time.perf_counter()
-        validate(parts.verified)
-        measured = time.perf_counter() - start
-    validations = config.validation.times + bool(parts.origin)  # before the first step, too
-    left = seconds - (time.perf_counter() - began) - validations * measured
-    fit = round(-processes.agree(-int(SPARE * left / step)))  # of all processes, the least
-    if fit < 1:
-        raise config_error(
-            f"{seconds / 60:.3g} minutes are too few: {FIRST + count} steps and "
-            f"{config.validation.times} validations take {(seconds - left) / 60:.2g}",
-            "give more --minutes, or fewer validation.times",
-        )
-    return fit
+    step = by_parts(GLANCE * seconds)
+    if step * FEWEST / len(images) < left() < 2 * step:
+        step = by_parts(left() / 2)  # memory and kernels are found now
+    if 2 * step > left():
+        return step
+    step = taken_by(1)  # finds memory, chooses kernels, compiles
+    count = min(TIMED, int(left() / step))
+    return taken_by(count) / count if count else step
+
+
+def seconds_of(work: Callable[[int], object], total: int, room: float) -> float:
+    """Time of some work on all of ``total`` things, by as many of them as there is room for.
+
+    Args:
+        work: on a number of things.
+        total: things.
+        room: seconds that this may take, but for the fewest things.
+    """
+    count = min(FEWEST, total)
+    while True:
+        began = time.perf_counter()
+        work(count)
+        taken = time.perf_counter() - began
+        room -= taken
+        more = min(total, int(count * room / taken))
+        if more < 2 * count:
+            return taken * total / count
+        count = more

@@ -285,17 +285,6 @@ def test_lines_of_steps_that_come_again_are_dropped(people, tmp_path):
     assert all(json.loads(line) for line in run.metrics.read_text().splitlines())
 
 
-def test_minutes_become_steps(people, tmp_path):
-    run = RunFolder(tmp_path / "run")
-    trained = train_model(tiny_config(people, budget={"steps": None, "minutes": 0.05}), run)
-    assert run.read_config().budget.steps == trained.steps == trained.step
-    assert run.read_config().budget.minutes is None
-    with pytest.raises(TrainingError, match="minutes are too few"):
-        train_model(
-            tiny_config(people, budget={"steps": None, "minutes": 1e-4}), RunFolder(tmp_path / "b")
-        )
-
-
 def test_the_position_is_that_of_the_data(people, tmp_path):
     run = RunFolder(tmp_path / "run")
     train_model(tiny_config(people, budget={"steps": 5}), run)
