@@ -19,6 +19,7 @@ from faceverify.errors import UsageError
 from faceverify.model_making import best_weights, make_model
 from faceverify.models.contract import Contract
 from faceverify.run_report import write_run_report
+from faceverify.training.acceleration import tuned_process
 from faceverify.training.backbones import contract_for
 from faceverify.training.checkpoint import (
     Position,
@@ -136,6 +137,7 @@ def train_model(
                 processes=processes,
             )
 
+        held.enter_context(tuned_process(processes.device))
         parts = build()  # whatever an option has against it comes before the long work
         epochs.prepare(training_cache(), progress)
         validate = _validation(judged, contract, parts.running)

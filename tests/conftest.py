@@ -1,6 +1,5 @@
 """What several tests share."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,6 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
-
-
-@pytest.fixture(autouse=True)
-def arithmetic_of_the_processor():
-    """Numbers next to zero count again after a test that trained: training flushes them to 0."""
-    yield
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")
