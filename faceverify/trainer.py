@@ -30,8 +30,9 @@ from faceverify.training.checkpoint import (
     remove_old,
     save_checkpoint,
 )
-from faceverify.training.config import Budget, Config
+from faceverify.training.config import Backbone, Budget, Config, Data, Validation
 from faceverify.training.config_files import as_dict, to_toml
+from faceverify.training.data.face_set import FaceSet
 from faceverify.training.data.packed_cache import Progress
 from faceverify.training.data.shard_stream import ShardStream
 from faceverify.training.distributed import device_name, joined
@@ -116,15 +117,16 @@ def train_model(
             say, progress, live = _silent, _unwrapped, False
         elif not resume:
             run.refuse_if_begun()
-        contract = contract_of(config)
+        contract = contract_of(config.backbone, config.data)
         data = learning_set_of(config, processes, progress)
         for note in data.notes:
             say(note)
-        if isinstance(stream := data.learned, ShardStream):  # so that it is counted once only
-            known = replace(config.data, stream_images=len(stream), stream_people=stream.people)
-            config = replace(config, data=known)
-        judges = processes.first and config.validation.times > 0
-        judged = _judged(config, data, contract, progress) if judges else None
+        judged = None
+        if processes.first and config.validation.times > 0:
+            judged = _judged(
+                config.validation, data, contract,
+                template=config.data.template, seed=config.seed, progress=progress,
+            )  # fmt: skip
         views = find_method(config.method.name).views
         epochs = epochs_of(data.learned, contract, config, processes, views=views, warn=say)
 
@@ -152,13 +154,14 @@ def train_model(
                 60 * config.budget.minutes - (time.monotonic() - began), parts, config, epochs,
                 processes=processes, validate=validate,
             )  # fmt: skip
-            config = replace(config, budget=Budget(steps=steps))
             parts = build()
-        steps = config.budget.steps or round((config.budget.epochs or 0) * len(epochs)) or 1
+        else:
+            steps = config.budget.steps or round((config.budget.epochs or 0) * len(epochs)) or 1
         position = Position(steps=steps)
+        found = as_found(config, data.learned, steps)
         if processes.first:
             held.enter_context(run.locked())
-            run.write_config(config)
+            run.write_config(found)
         if resume and (checkpoint := latest(run.checkpoints)) is not None:
             parts.restore(checkpoint)
             position = replace(load_position(checkpoint), steps=steps)
@@ -202,25 +205,45 @@ def train_model(
             run.path, position.step, position.steps, stop.signal, None, "", "", {},
             position.seconds,
         )  # fmt: skip
-    return _finished(config, run, parts, data, contract, judged, position, say)
+    return _finished(found, run, parts, data, contract, judged, position, say)
 
 
-def contract_of(config: Config) -> Contract:
+def as_found(config: Config, learned: FaceSet | ShardStream, steps: int) -> Config:
+    """The configuration that starts the same run without counting or measuring anything.
+
+    Args:
+        config: of the run.
+        learned: a stream's images and people are written down.
+        steps: take the place of minutes.
+    """
+    data, budget = config.data, config.budget
+    if isinstance(learned, ShardStream):
+        data = replace(data, stream_images=len(learned), stream_people=learned.people)
+    if budget.minutes is not None:
+        budget = Budget(steps=steps)
+    return replace(config, data=data, budget=budget)
+
+
+def contract_of(backbone: Backbone, data: Data) -> Contract:
     """What the backbone sees: as the weights to start from say it, or else as its kind does.
+
+    Args:
+        backbone: its name, size and first weights.
+        data: how large its crops are, and what they were cut to.
 
     Raises:
         TrainingError: no such backbone, or weights that cannot be read.
         ModelError: there is no such model to start from.
     """
-    if config.backbone.init:
-        told = read_weights(config.backbone.init).contract
+    if backbone.init:
+        told = read_weights(backbone.init).contract
         if told is not None:
             return told
     return contract_for(
-        config.backbone.name,
-        embedding_size=config.backbone.embedding_size,
-        size=config.data.size,
-        template=config.data.template,
+        backbone.name,
+        embedding_size=backbone.embedding_size,
+        size=data.size,
+        template=data.template,
     )
 
 
@@ -232,10 +255,24 @@ def training_cache() -> Path:
 
 
 def _judged(
-    config: Config, data: LearningSet, contract: Contract, progress: Progress
+    chosen: Validation,
+    data: LearningSet,
+    contract: Contract,
+    *,
+    template: str,
+    seed: int,
+    progress: Progress,
 ) -> ValidationSet | None:
-    """The photos that judge the run; None where it is not to be judged."""
-    chosen = config.validation
+    """The photos that judge the run; None where there are none.
+
+    Args:
+        chosen: a list of pairs, or none.
+        data: has the people who were held out.
+        contract: of the backbone.
+        template: what their crops were cut to.
+        seed: of their impostor pairs.
+        progress: shown the photos as they are read.
+    """
     if chosen.pairs:
         return set_of_list(
             Path(chosen.pairs),
@@ -254,8 +291,8 @@ def _judged(
         [aside.read(index) for index in range(len(aside))],
         [aside.identities[label] for label in aside.labels],
         contract,
-        template=config.data.template,
-        seed=config.seed,
+        template=template,
+        seed=seed,
     )
 
 
@@ -291,7 +328,11 @@ def _finished(
 ) -> Trained:
     """Make the model file of the best weights, and the report."""
     checkpoint = best_weights(run.checkpoints, parts)
-    made = make_model(config, run, parts, data, contract, judged, checkpoint, position)
+    made = make_model(
+        run, parts, data, contract, judged, checkpoint, position,
+        architecture=config.backbone.name, loss=config.head, licence=config.licence,
+        seed=config.seed,
+    )  # fmt: skip
     say(f"exported; its embeddings are within {made.difference:.1g} of torch's")
     metrics = read_metrics(run.metrics)
     for note in (*made.notes, *nothing_gained(metrics, best(run.checkpoints))):
