@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from faceverify.models.model_file import ModelFile, Provenance, load_model_file
 from faceverify.photo_embeddings import PhotoEmbeddings
 from faceverify.text import printable
 from faceverify.training.checkpoint import Position, best, latest, read_part
-from faceverify.training.config import Config
+from faceverify.training.config import Head
 from faceverify.training.data.face_set import FaceSet
 from faceverify.training.data.shard_stream import ShardStream
 from faceverify.training.export import export_model
@@ -65,7 +64,6 @@ def best_weights(checkpoints: Path, parts: Parts) -> str:
 
 
 def make_model(
-    config: Config,
     run: RunFolder,
     parts: Parts,
     data: LearningSet,
@@ -73,8 +71,26 @@ def make_model(
     judged: ValidationSet | None,
     checkpoint: str,
     position: Position,
+    *,
+    architecture: str,
+    loss: Head,
+    licence: str,
+    seed: int,
 ) -> Made:
     """Export the verified backbone and set thresholds on the photos that judged it.
+
+    Args:
+        run: takes the model file; its name is the model's.
+        parts: have the weights to export.
+        data: that was learned from.
+        contract: of the backbone.
+        judged: photos that thresholds are set on; None to set none.
+        checkpoint: whose weights these are.
+        position: where the run ended.
+        architecture: of the backbone.
+        loss: its name and options.
+        licence: of the data.
+        seed: of the run.
 
     Raises:
         TrainingError: its ONNX is not the backbone.
@@ -83,12 +99,12 @@ def make_model(
     learned = data.learned
     provenance = Provenance(
         name=printable(run.path.name),
-        architecture=config.backbone.name,
-        head=config.head.name,
+        architecture=architecture,
+        head=loss.name,
         dataset=printable(
             f"{_name_of(learned)}: {len(learned):,} images of {learned.people:,} people"
         ),
-        licence=printable(config.licence),
+        licence=printable(licence),
         source=printable(f"faceverify train, {checkpoint} of {position.steps:,} steps")
         + (f", from {printable(parts.origin)}" if parts.origin else ""),
     )
@@ -104,7 +120,7 @@ def make_model(
         figures = pair_figures(judged, photos.embeddings).as_dict()
         model, note = _with_thresholds(model, judged, photos)
         notes = [note] if note else []
-    model = replace(model, card=_card(model, config, figures, judged))
+    model = replace(model, card=_card(model, loss, seed, figures, judged))
     model.save(run.model)
     return Made(exported.model_id, exported.largest_cosine_difference, figures, tuple(notes))
 
@@ -166,17 +182,21 @@ def supported_rates(task: Task) -> list[float]:
 
 
 def _card(
-    model: ModelFile, config: Config, figures: dict[str, float], judged: ValidationSet | None
+    model: ModelFile,
+    loss: Head,
+    seed: int,
+    figures: dict[str, float],
+    judged: ValidationSet | None,
 ) -> str:
     """The model card: what it is, what it learned from, how good it is, what it must not do."""
     about = model.provenance
     lines = [
         f"Model: {about.name} ({model.id})",
         f"Architecture: {about.architecture}, {model.contract.embedding_size} numbers",
-        f"Loss: {about.head} {_options(config)}".rstrip(),
+        f"Loss: {about.head} {_options(loss)}".rstrip(),
         f"Data: {about.dataset}",
         f"Licence of the data: {about.licence}",
-        f"Made by: {about.source}, seed {config.seed}",
+        f"Made by: {about.source}, seed {seed}",
     ]
     if judged is not None and figures:
         shown = ", ".join(f"{name} {100 * value:.2f} %" for name, value in figures.items())
@@ -202,6 +222,6 @@ def _name_of(learned: FaceSet | ShardStream) -> str:
     return Path(learned.source).name
 
 
-def _options(config: Config) -> str:
-    chosen: Sequence[tuple[str, object]] = list(config.head.options.items())
-    return "(" + ", ".join(f"{key} {value}" for key, value in chosen) + ")" if chosen else ""
+def _options(loss: Head) -> str:
+    chosen = ", ".join(f"{key} {value}" for key, value in loss.options.items())
+    return f"({chosen})" if chosen else ""

@@ -22,6 +22,7 @@ from faceverify.errors import UsageError
 from faceverify.model_making import best_weights, make_model
 from faceverify.models.contract import Contract
 from faceverify.run_report import write_run_report
+from faceverify.training.acceleration import tuned_process
 from faceverify.training.backbones import contract_for
 from faceverify.training.checkpoint import (
     Position,
@@ -32,8 +33,9 @@ from faceverify.training.checkpoint import (
     remove_old,
     save_checkpoint,
 )
-from faceverify.training.config import Config
+from faceverify.training.config import Backbone, Config, Data, Validation
 from faceverify.training.config_files import as_dict, to_toml
+from faceverify.training.data.face_set import FaceSet
 from faceverify.training.data.packed_cache import Progress
 from faceverify.training.data.shard_stream import ShardStream
 from faceverify.training.distributed import device_name, joined
@@ -119,15 +121,16 @@ def train_model(
             say, progress, live = _silent, _unwrapped, False
         elif not resume:
             run.refuse_if_begun()
-        contract = contract_of(config)
+        contract = contract_of(config.backbone, config.data)
         data = learning_set_of(config, processes, progress)
         for note in data.notes:
             say(note)
-        if isinstance(stream := data.learned, ShardStream):  # so that it is counted once only
-            known = replace(config.data, stream_images=len(stream), stream_people=stream.people)
-            config = replace(config, data=known)
-        judges = processes.first and config.validation.times != 0
-        judged = _judged(config, data, contract, progress) if judges else None
+        judged = None
+        if processes.first and config.validation.times != 0:
+            judged = _judged(
+                config.validation, data, contract,
+                template=config.data.template, seed=config.seed, progress=progress,
+            )  # fmt: skip
         views = find_method(config.method.name).views
         epochs = epochs_of(data.learned, contract, config, processes, views=views, warn=say)
 
@@ -140,6 +143,7 @@ def train_model(
                 processes=processes,
             )
 
+        held.enter_context(tuned_process(processes.device))
         parts = build()  # whatever an option has against it comes before the long work
         epochs.prepare(training_cache(), progress)
         embed = _embedding(contract, parts.running)
@@ -169,7 +173,7 @@ def train_model(
         position = Position(steps=steps)
         if processes.first:
             held.enter_context(run.locked())
-            run.write_config(config)
+            run.write_config(as_counted(config, data.learned))
         if resume and (checkpoint := latest(run.checkpoints)) is not None:
             parts.restore(checkpoint)
             position = replace(load_position(checkpoint), steps=steps)
@@ -220,22 +224,34 @@ def train_model(
     return _finished(config, run, parts, data, contract, judged, position, say)
 
 
-def contract_of(config: Config) -> Contract:
+def as_counted(config: Config, learned: FaceSet | ShardStream) -> Config:
+    """The configuration that starts the same run without counting a stream again."""
+    if not isinstance(learned, ShardStream):
+        return config
+    counts = replace(config.data, stream_images=len(learned), stream_people=learned.people)
+    return replace(config, data=counts)
+
+
+def contract_of(backbone: Backbone, data: Data) -> Contract:
     """What the backbone sees: as the weights to start from say it, or else as its kind does.
+
+    Args:
+        backbone: its name, size and first weights.
+        data: how large its crops are, and what they were cut to.
 
     Raises:
         TrainingError: no such backbone, or weights that cannot be read.
         ModelError: there is no such model to start from.
     """
-    if config.backbone.init:
-        told = read_weights(config.backbone.init).contract
+    if backbone.init:
+        told = read_weights(backbone.init).contract
         if told is not None:
             return told
     return contract_for(
-        config.backbone.name,
-        embedding_size=config.backbone.embedding_size,
-        size=config.data.size,
-        template=config.data.template,
+        backbone.name,
+        embedding_size=backbone.embedding_size,
+        size=data.size,
+        template=data.template,
     )
 
 
@@ -247,10 +263,24 @@ def training_cache() -> Path:
 
 
 def _judged(
-    config: Config, data: LearningSet, contract: Contract, progress: Progress
+    chosen: Validation,
+    data: LearningSet,
+    contract: Contract,
+    *,
+    template: str,
+    seed: int,
+    progress: Progress,
 ) -> ValidationSet | None:
-    """The photos that judge the run; None where it is not to be judged."""
-    chosen = config.validation
+    """The photos that judge the run; None where there are none.
+
+    Args:
+        chosen: a list of pairs, or none.
+        data: has the people who were held out.
+        contract: of the backbone.
+        template: what their crops were cut to.
+        seed: of their impostor pairs.
+        progress: shown the photos as they are read.
+    """
     if chosen.pairs:
         return set_of_list(
             Path(chosen.pairs),
@@ -269,8 +299,8 @@ def _judged(
         [aside.read(index) for index in range(len(aside))],
         [aside.identities[label] for label in aside.labels],
         contract,
-        template=config.data.template,
-        seed=config.seed,
+        template=template,
+        seed=seed,
     )
 
 
@@ -306,7 +336,11 @@ def _finished(
 ) -> Trained:
     """Make the model file of the best weights, and the report."""
     checkpoint = best_weights(run.checkpoints, parts)
-    made = make_model(config, run, parts, data, contract, judged, checkpoint, position)
+    made = make_model(
+        run, parts, data, contract, judged, checkpoint, position,
+        architecture=config.backbone.name, loss=config.head, licence=config.licence,
+        seed=config.seed,
+    )  # fmt: skip
     say(f"exported; its embeddings are within {made.difference:.1g} of torch's")
     metrics = read_metrics(run.metrics)
     for note in (*made.notes, *nothing_gained(metrics, best(run.checkpoints))):

@@ -25,6 +25,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from faceverify.training.acceleration import tuned_process
 from faceverify.training.backbones import build_backbone
 from faceverify.training.config import Compute
 from faceverify.training.distributed import Processes
@@ -167,9 +169,10 @@ def measure(
             torch.cuda.synchronize()
         return time.perf_counter() - clock, time.process_time() - processor, loss
 
-    first, _, loss = timed()
-    timed()
-    times = [timed() for _ in range(steps)]
+    with nullcontext() if way == PEER else tuned_process(place):
+        first, _, loss = timed()
+        timed()
+        times = [timed() for _ in range(steps)]
     return {
         "first": first,
         "loss": loss,

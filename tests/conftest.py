@@ -25,14 +25,6 @@ ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # handled by a command 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
-@pytest.fixture(autouse=True)
-def arithmetic_of_the_processor():
-    """Numbers next to zero count again after a test that trained: training flushes them to 0."""
-    yield
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_flush_denormal(False)
-
-
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of face databases beside the project, which is no part of it."""

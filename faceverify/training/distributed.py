@@ -89,10 +89,7 @@ def joined(device: str, *, threads: int = 0) -> Iterator[Processes]:
     if place.type == "cuda":
         torch.cuda.set_device(place)
     if world == 1:
-        try:
-            yield Processes(0, 1, place)
-        finally:
-            torch.set_flush_denormal(False)  # on while it learned, see acceleration.py
+        yield Processes(0, 1, place)
         return
     backend = "cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo"
     with others_alive():

@@ -8,14 +8,22 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
+from generated_people import tiny_config, write_people  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from faceverify.training.acceleration import plain_module, prepare  # noqa: E402
+from faceverify.trainer import train_model  # noqa: E402
+from faceverify.training.acceleration import (  # noqa: E402
+    keep_memory,
+    plain_module,
+    prepare,
+    tuned_process,
+)
 from faceverify.training.backbones import build_backbone  # noqa: E402
 from faceverify.training.onnx_graph import graph_of  # noqa: E402
+from faceverify.training.run_folder import RunFolder  # noqa: E402
 from faceverify.training.small_maps import (  # noqa: E402
     LARGEST,
     MatrixConvolution,
@@ -172,9 +180,38 @@ def test_other_devices_are_left_alone():
     assert not any(isinstance(module, SmallMapConv2d) for module in plain.modules())
 
 
+def flushes() -> bool:
+    return sys.float_info.min / 2 == 0 and not (torch.tensor(1e-45) * 1).item()
+
+
+def test_a_process_is_as_it_was_after_a_run(tmp_path):
+    assert not flushes()
+    with tuned_process(torch.device("cpu")):
+        assert flushes()
+        with tuned_process(torch.device("cpu")):
+            assert flushes()
+        assert flushes()
+    with tuned_process(torch.device("meta")):
+        assert not flushes()
+    with pytest.raises(KeyboardInterrupt), tuned_process(torch.device("cpu")):
+        raise KeyboardInterrupt
+    assert not flushes()
+    train_model(tiny_config(write_people(tmp_path / "people")), RunFolder(tmp_path / "run"))
+    assert not flushes()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MALLOC_TOP_PAD_", "1"), ("GLIBC_TUNABLES", "glibc.malloc.mmap_max=3")],
+)
+def test_what_the_environment_sets_stays(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    assert not keep_memory()
+
+
 FAULTS = """
 import resource, torch
-from faceverify.training.acceleration import keep_memory
+from faceverify.training.acceleration import give_memory_back, keep_memory
 
 def faults():
     for _ in range(12):
@@ -182,18 +219,24 @@ def faults():
         torch.ones(8 << 20).add(1)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-print(faults(), keep_memory(), faults())
+def held():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() >> 20
+
+print(faults(), keep_memory(), held(), faults(), held(), give_memory_back() or held())
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
 def test_memory_is_kept():
-    """A step that needs 64 MB again and again, soon asks the system for none of it."""
+    """A step that needs 64 MB again and again, soon asks the system for none; until the end."""
     done = subprocess.run(
         [sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True
     )
-    before, kept, after = done.stdout.split()
+    before, kept, *numbers = done.stdout.split()
     if kept == "False":
         pytest.skip("not glibc's allocator")
-    assert int(after) < 100 < int(before)
+    held, after, held_by_steps, held_at_the_end = map(int, numbers)
+    assert after < 100 < int(before)
+    assert held_by_steps > held + 50  # MiB
+    assert held_at_the_end < held + 20

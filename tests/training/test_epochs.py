@@ -24,7 +24,12 @@ def test_processes_see_the_batches_of_one(tmp_path, sampler):
     def batches(rank, world):
         processes = Processes(rank, world, torch.device("cpu"))
         epochs = epochs_of(
-            faces, contract_of(config), config, processes, views=ONE_VIEW, warn=print
+            faces,
+            contract_of(config.backbone, config.data),
+            config,
+            processes,
+            views=ONE_VIEW,
+            warn=print,
         )
         assert len(epochs) == 1
         return [batch for number in range(3) for batch in epochs(number, 0)]

@@ -47,7 +47,7 @@ def test_a_recipe_is_whole(name):
     assert config_from_dict(as_dict(config)) == config
     pair_loss = HEADS[config.head.name].batches == "identities"
     assert pair_loss == (config.batches.sampler in ("identities", "facenet"))
-    contract = contract_of(config)
+    contract = contract_of(config.backbone, config.data)
     with torch.device("meta"):
         build_backbone(
             config.backbone.name,

@@ -12,7 +12,7 @@ from generated_people import tiny_config, write_people  # noqa: E402
 from faceverify.errors import TrainingError  # noqa: E402
 from faceverify.trainer import contract_of, train_model  # noqa: E402
 from faceverify.training.config import Validation  # noqa: E402
-from faceverify.training.data.views import ONE_VIEW
+from faceverify.training.data.views import ONE_VIEW  # noqa: E402
 from faceverify.training.distributed import Processes  # noqa: E402
 from faceverify.training.epochs import epochs_of  # noqa: E402
 from faceverify.training.learning_set import learning_set_of  # noqa: E402
@@ -47,7 +47,14 @@ def rehearse(people, *, seconds, an_image, a_crop, crops=100, **changes):
         seconds,
         parts,
         config,
-        epochs_of(data.learned, contract_of(config), config, ALONE, views=ONE_VIEW, warn=print),
+        epochs_of(
+            data.learned,
+            contract_of(config.backbone, config.data),
+            config,
+            ALONE,
+            views=ONE_VIEW,
+            warn=print,
+        ),
         people=0,
         processes=ALONE,
         embed=lambda _, some: sleep("crops", a_crop, some),
