@@ -14,14 +14,14 @@ from faceverify.errors import OutputError, UsageError
 from faceverify.evaluation.all_against_all import all_against_all
 from faceverify.evaluation.bootstrap import bootstrap, interval
 from faceverify.evaluation.figures import FEWEST_ERRORS, Section
-from faceverify.evaluation.folder_evaluation import split
 from faceverify.evaluation.pair_distances import pair_distances
 from faceverify.evaluation.pair_people import people_of_pairs
 from faceverify.evaluation.people_folds import folds_of_pairs, folds_of_photos
 from faceverify.evaluation.person_bootstrap import MOST_PEOPLE, PersonBootstrap
 from faceverify.evaluation.probability import probability_section
+from faceverify.evaluation.protocols.all_pairs import split
+from faceverify.evaluation.protocols.task import Task
 from faceverify.evaluation.scores import ScoreCounts, count_scores
-from faceverify.evaluation.tasks import Task
 from faceverify.evaluation.thresholds import thresholds_from_scores
 from faceverify.evaluation.wilson import Interval
 from faceverify.models.model_file import ModelFile

@@ -13,12 +13,13 @@ import numpy as np
 from faceverify.embedding_cache import EmbeddingCache
 from faceverify.embedding_files import EmbeddingSet, read_embeddings
 from faceverify.errors import ModelError, UsageError
+from faceverify.evaluation.feature_files import read_features
 from faceverify.faces.options import FaceOptions
 from faceverify.matching.operating_point import OperatingPoint
 from faceverify.models.model_file import ModelFile
 from faceverify.photo_embeddings import PhotoEmbeddings, embed_photos, load_model
 
-NO_EMBEDDING = "no-embedding"
+NO_EMBEDDING, ZERO_EMBEDDING = "no-embedding", "zero-embedding"
 SHOWN = 3  # names in a message
 
 
@@ -122,6 +123,22 @@ def file_source(path: Path, model: str | None, say: Callable[[str], None]) -> Em
 
     name = file.provenance.name if file else rows.model_id
     return EmbeddingSource(name, rows.model_id, file, embed)
+
+
+def feature_source(path: Path, photos: int) -> EmbeddingSource:
+    """Embeddings out of an ``.npy`` file, a row a photo in the order of the list; zeros for none.
+
+    Args:
+        path: the file.
+        photos: how many the list has.
+
+    Raises:
+        ModelError: the file is damaged, or has another number of rows.
+    """
+    rows = read_features(path, photos)
+    failure = ["" if ok else ZERO_EMBEDDING for ok in np.any(rows != 0, axis=1)]
+    found = PhotoEmbeddings(rows, failure, [None] * len(failure))
+    return EmbeddingSource(path.name, "unknown", None, lambda _: found)
 
 
 def looked_up(

@@ -11,7 +11,7 @@ from faceverify.calibrator import calibrated
 from faceverify.embedding_sources import EmbeddingSource, ListedPhotos
 from faceverify.errors import UsageError
 from faceverify.evaluation.metrics import FEWEST_EXPECTED_ERRORS, allowed_errors
-from faceverify.evaluation.tasks import Task
+from faceverify.evaluation.protocols.task import Task
 from faceverify.models.contract import Contract
 from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import ModelFile, Provenance, load_model_file

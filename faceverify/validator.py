@@ -20,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import ImageError, NoDecisionError, PairListError
+from faceverify.evaluation.folded_accuracy import folded_accuracy
 from faceverify.evaluation.lists.pair_list import PairList, folds_by_position
 from faceverify.evaluation.metrics import auc, rates_at_fmr
 from faceverify.evaluation.pair_distances import pair_distances
-from faceverify.evaluation.protocols import folded_accuracy
+from faceverify.evaluation.protocols.task import Task
 from faceverify.evaluation.scores import count_scores
-from faceverify.evaluation.tasks import Task, read_task
+from faceverify.evaluation.tasks import read_task
 from faceverify.faces.alignment import SHRINK
 from faceverify.faces.detection import Detector
 from faceverify.faces.finder import FaceFinder

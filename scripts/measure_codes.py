@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.embedding_cache import EmbeddingCache, cache_folder
+from faceverify.evaluation.folded_accuracy import folded_accuracy
 from faceverify.evaluation.lists.image_roots import map_images
 from faceverify.evaluation.lists.pair_list import PairList
 from faceverify.evaluation.lists.reading import read_pairs
 from faceverify.evaluation.metrics import auc, rates_at_fmr
-from faceverify.evaluation.protocols import folded_accuracy
 from faceverify.evaluation.scores import count_scores
 from faceverify.faces.options import FaceOptions
 from faceverify.matching.codes import (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,8 +22,8 @@ from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
     from faceverify.evaluation.figures import Evaluation, Section
-    from faceverify.evaluation.tasks import Task
-    from faceverify.evaluator import Measured
+    from faceverify.evaluation.protocols.protocol import Measurement
+    from faceverify.evaluation.protocols.task import Task
 
 DEFAULT_PATTERN = "{path}"
 
@@ -214,7 +215,11 @@ def evaluate(
     """
     console = Console(json, quiet, verbose)
     from faceverify.embedding_cache import EmbeddingCache, cache_folder
-    from faceverify.embedding_sources import file_source, model_source
+    from faceverify.embedding_sources import feature_source, file_source, model_source
+    from faceverify.evaluation.protocols.protocol import Settings
+    from faceverify.evaluation.tasks import read_task
+    from faceverify.evaluation.template_tasks import TemplateTask, read_template_task
+    from faceverify.evaluator import measure
 
     if embeddings is not None and compare:
         raise UsageError("--compare embeds photos itself", cure="leave --embeddings out")
@@ -223,47 +228,40 @@ def evaluate(
         def of_model(name: str) -> Any:
             return model_source(name, faces, cache, workers=workers, progress=console.progress)
 
+        task: Task | TemplateTask
         if media is not None or protocol is Protocol.TEMPLATES:
             if protocol not in (None, Protocol.TEMPLATES) or compare or group or compat:
                 raise UsageError("--media goes with --protocol templates, and with no comparison")
-            from faceverify.cli.evaluate_templates import TemplateLists, measure_templates
-
-            lists = TemplateLists(source, media, points, gallery or [], probes, images, embeddings)
-            found = measure_templates(lists, model, of_model, fmr, threshold, console.message)
-            show([found], [], console)
-            if out is not None:
-                from faceverify.evaluation.report.writing import ReportedModel, write_report
-
-                page, *_ = write_report(out, [ReportedModel(found, None)], [], [])
-                console.message(f"report: {page}")
-            return
-        from faceverify.evaluation.tasks import read_task
-        from faceverify.evaluator import Settings, measure
-
-        column, groups_of = grouping(group)
-        task = read_task(
-            source, images=images, pattern=pattern, protocol=protocol and protocol.value,
-            kind=kind, group_column=column, check_files=embeddings is None,
-        )  # fmt: skip
+            task = read_template_task(
+                source, media, points=points, galleries=gallery or [], probes=probes,
+                images=images, check_files=embeddings is None,
+            )  # fmt: skip
+        else:
+            column, groups_of = grouping(group)
+            task = read_task(
+                source, images=images, pattern=pattern, protocol=protocol and protocol.value,
+                kind=kind, group_column=column, check_files=embeddings is None,
+            )  # fmt: skip
+            task = replace(task, groups=groups_of(task))
+        if embeddings is None:
+            sources = [of_model(name) for name in (model or "default", *(compare or ()))]
+        elif isinstance(task, TemplateTask) and embeddings.suffix.lower() == ".npy":
+            sources = [feature_source(embeddings, len(task.photos))]
+        else:
+            sources = [file_source(embeddings, model, console.message)]
         how = Settings(
             fmr, threshold, compat and compat.value, replicates, report=out is not None
         )  # fmt: skip
-        groups = groups_of(task)
-        if embeddings is not None:
-            sources = [file_source(embeddings, model, console.message)]
-        else:
-            sources = [of_model(name) for name in (model or "default", *(compare or ()))]
-        measured = [measure(task, one, how, groups=groups) for one in sources]
-        console.detail(f"{sum(one.photos.computed for one in measured)} photos were not cached")
-        differences = compared(measured)
-        show([one.evaluation for one in measured], differences, console)
-        if out is not None:
-            from faceverify.evaluation.report.writing import ReportedModel, write_report
-            from faceverify.evaluator import worst_errors
+        measured = [measure(task, one, how) for one in sources]
+    console.detail(f"{sum(one.photos.computed for one in measured)} photos were not cached")
+    found = [one.measurement for one in measured]
+    differences = compared(found)
+    show([one.evaluation for one in found], differences, console)
+    if out is not None:
+        from faceverify.evaluation.report.writing import write_report
 
-            models = [ReportedModel(one.evaluation, worst_errors(task, one)) for one in measured]
-            page, *_ = write_report(out, models, task.photos, task.names, differences)
-            console.message(f"report: {page}")
+        page, *_ = write_report(out, found, task.photos, task.names, differences)
+        console.message(f"report: {page}")
 
 
 def grouping(group: str | None) -> tuple[str, Any]:
@@ -287,7 +285,7 @@ def grouping(group: str | None) -> tuple[str, Any]:
     return group or "group", of_column
 
 
-def compared(measured: list[Measured]) -> list[Section]:
+def compared(measured: list[Measurement]) -> list[Section]:
     """The differences of the other models from the first."""
     from faceverify.evaluation.comparison import difference_section
 

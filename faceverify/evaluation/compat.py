@@ -7,7 +7,7 @@ threshold at which the nine others have the FAR, by linear interpolation on the 
 3.999. Where a FAR holds over several thresholds, on which interpolation is undefined (and those
 scripts crash with today's SciPy), its last threshold before it changes is the node.
 
-Use it to compare with published figures, and ``protocols`` to know how good a model is.
+Use it to compare with published figures, and ``folded_accuracy`` to know how good a model is.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import UsageError
+from faceverify.evaluation.figures import Figure, Section
 from faceverify.evaluation.scores import checked_scores
 
 THRESHOLDS = np.arange(0, 4, 0.01)
@@ -154,3 +155,53 @@ def _crossing(fpr: Rows, tpr: Rows) -> float | None:
     after = max(int(np.argmax(gap >= 0)), 1)
     share = gap[after - 1] / (gap[after - 1] - gap[after])
     return float(fpr[after - 1] + share * (fpr[after] - fpr[after - 1]))
+
+
+COMPAT = {"insightface": insightface, "facenet": facenet}
+
+
+def compat_section(
+    name: str,
+    first: NDArray[np.floating],
+    second: NDArray[np.floating],
+    same: NDArray[np.bool_],
+    missing: int,
+) -> Section:
+    """The figures that the usual scripts print, on the same embeddings.
+
+    Args:
+        name: "insightface" or "facenet".
+        first: embeddings of the first photos, (N, D).
+        second: of the second photos, (N, D).
+        same: (N,).
+        missing: how many photos have no embedding.
+    """
+    key, title = f"compat_{name}", f"As the scripts of {name} print it"
+    if missing:
+        why = f"the scripts need a face in every photo, {missing} have none"
+        return Section(key, title, (Figure("accuracy", "accuracy", None, detail=why),))
+    usual = COMPAT[name](first, second, same)
+    why = "a fold lacks one kind of pair"
+    val = None if usual.val is None else f"+- {usual.val_std:.5f} at FAR {usual.far:.5f}"
+    return Section(
+        key,
+        title,
+        (
+            Figure(
+                "accuracy",
+                "accuracy",
+                usual.accuracy,
+                detail=f"+- {usual.accuracy_std:.5f} (population SD)",
+                extra={"population_standard_deviation": usual.accuracy_std},
+            ),
+            Figure(
+                "val",
+                "validation rate at FAR 0.001",
+                usual.val,
+                detail=val or why,
+                extra={"population_standard_deviation": usual.val_std, "far": usual.far},
+            ),
+            Figure("auc", "AUC of the mean ROC", usual.auc, "number", detail="" if val else why),
+            Figure("eer", "EER of the mean ROC", usual.eer, detail="" if val else why),
+        ),
+    )

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from faceverify.errors import UsageError
+from faceverify.evaluation.figures import Figure, Section, rate_figure
 from faceverify.evaluation.metrics import ErrorRates, error_rates
+from faceverify.evaluation.score_figures import ONE_KIND
 from faceverify.evaluation.scores import checked_scores, count_scores
 
 if TYPE_CHECKING:
@@ -66,6 +68,44 @@ def group_rates(
         fmr_ratio=_worst_over_best([rate.fmr for rate in rates.values()]),
         fnmr_ratio=_worst_over_best([rate.fnmr for rate in rates.values()]),
     )
+
+
+def group_section(
+    distances: NDArray[np.float64],
+    same: NDArray[np.bool_],
+    groups: Sequence[str],
+    threshold: float | None,
+    where: str,
+) -> Section:
+    """Both error rates of each group, as figures.
+
+    Args:
+        distances: (N,).
+        same: (N,).
+        groups: of each comparison, N.
+        threshold: the common one; None where there is none.
+        where: it comes from, in few words.
+    """
+    if threshold is None:
+        figure = Figure("rates", "FMR and FNMR by group", None, detail=ONE_KIND)
+        return Section("groups", "By group", (figure,))
+    result = group_rates(distances, same, groups, threshold)
+    figures = [Figure("threshold", "common threshold", threshold, "distance", detail=where)]
+    for name, rates in result.rates.items():
+        figures += [
+            rate_figure(f"{name}: fmr", f"{name}: FMR (FAR)", rates.false_matches, rates.impostors),
+            rate_figure(
+                f"{name}: fnmr", f"{name}: FNMR (FRR)", rates.false_non_matches, rates.genuines
+            ),
+        ]
+    for key, ratio in (("fmr", result.fmr_ratio), ("fnmr", result.fnmr_ratio)):
+        why = "" if ratio is not None else "needs two groups, and none with a rate of 0"
+        figures.append(
+            Figure(
+                f"{key}_ratio", f"{key.upper()}, worst group over best", ratio, "number", detail=why
+            )
+        )
+    return Section("groups", "By group", tuple(figures))
 
 
 def _worst_over_best(rates: list[float | None]) -> float | None:

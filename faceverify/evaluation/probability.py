@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from faceverify.evaluation.figures import Figure, Section
+from faceverify.evaluation.figures import Evaluation, Figure, Section
 from faceverify.matching.calibration import Reliability, fit_probability, reliability
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from faceverify.evaluation.scores import ScoreCounts
+
+
+def with_probability(found: Evaluation, folds: Sequence[ScoreCounts]) -> Evaluation:
+    """Add the calibrated probability of the scores, measured over folds of people too."""
+    assert found.counts is not None
+    section, how_reliable = probability_section(found.counts, folds)
+    return replace(found, sections=(*found.sections, section), reliability=how_reliable)
 
 
 def probability_section(

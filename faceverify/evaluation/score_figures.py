@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from faceverify.evaluation.bootstrap import Replicates
     from faceverify.evaluation.scores import ScoreCounts
     from faceverify.evaluation.wilson import Interval
+    from faceverify.matching.operating_point import OperatingPoint
 
 ONE_KIND = "needs genuine and impostor pairs"
 
@@ -158,3 +159,10 @@ def threshold_section(
     if accuracy is not None:
         figures.insert(1, accuracy)
     return Section("fixed", "At a fixed threshold", tuple(figures))
+
+
+def calibration_notes(point: OperatingPoint | None) -> list[str]:
+    """What a threshold was calibrated on, where it was."""
+    if point is None or not point.dataset:
+        return []
+    return [f"the threshold was calibrated on {point.dataset}"]

@@ -1,8 +1,8 @@
-"""What an evaluation is about: which photos it needs, and what is compared with what."""
+"""Read a pair list, a pack or a folder of people as the task of an evaluation."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,40 +16,17 @@ from faceverify.evaluation.lists.image_roots import map_images
 from faceverify.evaluation.lists.insightface_bin import read_pack
 from faceverify.evaluation.lists.pair_list import PairList
 from faceverify.evaluation.lists.reading import read_pairs, sniff
+from faceverify.evaluation.protocols import PROTOCOLS
+from faceverify.evaluation.protocols.protocol import Needs
+from faceverify.evaluation.protocols.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OF_PAIRS = ("10fold", "fixed")
-OF_PEOPLE = ("all", "retrieval")
-PROTOCOLS = (*OF_PAIRS, *OF_PEOPLE, "templates")
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """An evaluation to be made of P photos.
-
-    Args:
-        source: the list, pack or folder.
-        protocol: one of ``PROTOCOLS``, but "templates".
-        photos: files, or encoded images, P.
-        names: what the list calls them, P.
-        pairs: N pairs; None for a folder of people.
-        first: position of each pair's first photo, (N,).
-        second: likewise.
-        identities: who is on each photo, P; empty for a list of pairs.
-        notes: what a reader should know, one line each.
-    """
-
-    source: str
-    protocol: str
-    photos: list[Path | bytes]
-    names: list[str]
-    pairs: PairList | None
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    identities: list[str]
-    notes: tuple[str, ...] = ()
+OF_PAIRS, OF_PEOPLE = (
+    tuple(name for name, protocol in PROTOCOLS.items() if protocol.needs is needs)
+    for needs in (Needs.PAIRS, Needs.PEOPLE)
+)
 
 
 def read_task(

@@ -461,3 +461,12 @@ def test_lfw_view_2_with_the_bundled_model(run, shared_data, start):
     again = start(*arguments).communicate()[0]
     assert time.monotonic() - began < 3
     assert json.loads(again)["folds"] == found["folds"]
+
+
+def test_the_command_takes_each_protocol_by_its_name():
+    from faceverify.cli.evaluate import Compat, Protocol
+    from faceverify.evaluation.compat import COMPAT
+    from faceverify.evaluation.protocols import PROTOCOLS
+
+    assert {one.value for one in Protocol} == set(PROTOCOLS)
+    assert {one.value for one in Compat} == set(COMPAT)

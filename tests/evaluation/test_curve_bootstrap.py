@@ -8,7 +8,6 @@ from faceverify.evaluation.all_against_all import all_against_all
 from faceverify.evaluation.bootstrap import bootstrap
 from faceverify.evaluation.curve_bootstrap import counts_by_group, curve_replicates, grid_of
 from faceverify.evaluation.exact_distances import STEPS, distance_steps, exact_rows, unit_rows
-from faceverify.evaluation.folder_evaluation import evaluate_all
 from faceverify.evaluation.metrics import auc, eer
 from faceverify.evaluation.people_folds import folds_of
 
@@ -138,12 +137,3 @@ def test_where_a_kind_is_missing_there_are_none():
     assert found(rows, ["p"] * len(rows)) is None
     assert found(rows, [str(i) for i in range(len(rows))]) is None
     assert found(np.zeros((0, 8), np.float32), [], ("a", "a", "b")) is None
-
-
-def test_the_evaluation_prints_them():
-    rows, names = crowd(30, 60)
-    about = ("folder", rows, np.ones(len(rows), bool), names, "model", "id")
-    curve = evaluate_all(*about, replicates=50).as_dict()["curve"]
-    assert curve["auc"]["interval"][0] < curve["auc"]["value"]
-    assert curve["eer"]["value"] < curve["eer"]["interval"][1]
-    assert evaluate_all(*about, replicates=0).as_dict()["curve"]["auc"].get("interval") is None

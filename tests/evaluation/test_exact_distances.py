@@ -86,11 +86,13 @@ FIGURES = """
 import json
 import numpy as np
 from faceverify.evaluation.exact_distances import unit_rows
-from faceverify.evaluation.folder_evaluation import evaluate_all
+from faceverify.evaluation.protocols import PROTOCOLS
+from faceverify.evaluation.protocols.protocol import EmbeddedPhotos, Settings
+from faceverify.evaluation.protocols.task import Task
 from faceverify.evaluation.all_against_all import all_against_all
 from faceverify.evaluation.identification import identify
 from faceverify.matching.operating_point import OperatingPoint
-from faceverify.evaluation.report.worst import worst_of_all
+from faceverify.evaluation.worst import worst_of_all
 from faceverify.evaluation.retrieval import retrieval
 
 draws = np.random.default_rng(0)
@@ -100,11 +102,12 @@ rows, names = unit_rows(rows), [f"p{code:03d}" for code in owner]
 counts = all_against_all(rows, names)
 point = OperatingPoint(float(counts.distances[1000]), "m", "id")
 everybody = np.ones(400, bool)
+photos = EmbeddedPhotos(rows, everybody, "m", "id", point)
+nowhere = np.zeros(0, np.int64)
+task = Task("f", "all", [], [], None, nowhere, nowhere, names)
 found = identify(rows[::2], names[::2], rows[1::2], names[1::2])
 print(json.dumps({
-    "all": evaluate_all(
-        "f", rows, everybody, names, "m", "id", point=point, replicates=100, band_targets=(1e-2,)
-    ).as_dict(),
+    "all": PROTOCOLS["all"].evaluate(task, photos, Settings(replicates=100)).evaluation.as_dict(),
     "counts": [int(np.bitwise_xor.reduce(np.rint(counts.distances * 2**23).astype(np.int64)))],
     "retrieval": repr(retrieval(rows, names)),
     "search": [found.rank.tolist(), found.distance.tolist()],

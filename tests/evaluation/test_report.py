@@ -9,14 +9,15 @@ from PIL import Image
 from scored_pairs import lfw_like
 
 from faceverify.evaluation.all_against_all import all_against_all
+from faceverify.evaluation.bands import BAND_TARGETS, band_of_replicates
 from faceverify.evaluation.bootstrap import bootstrap
 from faceverify.evaluation.comparison import difference_section, p_value
 from faceverify.evaluation.exact_distances import unit_rows
 from faceverify.evaluation.figures import Evaluation, Figure, Section, rate_figure, written
 from faceverify.evaluation.lists.pair_list import PairList
 from faceverify.evaluation.metrics import FMR_TARGETS, rates_at_fmr
-from faceverify.evaluation.pair_evaluation import PairScores, evaluate_pairs
-from faceverify.evaluation.report.bands import BAND_TARGETS, band_of_replicates
+from faceverify.evaluation.protocols.pairs import PairScores, evaluate_pairs
+from faceverify.evaluation.protocols.protocol import Measurement
 from faceverify.evaluation.report.page import ShownModel, ShownPair, page
 from faceverify.evaluation.report.plots import (
     Series,
@@ -27,10 +28,10 @@ from faceverify.evaluation.report.plots import (
 )
 from faceverify.evaluation.report.svg import Axis, Chart, round_steps
 from faceverify.evaluation.report.thumbnails import thumbnail
-from faceverify.evaluation.report.worst import worst_of_all, worst_pairs
-from faceverify.evaluation.report.writing import ReportedModel, write_report
+from faceverify.evaluation.report.writing import write_report
 from faceverify.evaluation.scores import count_scores
 from faceverify.evaluation.wilson import Interval
+from faceverify.evaluation.worst import worst_of_all, worst_pairs
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -116,7 +117,7 @@ def test_the_worst_of_listed_pairs():
 
 
 def test_the_worst_of_all_pairs_is_that_of_every_pair_written_out(monkeypatch):
-    from faceverify.evaluation.report import worst as module
+    from faceverify.evaluation import worst as module
 
     monkeypatch.setattr(module, "ROWS", 8)
     monkeypatch.setattr(module, "COLUMNS", 16)
@@ -213,7 +214,7 @@ def test_files_appear_whole_and_only_the_report(tmp_path):
     worst = worst_of_all(rows, np.ones(30, bool), names)
     photos = [tmp_path / f"{index}.jpg" for index in range(30)]
     written_files = write_report(
-        tmp_path / "a" / "b", [ReportedModel(evaluation, worst)], photos, names
+        tmp_path / "a" / "b", [Measurement(evaluation, worst=worst)], photos, names
     )
     assert written_files[0].name == "report.html"
     assert sorted(p.name for p in (tmp_path / "a" / "b").iterdir()) == sorted(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from faceverify.evaluation.bands import smallest_fmr
 from faceverify.evaluation.figures import Band
 from faceverify.evaluation.metrics import roc
-from faceverify.evaluation.report.bands import smallest_fmr
 from faceverify.evaluation.report.svg import COLOURS, Axis, Chart
 from faceverify.evaluation.scores import ScoreCounts, histogram
 

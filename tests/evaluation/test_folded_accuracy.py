@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scored_pairs import lfw_like, scored
 
 from faceverify.errors import UsageError
+from faceverify.evaluation.folded_accuracy import folded_accuracy, right_decisions
 from faceverify.evaluation.groups import group_rates
-from faceverify.evaluation.protocols import folded_accuracy, right_decisions
 
 
 @given(scored(failures=True), st.integers(2, 5))

@@ -1,4 +1,4 @@
-"""Evaluate pooled templates (IJB-B/C): 1:1 verification and 1:N identification."""
+"""Protocol ``templates``: 1:1 verification and 1:N identification of IJB-B/C."""
 
 from __future__ import annotations
 
@@ -7,76 +7,75 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from faceverify.errors import UsageError
 from faceverify.evaluation.figures import Evaluation, Figure, Section
 from faceverify.evaluation.identification import identify
+from faceverify.evaluation.protocols.protocol import (
+    EmbeddedPhotos,
+    Measurement,
+    Needs,
+    Protocol,
+    Settings,
+)
 from faceverify.evaluation.score_figures import curve_section, data_section, threshold_section
 from faceverify.evaluation.scores import count_scores
 from faceverify.evaluation.templates import Templates, pool_templates, template_distances
 
 if TYPE_CHECKING:
-    from faceverify.evaluation.lists.ijb import Enrolment, TemplateMedia
-    from faceverify.evaluation.lists.pair_list import PairList
-    from faceverify.matching.operating_point import OperatingPoint
+    from faceverify.evaluation.lists.ijb import Enrolment
+    from faceverify.evaluation.template_tasks import TemplateTask
 
 RANKS = (1, 5, 10)
 FPIRS = (1e-1, 1e-2, 1e-3)
 
 
-def pooled(
-    media: TemplateMedia,
-    embeddings: NDArray[np.float32],
-    enrolled: NDArray[np.bool_],
-    score: NDArray[np.float64] | None,
-) -> Templates:
-    """Pool the photos that have an embedding.
+def evaluate(task: TemplateTask, photos: EmbeddedPhotos, _: Settings) -> Measurement:
+    """Pool photos into templates, compare these pair by pair (1:1), and search them (1:N).
+
+    The lists of pairs name nobody, so bounds are Wilson's.
 
     Args:
-        media: template and media of each of F photos.
-        embeddings: as the model gives them, (F, D).
-        enrolled: which photos have one, (F,).
-        score: detector score of each photo, (F,); None weighs all alike.
+        task: of F photos.
+        photos: of the task, embedded as the model gives them.
+
+    Raises:
+        UsageError: no photo, or no template of a gallery, has an embedding.
     """
-    return pool_templates(
-        embeddings[enrolled],
+    enrolled, media, point = photos.enrolled, task.media, photos.point
+    if not enrolled.any():
+        raise UsageError(
+            f"{task.source}: no photo has an embedding", cure="check photos and --aligned"
+        )
+    templates = pool_templates(
+        photos.embeddings[enrolled],
         media.template[enrolled],
         media.media[enrolled],
-        weight=None if score is None else score[enrolled],
+        weight=None if task.score is None else task.score[enrolled],
     )
-
-
-def evaluate_templates(
-    pairs: PairList,
-    templates: Templates,
-    photos: int,
-    failures: int,
-    model: str,
-    model_id: str,
-    *,
-    point: OperatingPoint | None = None,
-) -> Evaluation:
-    """Compare templates pair by pair (1:1); the lists name nobody, so bounds are Wilson's.
-
-    Args:
-        pairs: N pairs of template ids.
-        templates: pooled.
-        photos: how many there are.
-        failures: how many of them have no embedding.
-        model: its name.
-        model_id: its id.
-        point: the model's own threshold; None where it has none.
-    """
-    distances = template_distances(templates, pairs.first, pairs.second)
-    counts = count_scores(distances, pairs.same)
-    missing = len(set(map(int, pairs.images)) - set(templates.ids.tolist()))
-    data = data_section(counts, photos, failures, None)
+    distances = template_distances(templates, task.pairs.first, task.pairs.second)
+    counts = count_scores(distances, task.pairs.same)
+    missing = len(set(map(int, task.pairs.images)) - set(templates.ids.tolist()))
+    data = data_section(counts, len(enrolled), photos.failures, None)
     lost = Figure("failed_templates", "templates without any face", missing, "count")
     sections = [Section(data.key, data.title, (*data.figures, lost)), curve_section(counts, None)]
     if point is not None:
         sections.append(threshold_section(counts, point.threshold, point.origin, None, None))
-    return Evaluation(
-        pairs.source, "templates", model, model_id, tuple(sections), (), counts,
-        point.threshold if point else None,
-    )  # fmt: skip
+    for number, (name, gallery) in enumerate(task.galleries, start=1):
+        assert task.probes is not None
+        found = identification_section(templates, gallery, task.probes)
+        key = f"{found.key}_{number}" if len(task.galleries) > 1 else found.key
+        sections.append(Section(key, f"{found.title}, gallery {name}", found.figures))
+    return Measurement(
+        Evaluation(
+            source=task.source,
+            protocol="templates",
+            model=photos.model,
+            model_id=photos.model_id,
+            sections=tuple(sections),
+            counts=counts,
+            threshold=point.threshold if point else None,
+        )
+    )
 
 
 def identification_section(templates: Templates, gallery: Enrolment, probes: Enrolment) -> Section:
@@ -113,3 +112,6 @@ def _rows(
     people = [person for template, person in listed if template in place]
     failed = [person for template, person in listed if template not in place]
     return templates.embeddings[rows], people, failed
+
+
+PROTOCOL = Protocol(Needs.TEMPLATES, evaluate, tolerant=False)

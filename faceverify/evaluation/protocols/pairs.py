@@ -1,4 +1,4 @@
-"""Evaluate the scores of a pair list: protocols ``10fold`` and ``fixed``."""
+"""Protocols ``10fold`` and ``fixed``: the pairs of a list."""
 
 from __future__ import annotations
 
@@ -8,27 +8,81 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from faceverify.evaluation.bands import BAND_TARGETS, band_of_replicates
 from faceverify.evaluation.bootstrap import Replicates, bootstrap, interval
+from faceverify.evaluation.compat import compat_section
 from faceverify.evaluation.figures import Evaluation, Figure, Section, rate_figure
-from faceverify.evaluation.groups import group_rates
+from faceverify.evaluation.folded_accuracy import folded_accuracy, right_decisions
+from faceverify.evaluation.groups import group_section
 from faceverify.evaluation.lists.pair_list import PairList, folds_by_position
 from faceverify.evaluation.metrics import FMR_TARGETS
+from faceverify.evaluation.pair_distances import pair_distances
 from faceverify.evaluation.pair_people import people_of_pairs
-from faceverify.evaluation.protocols import folded_accuracy, right_decisions
+from faceverify.evaluation.people_folds import folds_of_pairs
+from faceverify.evaluation.probability import with_probability
+from faceverify.evaluation.protocols.protocol import (
+    EmbeddedPhotos,
+    Measurement,
+    Needs,
+    Protocol,
+    Settings,
+)
 from faceverify.evaluation.score_figures import (
     ONE_KIND,
+    calibration_notes,
     curve_section,
     data_section,
     threshold_section,
 )
 from faceverify.evaluation.scores import count_scores
+from faceverify.evaluation.worst import worst_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from faceverify.evaluation.protocols.task import Task
     from faceverify.matching.operating_point import OperatingPoint
 
 FOLDS = 10
+
+
+def evaluate(task: Task, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
+    """Compare the photos of each pair and work out every figure.
+
+    Args:
+        task: pairs; its protocol is "10fold" or "fixed".
+        photos: of the task.
+        settings: how to measure.
+
+    Raises:
+        UsageError: scores that cannot be used.
+    """
+    assert task.pairs is not None
+    same = task.pairs.same
+    distances = pair_distances(photos.embeddings, photos.enrolled, task.first, task.second)
+    found, replicates = evaluate_pairs(
+        PairScores(task.pairs, distances, len(photos.enrolled), photos.failures),
+        photos.model,
+        photos.model_id,
+        protocol=task.protocol,
+        point=photos.point,
+        groups=task.groups,
+        replicates=settings.replicates,
+        seed=settings.seed,
+        fmr_targets=BAND_TARGETS if settings.report else FMR_TARGETS,
+    )
+    sections = found.sections
+    if settings.compat is not None:
+        rows = photos.embeddings[task.first], photos.embeddings[task.second]
+        sections = (*sections, compat_section(settings.compat, *rows, same, photos.failures))
+    found = replace(found, sections=sections, notes=(*found.notes, *photos.notes))
+    if not settings.report:
+        return Measurement(found, replicates)
+    people = people_of_pairs(task.pairs)
+    folds = folds_of_pairs(distances, same, people.first, people.second)
+    found = with_probability(replace(found, band=band_of_replicates(replicates)), folds)
+    worst = worst_pairs(distances, same, task.first, task.second)
+    return Measurement(found, replicates, worst)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,20 +179,13 @@ def evaluate_pairs(
         )
     if groups is not None:
         common, where = _common_threshold(sections, point)
-        sections += _group_sections(distances, pairs, groups, common, where)
+        sections.append(group_section(distances, pairs.same, groups, common, where))
     notes += [fold_note] if fold_note else []
     evaluation = Evaluation(
         pairs.source, protocol, model, model_id, tuple(sections), tuple(notes), counts,
         point.threshold if point else None,
     )  # fmt: skip
     return evaluation, resampled
-
-
-def calibration_notes(point: OperatingPoint | None) -> list[str]:
-    """What a threshold was calibrated on, where it was."""
-    if point is None or not point.dataset:
-        return []
-    return [f"the threshold was calibrated on {point.dataset}"]
 
 
 def _folded(
@@ -188,30 +235,5 @@ def _common_threshold(
     return None, ""
 
 
-def _group_sections(
-    distances: NDArray[np.float64],
-    pairs: PairList,
-    groups: Sequence[str],
-    threshold: float | None,
-    where: str,
-) -> list[Section]:
-    if threshold is None:
-        figure = Figure("rates", "FMR and FNMR by group", None, detail=ONE_KIND)
-        return [Section("groups", "By group", (figure,))]
-    result = group_rates(distances, pairs.same, groups, threshold)
-    figures = [Figure("threshold", "common threshold", threshold, "distance", detail=where)]
-    for name, rates in result.rates.items():
-        figures += [
-            rate_figure(f"{name}: fmr", f"{name}: FMR (FAR)", rates.false_matches, rates.impostors),
-            rate_figure(
-                f"{name}: fnmr", f"{name}: FNMR (FRR)", rates.false_non_matches, rates.genuines
-            ),
-        ]
-    for key, ratio in (("fmr", result.fmr_ratio), ("fnmr", result.fnmr_ratio)):
-        why = "" if ratio is not None else "needs two groups, and none with a rate of 0"
-        figures.append(
-            Figure(
-                f"{key}_ratio", f"{key.upper()}, worst group over best", ratio, "number", detail=why
-            )
-        )
-    return [Section("groups", "By group", tuple(figures))]
+TEN_FOLD = Protocol(Needs.PAIRS, evaluate)
+FIXED = Protocol(Needs.PAIRS, evaluate, tolerant=False)
