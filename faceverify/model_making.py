@@ -19,8 +19,6 @@ from faceverify.models.model_file import ModelFile, Provenance, load_model_file
 from faceverify.photo_embeddings import PhotoEmbeddings
 from faceverify.training.checkpoint import Position, best, latest, read_weights
 from faceverify.training.config import Config
-from faceverify.training.data.face_set import FaceSet
-from faceverify.training.data.shard_stream import ShardStream
 from faceverify.training.export import export_model
 from faceverify.training.learning_set import LearningSet
 from faceverify.training.parts import Parts
@@ -85,7 +83,7 @@ def make_model(
         architecture=config.backbone.name,
         head=config.head.name,
         dataset=_one_line(
-            f"{_name_of(learned)}: {len(learned):,} images of {learned.people:,} people"
+            f"{learned.title}: {learned.images:,} images of {learned.people:,} people"
         ),
         licence=_one_line(config.licence),
         source=_one_line(f"faceverify train, {checkpoint} of {position.steps:,} steps")
@@ -192,13 +190,6 @@ def _card(
         "and nobody looks: error rates differ between groups of people. Measure them on yours."
     )
     return "\n".join(lines)
-
-
-def _name_of(learned: FaceSet | ShardStream) -> str:
-    """What to call the data: never a URL, which may hold a key, nor a command."""
-    if isinstance(learned, ShardStream):
-        return f"{len(learned.urls):,} shards"
-    return Path(learned.source).name
 
 
 def _options(config: Config) -> str:

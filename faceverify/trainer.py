@@ -32,9 +32,7 @@ from faceverify.training.checkpoint import (
 from faceverify.training.config import Budget, Config
 from faceverify.training.config_files import as_dict, to_toml
 from faceverify.training.data.packed_cache import Progress
-from faceverify.training.data.shard_stream import ShardStream
 from faceverify.training.distributed import device_name, joined
-from faceverify.training.epochs import StoredEpochs, epochs_of
 from faceverify.training.execution import Running
 from faceverify.training.imprinting import imprint
 from faceverify.training.initialising import read_weights
@@ -115,42 +113,39 @@ def train_model(
         elif not resume:
             run.refuse_if_begun()
         contract = contract_of(config)
-        data = learning_set_of(config, processes, progress)
+        data = learning_set_of(config, contract, processes, progress=progress, warn=say)
         for note in data.notes:
             say(note)
-        if isinstance(stream := data.learned, ShardStream):  # so that it is counted once only
-            known = replace(config.data, stream_images=len(stream), stream_people=stream.people)
-            config = replace(config, data=known)
+        config, source = replace(config, data=data.settings), data.learned
         judges = processes.first and config.validation.times > 0
         judged = _judged(config, data, contract, progress) if judges else None
-        epochs = epochs_of(data.learned, contract, config, processes, warn=say)
 
         def build() -> Parts:
             return build_parts(
                 config,
                 embedding_size=contract.embedding_size,
                 input_size=contract.width,
-                classes=data.learned.people,
+                classes=source.people,
                 processes=processes,
             )
 
         parts = build()  # whatever an option has against it comes before the long work
-        epochs.prepare(training_cache(), progress)
+        source.prepare(training_cache(), progress)
         validate = _validation(judged, contract, parts.running)
         say(
-            f"{len(data.learned):,} images of {data.learned.people:,} people; "
+            f"{source.images:,} images of {source.people:,} people; "
             f"{config.backbone.name} and {config.head.name} on {device_name(processes.device)}"
             + (f", {processes.world} processes" if processes.world > 1 else "")
         )
         if config.budget.minutes is not None:
             say(f"rehearsing, to see how many steps {config.budget.minutes:g} minutes hold")
             steps = steps_within(
-                60 * config.budget.minutes - (time.monotonic() - began), parts, config, epochs,
+                60 * config.budget.minutes - (time.monotonic() - began), parts, config, source,
                 processes=processes, validate=validate,
             )  # fmt: skip
             config = replace(config, budget=Budget(steps=steps))
             parts = build()
-        steps = config.budget.steps or round((config.budget.epochs or 0) * len(epochs)) or 1
+        steps = config.budget.steps or round((config.budget.epochs or 0) * source.steps) or 1
         position = Position(steps=steps)
         if processes.first:
             held.enter_context(run.locked())
@@ -160,9 +155,10 @@ def train_model(
             position = replace(load_position(checkpoint), steps=steps)
             say(f"going on from {checkpoint.name}")
 
-        if parts.origin and position.step == 0 and isinstance(epochs, StoredEpochs):
+        stills = source.stills
+        if parts.origin and position.step == 0 and stills is not None:
             with parts.running.autocast():
-                if imprint(parts.backbone, parts.head, epochs.learned.labels, epochs.unvaried):
+                if imprint(parts.backbone, parts.head, stills.labels, stills.at):
                     say("class centres begin at the means of the people's embeddings")
 
         def save(reached: Position, figures: Figures | None) -> None:
@@ -188,7 +184,7 @@ def train_model(
                 log.add({"step": 0, **validate(parts.verified)})  # what is to be surpassed
             if position.step < position.steps:
                 position = train(
-                    parts, config, position, epochs,
+                    parts, config, position, source,
                     processes=processes, log=log, save=save, validate=validate, stop=stop,
                 )  # fmt: skip
         if line is not None:
@@ -295,7 +291,7 @@ def _finished(
     facts = {
         "model": f"{run.model.name} ({made.model_id})",
         "checkpoint": checkpoint,
-        "images learned": f"{len(data.learned):,} of {data.learned.people:,} people",
+        "images learned": f"{data.learned.images:,} of {data.learned.people:,} people",
         "backbone": config.backbone.name,
         "loss": config.head.name,
         "steps": f"{position.step:,}, {position.images:,} images in {position.seconds:,.0f} s",

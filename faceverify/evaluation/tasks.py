@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 OF_PAIRS = ("10fold", "fixed")
 OF_PEOPLE = ("all", "retrieval")
-PROTOCOLS = (*OF_PAIRS, *OF_PEOPLE, "templates")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +30,7 @@ class Task:
 
     Args:
         source: the list, pack or folder.
-        protocol: one of ``PROTOCOLS``, but "templates".
+        protocol: one of ``OF_PAIRS`` or ``OF_PEOPLE``.
         photos: files, or encoded images, P.
         names: what the list calls them, P.
         pairs: N pairs; None for a folder of people.

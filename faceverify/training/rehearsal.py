@@ -10,11 +10,11 @@ from torch import nn
 from faceverify.training.checkpoint import Position
 from faceverify.training.config import Config
 from faceverify.training.distributed import Processes
-from faceverify.training.epochs import Epochs
 from faceverify.training.loop import Figures, train
 from faceverify.training.metrics_log import MetricsLog
 from faceverify.training.parts import Parts
 from faceverify.training.settings import config_error
+from faceverify.training.source import Source
 from faceverify.training.stopping import StopRequest
 
 FIRST, TIMED = 2, 12  # steps: the first ones find memory, choose kernels and compile
@@ -26,7 +26,7 @@ def steps_within(
     seconds: float,
     parts: Parts,
     config: Config,
-    epochs: Epochs,
+    source: Source,
     *,
     processes: Processes,
     validate: Callable[[nn.Module], Figures] | None,
@@ -37,7 +37,7 @@ def steps_within(
         seconds: there are; what the rehearsal takes is taken off.
         parts: are used up: build them anew.
         config: of the run.
-        epochs: give batches.
+        source: gives batches.
         processes: this one and the others.
         validate: measures a backbone; None to never do it.
 
@@ -53,7 +53,7 @@ def steps_within(
                 parts,
                 config,
                 Position(position.step, end, position.epoch, position.batch),
-                epochs,
+                source,
                 processes=processes,
                 log=log,
                 save=lambda _position, _figures: None,
