@@ -19,8 +19,6 @@ from faceverify.photo_embeddings import PhotoEmbeddings
 from faceverify.text import printable
 from faceverify.training.checkpoint import Position, best, latest, read_part
 from faceverify.training.config import Head
-from faceverify.training.data.face_set import FaceSet
-from faceverify.training.data.shard_stream import ShardStream
 from faceverify.training.export import export_model
 from faceverify.training.learning_set import LearningSet
 from faceverify.training.parts import Parts
@@ -102,7 +100,7 @@ def make_model(
         architecture=architecture,
         head=loss.name,
         dataset=printable(
-            f"{_name_of(learned)}: {len(learned):,} images of {learned.people:,} people"
+            f"{learned.title}: {learned.images:,} images of {learned.people:,} people"
         ),
         licence=printable(licence),
         source=printable(f"faceverify train, {checkpoint} of {position.steps:,} steps")
@@ -213,13 +211,6 @@ def _card(
         "and nobody looks: error rates differ between groups of people. Measure them on yours."
     )
     return "\n".join(lines)
-
-
-def _name_of(learned: FaceSet | ShardStream) -> str:
-    """What to call the data: never a URL, which may hold a key, nor a command."""
-    if isinstance(learned, ShardStream):
-        return f"{len(learned.urls):,} shards"
-    return Path(learned.source).name
 
 
 def _options(loss: Head) -> str:

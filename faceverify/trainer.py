@@ -35,11 +35,8 @@ from faceverify.training.checkpoint import (
 )
 from faceverify.training.config import Backbone, Config, Data, Validation
 from faceverify.training.config_files import as_dict, to_toml
-from faceverify.training.data.face_set import FaceSet
 from faceverify.training.data.packed_cache import Progress
-from faceverify.training.data.shard_stream import ShardStream
 from faceverify.training.distributed import device_name, joined
-from faceverify.training.epochs import StoredEpochs, epochs_of
 from faceverify.training.execution import Running, emulates_bfloat16
 from faceverify.training.imprinting import has_directions, imprint
 from faceverify.training.initialising import read_weights
@@ -122,68 +119,68 @@ def train_model(
         elif not resume:
             run.refuse_if_begun()
         contract = contract_of(config.backbone, config.data)
-        data = learning_set_of(config, processes, progress)
+        views = find_method(config.method.name).views
+        data = learning_set_of(
+            config, contract, processes, views=views, progress=progress, warn=say
+        )
         for note in data.notes:
             say(note)
+        config, source = replace(config, data=data.settings), data.learned
         judged = None
         if processes.first and config.validation.times != 0:
             judged = _judged(
                 config.validation, data, contract,
                 template=config.data.template, seed=config.seed, progress=progress,
             )  # fmt: skip
-        views = find_method(config.method.name).views
-        epochs = epochs_of(data.learned, contract, config, processes, views=views, warn=say)
 
         def build() -> Parts:
             return build_parts(
                 config,
                 embedding_size=contract.embedding_size,
                 input_size=contract.width,
-                classes=data.learned.people,
+                classes=source.people,
                 processes=processes,
             )
 
         held.enter_context(tuned_process(processes.device))
         parts = build()  # whatever an option has against it comes before the long work
-        epochs.prepare(training_cache(), progress)
+        source.prepare(training_cache(), progress)
         embed = _embedding(contract, parts.running)
         validate = None if judged is None else _validation(judged, embed)
         say(
-            f"{len(data.learned):,} images of {data.learned.people:,} people; "
+            f"{source.images:,} images of {source.people:,} people; "
             f"{config.backbone.name} and {config.head.name} on {device_name(processes.device)}"
             + (f", {processes.world} processes" if processes.world > 1 else "")
         )
         if parts.running.precision == "bfloat16" and emulates_bfloat16(processes.device):
             say("bfloat16 is emulated: this device has no instructions for it, float32 is faster")
         first_weights = bool(parts.origin)
-        imprints = (
-            first_weights and isinstance(epochs, StoredEpochs) and has_directions(parts.method)
-        )
+        imprints = first_weights and source.stills is not None and has_directions(parts.method)
         if config.budget.minutes is not None:
             say(f"rehearsing, to see how many steps {config.budget.minutes:g} minutes hold")
             plan = rehearsed_plan(
-                60 * config.budget.minutes - (time.monotonic() - began), parts, config, epochs,
-                people=data.learned.people if imprints else 0, processes=processes,
+                60 * config.budget.minutes - (time.monotonic() - began), parts, config, source,
+                people=source.people if imprints else 0, processes=processes,
                 embed=embed, crops=None if judged is None else judged.crops,
             )  # fmt: skip
             say(plan.in_words(config.validation))
             config, first_weights = plan.written_into(config), plan.first_weights
             parts = build()
-        steps = config.budget.steps or round((config.budget.epochs or 0) * len(epochs)) or 1
+        steps = config.budget.steps or round((config.budget.epochs or 0) * source.steps) or 1
         position = Position(steps=steps)
         if processes.first:
             held.enter_context(run.locked())
-            run.write_config(as_counted(config, data.learned))
+            run.write_config(config)
         if resume and (checkpoint := latest(run.checkpoints)) is not None:
             parts.restore(checkpoint)
             position = replace(load_position(checkpoint), steps=steps)
             say(f"going on from {checkpoint.name}")
 
         if imprints and config.backbone.imprint and position.step == 0:
-            assert isinstance(epochs, StoredEpochs)
+            assert source.stills is not None
             with parts.running.autocast():
                 imprint(
-                    parts.backbone, parts.method, epochs.learned.labels, epochs.unvaried,
+                    parts.backbone, parts.method, source.stills.labels, source.stills.at,
                     of_a_person=config.backbone.imprint,
                 )  # fmt: skip
             say("class centres begin at the means of the people's embeddings")
@@ -211,7 +208,7 @@ def train_model(
                 log.add({"step": 0, **validate(parts.verified)})  # what is to be surpassed
             if position.step < position.steps:
                 position = train(
-                    parts, config, position, epochs,
+                    parts, config, position, source,
                     processes=processes, log=log, save=save, validate=validate, stop=stop,
                 )  # fmt: skip
         if line is not None:
@@ -222,14 +219,6 @@ def train_model(
             position.seconds,
         )  # fmt: skip
     return _finished(config, run, parts, data, contract, judged, position, say)
-
-
-def as_counted(config: Config, learned: FaceSet | ShardStream) -> Config:
-    """The configuration that starts the same run without counting a stream again."""
-    if not isinstance(learned, ShardStream):
-        return config
-    counts = replace(config.data, stream_images=len(learned), stream_people=learned.people)
-    return replace(config, data=counts)
 
 
 def contract_of(backbone: Backbone, data: Data) -> Contract:
@@ -348,7 +337,7 @@ def _finished(
     facts = {
         "model": f"{run.model.name} ({made.model_id})",
         "checkpoint": checkpoint,
-        "images learned": f"{len(data.learned):,} of {data.learned.people:,} people",
+        "images learned": f"{data.learned.images:,} of {data.learned.people:,} people",
         "backbone": config.backbone.name,
         "loss": config.head.name,
         "steps": f"{position.step:,}, {position.images:,} images in {position.seconds:,.0f} s",

@@ -65,11 +65,6 @@ class Processes:
         return float(box)
 
 
-def rank_in_environment() -> int:
-    """The number of this process, as torchrun says; 0 without it."""
-    return int(os.environ.get("RANK", "0"))
-
-
 @contextmanager
 def joined(device: str, *, threads: int = 0) -> Iterator[Processes]:
     """Join the other processes of this run, if there are any, and leave them at the end.

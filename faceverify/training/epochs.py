@@ -1,4 +1,4 @@
-"""The epochs of a run: this process's part of every batch, as the backbone sees it.
+"""The two sources of a run's batches: stored images, and a stream of shards.
 
 Images that lie at known places can be drawn in any order, and are decoded once where they fit. A
 stream of shards has its own order.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,42 +30,13 @@ from faceverify.training.data.views import Batch, Views
 from faceverify.training.distributed import Processes
 from faceverify.training.samplers import build_sampler, rank_part
 from faceverify.training.settings import config_error
+from faceverify.training.source import Stills
 
 Frame = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
-class Epochs(Protocol):
-    """What gives the batches of a run."""
-
-    def __len__(self) -> int:
-        """Batches of an epoch."""
-
-    def prepare(self, cache: Path, progress: Progress) -> None:
-        """Do what takes long, once, before the first batch.
-
-        Args:
-            cache: folder of decoded crops.
-            progress: shown the images as they are decoded.
-        """
-
-    def __call__(self, number: int, start: int) -> Iterator[Batch]:
-        """This process's part of the batches of an epoch, from one of them on.
-
-        Raises:
-            ImageError, TrainingError: an image that cannot be read, or has another shape.
-        """
-
-
-def epochs_of(
-    learned: FaceSet | ShardStream,
-    contract: Contract,
-    config: Config,
-    processes: Processes,
-    *,
-    views: Views,
-    warn: Callable[[str], None],
-) -> Epochs:
-    """Say what gives the batches of a run.
+class StoredSource:
+    """Images that lie at known places, in the order of any sampler; see :class:`~.source.Source`.
 
     Args:
         learned: the images.
@@ -79,17 +50,6 @@ def epochs_of(
         ImageError, TrainingError: the first image cannot be read; batches that these images cannot
             fill; a column that the data do not have.
     """
-    if isinstance(learned, ShardStream):
-        return StreamedEpochs(learned, contract, config, processes, views, warn)
-    return StoredEpochs(learned, contract, config, processes, views, warn)
-
-
-class StoredEpochs:
-    """Epochs of images that lie at known places, in the order of any sampler.
-
-    Attributes:
-        learned: the images.
-    """
 
     def __init__(
         self,
@@ -100,7 +60,10 @@ class StoredEpochs:
         views: Views,
         warn: Callable[[str], None],
     ) -> None:
-        self.learned, self._config = learned, config
+        self.title = Path(learned.source).name
+        self.images, self.people = len(learned), learned.people
+        self.stills = Stills(learned.labels, self._unvaried)
+        self._learned, self._config = learned, config
         self._processes, self._views, self._warn = processes, views, warn
         self._sampler = build_sampler(
             config.batches.sampler,
@@ -110,31 +73,29 @@ class StoredEpochs:
             images_per_identity=config.batches.images_per_identity,
             processes=processes.world,
         )
+        self.steps = len(self._sampler)
         self._values = labels_of(learned, config.data.column)
         self._transform, self._size = transform_of(contract, config, stored_size(learned))
         self._packed: PackedFaces | None = None
 
-    def __len__(self) -> int:
-        return len(self._sampler)
-
     def prepare(self, cache: Path, progress: Progress) -> None:
-        """Decode all images once, where they fit; see :class:`Epochs`.
+        """Decode all images once, where they fit.
 
         Raises:
             ImageError, TrainingError: an image that cannot be read.
             OutputError: no room for the decoded crops.
         """
         wanted, workers = self._config.data.cache, workers_of(self._config)
-        if wanted == "memory" or (wanted == "auto" and fits(self.learned, self._size, cache)):
+        if wanted == "memory" or (wanted == "auto" and fits(self._learned, self._size, cache)):
             self._packed = packed(
-                self.learned, self._size, cache, progress=progress, workers=workers or None
+                self._learned, self._size, cache, progress=progress, workers=workers or None
             )
 
-    def __call__(self, number: int, start: int) -> Iterator[Batch]:
-        """The batches of an epoch; see :class:`Epochs`."""
+    def batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        """This process's part of an epoch's batches, from one of them on."""
         made = self._batches(
-            self._sampler.batches(number, start=start),
-            epoch=number,
+            self._sampler.batches(epoch, start=start),
+            epoch=epoch,
             start=start,
             rank=self._processes.rank,
             world=self._processes.world,
@@ -145,7 +106,7 @@ class StoredEpochs:
                 batch = replace(batch, labels=values)
             yield batch
 
-    def unvaried(self, positions: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _unvaried(self, positions: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
         """Images at some positions as they are, and who is on them, in batches."""
         size = self._config.batches.size
         parts = (positions[start : start + size] for start in range(0, len(positions), size))
@@ -154,7 +115,7 @@ class StoredEpochs:
 
     def _batches(self, parts: Iterable[NDArray[np.int64]], **options: Any) -> Iterator[Batch]:
         return batches(
-            self.learned,
+            self._learned,
             parts,
             transform=self._transform,
             views=self._views,
@@ -168,8 +129,16 @@ class StoredEpochs:
         )
 
 
-class StreamedEpochs:
-    """Epochs of a stream of shards, in its own order: each process reads shards of its own."""
+class StreamedSource:
+    """A stream of shards, in its own order: each process reads shards of its own.
+
+    Args: as of :class:`StoredSource`.
+
+    Raises:
+        ImageError, TrainingError: the first image cannot be read; fewer shards than processes.
+    """
+
+    stills = None
 
     def __init__(
         self,
@@ -183,29 +152,28 @@ class StreamedEpochs:
         check_shards(learned.urls, processes.world)
         size = config.batches.size
         self._share = len(rank_part(np.arange(size), processes.rank, processes.world))
-        self._steps = -(-len(learned) // size)
+        self.title = f"{len(learned.urls):,} shards"
+        self.images, self.people = len(learned), learned.people
+        self.steps = -(-len(learned) // size)
         first = first_image(learned.urls)
         height, width = decode(first.image, first.name).shape[-2:]
         self._transform, self._size = transform_of(contract, config, (int(height), int(width)))
         self._learned, self._config = learned, config
         self._processes, self._views, self._warn = processes, views, warn
 
-    def __len__(self) -> int:
-        return self._steps
-
     def prepare(self, cache: Path, progress: Progress) -> None:
         """Nothing: a stream is decoded as it passes."""
 
-    def __call__(self, number: int, start: int) -> Iterator[Batch]:
-        """The batches of an epoch; see :class:`Epochs`."""
+    def batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        """This process's part of an epoch's batches, from one of them on."""
         return stream_batches(
             self._learned,
             size=self._share,
-            steps=self._steps,
+            steps=self.steps,
             transform=self._transform,
             views=self._views,
             seed=self._config.seed,
-            epoch=number,
+            epoch=epoch,
             start=start,
             crop_size=self._size,
             workers=workers_of(self._config),

@@ -1,19 +1,24 @@
-"""The images that a run learns from, those held out to validate on, and its epochs of batches."""
+"""The images that a run learns from, and those held out to validate on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from faceverify.errors import TrainingError
-from faceverify.training.config import Config
+from faceverify.models.contract import Contract
+from faceverify.training.config import Config, Data
 from faceverify.training.data.face_set import FaceSet, data_error, open_face_set
 from faceverify.training.data.packed_cache import Progress
 from faceverify.training.data.shard_stream import ShardStream, expand_urls, is_stream, open_stream
+from faceverify.training.data.views import Views
 from faceverify.training.distributed import Processes
+from faceverify.training.epochs import StoredSource, StreamedSource
 from faceverify.training.heads import HEADS
 from faceverify.training.settings import config_error
+from faceverify.training.source import Source
 
 FEWEST_HELD_OUT = 10  # people: with 15 images each, thresholds for a false match rate of 1e-3
 MOST_HELD_OUT = 200  # people; more tell no more about which checkpoint is the best
@@ -22,30 +27,59 @@ FEWEST_LEARNED = 2
 
 
 @dataclass(frozen=True, eq=False)
-class LearningSet:
-    """What a run learns from, and what it does not.
+class Divided:
+    """Stored images that are learned, and those that are not.
 
     Args:
-        learned: the images that are learned; a stream, where they can be read in order only.
+        learned: the images that are learned.
         held_out: images of other people, to validate on; None where there are none.
         notes: what a user should know, one line each.
     """
 
-    learned: FaceSet | ShardStream
+    learned: FaceSet
     held_out: FaceSet | None
     notes: tuple[str, ...]
 
 
-def learning_set_of(config: Config, processes: Processes, progress: Progress) -> LearningSet:
+@dataclass(frozen=True, eq=False)
+class LearningSet:
+    """What a run learns from, and what it does not.
+
+    Args:
+        learned: gives the batches that are learned.
+        held_out: images of other people, to validate on; None where there are none.
+        notes: what a user should know, one line each.
+        settings: ``[data]`` with what was counted, so that it is counted once only.
+    """
+
+    learned: Source
+    held_out: FaceSet | None
+    notes: tuple[str, ...]
+    settings: Data
+
+
+def learning_set_of(
+    config: Config,
+    contract: Contract,
+    processes: Processes,
+    *,
+    views: Views,
+    progress: Progress,
+    warn: Callable[[str], None],
+) -> LearningSet:
     """Open what a configuration says to learn from.
 
     Args:
         config: of the run.
+        contract: what the backbone sees.
         processes: this one and the others.
+        views: that a method sees of each image.
         progress: shown the labels of a stream as they are counted.
+        warn: told of images that had to be resized.
 
     Raises:
         TrainingError: data that cannot be read, or that do not go with the other settings.
+        ImageError: the first image cannot be read.
     """
     data, validation = config.data, config.validation
     if not data.source:
@@ -59,14 +93,17 @@ def learning_set_of(config: Config, processes: Processes, progress: Progress) ->
             "use --set batches.sampler=identities",
         )
     if is_stream(data.source):
-        return _learning_stream(config, processes, progress)
+        stream = _counted_stream(config, processes, progress)
+        counted = replace(data, stream_images=len(stream), stream_people=stream.people)
+        streamed = StreamedSource(stream, contract, config, processes, views, warn)
+        return LearningSet(streamed, None, (), counted)
     if data.stream_images or data.stream_people:
         raise config_error(
             f"data.stream_images and data.stream_people: {data.source} is no stream",
             "use --set data.stream_images=0 --set data.stream_people=0",
         )
     held_out_wanted = validation.times and not validation.pairs
-    return open_learning_set(
+    divided = open_learning_set(
         data.source,
         least_images=data.least_images,
         held_out=validation.held_out if held_out_wanted else 0.0,
@@ -74,6 +111,8 @@ def learning_set_of(config: Config, processes: Processes, progress: Progress) ->
         pairs_wanted=pairs_wanted,
         processes=processes.world,
     )
+    stored = StoredSource(divided.learned, contract, config, processes, views, warn)
+    return LearningSet(stored, divided.held_out, divided.notes, data)
 
 
 def open_learning_set(
@@ -84,7 +123,7 @@ def open_learning_set(
     seed: int,
     pairs_wanted: bool,
     processes: int,
-) -> LearningSet:
+) -> Divided:
     """Open the data, leave out who has too few images, and set people aside.
 
     Who is set aside follows from the seed and the names alone: the share that is asked for, but ten
@@ -131,10 +170,10 @@ def open_learning_set(
             f"{len(people)} people are too few to hold any out: the last step counts, without "
             "thresholds; give --validate, or run `faceverify calibrate` afterwards"
         )
-    return LearningSet(learned, kept, tuple(notes))
+    return Divided(learned, kept, tuple(notes))
 
 
-def _learning_stream(config: Config, processes: Processes, progress: Progress) -> LearningSet:
+def _counted_stream(config: Config, processes: Processes, progress: Progress) -> ShardStream:
     """Shards that can be read in order only: no image is left out, nobody held out.
 
     Unless the configuration says how many images and people there are, the first process reads all
@@ -164,7 +203,7 @@ def _learning_stream(config: Config, processes: Processes, progress: Progress) -
         own = (0, 0) if stream is None else (len(stream), stream.people)
         counts = int(processes.said_by_first(own[0])), int(processes.said_by_first(own[1]))
     _check_people(data.source, counts[1], processes.world)
-    return LearningSet(ShardStream(data.source, tuple(expand_urls(data.source)), *counts), None, ())
+    return ShardStream(data.source, tuple(expand_urls(data.source)), *counts)
 
 
 def _check_people(source: str, people: int, processes: int) -> None:

@@ -20,10 +20,10 @@ from faceverify.training.checkpoint import Position
 from faceverify.training.collectives import average_gradients
 from faceverify.training.config import Config
 from faceverify.training.distributed import Processes
-from faceverify.training.epochs import Epochs
 from faceverify.training.gradient_cache import cached_backward
 from faceverify.training.metrics_log import MetricsLog
 from faceverify.training.parts import Parts
+from faceverify.training.source import Source
 from faceverify.training.stopping import LossWatch, StopRequest
 
 Figures = Mapping[str, float]
@@ -35,7 +35,7 @@ def train(
     parts: Parts,
     config: Config,
     position: Position,
-    epochs: Epochs,
+    source: Source,
     *,
     processes: Processes,
     log: MetricsLog,
@@ -49,7 +49,7 @@ def train(
         parts: backbone, method, optimiser and what goes with them; they are changed.
         config: of the run.
         position: where it stands; its ``steps`` say where it ends.
-        epochs: give this process's part of the batches.
+        source: gives this process's part of the batches.
         processes: this one and the others.
         log: takes one line every ``log.steps`` steps, and one for each validation.
         save: keeps a checkpoint, together with all processes; with the figures of the validation
@@ -73,7 +73,7 @@ def train(
     parts.train_mode()
 
     while position.step < steps:
-        for batch in epochs(position.epoch, position.batch):
+        for batch in source.batches(position.epoch, position.batch):
             step = position.step
 
             # 1. Whatever this step draws, and how far it moves, follows from its number.
@@ -114,7 +114,7 @@ def train(
             if parts.average is not None:
                 parts.average.update(backbone)
             parts.loss_sum += loss.double()
-            position = moved_on(position, len(epochs), config.batches.size, stopwatch)
+            position = moved_on(position, source.steps, config.batches.size, stopwatch)
 
             # 4. A line of the log; and never a checkpoint of a loss that leads nowhere.
             logs = position.step % config.log.steps == 0 or position.step == steps
@@ -134,7 +134,7 @@ def train(
                 count = (position.step - 1) % config.log.steps + 1
                 line = {
                     "step": position.step,
-                    "epoch": round(position.epoch + position.batch / len(epochs), 4),
+                    "epoch": round(position.epoch + position.batch / source.steps, 4),
                     "loss": float(processes.mean(parts.loss_sum)) / count,
                     "learning_rate": learning_rate,
                     "gradient_norm": float(norm) if torch.isfinite(norm) else None,

@@ -73,7 +73,7 @@ def parameter_groups(
 
 
 def make_optimiser(
-    name: str, groups: list[dict[str, Any]], *, momentum: float = 0.9, nesterov: bool = False
+    name: str, groups: list[dict[str, Any]], *, momentum: float = 0.9
 ) -> torch.optim.Optimizer:
     """Make an optimiser; where the device has it, one kernel does all of a step.
 
@@ -81,7 +81,6 @@ def make_optimiser(
         name: one of ``OPTIMISERS``.
         groups: as :func:`parameter_groups` makes them.
         momentum: of SGD; the first beta of AdamW.
-        nesterov: whether SGD looks ahead.
 
     Raises:
         TrainingError: no such optimiser, or nothing to optimise.
@@ -94,11 +93,7 @@ def make_optimiser(
         for parameter in parameters
     )
     if name == "sgd":
-        return torch.optim.SGD(
-            groups, lr=0.0, momentum=momentum, nesterov=nesterov and momentum > 0, fused=fused
-        )
+        return torch.optim.SGD(groups, lr=0.0, momentum=momentum, fused=fused)
     if name == "adamw":
-        if nesterov:
-            raise config_error("optimiser.nesterov is of sgd, not of adamw")
         return torch.optim.AdamW(groups, lr=0.0, betas=(momentum, 0.999), fused=fused)
     raise config_error(f"optimiser.name is {name!r}, not one of {', '.join(OPTIMISERS)}")

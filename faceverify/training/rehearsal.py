@@ -14,10 +14,10 @@ from torch import nn
 from faceverify.training.checkpoint import Position
 from faceverify.training.config import Config
 from faceverify.training.distributed import Processes
-from faceverify.training.epochs import Epochs
 from faceverify.training.loop import train
 from faceverify.training.metrics_log import MetricsLog
 from faceverify.training.parts import Parts
+from faceverify.training.source import Source
 from faceverify.training.stopping import StopRequest
 from faceverify.training.time_budget import Plan, plan_within
 
@@ -33,7 +33,7 @@ def rehearsed_plan(
     seconds: float,
     parts: Parts,
     config: Config,
-    epochs: Epochs,
+    source: Source,
     *,
     people: int,
     processes: Processes,
@@ -48,7 +48,7 @@ def rehearsed_plan(
         seconds: there are; what the rehearsal takes is taken off.
         parts: are used up: build them anew.
         config: of the run.
-        epochs: give batches.
+        source: gives batches.
         people: whose class centres begin at the means of their embeddings; 0 for none.
         processes: this one and the others; all get the same plan.
         embed: embeds crops as a validation does.
@@ -59,7 +59,7 @@ def rehearsed_plan(
     """
     began = time.perf_counter()
     seconds = -processes.agree(-seconds)
-    step = step_seconds(seconds, parts, config, epochs, processes)
+    step = step_seconds(seconds, parts, config, source, processes)
     judged, validation = processes.said_by_first(crops is not None), 0.0
     if crops is not None:
         shown = crops
@@ -78,13 +78,13 @@ def rehearsed_plan(
 
 
 def step_seconds(
-    seconds: float, parts: Parts, config: Config, epochs: Epochs, processes: Processes
+    seconds: float, parts: Parts, config: Config, source: Source, processes: Processes
 ) -> float:
     """Time of a step: of some whole ones, or where they take too long, by a part of a batch.
 
     Args:
         seconds: of the run.
-        parts, config, epochs, processes: of the run.
+        parts, config, source, processes: of the run.
     """
     began = time.perf_counter()
 
@@ -92,7 +92,7 @@ def step_seconds(
         return SHARE * seconds - processes.agree(time.perf_counter() - began)
 
     parts.train_mode()
-    images = next(epochs(0, 0)).views[0]
+    images = next(source.batches(0, 0)).views[0]
     loading = time.perf_counter() - began
     compute, backbone = config.compute, parts.backbone
     at_once = compute.gradient_cache or -(-len(images) // compute.accumulate)
@@ -119,7 +119,7 @@ def step_seconds(
                 parts,
                 config,
                 Position(steps=count),
-                epochs,
+                source,
                 processes=processes,
                 log=log,
                 save=lambda _position, _figures: None,

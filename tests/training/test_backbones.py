@@ -1,11 +1,8 @@
 """Backbones: published sizes, torchvision and the bundled model as oracles, stages, frames."""
 
 import sys
-from dataclasses import replace
 
-import numpy as np
 import pytest
-from PIL import Image
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("torchvision", reason="needs the train extra")
@@ -19,13 +16,10 @@ from faceverify.faces.alignment import (  # noqa: E402
     KNOWN_CROPS,
     BoxCrop,
     FivePoints,
-    named_alignment,
 )
-from faceverify.faces.options import FaceOptions  # noqa: E402
 from faceverify.inference import open_session  # noqa: E402
 from faceverify.models.model_file import load_model_file  # noqa: E402
 from faceverify.models.registry import bundled_folder  # noqa: E402
-from faceverify.templates import TemplateExtractor  # noqa: E402
 from faceverify.training.backbones import (  # noqa: E402
     BACKBONES,
     build_backbone,
@@ -34,7 +28,6 @@ from faceverify.training.backbones import (  # noqa: E402
 from faceverify.training.backbones.iresnet import Unit  # noqa: E402
 from faceverify.training.freezing import freeze, stage_names, train_mode  # noqa: E402
 from faceverify.training.initialising import initialise  # noqa: E402
-from faceverify.training.input_frame import InputFrame  # noqa: E402
 
 SMALL = "mobilefacenet"
 
@@ -233,80 +226,6 @@ def test_a_contract_is_that_of_the_crops():
         contract_for("mobilenet")
 
 
-def crop_of(photo, name="arcface-112", side=112):
-    """A photo's middle as if it were a crop, as an image."""
-    return photo.resize((side, side), box=(0, 0, min(photo.size), min(photo.size)))
-
-
-def planes(image):
-    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None]
-
-
-def test_crops_of_the_same_frame_are_only_scaled(photos):
-    crop = planes(crop_of(photos["obama"]))
-    frame = InputFrame(contract_for("iresnet18"), size=112)
-    assert frame.grid is None
-    torch.testing.assert_close(frame(crop), (crop.float() - 127.5) / 127.5)
-    assert not frame.state_dict()
-
-
-@pytest.mark.parametrize(("template", "side"), [("arcface-112", 112), ("dlib-150", 150)])
-def test_crops_of_another_frame_are_carried_as_the_using_half_does(photos, template, side):
-    contract = contract_for("resnet29")
-    image = crop_of(photos["obama"], side=side)
-    face = KNOWN_CROPS[template].face(image.size)
-    expected = np.asarray(contract.alignment.crop(image, face, (150, 150)), np.float32)
-    found = InputFrame(contract, template=template, size=side)(planes(image))
-    found = found * 256 + torch.tensor(contract.mean)[:, None, None]
-    apart = np.abs(found[0].permute(1, 2, 0).numpy() - expected)
-    inside = apart[2:-2, 2:-2]
-    assert inside.max() < 1.01  # one grey level: Pillow rounds
-    assert apart.mean() < 0.6
-    assert np.mean(apart > 1.01) < 0.01  # where a pixel's centre falls onto the edge itself
-
-
-def test_learning_sees_the_embedding_of_using(photos, tmp_path):
-    image = crop_of(photos["obama"])
-    image.save(tmp_path / "crop.png")
-    extractor = TemplateExtractor.load(options=FaceOptions(aligned="arcface-112"))
-    (template,) = extractor.extract(tmp_path / "crop.png")
-    net = build_backbone("resnet29", embedding_size=128, size=150).eval()
-    contract = initialise(net, "default").contract
-    x = InputFrame(contract, template="arcface-112", size=112)(planes(image))
-    with torch.no_grad():
-        (found,) = functional.normalize(net(x) + net(x.flip(3)))
-    assert float(found @ torch.from_numpy(template.embedding)) > 0.9999
-
-
-def test_colours_swap_for_a_model_that_wants_it(photos):
-    contract = replace(contract_for(SMALL), colour_order="BGR", mean=(1.0, 2.0, 3.0))
-    crop = planes(crop_of(photos["obama"]))
-    found = InputFrame(contract, size=112)(crop)
-    torch.testing.assert_close(found[:, 0], (crop[:, 2].float() - 1) / 127.5)
-
-
-def test_frames_that_no_similarity_reaches():
-    boxed = contract_for(SMALL, template="facenet-160", size=160)
-    with pytest.raises(TrainingError, match="cannot be carried"):
-        InputFrame(boxed, template="arcface-112", size=112)
-    with pytest.raises(TrainingError, match="faceverify align"):
-        InputFrame(contract_for("resnet29"), template="facenet-160", size=160)
-
-
-def test_a_crop_twice_the_size_is_carried_too(photos):
-    """The same crop stored larger shows the same face at the same place."""
-    contract = contract_for("resnet29")
-    photo = photos["biden"].resize((20, 20)).resize((900, 900))  # nothing that sampling could lose
-    small, large = (crop_of(photo, side=side) for side in (112, 224))
-    frames = [InputFrame(contract, size=image.width)(planes(image)) for image in (small, large)]
-    apart = (frames[0] - frames[1]).abs()[..., 5:-5, 5:-5] * 256
-    assert apart.mean() < 1
-    alignment, side = named_alignment("arcface-112", 224)
-    assert side == 224
-    face = KNOWN_CROPS["arcface-112"].face((224, 224))
-    np.testing.assert_allclose(face.points, alignment.points, rtol=1e-5)
-
-
 # --- stages ---------------------------------------------------------------------------------------
 
 
@@ -385,18 +304,3 @@ def test_images_may_be_channels_last():
             crops.to(memory_format=torch.channels_last)
         )
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
-
-
-def test_a_picture_is_what_the_frame_is_made_for():
-    """Half of a crop white, half black: the border between them lands where the template says."""
-    contract = contract_for("resnet29")
-    image = Image.new("RGB", (112, 112))
-    image.paste((255, 255, 255), (56, 0, 112, 112))
-    frame = InputFrame(contract, size=112)(planes(image)) * 256
-    row = frame[0, 0, 75] + contract.mean[0]
-    (border,) = torch.nonzero(row > 127.5)[0].tolist()
-    expected = contract.alignment.crop(
-        image, KNOWN_CROPS["arcface-112"].face((112, 112)), (150,) * 2
-    )
-    (wanted,) = np.nonzero(np.asarray(expected)[75, :, 0] > 127)[0][:1]
-    assert abs(border - wanted) <= 1

@@ -14,7 +14,6 @@ from faceverify.trainer import contract_of, train_model  # noqa: E402
 from faceverify.training.config import Validation  # noqa: E402
 from faceverify.training.data.views import ONE_VIEW  # noqa: E402
 from faceverify.training.distributed import Processes  # noqa: E402
-from faceverify.training.epochs import epochs_of  # noqa: E402
 from faceverify.training.learning_set import learning_set_of  # noqa: E402
 from faceverify.training.metrics_log import read_metrics  # noqa: E402
 from faceverify.training.parts import build_parts  # noqa: E402
@@ -32,9 +31,12 @@ def people(tmp_path_factory):
 def rehearse(people, *, seconds, an_image, a_crop, crops=100, **changes):
     """The plan of a run whose network sleeps for each image, and how many it was shown."""
     config = tiny_config(people, **changes)
-    data = learning_set_of(config, ALONE, lambda items, _label, _total: iter(items))
+    source = learning_set_of(
+        config, contract_of(config.backbone, config.data), ALONE,
+        views=ONE_VIEW, progress=lambda items, _label, _total: iter(items), warn=print,
+    ).learned  # fmt: skip
     parts = build_parts(
-        config, embedding_size=16, input_size=32, classes=data.learned.people, processes=ALONE
+        config, embedding_size=16, input_size=32, classes=source.people, processes=ALONE
     )
     shown = {"images": 0, "crops": 0}
 
@@ -47,14 +49,7 @@ def rehearse(people, *, seconds, an_image, a_crop, crops=100, **changes):
         seconds,
         parts,
         config,
-        epochs_of(
-            data.learned,
-            contract_of(config.backbone, config.data),
-            config,
-            ALONE,
-            views=ONE_VIEW,
-            warn=print,
-        ),
+        source,
         people=0,
         processes=ALONE,
         embed=lambda _, some: sleep("crops", a_crop, some),

@@ -96,7 +96,7 @@ def contract_for(
 
     A backbone sees the crops as they are, and so will whoever uses it: the contract has the
     alignment of the tree. Only ``resnet29`` keeps the frame that its weights are made for; crops of
-    another template are carried into it (``input_frame.py``).
+    another template are carried into it (``epochs.frame_of``).
 
     Args:
         name: of the backbone.

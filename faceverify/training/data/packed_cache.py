@@ -52,13 +52,8 @@ class PackedFaces:
         return int(self.pixels.shape[1]), int(self.pixels.shape[2])
 
     def rows(self, indices: NDArray[np.int64]) -> Tensor:
-        """Crops at some positions, uint8, (n, 3, H, W), on the device of the pixels."""
-        chosen = torch.from_numpy(indices).to(self.pixels.device)
-        return self.pixels.index_select(0, chosen).permute(0, 3, 1, 2)
-
-    def to(self, device: torch.device) -> PackedFaces:
-        """The same on a device that has room for all of it."""
-        return PackedFaces(self.pixels.to(device))
+        """Crops at some positions, uint8, (n, 3, H, W)."""
+        return self.pixels.index_select(0, torch.from_numpy(indices)).permute(0, 3, 1, 2)
 
 
 def fits(face_set: FaceSet, size: tuple[int, int], folder: Path) -> bool:

@@ -1,9 +1,9 @@
 """WebDataset shards as a stream: read from beginning to end, from anywhere, shuffled on the way.
 
-Shards are shuffled by seed and epoch and dealt out to the processes and their readers; a buffer
-shuffles the samples of each reader. The order is the same every time, for the same seed, epoch,
-number of processes and of readers. A stream never ends, for then the processes would disagree on
-how many steps an epoch has: one that runs out of shards begins with its own again.
+Shards are shuffled by seed and epoch and dealt out to the processes; a buffer shuffles the samples
+of each. The order is the same every time, for the same seed, epoch and number of processes. A
+stream never ends, for then the processes would disagree on how many steps an epoch has: one that
+runs out of shards begins with its own again.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from faceverify.errors import FaceverifyError
 from faceverify.training.data.face_set import REMOTE, data_error
 from faceverify.training.data.webdataset_shards import IMAGES, sample_label
 
-BUFFER = 4000  # samples of each reader's shuffle: 15 MB of JPEGs
-READ_AHEAD = 64  # samples of each reader
+BUFFER = 4000  # samples that are shuffled: 15 MB of JPEGs
+READ_AHEAD = 64  # samples
 
 
 @dataclass(frozen=True)
@@ -122,13 +122,11 @@ def _expanded(urls: str | Sequence[str]) -> list[str]:
     return [url for pattern in patterns for url in braceexpand.braceexpand(pattern)]
 
 
-def check_shards(urls: Sequence[str], world: int, readers: int = 1) -> None:
-    """TrainingError where there are fewer shards than readers in all processes."""
-    needed = world * readers
-    if len(urls) < needed:
+def check_shards(urls: Sequence[str], world: int) -> None:
+    """TrainingError where there are fewer shards than processes."""
+    if len(urls) < world:
         raise data_error(
-            f"{len(urls)} shards for {world} processes with {readers} readers each",
-            f"write at least {needed} shards, or use fewer readers",
+            f"{len(urls)} shards for {world} processes", f"write at least {world} shards"
         )
 
 
@@ -139,7 +137,6 @@ def stream_images(
     epoch: int = 0,
     rank: int = 0,
     world: int = 1,
-    readers: int = 1,
     buffer: int = BUFFER,
 ) -> Generator[StreamedImage, None, None]:
     """Yield the images of shards in a shuffled order, without end.
@@ -149,25 +146,13 @@ def stream_images(
             opens them. A command comes from the command line alone, never from the data.
         seed, epoch: of the order.
         rank, world: this process's number and how many there are.
-        readers: shards read at a time.
-        buffer: samples of each reader that are shuffled; 0 for their order in the shard.
+        buffer: samples that are shuffled; 0 for their order in the shard.
 
     Raises:
-        TrainingError: fewer shards than readers in all, or a shard that cannot be read.
+        TrainingError: fewer shards than processes, or a shard that cannot be read.
     """
-    check_shards(urls, world, readers)
-    parts = world * readers
-    streams = [
-        _read_ahead(_shuffled(urls, seed, epoch, rank * readers + reader, parts, buffer))
-        for reader in range(readers)
-    ]
-    try:
-        while True:
-            for stream in streams:
-                yield next(stream)
-    finally:
-        for stream in streams:
-            stream.close()
+    check_shards(urls, world)
+    yield from _read_ahead(_shuffled(urls, seed, epoch, rank, world, buffer))
 
 
 def _shuffled(

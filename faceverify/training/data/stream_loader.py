@@ -34,7 +34,6 @@ def stream_batches(
     vary: bool = True,
     crop_size: tuple[int, int],
     workers: int | None = None,
-    readers: int = 1,
     buffer: int = BUFFER,
     device: torch.device | str = "cpu",
     rank: int = 0,
@@ -45,7 +44,7 @@ def stream_batches(
 
     Args:
         stream: the shards.
-        seed, epoch, rank, world, readers, buffer: as :func:`stream_images`.
+        seed, epoch, rank, world, buffer: as :func:`stream_images`.
         size: images of a batch of this process.
         steps: batches of an epoch; at least 1.
         start: number of the first batch wanted: those before it are read and not decoded.
@@ -58,7 +57,7 @@ def stream_batches(
     device = torch.device(device)
     resized = Resized(crop_size, warn)
     images = stream_images(
-        stream.urls, seed=seed, epoch=epoch, rank=rank, world=world, readers=readers, buffer=buffer
+        stream.urls, seed=seed, epoch=epoch, rank=rank, world=world, buffer=buffer
     )
 
     def tasks() -> Iterator[tuple[int, list[StreamedImage]]]:
