@@ -9,7 +9,8 @@ from PIL import Image
 from faceverify.claims import ClaimVerifier
 from faceverify.errors import FaceverifyError, OutputError, PairListError
 from faceverify.gallery.audit import AuditLog, check_audit_log
-from faceverify.gallery.store import Enrolment, open_store
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Enrolment
 from faceverify.identification import Identifier
 from faceverify.operator import Plain
 from faceverify.templates import TemplateExtractor

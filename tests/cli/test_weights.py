@@ -10,7 +10,7 @@ from small_nets import small_contract, small_model, small_net
 
 from faceverify import cli
 from faceverify.cli import weights
-from faceverify.models import catalogue, transfer
+from faceverify.models import catalogue, download
 from faceverify.models.catalogue import CATALOGUE, Download, Kind
 from faceverify.models.model_file import load_model_file
 
@@ -249,7 +249,7 @@ def test_pull_over_another_or_a_damaged_model(run, home, pack):
 
 
 def test_pull_goes_on_where_it_stopped(run, home, pack, monkeypatch):
-    monkeypatch.setattr(transfer, "time", type("Time", (), {"sleep": lambda _: None}))
+    monkeypatch.setattr(download, "time", type("Time", (), {"sleep": lambda _: None}))
     pack.script = [Behaviour(cut=1_000), Behaviour(status=404)]
     status, out, err = run("pull", "tiny", "-q")
     assert (status, out) == (2, "")

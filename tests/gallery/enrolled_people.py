@@ -8,7 +8,8 @@ from multiprocessing import Queue
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.gallery.store import Enrolment, open_store
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Enrolment
 
 MODEL = "0123456789abcdef"
 

@@ -12,7 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
-from test_distributed import free_port  # noqa: E402
+from launched_processes import free_port  # noqa: E402
 from torch import nn  # noqa: E402
 
 from faceverify.training.acceleration import prepare  # noqa: E402
