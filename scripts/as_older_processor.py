@@ -22,7 +22,7 @@ OLDER = {
 
 def newer_features() -> list[str]:
     """What numpy uses of this processor that one of 2013 lacks."""
-    found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+    found = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])
     return [name for name in found if NEWER.match(name)]
 
 
