@@ -6,7 +6,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # one more than processors: some tests wait for processes of their own
 WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
-.PHONY: demo test test-all check format weights clean
+# what depends on the arithmetic of the processor, most of all
+NUMERIC := matching evaluation models training/heads training/test_loop.py \
+	training/test_export.py golden test_older_processor.py
+
+.PHONY: demo test test-all test-portable check format weights clean
 
 demo: $(VENV)/.base  ## verify two photos of one person, and two of different people
 	@echo '$$ faceverify verify tests/faces/obama.jpg tests/faces/obama2.jpg'
@@ -19,6 +23,9 @@ test: $(VENV)/.dev  ## the tests that are run often: offline, CPU only, under th
 
 test-all: $(VENV)/.dev  ## all tests; those that need torch, a GPU or a peer skip where it is absent
 	$(BIN)/python -m pytest -n $(WORKERS) -m ''
+
+test-portable: $(VENV)/.dev  ## the numeric tests, as a processor without AVX-512 would compute
+	$(BIN)/python scripts/as_older_processor.py -m pytest -n $(WORKERS) $(addprefix tests/,$(NUMERIC))
 
 check: $(VENV)/.dev  ## format, lint, types, import rules
 	$(BIN)/ruff format --check
