@@ -22,8 +22,7 @@ from faceverify.training.stopping import StopRequest
 from faceverify.training.time_budget import Plan, plan_within
 
 SHARE = 0.05  # of the time that steps may be rehearsed, and validations: a tenth together
-GLANCE = 0.01  # of the time, for a first idea of a step
-FEWEST = 2  # images: batch normalisation needs two
+FEWEST, FEW = 2, 8  # images: batch normalisation needs two, a busy machine takes as long for eight
 TIMED = 12  # steps
 SPARE = 0.97  # share of the time that is planned with
 FORWARD = 1 / 3  # of a step: to embed its images
@@ -42,7 +41,7 @@ def rehearsed_plan(
 ) -> Plan:
     """Find how many steps, and the validations among them, fit into a run's time.
 
-    Rehearsing takes a tenth of it at most, but for two images and the compilation of a step.
+    Rehearsing takes a tenth of it at most, but for ten images and crops, and for compiling a step.
 
     Args:
         seconds: there are; what the rehearsal takes is taken off.
@@ -108,10 +107,6 @@ def step_seconds(
         gradients = torch.autograd.grad(loss, learning, allow_unused=True)
         float(sum(one.sum() for one in gradients if one is not None))  # waits for a GPU
 
-    def by_parts(room: float) -> float:
-        step = loading + seconds_of(learn, len(some), room) * len(images) / len(some)
-        return processes.agree(step)
-
     def taken_by(count: int) -> float:
         start = time.perf_counter()
         with MetricsLog(None) as log:
@@ -128,9 +123,8 @@ def step_seconds(
             )
         return processes.agree(time.perf_counter() - start)
 
-    step = by_parts(GLANCE * seconds)
-    if step * FEWEST / len(images) < left() < 2 * step:
-        step = by_parts(left() / 2)  # memory and kernels are found now
+    step = loading + seconds_of(learn, len(some), left() / 2) * len(images) / len(some)
+    step = processes.agree(step)
     if 2 * step > left():
         return step
     step = taken_by(1)  # finds memory, chooses kernels, compiles
@@ -144,15 +138,17 @@ def seconds_of(work: Callable[[int], object], total: int, room: float) -> float:
     Args:
         work: on a number of things.
         total: things.
-        room: seconds that this may take, but for the fewest things.
+        room: seconds that this may take, but for ten things, or an eighth of them.
     """
-    count = min(FEWEST, total)
+    began = time.perf_counter()
+    work(min(FEWEST, total))  # finds memory and kernels
+    count = min(max(FEWEST, min(FEW, total // 8)), total)
     while True:
-        began = time.perf_counter()
+        start = time.perf_counter()
         work(count)
-        taken = time.perf_counter() - began
-        room -= taken
-        more = min(total, int(count * room / taken))
+        taken = time.perf_counter() - start
+        left = room - (time.perf_counter() - began)
+        more = min(total, int(count * left / taken))
         if more < 2 * count:
             return taken * total / count
         count = more

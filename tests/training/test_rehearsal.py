@@ -84,7 +84,7 @@ def test_gradient_caching_counts_twice(people):
     plan, images, _ = rehearse(
         people, seconds=20, an_image=0.2, a_crop=0, crops=0, compute={"gradient_cache": 4}
     )
-    assert images <= 5
+    assert images == 2 * 4  # two images, twice, embedded twice
     assert plan.validations == 0
     assert 1 <= plan.steps <= 20 / (16 * 2 * 0.2)
 
@@ -99,7 +99,7 @@ def test_as_many_as_there_is_room_for(total, room):
 
     found = seconds_of(work, total, room)
     assert found >= 0.001 * total
-    assert sum(counts) * 0.001 <= max(room, 0.002)
+    assert sum(counts) * 0.001 <= max(room, 0.01)
     assert counts[0] == min(2, total)
     assert max(counts) <= total
 
