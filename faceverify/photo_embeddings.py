@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from faceverify.embedding_cache import EmbeddingCache, Outcome, failed
 from faceverify.errors import ImageError, NoDecisionError
 from faceverify.faces.options import FaceOptions
-from faceverify.models.model_file import ModelFile, load_model_file
-from faceverify.models.registry import bundled_folder, find_model
+from faceverify.models.model_file import ModelFile
+from faceverify.models.registry import bundled_folder
 from faceverify.pipeline import map_ordered
 
 Item = TypeVar("Item")
@@ -55,15 +55,6 @@ class PhotoEmbeddings:
         return np.array([not code for code in self.failure], bool)
 
 
-def load_model(name: str) -> ModelFile:
-    """Read a model file by name or path; its net is not loaded.
-
-    Raises:
-        ModelError: there is none, or it is damaged.
-    """
-    return load_model_file(find_model(name), name)
-
-
 def embed_photos(
     photos: Sequence[Path | bytes],
     model: str,
@@ -81,7 +72,7 @@ def embed_photos(
     Args:
         photos: files, or encoded images, N.
         model: what the user called the model.
-        file: the model, as ``load_model`` read it.
+        file: the model that this means.
         options: how faces are found.
         cache: what is known.
         workers: photos processed at once.
