@@ -27,8 +27,8 @@ KEPT_TOGETHER = 256  # outcomes stored at a time: what an interrupted run may lo
 EMBEDDING_VERSION = 1
 """Raise it by one with every change by which a photo may give another embedding than before, of the
 same model with the same options: of decoding, detection, choice, alignment, resampling or
-embedding. Embeddings and crops that were cached before are made anew then. What differs by rounding
-alone is the same. tests/test_embedding_version.py notices most changes, and says what to do."""
+embedding. Embeddings and crops that were cached before are computed again then. Rounding is no such
+change. tests/test_embedding_version.py notices most changes, and says what to do."""
 
 LIBRARIES = ("numpy", "onnxruntime", "pillow")  # their versions decide an embedding, too
 

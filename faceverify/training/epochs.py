@@ -41,7 +41,7 @@ class StoredSource:
         contract: what the backbone sees.
         config: of the run.
         processes: this one and the others.
-        warn: told of images that had to be resized.
+        warn: called once, when images had to be resized.
 
     Raises:
         ImageError, TrainingError: the first image cannot be read; batches that these images cannot

@@ -72,7 +72,7 @@ def learning_set_of(
         contract: what the backbone sees.
         processes: this one and the others.
         progress: shown the labels of a stream as they are counted.
-        warn: told of images that had to be resized.
+        warn: called once, when images had to be resized.
 
     Raises:
         TrainingError: data that cannot be read, or that do not go with the other settings.
