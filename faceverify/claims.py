@@ -44,9 +44,9 @@ class ClaimDecision(Decision):
 
     def facts(self) -> dict[str, Any]:
         """What an audit log keeps of it."""
-        told = self.as_dict()
+        values = self.as_dict()
         kept = ("photo", "claim", "same", "distance", "threshold", "fmr", "model_id")
-        return {key: told[key] for key in kept}
+        return {key: values[key] for key in kept}
 
 
 class ClaimVerifier(Operator[Claim, ClaimDecision, ClaimDecision]):

@@ -17,7 +17,8 @@ from faceverify.evaluation.feature_files import read_features
 from faceverify.faces.options import FaceOptions
 from faceverify.matching.operating_point import OperatingPoint
 from faceverify.models.model_file import ModelFile
-from faceverify.photo_embeddings import PhotoEmbeddings, embed_photos, load_model
+from faceverify.models.registry import load_model
+from faceverify.photo_embeddings import PhotoEmbeddings, embed_photos
 
 NO_EMBEDDING, ZERO_EMBEDDING = "no-embedding", "zero-embedding"
 SHOWN = 3  # names in a message

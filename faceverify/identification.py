@@ -87,11 +87,11 @@ class Identification:
 
     def facts(self) -> dict[str, Any]:
         """What an audit log keeps of it."""
-        told = self.as_dict()
+        values = self.as_dict()
         kept = ("photo", "face", "identified", "threshold", "fpir", "templates", "model_id")
         nearest = self.candidates[0].distance if self.candidates else None
         return {
-            **{key: told[key] for key in kept},
+            **{key: values[key] for key in kept},
             "distance": None if nearest is None else round(nearest, 6),
         }
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from faceverify.errors import ImageError
 from faceverify.images import cannot_read
 
-NOBODY = "image-of-nobody"
+STRAY = "image-of-nobody"
 EMPTY = "image-missing"
 
 # fmt: off
@@ -32,10 +32,10 @@ def find_photos(
     A link to nowhere is yielded: opening it reports a missing photo, skipping it would hide one.
 
     Args:
-        unreadable: told of each folder that cannot be read, and the walk goes on.
+        unreadable: called with the error of each folder that cannot be read; the walk goes on.
 
     Raises:
-        ImageError: a folder is missing or cannot be read, where nobody wants to be told.
+        ImageError: a folder is missing or cannot be read, where ``unreadable`` is not given.
     """
     return _walk(root, frozenset(), unreadable)
 
@@ -118,7 +118,7 @@ def find_people(root: Path) -> Iterator[PersonPhoto]:
                 yield PersonPhoto(entry.name, path, problem)
         elif is_photo_name(entry.name):
             problem = ImageError(
-                f"{path}: lies in no person's folder", cure="move it into one", code=NOBODY
+                f"{path}: lies in no person's folder", cure="move it into one", code=STRAY
             )
             yield PersonPhoto("", path, problem)
 
@@ -163,7 +163,7 @@ def read_people(root: Path) -> People:
         if one.error is None:
             people.photos.append(one.path)
             people.names.append(one.person)
-        elif one.error.code == NOBODY:
+        elif one.error.code == STRAY:
             people.outside += 1
         elif one.error.code == EMPTY:
             people.empty.append(one.person)

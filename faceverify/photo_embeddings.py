@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from faceverify.embedding_cache import EmbeddingCache, Outcome, failed
 from faceverify.errors import ImageError, NoDecisionError
 from faceverify.faces.options import FaceOptions
-from faceverify.models.model_file import ModelFile, load_model_file
-from faceverify.models.registry import bundled_folder, find_model
+from faceverify.models.model_file import ModelFile
+from faceverify.models.registry import bundled_folder
 from faceverify.pipeline import map_ordered
 
 Item = TypeVar("Item")
@@ -27,8 +27,8 @@ KEPT_TOGETHER = 256  # outcomes stored at a time: what an interrupted run may lo
 EMBEDDING_VERSION = 1
 """Raise it by one with every change by which a photo may give another embedding than before, of the
 same model with the same options: of decoding, detection, choice, alignment, resampling or
-embedding. Embeddings and crops that were cached before are made anew then. What differs by rounding
-alone is the same. tests/test_embedding_version.py notices most changes, and says what to do."""
+embedding. Embeddings and crops that were cached before are computed again then. Rounding is no such
+change. tests/test_embedding_version.py notices most changes, and says what to do."""
 
 LIBRARIES = ("numpy", "onnxruntime", "pillow")  # their versions decide an embedding, too
 
@@ -55,15 +55,6 @@ class PhotoEmbeddings:
         return np.array([not code for code in self.failure], bool)
 
 
-def load_model(name: str) -> ModelFile:
-    """Read a model file by name or path; its net is not loaded.
-
-    Raises:
-        ModelError: there is none, or it is damaged.
-    """
-    return load_model_file(find_model(name), name)
-
-
 def embed_photos(
     photos: Sequence[Path | bytes],
     model: str,
@@ -81,7 +72,7 @@ def embed_photos(
     Args:
         photos: files, or encoded images, N.
         model: what the user called the model.
-        file: the model, as ``load_model`` read it.
+        file: the model that this means.
         options: how faces are found.
         cache: what is known.
         workers: photos processed at once.

@@ -15,8 +15,7 @@ from faceverify.faces.options import FaceOptions
 from faceverify.faces.quality import Quality
 from faceverify.images import Source
 from faceverify.models.embedder import Embedder
-from faceverify.models.model_file import load_model_file
-from faceverify.models.registry import bundled_folder, find_model
+from faceverify.models.registry import bundled_folder, load_model
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class TemplateExtractor:
         """
         with ThreadPoolExecutor(1) as pool:
             detector = pool.submit(Detector, bundled_folder())
-            embedder = Embedder(load_model_file(find_model(model), model))
+            embedder = Embedder(load_model(model))
         return cls(FaceFinder(detector.result(), options), embedder)
 
     def extract(self, source: Source) -> list[Template]:

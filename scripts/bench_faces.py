@@ -25,8 +25,7 @@ from faceverify.faces.detection import Detector
 from faceverify.faces.finder import FaceFinder
 from faceverify.faces.options import FaceOptions
 from faceverify.models.embedder import Embedder
-from faceverify.models.model_file import load_model_file
-from faceverify.models.registry import bundled_folder, find_model
+from faceverify.models.registry import bundled_folder, load_model
 from faceverify.photo_discovery import find_photos
 from faceverify.pipeline import default_workers, map_ordered
 from faceverify.templates import TemplateExtractor
@@ -89,7 +88,7 @@ def bench_embedding(crops: np.ndarray, table: Table) -> None:
     from faceverify.training.backbones import build_backbone
     from faceverify.training.initialising import initialise
 
-    embedder = Embedder(load_model_file(find_model("default")))
+    embedder = Embedder(load_model("default"))
     net = build_backbone("resnet29", embedding_size=128, size=150).eval()
     initialise(net, "default")
     contract = embedder.model.contract

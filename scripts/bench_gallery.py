@@ -51,10 +51,9 @@ def main() -> None:
     options = parser.parse_args()
     model = "0123456789abcdef"
     if options.photo:
-        from faceverify.models.model_file import load_model_file
-        from faceverify.models.registry import find_model
+        from faceverify.models.registry import load_model
 
-        model = load_model_file(find_model("default")).id
+        model = load_model("default").id
     table = Table("what", "figure", "beside it", "ratio", "target")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for key in [None, KEY] if options.key else [None]:

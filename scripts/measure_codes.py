@@ -32,7 +32,8 @@ from faceverify.matching.codes import (
     random_directions,
 )
 from faceverify.matching.distance import cosine_distance
-from faceverify.photo_embeddings import PhotoEmbeddings, embed_photos, load_model
+from faceverify.models.registry import load_model
+from faceverify.photo_embeddings import PhotoEmbeddings, embed_photos
 
 BITS = (128, 256, 512, 1024)
 FMR = 1e-2

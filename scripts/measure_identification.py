@@ -31,8 +31,9 @@ from faceverify.gallery.open import open_store
 from faceverify.gallery.store import Enrolment, Fusion, Store
 from faceverify.matching.open_set import MEAN_MARGIN, open_set_point
 from faceverify.models.model_file import ModelFile
+from faceverify.models.registry import load_model
 from faceverify.photo_discovery import find_photos
-from faceverify.photo_embeddings import embed_photos, load_model
+from faceverify.photo_embeddings import embed_photos
 
 VIEW1 = ("pairsDevTrain.txt", "pairsDevTest.txt")
 SIZES = ((100, 20), (300, 10), (900, 5), (2000, 5), (4000, 3))  # people enrolled, draws

@@ -12,8 +12,7 @@ from PIL import Image
 
 from faceverify.models.embedder import Embedder
 from faceverify.models.manifest import read_manifest
-from faceverify.models.model_file import load_model_file
-from faceverify.models.registry import bundled_folder, find_model
+from faceverify.models.registry import bundled_folder, load_model
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,7 +33,7 @@ def test_every_file_is_the_one_of_the_manifest():
 
 
 def test_the_default_model_is_whole():
-    model = load_model_file(find_model("default"))
+    model = load_model("default")
     entry = read_manifest(bundled_folder()).models["dlib-resnet29"]
     assert model.id == entry.id
     assert model.provenance.licence == "CC0-1.0" == entry.licence
@@ -75,7 +74,7 @@ def test_embeddings_are_those_of_dlib():
     faces = [Image.open(path) for path in sorted((ROOT / "tests" / "faces").glob("*.jpg"))]
     crops = [np.asarray(face.convert("RGB").resize((150, 150))) for face in faces]
     crops += list(random.integers(0, 256, (4, 150, 150, 3), np.uint8))
-    embedder = Embedder(load_model_file(find_model("default")))
-    ours = embedder._run(embedder._prepare(np.stack(crops)))
+    embedder = Embedder(load_model("default"))
+    ours = embedder._run(embedder.model.contract.planes(np.stack(crops)))
     theirs = np.array([peer.compute_face_descriptor(crop) for crop in crops])
     assert np.abs(ours - theirs).max() < 1e-4

@@ -13,7 +13,8 @@ from photographs import BIDEN
 from faceverify.embedding_cache import FILE, EmbeddingCache, Outcome, cache_folder, failed
 from faceverify.faces.choice import FaceChoice
 from faceverify.faces.options import FaceOptions
-from faceverify.photo_embeddings import embed_photos, load_model, recipe_of
+from faceverify.models.registry import load_model
+from faceverify.photo_embeddings import embed_photos, recipe_of
 
 RECIPE = '{"model": "m"}'
 

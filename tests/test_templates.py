@@ -9,8 +9,7 @@ from PIL import Image
 
 from faceverify.faces.alignment import known_crop
 from faceverify.faces.options import FaceOptions
-from faceverify.models.model_file import load_model_file
-from faceverify.models.registry import find_model
+from faceverify.models.registry import load_model
 from faceverify.templates import TemplateExtractor
 
 
@@ -59,4 +58,4 @@ def test_augmented_templates_are_near_but_not_the_same(extractor, photos):
 
 
 def test_the_default_model_is_the_one_that_is_loaded(extractor):
-    assert extractor.model.id == load_model_file(find_model("default")).id
+    assert extractor.model.id == load_model("default").id

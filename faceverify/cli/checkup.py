@@ -15,7 +15,7 @@ import faceverify
 from faceverify.errors import FaceverifyError
 from faceverify.models.manifest import Entry, read_manifest
 from faceverify.models.model_file import load_model_file
-from faceverify.models.registry import bundled_folder, find_model, installed
+from faceverify.models.registry import bundled_folder, installed, load_model
 from faceverify.pipeline import default_workers
 
 NEEDED = ("numpy", "Pillow", "onnxruntime", "scikit-learn", "typer", "rich")
@@ -173,7 +173,7 @@ def run_nets() -> SelfTest:
 
         start = time.perf_counter()
         detector = Detector(bundled_folder())
-        embedder = Embedder(load_model_file(find_model("default"), "default"))
+        embedder = Embedder(load_model("default"))
         load = time.perf_counter() - start
 
         noise = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)

@@ -160,7 +160,7 @@ def face_problems(
     """
     from faceverify.embedding_cache import EmbeddingCache, cache_folder
     from faceverify.faces.options import FaceOptions
-    from faceverify.photo_embeddings import load_model
+    from faceverify.models.registry import load_model
     from faceverify.training.data import looking_alike
 
     file = load_model(model)

@@ -96,8 +96,7 @@ def embed(
     console = Console(json, quiet, verbose)
     from faceverify.embedding_files.output import open_output
     from faceverify.engines import map_on
-    from faceverify.models.model_file import load_model_file
-    from faceverify.models.registry import find_model
+    from faceverify.models.registry import load_model
     from faceverify.templates import TemplateExtractor
 
     load = partial(TemplateExtractor.load, model, faces)
@@ -105,7 +104,7 @@ def embed(
         extractor = load()
         file, build = extractor.model, partial(extraction, lambda: extractor)
     else:  # each worker loads its own
-        file = load_model_file(find_model(model), model)
+        file = load_model(model)
         build = partial(extraction, load, model_id=file.id)
     model_id = file.id
     console.detail(f"model {file.provenance.name} ({model_id})")

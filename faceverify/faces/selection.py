@@ -55,7 +55,7 @@ def choose(faces: list[Face], size: tuple[int, int], choice: FaceChoice, name: s
 def same_face(faces: list[Face], face: Face) -> Face | None:
     """The one of some faces that lies where a face is; None where all of them lie elsewhere.
 
-    Elsewhere is half the face's size from its middle, or farther: on somebody else's face.
+    Elsewhere is half the face's size from its middle, or farther: that is another face.
     """
     nearest = min(faces, key=lambda one: math.dist(one.middle, face.middle), default=None)
     if nearest is None or math.dist(nearest.middle, face.middle) >= face.size / 2:

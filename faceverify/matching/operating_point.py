@@ -19,8 +19,8 @@ class OperatingPoint:
         fmr: the false match rate that the threshold was calibrated for: of a verification, or of
             each comparison of a search; None where it was set by hand.
         dataset: what it was calibrated on; empty where it was set by hand.
-        fpir: of a search, how often at most somebody who is not in the gallery is taken for a
-            person who is; None where the threshold was set by hand, and of a verification.
+        fpir: of a search, the largest share of people not in the gallery who are taken for one
+            who is; None where the threshold was set by hand, and of a verification.
         comparisons: how many templates a search compares with.
     """
 

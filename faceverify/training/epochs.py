@@ -44,7 +44,7 @@ class StoredSource:
         config: of the run.
         processes: this one and the others.
         views: of each image.
-        warn: told of images that had to be resized.
+        warn: called once, when images had to be resized.
 
     Raises:
         ImageError, TrainingError: the first image cannot be read; batches that these images cannot

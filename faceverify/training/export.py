@@ -126,12 +126,9 @@ def torch_embeddings(
         contract: of its model.
         crops: RGB, (N, height, width, 3).
     """
-    ordered = crops if contract.colour_order == "RGB" else crops[..., ::-1]
-    mean, scale = (np.array(values, np.float32) for values in (contract.mean, contract.scale))
-    planes = ((ordered.astype(np.float32) - mean) / scale).transpose(0, 3, 1, 2)
     device = next(net.parameters()).device
     with torch.no_grad(), not_learning(net):
-        x = torch.from_numpy(np.ascontiguousarray(planes)).to(device)
+        x = torch.from_numpy(contract.planes(crops)).to(device)
         rows: Tensor = net(x)
         if contract.flip_average:
             rows = rows + net(x.flip(3))

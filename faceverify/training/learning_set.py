@@ -75,7 +75,7 @@ def learning_set_of(
         processes: this one and the others.
         views: that a method sees of each image.
         progress: shown the labels of a stream as they are counted.
-        warn: told of images that had to be resized.
+        warn: called once, when images had to be resized.
 
     Raises:
         TrainingError: data that cannot be read, or that do not go with the other settings.

@@ -52,7 +52,7 @@ class Source(Protocol):
 
     @property
     def stills(self) -> Stills | None:
-        """The images in any order; None of a stream, which has one order of its own."""
+        """The images in any order; None of a stream, which has one order only."""
 
     def prepare(self, cache: Path, progress: Progress) -> None:
         """Do what takes long, once, before the first batch.

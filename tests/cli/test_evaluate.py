@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from faceverify.embedding_sources import load_model
 from faceverify.evaluation.exact_distances import unit_rows
+from faceverify.models.registry import load_model
 
 PEOPLE = {"obama": ("obama", "obama2", "obama3"), "biden": ("biden",)}
 CSV = """first,second,label,fold,group

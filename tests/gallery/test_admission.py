@@ -12,7 +12,7 @@ from faceverify.gallery.admission import Admission, Examination, own_limit
 from faceverify.gallery.open import open_store
 from faceverify.gallery.store import Enrolment
 from faceverify.gallery.template_count import TemplateCount
-from faceverify.photo_embeddings import load_model
+from faceverify.models.registry import load_model
 
 OTHER_LIMIT = 0.089591  # of the default model, for an FPIR of 0.01 in a gallery of one template
 OWN_LIMIT = 0.089591  # its calibrated distance that costs 0.9 % of genuine pairs

@@ -38,7 +38,7 @@ def fit(
     `faceverify identify visitor.jpg --search codes`
     """
     from faceverify.gallery.sqlite import SqliteStore
-    from faceverify.photo_embeddings import load_model
+    from faceverify.models.registry import load_model
 
     model_id = load_model(model).id
     with open_gallery(gallery, key_file) as store:

@@ -51,7 +51,7 @@ def dedupe(
     **Example:** `faceverify gallery dedupe --json | jq -r '[.first, .second] | @tsv'`
     """
     from faceverify.gallery.grouping import find_doubles
-    from faceverify.photo_embeddings import load_model
+    from faceverify.models.registry import load_model
 
     console = Console(json, quiet)
     file = load_model(model)
