@@ -1,4 +1,4 @@
-"""What makes a step fast on a processor, and safe; see ``docs/adr/0016`` and ``0023``."""
+"""What makes a step fast on a processor, and safe; see ``docs/adr/0016`` and ``0024``."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 oneDNN 3.12 (torch 2.14) does the same inside, and writes beyond the end of its workspace where the
 weights of such a convolution learn, maps lie channels-last and there are fewer input channels than
-a register holds: https://github.com/uxlfoundation/oneDNN/issues/6035. ``docs/adr/0023`` has which
+a register holds: https://github.com/uxlfoundation/oneDNN/issues/6035. ``docs/adr/0024`` has which
 shapes do that, ``scripts/check_convolutions.py`` finds them.
 """
 

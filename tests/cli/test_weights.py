@@ -8,6 +8,7 @@ import pytest
 from http_server import Behaviour, serving
 from small_nets import small_contract, small_model, small_net
 
+from faceverify.cli import main
 from faceverify.models import catalogue, download
 from faceverify.models.catalogue import CATALOGUE, Download, Kind
 from faceverify.models.model_file import load_model_file
@@ -29,7 +30,7 @@ def run(monkeypatch, capfd):
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["faceverify", "weights", *map(str, arguments)])
         with pytest.raises(SystemExit) as done:
-            cli.main()
+            main()
         return done.value.code, *capfd.readouterr()
 
     return call
