@@ -21,14 +21,14 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from faceverify.embeddings.extractor import TemplateExtractor
 from faceverify.faces.detection import Detector
 from faceverify.faces.finder import FaceFinder
 from faceverify.faces.options import FaceOptions
+from faceverify.images.discovery import find_photos
 from faceverify.models.embedder import Embedder
 from faceverify.models.registry import bundled_folder, load_model
-from faceverify.photo_discovery import find_photos
-from faceverify.pipeline import default_workers, map_ordered
-from faceverify.templates import TemplateExtractor
+from faceverify.runtime.parallel import default_workers, map_ordered
 
 MIN_FACE = 20
 PEER_BATCH = 32
@@ -86,7 +86,7 @@ def bench_embedding(crops: np.ndarray, table: Table) -> None:
     import torch
 
     from faceverify.training.backbones import build_backbone
-    from faceverify.training.initialising import initialise
+    from faceverify.training.backbones.pretrained import initialise
 
     embedder = Embedder(load_model("default"))
     net = build_backbone("resnet29", embedding_size=128, size=150).eval()

@@ -25,7 +25,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from faceverify.gallery.sqlite import SqliteStore
+from faceverify.gallery.sqlite.store import SqliteStore
 from faceverify.gallery.store import Enrolment
 
 BATCH, SINGLES, COLD = 10_000, 300, 9

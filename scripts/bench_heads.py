@@ -30,7 +30,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from faceverify.training.heads import HEADS, build_head, chunked_scores, head_options
+from faceverify.training.losses import HEADS, build_head, head_options
+from faceverify.training.losses.engine import chunked_scores
 
 BATCH, SIZE = 128, 512
 COMPARED = 10_000  # centres whose gradients are compared, the batch's own beside them

@@ -45,10 +45,10 @@ def times(work, repeats):
 
 
 def ours(rule, embeddings, labels, repeats):
-    from faceverify.training.heads.distances import squared_distances
-    from faceverify.training.heads.l2_normalize import l2_normalize
-    from faceverify.training.heads.mining import mine
-    from faceverify.training.heads.triplet import Triplet, mean_of_triplets
+    from faceverify.training.losses.distances import squared_distances
+    from faceverify.training.losses.l2_normalize import l2_normalize
+    from faceverify.training.losses.mining import mine
+    from faceverify.training.losses.triplet import Triplet, mean_of_triplets
 
     squared = squared_distances(l2_normalize(embeddings))
 

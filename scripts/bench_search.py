@@ -28,14 +28,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from faceverify.gallery.code_method import CodeMethod
-from faceverify.gallery.code_search import nearest_codes
-from faceverify.gallery.database import Database
-from faceverify.gallery.search import Rows
-from faceverify.gallery.search_files import read_search_file
-from faceverify.gallery.sqlite import SqliteStore
-from faceverify.gallery.store import Enrolment, Fusion, SearchMethod
-from faceverify.pipeline import default_workers
+from faceverify.choices import CodeMethod, Fusion, SearchMethod
+from faceverify.gallery.sqlite.binary_scan import nearest_codes
+from faceverify.gallery.sqlite.database import Database
+from faceverify.gallery.sqlite.nearest import Rows
+from faceverify.gallery.sqlite.search_files import read_search_file
+from faceverify.gallery.sqlite.store import SqliteStore
+from faceverify.gallery.store import Enrolment
+from faceverify.runtime.parallel import default_workers
 
 MODEL, TEMPLATES, COUNT = "0123456789abcdef", 5, 5
 BITS = 512

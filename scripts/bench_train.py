@@ -34,13 +34,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from faceverify.training.acceleration import tuned_process
 from faceverify.training.backbones import build_backbone
-from faceverify.training.config import Compute
-from faceverify.training.distributed import Processes
-from faceverify.training.execution import PRECISIONS, emulates_bfloat16, run_on
-from faceverify.training.heads import build_head
-from faceverify.training.optimisers import make_optimiser, parameter_groups
+from faceverify.training.config.schema import Compute
+from faceverify.training.distributed.processes import Processes
+from faceverify.training.losses import build_head
+from faceverify.training.optim.cpu import tuned_process
+from faceverify.training.optim.optimisers import make_optimiser, parameter_groups
+from faceverify.training.optim.precision import PRECISIONS, emulates_bfloat16, run_on
 
 PEER, OURS = "plain loop", "faceverify"
 SIZE, MARGIN, SCALE = 512, 0.5, 64.0

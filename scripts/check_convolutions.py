@@ -23,7 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from faceverify.training.strided_pointwise import subsample_first
+from faceverify.training.optim.strided_pointwise import subsample_first
 
 CHECK = "libc_malloc_debug.so.0"
 CHECKED = {"LD_PRELOAD": CHECK, "GLIBC_TUNABLES": "glibc.malloc.check=3", "OMP_NUM_THREADS": "1"}

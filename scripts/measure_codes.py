@@ -16,15 +16,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.embedding_cache import EmbeddingCache, cache_folder
-from faceverify.evaluation.folded_accuracy import folded_accuracy
+from faceverify.embeddings.cache import EmbeddingCache, cache_folder
+from faceverify.embeddings.compute import PhotoEmbeddings, embed_photos
 from faceverify.evaluation.lists.image_roots import map_images
 from faceverify.evaluation.lists.pair_list import PairList
 from faceverify.evaluation.lists.reading import read_pairs
-from faceverify.evaluation.metrics import auc, rates_at_fmr
-from faceverify.evaluation.scores import count_scores
+from faceverify.evaluation.metrics.error_rates import auc, rates_at_fmr
+from faceverify.evaluation.metrics.fold_accuracy import folded_accuracy
+from faceverify.evaluation.metrics.scores import count_scores
 from faceverify.faces.options import FaceOptions
-from faceverify.matching.codes import (
+from faceverify.matching.binary_templates import (
     CodeDirections,
     centred_directions,
     hamming_distance,
@@ -33,7 +34,6 @@ from faceverify.matching.codes import (
 )
 from faceverify.matching.distance import cosine_distance
 from faceverify.models.registry import load_model
-from faceverify.photo_embeddings import PhotoEmbeddings, embed_photos
 
 BITS = (128, 256, 512, 1024)
 FMR = 1e-2

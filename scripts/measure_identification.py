@@ -21,19 +21,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.claims import fused_distance
-from faceverify.embedding_cache import EmbeddingCache, cache_folder
+from faceverify.choices import Fusion
+from faceverify.embeddings.cache import EmbeddingCache, cache_folder
+from faceverify.embeddings.compute import embed_photos
 from faceverify.errors import FaceverifyError
 from faceverify.evaluation.lists.reading import read_pairs
 from faceverify.faces.options import FaceOptions
-from faceverify.gallery.admission import Admission
 from faceverify.gallery.open import open_store
-from faceverify.gallery.store import Enrolment, Fusion, Store
-from faceverify.matching.open_set import MEAN_MARGIN, open_set_point
+from faceverify.gallery.store import Enrolment, Store
+from faceverify.images.discovery import find_photos
+from faceverify.matching.threshold import MEAN_MARGIN, open_set_point
 from faceverify.models.model_file import ModelFile
 from faceverify.models.registry import load_model
-from faceverify.photo_discovery import find_photos
-from faceverify.photo_embeddings import embed_photos
+from faceverify.recognition.admission import Admission
+from faceverify.recognition.verify_claim import fused_distance
 
 VIEW1 = ("pairsDevTrain.txt", "pairsDevTest.txt")
 SIZES = ((100, 20), (300, 10), (900, 5), (2000, 5), (4000, 3))  # people enrolled, draws

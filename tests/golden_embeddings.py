@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from faceverify.faces.choice import FaceChoice
+from faceverify.choices import FaceChoice
+from faceverify.embeddings.compute import EMBEDDING_VERSION
+from faceverify.embeddings.extractor import TemplateExtractor
 from faceverify.faces.options import FaceOptions
 from faceverify.models.registry import bundled_folder
-from faceverify.photo_embeddings import EMBEDDING_VERSION
-from faceverify.templates import TemplateExtractor
 
 STORED = Path(__file__).with_suffix(".npz")
 FACES = Path(__file__).parent / "faces"

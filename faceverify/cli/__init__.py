@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from faceverify.cli.leaving import end_on_signals, leave, words_of
+from faceverify.cli.exit import end_on_signals, leave, words_of
 from faceverify.errors import INTERNAL_ERROR, INTERRUPTED, UNUSABLE, FaceverifyError
 
 OUTPUT_CLOSED = 141  # as the shell reports a process that SIGPIPE ended

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from faceverify.choices import FaceChoice
 from faceverify.cli.console import Console
 from faceverify.cli.options import (
     Json,
@@ -19,11 +20,10 @@ from faceverify.cli.options import (
 )
 from faceverify.cli.photo_inputs import Outcome, Tally, attempt
 from faceverify.errors import UsageError
-from faceverify.faces.choice import FaceChoice
 from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
-    from faceverify.cli.crop_tree import Crop
+    from faceverify.faces.crop_tree import Crop
 
 
 class CropFormat(str, Enum):
@@ -98,13 +98,13 @@ def align(
     if not source.is_dir():
         raise UsageError(f"{source}: not a folder", cure="name a folder of photos")
     console = Console(json, quiet, verbose)
-    from faceverify.cli.crop_tree import open_tree
+    from faceverify.faces.crop_tree import open_tree
     from faceverify.faces.detection import Detector
     from faceverify.faces.finder import FaceFinder
-    from faceverify.files import atomic_writer
-    from faceverify.json_lines import json_line
     from faceverify.models.registry import bundled_folder
-    from faceverify.pipeline import map_ordered
+    from faceverify.runtime.files import atomic_writer
+    from faceverify.runtime.json_lines import json_line
+    from faceverify.runtime.parallel import map_ordered
 
     finder = FaceFinder(Detector(bundled_folder()), faces)
     tree = open_tree(

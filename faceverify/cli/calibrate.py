@@ -21,8 +21,8 @@ from faceverify.errors import UsageError
 from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
-    from faceverify.calibrator import Calibration
-    from faceverify.evaluation.figures import Section
+    from faceverify.evaluation.calibration.calibrate import Calibration
+    from faceverify.evaluation.results import Section
 
 
 @face_options()
@@ -92,10 +92,10 @@ def calibrate(
     """
     console = Console(json, quiet, verbose)
     targets = rates(fmr)
-    from faceverify.calibrator import calibrated, place_to_save
-    from faceverify.embedding_cache import EmbeddingCache, cache_folder
-    from faceverify.embedding_sources import model_source
-    from faceverify.evaluation.tasks import read_task
+    from faceverify.embeddings.cache import EmbeddingCache, cache_folder
+    from faceverify.embeddings.source import model_source
+    from faceverify.evaluation.benchmark import read_task
+    from faceverify.evaluation.calibration.calibrate import calibrated, place_to_save
 
     with EmbeddingCache(None if no_cache else cache_folder(), console.message) as cache:
         source = model_source(model, faces, cache, workers=workers, progress=console.progress)
@@ -131,8 +131,8 @@ def show(found: Calibration, path: Path | None, console: Console) -> None:
     from dataclasses import asdict
 
     from faceverify.cli.evaluation_table import show_sections
-    from faceverify.evaluation.figures import Figure, Section, written
-    from faceverify.evaluation.wilson import Interval
+    from faceverify.evaluation.metrics.wilson import Interval
+    from faceverify.evaluation.results import Figure, Section, written
 
     if console.as_json:
         value = {

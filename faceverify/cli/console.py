@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from faceverify.json_lines import json_line
+from faceverify.runtime.json_lines import json_line
 
 Item = TypeVar("Item")
 

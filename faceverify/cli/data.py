@@ -56,7 +56,7 @@ def inspect(
     from faceverify.evaluation.lists.cfp import is_cfp
     from faceverify.evaluation.lists.reading import Inspection
     from faceverify.evaluation.lists.reading import inspect as look_into
-    from faceverify.training.data.summary import is_face_set, summarise
+    from faceverify.training.data.sets.summary import is_face_set, summarise
 
     if kind is None and is_face_set(file) and not is_cfp(Path(file)):
         summary = summarise(file)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from faceverify.choices import FaceChoice
 from faceverify.cli.console import Console
 from faceverify.cli.options import (
     Json,
@@ -17,16 +18,9 @@ from faceverify.cli.options import (
     Workers,
     face_options,
 )
-from faceverify.cli.photo_inputs import (
-    Outcome,
-    PhotoInput,
-    Photos,
-    Tally,
-    attempt,
-    find_inputs,
-)
-from faceverify.faces.choice import FaceChoice
+from faceverify.cli.photo_inputs import Outcome, Photos, Tally, attempt
 from faceverify.faces.options import FaceOptions
+from faceverify.images.inputs import PhotoInput, find_inputs
 
 if TYPE_CHECKING:
     from faceverify.cli.drawings import Drawings
@@ -85,7 +79,7 @@ def detect(
     from faceverify.faces.detection import Detector
     from faceverify.faces.finder import FaceFinder
     from faceverify.models.registry import bundled_folder
-    from faceverify.pipeline import map_ordered
+    from faceverify.runtime.parallel import map_ordered
 
     drawings = None if draw is None else Drawings(draw, photos)
     finder = FaceFinder(Detector(bundled_folder()), faces)

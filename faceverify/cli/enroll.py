@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceverify.choices import Engine, FaceChoice
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import (
     Audit,
@@ -28,14 +29,13 @@ from faceverify.cli.options import (
     Workers,
     face_options,
 )
-from faceverify.cli.photo_inputs import STANDARD_INPUT, Tally, find_inputs, not_shared
-from faceverify.engines import Engine
+from faceverify.cli.photo_inputs import Tally
 from faceverify.errors import ImageError, UsageError
-from faceverify.faces.choice import FaceChoice
 from faceverify.faces.options import FaceOptions
+from faceverify.images.inputs import STANDARD_INPUT, find_inputs, not_shared
 
 if TYPE_CHECKING:
-    from faceverify.enrolment import Enrolled, NamedPhoto
+    from faceverify.recognition.enroll import Enrolled, NamedPhoto
 
 # Of LFW's 9,056 photos 31 are below, mostly profiles. Where a photo of a genuine pair is under 0.2,
 # 26 % of the pairs miss the threshold for a false match rate of 1e-3; of all pairs, 5 %.
@@ -137,10 +137,10 @@ def enroll(
     if tree is not None and not tree.is_dir():
         raise ImageError(f"{tree}: no such folder", cure="check the path", code="image-missing")
     console = Console(json, quiet, verbose)
-    from faceverify.engines import map_on
-    from faceverify.enrolment import Enroller, examination
-    from faceverify.gallery.admission import Admission
-    from faceverify.templates import TemplateExtractor
+    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.recognition.admission import Admission
+    from faceverify.recognition.enroll import Enroller, examination
+    from faceverify.runtime.workers import map_on
 
     load = partial(TemplateExtractor.load, model, faces)
     tally = Tally()
@@ -172,7 +172,7 @@ def enroll(
 
 def of_person(name: str, photos: list[str]) -> Iterator[NamedPhoto]:
     """Yield photos of one person."""
-    from faceverify.enrolment import NamedPhoto
+    from faceverify.recognition.enroll import NamedPhoto
 
     for photo in find_inputs(photos):
         yield NamedPhoto(name, photo.name, photo.error)
@@ -185,8 +185,8 @@ def unshared(photo: NamedPhoto) -> NamedPhoto:
 
 def of_tree(folder: Path) -> Iterator[NamedPhoto]:
     """Yield the photos of a folder of people; the first folder below it names the person."""
-    from faceverify.enrolment import NamedPhoto
-    from faceverify.photo_discovery import find_people
+    from faceverify.images.discovery import find_people
+    from faceverify.recognition.enroll import NamedPhoto
 
     for one in find_people(folder):
         yield NamedPhoto(one.person, str(one.path), one.error)
@@ -195,7 +195,7 @@ def of_tree(folder: Path) -> Iterator[NamedPhoto]:
 def of_list(source: str) -> Iterator[NamedPhoto]:
     """Yield the photos of a list of names and photos."""
     from faceverify.cli.pair_lines import PEOPLE, read_pair_lines
-    from faceverify.enrolment import NamedPhoto
+    from faceverify.recognition.enroll import NamedPhoto
 
     for line in read_pair_lines(source, PEOPLE):
         yield NamedPhoto(line.a, line.b, line.error)

@@ -21,9 +21,9 @@ from faceverify.errors import UsageError
 from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
-    from faceverify.evaluation.figures import Evaluation, Section
     from faceverify.evaluation.protocols.protocol import Measurement
     from faceverify.evaluation.protocols.task import Task
+    from faceverify.evaluation.results import Evaluation, Section
 
 DEFAULT_PATTERN = "{path}"
 
@@ -214,12 +214,12 @@ def evaluate(
     `faceverify evaluate people/ --protocol all --json | jq .curve.eer.value`
     """
     console = Console(json, quiet, verbose)
-    from faceverify.embedding_cache import EmbeddingCache, cache_folder
-    from faceverify.embedding_sources import feature_source, file_source, model_source
+    from faceverify.embeddings.cache import EmbeddingCache, cache_folder
+    from faceverify.embeddings.source import feature_source, file_source, model_source
+    from faceverify.evaluation.benchmark import read_task
+    from faceverify.evaluation.evaluate import measure
     from faceverify.evaluation.protocols.protocol import Settings
-    from faceverify.evaluation.tasks import read_task
-    from faceverify.evaluation.template_tasks import TemplateTask, read_template_task
-    from faceverify.evaluator import measure
+    from faceverify.evaluation.protocols.template_task import TemplateTask, read_template_task
 
     if embeddings is not None and compare:
         raise UsageError("--compare embeds photos itself", cure="leave --embeddings out")
@@ -287,7 +287,7 @@ def grouping(group: str | None) -> tuple[str, Any]:
 
 def compared(measured: list[Measurement]) -> list[Section]:
     """The differences of the other models from the first."""
-    from faceverify.evaluation.comparison import difference_section
+    from faceverify.evaluation.protocols.comparison import difference_section
 
     first, *others = [(one.evaluation, one.replicates) for one in measured]
     return [difference_section(first, other) for other in others if first[1] is not None]

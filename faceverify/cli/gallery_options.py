@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from faceverify.choices import Fusion, SearchMethod
 from faceverify.errors import GalleryError
-from faceverify.gallery.store import Fusion, SearchMethod
 
 if TYPE_CHECKING:
     from faceverify.gallery.audit import AuditLog

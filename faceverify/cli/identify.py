@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceverify.choices import Fusion, SearchMethod
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import (
     Audit,
@@ -27,13 +28,13 @@ from faceverify.cli.options import (
     Workers,
     face_options,
 )
-from faceverify.cli.photo_inputs import Photos, Tally, find_inputs
+from faceverify.cli.photo_inputs import Photos, Tally
 from faceverify.errors import DIFFERENT, SAME
 from faceverify.faces.options import FaceOptions
-from faceverify.gallery.store import Fusion, SearchMethod
+from faceverify.images.inputs import find_inputs
 
 if TYPE_CHECKING:
-    from faceverify.identification import Identification
+    from faceverify.recognition.identify import Identification
 
 
 @face_options()
@@ -75,8 +76,8 @@ def identify(
     `find camera -name '*.jpg' | faceverify identify - --json > seen.jsonl`
     """
     console = Console(json, quiet, verbose)
-    from faceverify.identification import Identifier
-    from faceverify.templates import TemplateExtractor
+    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.recognition.identify import Identifier
 
     load = partial(TemplateExtractor.load, model, faces)
     tally = Tally()

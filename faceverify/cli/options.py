@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from faceverify.engines import Engine
-from faceverify.faces.choice import FaceChoice
+from faceverify.choices import Engine, FaceChoice
 from faceverify.faces.options import MOST_CROPS, SMALLEST_FACE
 
 Command = Callable[..., None]

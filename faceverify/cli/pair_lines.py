@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from faceverify.errors import PairListError
-from faceverify.table_lines import TableLine, decoded, table_lines
+from faceverify.runtime.table_lines import TableLine, decoded, table_lines
 
 Columns = tuple[str, str]  # names of the two that make the pair
 

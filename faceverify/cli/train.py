@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceverify.cli.console import Console
-from faceverify.cli.leaving import BY_A_SIGNAL
+from faceverify.cli.exit import BY_A_SIGNAL
 from faceverify.cli.options import Json, Quiet, Verbose
 from faceverify.errors import FaceverifyError, UsageError
 
 if TYPE_CHECKING:
-    from faceverify.trainer import Trained
+    from faceverify.training.run.train import Trained
 
 DEFAULT_RECIPE = "small-arcface"
 PATIENCE = 2.0  # seconds that other processes leave the first one to speak
@@ -203,8 +203,8 @@ def run(
     resume: bool,
 ) -> Trained:
     """Put the configuration together and train."""
-    from faceverify.training.config_files import as_dict, changes_of, overridden, read_recipe
-    from faceverify.training.run_folder import RunFolder
+    from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
+    from faceverify.training.run.folder import RunFolder
 
     if resume and recipe is not None:
         raise UsageError("--resume keeps the run's own settings", cure="leave --recipe out")
@@ -216,10 +216,10 @@ def run(
     if changes["data"]["source"] is None:
         refuse_command(values.get("data"))
     values = overridden(overridden(values, changes), changes_of(settings))
-    from faceverify.training.config import config_from_dict
+    from faceverify.training.config.schema import config_from_dict
 
     config = config_from_dict(values)
-    from faceverify.trainer import train_model
+    from faceverify.training.run.train import train_model
 
     return train_model(
         config,
@@ -233,7 +233,7 @@ def run(
 
 def refuse_command(section: object) -> None:
     """UsageError where a file's ``[data]`` would run a command: only who types one may."""
-    from faceverify.training.data.shard_stream import has_command
+    from faceverify.training.data.sets.shard_stream import has_command
 
     source = section.get("source") if isinstance(section, dict) else None
     if isinstance(source, str) and has_command(source):
@@ -280,7 +280,7 @@ def show(trained: Trained, console: Console) -> None:
 
 def show_recipes(console: Console) -> None:
     """List the recipes, each with the first line of its file."""
-    from faceverify.training.config_files import RECIPES, recipe_names
+    from faceverify.training.config.files import RECIPES, recipe_names
 
     for name in recipe_names():
         first = (RECIPES / f"{name}.toml").read_text(encoding="utf-8").partition("\n")[0]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceverify.choices import Fusion
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import (
     Audit,
@@ -27,12 +28,11 @@ from faceverify.cli.options import (
 from faceverify.cli.pair_lines import CLAIMS, PHOTOS, Columns, PairLine, read_pair_lines
 from faceverify.errors import UNUSABLE, FaceverifyError, UsageError
 from faceverify.faces.options import FaceOptions
-from faceverify.gallery.store import Fusion
 
 if TYPE_CHECKING:
-    from faceverify.claims import ClaimVerifier
     from faceverify.matching.decision import Decision
-    from faceverify.verification import Verifier
+    from faceverify.recognition.verify import Verifier
+    from faceverify.recognition.verify_claim import ClaimVerifier
 
 
 @face_options()
@@ -114,11 +114,11 @@ def verify(
     check_what(photos, pairs, claim, claims)
     named = [*(photos or []), *([] if claim is None else [claim])]
     console = Console(json, quiet, verbose)
-    from faceverify.templates import TemplateExtractor
+    from faceverify.embeddings.extractor import TemplateExtractor
 
     load = partial(TemplateExtractor.load, model, faces)
     if claim is not None or claims is not None:
-        from faceverify.claims import ClaimVerifier
+        from faceverify.recognition.verify_claim import ClaimVerifier
 
         with gallery_beside(load, gallery, key_file) as (extractor, store):
             claimant = ClaimVerifier(
@@ -133,7 +133,7 @@ def verify(
             if claims is None:
                 raise typer.Exit(decide_one(claimant, named, console))
             raise typer.Exit(decide_many(claimant, claims, CLAIMS, workers, console))
-    from faceverify.verification import Verifier
+    from faceverify.recognition.verify import Verifier
 
     verifier = Verifier(load(), fmr=fmr, threshold=threshold)
     console.detail(f"model {verifier.point.model} ({verifier.point.model_id})")

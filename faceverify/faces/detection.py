@@ -26,11 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from faceverify.choices import MIN_FACE
 from faceverify.errors import ModelError
 from faceverify.faces.area_means import AreaMeans
-from faceverify.faces.options import MIN_FACE
-from faceverify.faces.suppression import suppress
-from faceverify.inference import open_session
+from faceverify.faces.nms import suppress
+from faceverify.runtime.onnx_session import open_session
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -17,7 +17,7 @@ from faceverify.faces.detection import Detector, Face
 from faceverify.faces.options import FaceOptions
 from faceverify.faces.quality import Quality, measure_quality
 from faceverify.faces.selection import CENTRALITY, choose, prominence, same_face
-from faceverify.images import Photo, Source, open_photo
+from faceverify.images.photo import Photo, Source, open_photo
 
 COARSE_SIDE = 320  # pixels of the short side at which a JPEG is first looked at
 COARSE_FACE = 20.0  # the smallest face that is looked for there, in pixels

@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from faceverify.choices import MIN_FACE, FaceChoice
 from faceverify.errors import UsageError
-from faceverify.faces.choice import FaceChoice
-
-MIN_FACE = 40.0
-"""Side of the smallest face looked for, in pixels; smaller ones hardly tell who someone is."""
 
 SMALLEST_FACE = 12
 """Side of the smallest face that the detector can see, in pixels: its first net's window."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from faceverify.choices import FaceChoice
 from faceverify.errors import NoFaceError, SeveralFacesError
-from faceverify.faces.choice import FaceChoice
 from faceverify.faces.detection import Face
 
 # What share of its size a face in a corner loses against one in the middle. On LFW View 1, where

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from faceverify.errors import GalleryError
-from faceverify.text import is_line
+from faceverify.runtime.text import is_line
 
 if TYPE_CHECKING:
     from faceverify.gallery.store import Store

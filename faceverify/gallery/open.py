@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from faceverify.choices import SearchMethod
 from faceverify.errors import UsageError
-from faceverify.gallery.store import SearchMethod, Store
+from faceverify.gallery.store import Store
 
 
 def open_store(
@@ -38,6 +39,6 @@ def open_store(
         from faceverify.gallery.milvus.store import MilvusStore
 
         return MilvusStore(url, create=create)
-    from faceverify.gallery.sqlite import SqliteStore
+    from faceverify.gallery.sqlite.store import SqliteStore
 
     return SqliteStore(url, create=create, key=key, search=search)

@@ -2,34 +2,21 @@
 
 A store keeps templates of enrolled people and finds the nearest. What it acknowledged is on the
 disk. Which photos may be enrolled, and what a distance means, is decided above it, in
-``enrolment.py`` and ``identification.py``.
+``recognition/enroll.py`` and ``recognition/identify.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from faceverify.choices import Fusion
 
 if TYPE_CHECKING:  # options of commands come from here, and --help loads nothing else
     import numpy as np
     from numpy.typing import NDArray
-
-
-class Fusion(str, Enum):
-    """How the several templates of one person make one distance."""
-
-    MAX = "max"  # the best: the distance of the nearest template
-    MEAN = "mean"  # the distance to the mean of the person's templates, of length 1
-
-
-class SearchMethod(str, Enum):
-    """How a gallery in a folder is searched."""
-
-    EXACT = "exact"  # every embedding is compared
-    CODES = "codes"  # binary templates find a shortlist, embeddings decide
 
 
 @dataclass(frozen=True, eq=False)

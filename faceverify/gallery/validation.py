@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import GalleryError
-from faceverify.text import is_line
+from faceverify.runtime.text import is_line
 
 if TYPE_CHECKING:
     from faceverify.gallery.store import Enrolment

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.faces.alignment import BoxCrop, FivePoints
-from faceverify.text import shown
+from faceverify.runtime.text import shown
 
 COLOUR_ORDERS = ("RGB", "BGR")
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import ModelError
-from faceverify.inference import open_session
 from faceverify.models.model_file import ModelFile
+from faceverify.runtime.onnx_session import open_session
 
 BATCH = 16  # faces shown to the net at once
 

@@ -21,10 +21,9 @@ from functools import cached_property
 from pathlib import Path
 
 from faceverify.errors import ModelError
-from faceverify.files import atomic_write
 from faceverify.matching.operating_point import OperatingPoint
 from faceverify.models.contract import Contract
-from faceverify.models.model_metadata import (
+from faceverify.models.metadata import (
     Provenance,
     Threshold,
     card_from_text,
@@ -32,7 +31,8 @@ from faceverify.models.model_metadata import (
     threshold_from_dict,
     thresholds_from_list,
 )
-from faceverify.models.protobuf_fields import fields, write_field
+from faceverify.models.protobuf import fields, write_field
+from faceverify.runtime.files import atomic_write
 
 __all__ = [
     "ModelFile",

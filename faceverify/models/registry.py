@@ -20,7 +20,7 @@ from faceverify.errors import ModelError, UsageError
 from faceverify.models.catalogue import CATALOGUE
 from faceverify.models.manifest import MANIFEST, read_manifest
 from faceverify.models.model_file import ModelFile, load_model_file
-from faceverify.text import shown
+from faceverify.runtime.text import shown
 
 __all__ = [
     "Installed", "bundled_folder", "find_model", "installed", "load_model", "read_manifest",

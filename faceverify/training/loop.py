@@ -16,15 +16,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from faceverify.training.checkpoint import Position
-from faceverify.training.collectives import average_gradients
-from faceverify.training.config import Config
-from faceverify.training.distributed import Processes
-from faceverify.training.gradient_cache import cached_backward
+from faceverify.training.checkpoint.checkpoint import Position
+from faceverify.training.config.schema import Config
+from faceverify.training.data.loading.source import Source
+from faceverify.training.distributed.collectives import average_gradients
+from faceverify.training.distributed.processes import Processes
 from faceverify.training.metrics_log import MetricsLog
-from faceverify.training.parts import Parts
-from faceverify.training.source import Source
+from faceverify.training.optim.gradient_cache import cached_backward
 from faceverify.training.stopping import LossWatch, StopRequest
+from faceverify.training.train_state import Parts
 
 Figures = Mapping[str, float]
 

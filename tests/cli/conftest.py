@@ -14,9 +14,9 @@ from default_signals import with_signals
 from photographs import FACES
 from PIL import Image
 
-from faceverify.enrolment import Enroller, NamedPhoto
+from faceverify.embeddings.extractor import TemplateExtractor
 from faceverify.gallery.open import open_store
-from faceverify.templates import TemplateExtractor
+from faceverify.recognition.enroll import Enroller, NamedPhoto
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from faceverify.choices import FaceChoice
 from faceverify.cli.options import face_options
-from faceverify.faces.choice import FaceChoice
 from faceverify.faces.options import FaceOptions
 
 DEFAULT = FaceOptions(face=FaceChoice.ONLY, min_quality=0.3)

@@ -15,9 +15,9 @@ OBAMA, BIDEN = FACES / "obama.jpg", FACES / "biden.jpg"
 @pytest.fixture(scope="module")
 def enrolled_once(tmp_path_factory, small_faces) -> Path:
     """A gallery of two people, made once; its photos lie beside it."""
-    from faceverify.enrolment import Enroller, NamedPhoto
+    from faceverify.embeddings.extractor import TemplateExtractor
     from faceverify.gallery.open import open_store
-    from faceverify.templates import TemplateExtractor
+    from faceverify.recognition.enroll import Enroller, NamedPhoto
 
     folder = tmp_path_factory.mktemp("enrolled")
     people = {"obama": "Barack", "obama2": "Barack", "biden": "Joe"}

@@ -18,7 +18,7 @@ from default_signals import with_signals
 from http_server import Behaviour, serving
 from PIL import Image
 
-from faceverify.cli.leaving import Ending
+from faceverify.cli.exit import Ending
 
 SECONDS = 60  # until a command that should wait for something does: imports on a busy machine
 INTERRUPTED, TERMINATED, HUNG_UP = b"interrupted", b"terminated", b"hung up"

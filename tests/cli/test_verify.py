@@ -233,7 +233,7 @@ def test_closed_output_ends_quietly(start):
 def test_an_internal_fault_is_none_of_the_answers():
     code = (
         "import sys; sys.argv = ['faceverify', 'verify', 'a', 'b']\n"
-        "import faceverify.cli, faceverify.verification as v\n"
+        "import faceverify.cli, faceverify.recognition.verify as v\n"
         "v.Verifier.verify = lambda *a: 1 / 0\n"
         "faceverify.cli.main()\n"
     )

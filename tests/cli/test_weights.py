@@ -9,8 +9,9 @@ from http_server import Behaviour, serving
 from small_nets import small_contract, small_model, small_net
 
 from faceverify.cli import main
-from faceverify.models import catalogue, download
+from faceverify.models import catalogue
 from faceverify.models.catalogue import CATALOGUE, Download, Kind
+from faceverify.models.install import download
 from faceverify.models.model_file import load_model_file
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faceverify.choices import FaceChoice
 from faceverify.errors import LowQualityError, NoFaceError, SeveralFacesError
-from faceverify.faces.choice import FaceChoice
 from faceverify.faces.finder import COARSE_FACE, COARSE_SIDE, FaceFinder
 from faceverify.faces.options import FaceOptions
 from faceverify.faces.selection import choose, same_face
-from faceverify.images import Photo, open_photo
+from faceverify.images.photo import Photo, open_photo
 
 
 def as_jpeg(image: Image.Image) -> bytes:

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from faceverify.choices import FaceChoice
 from faceverify.errors import UsageError
-from faceverify.faces.choice import FaceChoice
 from faceverify.faces.options import MOST_CROPS, SMALLEST_FACE, FaceOptions
 
 

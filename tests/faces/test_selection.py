@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from faceverify.choices import FaceChoice
 from faceverify.errors import NoFaceError, SeveralFacesError
-from faceverify.faces.choice import FaceChoice
 from faceverify.faces.detection import Face
 from faceverify.faces.selection import choose, prominence, same_face
 

@@ -13,9 +13,10 @@ import hashlib
 import numpy as np
 import pytest
 
+from faceverify.choices import Fusion
 from faceverify.errors import GalleryError
 from faceverify.gallery.open import open_store
-from faceverify.gallery.store import Added, Enrolment, Fusion, StoredTemplate
+from faceverify.gallery.store import Added, Enrolment, StoredTemplate
 from faceverify.matching.distance import cosine_distance
 
 MODEL, OTHER = "model-a", "model-b"

@@ -7,10 +7,10 @@ import os
 import pytest
 from enrolled_people import unit_rows
 
-from faceverify.gallery.admission import Admission
 from faceverify.gallery.open import open_store
 from faceverify.gallery.store import Enrolment
 from faceverify.models.registry import load_model
+from faceverify.recognition.admission import Admission
 
 FACE = unit_rows(1, dimension=128, seed=5)[0]
 

@@ -10,8 +10,7 @@ from generated_people import tiny_config, write_people
 from run_log import lines
 
 from faceverify.errors import TrainingError
-from faceverify.trainer import nothing_gained, train_model
-from faceverify.training.checkpoint import (
+from faceverify.training.checkpoint.checkpoint import (
     Position,
     best,
     checkpoints,
@@ -21,10 +20,11 @@ from faceverify.training.checkpoint import (
     read_part,
     stored_tensors,
 )
-from faceverify.training.config import Config
+from faceverify.training.config.schema import Config
 from faceverify.training.loop import evenly, seed_of_step
 from faceverify.training.metrics_log import read_metrics
-from faceverify.training.run_folder import RunFolder
+from faceverify.training.run.folder import RunFolder
+from faceverify.training.run.train import nothing_gained, train_model
 from faceverify.training.stopping import STOPPING, LossWatch, StopRequest, stop_on_signals
 
 

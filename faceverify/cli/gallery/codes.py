@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from faceverify.choices import CodeMethod
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import Gallery, KeyFile, open_gallery
 from faceverify.cli.options import Json, Model
 from faceverify.errors import UsageError
-from faceverify.gallery.code_method import CodeMethod
 
 
 def fit(
@@ -37,7 +37,7 @@ def fit(
 
     `faceverify identify visitor.jpg --search codes`
     """
-    from faceverify.gallery.sqlite import SqliteStore
+    from faceverify.gallery.sqlite.store import SqliteStore
     from faceverify.models.registry import load_model
 
     model_id = load_model(model).id

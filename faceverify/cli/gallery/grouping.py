@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceverify.choices import GroupingMethod
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import Gallery, KeyFile, Threshold, open_gallery
 from faceverify.cli.options import (
@@ -18,13 +19,13 @@ from faceverify.cli.options import (
     Workers,
     face_options,
 )
-from faceverify.cli.photo_inputs import Photos, Tally, attempt, find_inputs
+from faceverify.cli.photo_inputs import Photos, Tally, attempt
 from faceverify.errors import DIFFERENT, SAME
 from faceverify.faces.options import FaceOptions
-from faceverify.gallery.grouping_method import Method
+from faceverify.images.inputs import find_inputs
 
 if TYPE_CHECKING:
-    from faceverify.templates import Template
+    from faceverify.embeddings.extractor import Template
 
 Fmr = Annotated[
     float,
@@ -50,7 +51,7 @@ def dedupe(
 
     **Example:** `faceverify gallery dedupe --json | jq -r '[.first, .second] | @tsv'`
     """
-    from faceverify.gallery.grouping import find_doubles
+    from faceverify.gallery.cluster import find_doubles
     from faceverify.models.registry import load_model
 
     console = Console(json, quiet)
@@ -78,8 +79,8 @@ def cluster(
         ),
     ] = None,
     method: Annotated[
-        Method, typer.Option("--method", help="How faces are grouped.")
-    ] = Method.AGGLOMERATIVE,
+        GroupingMethod, typer.Option("--method", help="How faces are grouped.")
+    ] = GroupingMethod.AGGLOMERATIVE,
     fmr: Fmr = 1e-4,
     threshold: Threshold = None,
     model: Model = "default",
@@ -102,10 +103,10 @@ def cluster(
     """
     import numpy as np
 
-    from faceverify.cli.result_folders import check_apart
-    from faceverify.gallery.grouping import group_faces
-    from faceverify.pipeline import map_ordered
-    from faceverify.templates import TemplateExtractor
+    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.gallery.cluster import group_faces
+    from faceverify.runtime.folders import check_apart
+    from faceverify.runtime.parallel import map_ordered
 
     console = Console(json, quiet)
     if into is not None:
@@ -138,8 +139,8 @@ def cluster(
 
 def copy_photo(photo: str, folder: Path) -> None:
     """Copy a photo into a person's folder, beside those of the same name from elsewhere."""
-    from faceverify.cli.result_folders import make_folder
-    from faceverify.files import atomic_writer
+    from faceverify.runtime.files import atomic_writer
+    from faceverify.runtime.folders import make_folder
 
     make_folder(folder)
     source = Path(photo)

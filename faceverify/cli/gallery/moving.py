@@ -24,7 +24,7 @@ def export(
 
     **Example:** `faceverify gallery export people-2026/`
     """
-    from faceverify.gallery.exporting import export_gallery
+    from faceverify.gallery.export import export_gallery
 
     with open_gallery(gallery, key_file) as store:
         count = export_gallery(store, folder)
@@ -46,8 +46,8 @@ def import_(
 
     **Example:** `faceverify gallery import people-2026/ --gallery postgresql://db/faces`
     """
-    from faceverify.gallery.copying import add_templates
-    from faceverify.gallery.exporting import read_export
+    from faceverify.gallery.copy import add_templates
+    from faceverify.gallery.export import read_export
 
     console = Console(json, quiet)
     with open_gallery(gallery, key_file, create=True) as store:
@@ -85,7 +85,7 @@ def copy(
     `faceverify gallery copy gallery/ encrypted/ --target-key-file key`
     """
     from faceverify.cli.gallery_options import passphrase
-    from faceverify.gallery.copying import copy_gallery
+    from faceverify.gallery.copy import copy_gallery
     from faceverify.gallery.open import open_store
 
     console = Console(json, quiet)

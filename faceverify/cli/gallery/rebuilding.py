@@ -58,8 +58,8 @@ def rebuild(
     """
     from functools import partial
 
-    from faceverify.rebuilding import embed_again, old_model
-    from faceverify.templates import TemplateExtractor
+    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.recognition.reembed import embed_again, old_model
 
     console = Console(json, quiet)
     load = partial(TemplateExtractor.load, model, faces)

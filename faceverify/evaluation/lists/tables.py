@@ -17,7 +17,7 @@ from faceverify.evaluation.lists.rows import (
     read_text_lines,
     wrong_line,
 )
-from faceverify.table_lines import comma_cells, json_object, quoted_records, table_lines
+from faceverify.runtime.table_lines import comma_cells, json_object, quoted_records, table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.evaluation.all_against_all import all_against_all
-from faceverify.evaluation.bands import BAND_TARGETS, band_at_thresholds
-from faceverify.evaluation.curve_bootstrap import curve_replicates
-from faceverify.evaluation.figures import Evaluation
-from faceverify.evaluation.people_folds import folds_of_photos
-from faceverify.evaluation.person_bootstrap import PersonBootstrap
-from faceverify.evaluation.probability import with_probability
+from faceverify.evaluation.intervals.bands import BAND_TARGETS, band_at_thresholds
+from faceverify.evaluation.intervals.curve_bootstrap import curve_replicates
+from faceverify.evaluation.intervals.identity_bootstrap import PersonBootstrap
+from faceverify.evaluation.intervals.identity_folds import folds_of_photos
+from faceverify.evaluation.metrics.all_against_all import all_against_all
+from faceverify.evaluation.protocols.probability import with_probability
 from faceverify.evaluation.protocols.protocol import (
     EmbeddedPhotos,
     Measurement,
@@ -22,13 +21,14 @@ from faceverify.evaluation.protocols.protocol import (
     Protocol,
     Settings,
 )
-from faceverify.evaluation.score_figures import (
+from faceverify.evaluation.protocols.score_sections import (
     calibration_notes,
     curve_section,
     data_section,
     threshold_section,
 )
-from faceverify.evaluation.worst import worst_of_all
+from faceverify.evaluation.protocols.worst import worst_of_all
+from faceverify.evaluation.results import Evaluation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

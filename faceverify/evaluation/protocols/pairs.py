@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.evaluation.bands import BAND_TARGETS, band_of_replicates
-from faceverify.evaluation.bootstrap import Replicates, bootstrap, interval
-from faceverify.evaluation.compat import compat_section
-from faceverify.evaluation.figures import Evaluation, Figure, Section, rate_figure
-from faceverify.evaluation.folded_accuracy import folded_accuracy, right_decisions
-from faceverify.evaluation.groups import group_section
+from faceverify.evaluation.intervals.bands import BAND_TARGETS, band_of_replicates
+from faceverify.evaluation.intervals.bootstrap import Replicates, bootstrap, interval
+from faceverify.evaluation.intervals.identity_folds import folds_of_pairs
+from faceverify.evaluation.lists.pair_identities import people_of_pairs
 from faceverify.evaluation.lists.pair_list import PairList, folds_by_position
-from faceverify.evaluation.metrics import FMR_TARGETS
-from faceverify.evaluation.pair_distances import pair_distances
-from faceverify.evaluation.pair_people import people_of_pairs
-from faceverify.evaluation.people_folds import folds_of_pairs
-from faceverify.evaluation.probability import with_probability
+from faceverify.evaluation.metrics.error_rates import FMR_TARGETS
+from faceverify.evaluation.metrics.fold_accuracy import folded_accuracy, right_decisions
+from faceverify.evaluation.metrics.pair_distances import pair_distances
+from faceverify.evaluation.metrics.scores import count_scores
+from faceverify.evaluation.protocols.group_rates import group_section
+from faceverify.evaluation.protocols.probability import with_probability
 from faceverify.evaluation.protocols.protocol import (
     EmbeddedPhotos,
     Measurement,
@@ -27,15 +26,16 @@ from faceverify.evaluation.protocols.protocol import (
     Protocol,
     Settings,
 )
-from faceverify.evaluation.score_figures import (
+from faceverify.evaluation.protocols.reference_protocols import compat_section
+from faceverify.evaluation.protocols.score_sections import (
     ONE_KIND,
     calibration_notes,
     curve_section,
     data_section,
     threshold_section,
 )
-from faceverify.evaluation.scores import count_scores
-from faceverify.evaluation.worst import worst_pairs
+from faceverify.evaluation.protocols.worst import worst_pairs
+from faceverify.evaluation.results import Evaluation, Figure, Section, rate_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from faceverify.evaluation.bootstrap import Replicates
-    from faceverify.evaluation.figures import Evaluation
-    from faceverify.evaluation.worst import Worst
+    from faceverify.evaluation.intervals.bootstrap import Replicates
+    from faceverify.evaluation.protocols.worst import Worst
+    from faceverify.evaluation.results import Evaluation
     from faceverify.matching.operating_point import OperatingPoint
 
 

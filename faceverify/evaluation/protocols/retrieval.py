@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from faceverify.evaluation.figures import Evaluation, Figure, Section
+from faceverify.evaluation.metrics.retrieval import cluster_agreement, retrieval
 from faceverify.evaluation.protocols.all_pairs import split
 from faceverify.evaluation.protocols.protocol import (
     EmbeddedPhotos,
@@ -14,7 +14,7 @@ from faceverify.evaluation.protocols.protocol import (
     Protocol,
     Settings,
 )
-from faceverify.evaluation.retrieval import cluster_agreement, retrieval
+from faceverify.evaluation.results import Evaluation, Figure, Section
 
 if TYPE_CHECKING:
     from faceverify.evaluation.protocols.task import Task

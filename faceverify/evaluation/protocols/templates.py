@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import UsageError
-from faceverify.evaluation.figures import Evaluation, Figure, Section
-from faceverify.evaluation.identification import identify
+from faceverify.evaluation.metrics.identification import identify
+from faceverify.evaluation.metrics.scores import count_scores
 from faceverify.evaluation.protocols.protocol import (
     EmbeddedPhotos,
     Measurement,
@@ -17,13 +17,21 @@ from faceverify.evaluation.protocols.protocol import (
     Protocol,
     Settings,
 )
-from faceverify.evaluation.score_figures import curve_section, data_section, threshold_section
-from faceverify.evaluation.scores import count_scores
-from faceverify.evaluation.templates import Templates, pool_templates, template_distances
+from faceverify.evaluation.protocols.score_sections import (
+    curve_section,
+    data_section,
+    threshold_section,
+)
+from faceverify.evaluation.protocols.template_pooling import (
+    Templates,
+    pool_templates,
+    template_distances,
+)
+from faceverify.evaluation.results import Evaluation, Figure, Section
 
 if TYPE_CHECKING:
     from faceverify.evaluation.lists.ijb import Enrolment
-    from faceverify.evaluation.template_tasks import TemplateTask
+    from faceverify.evaluation.protocols.template_task import TemplateTask
 
 RANKS = (1, 5, 10)
 FPIRS = (1e-1, 1e-2, 1e-3)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceverify.errors import OutputError
-from faceverify.evaluation.figures import Evaluation, Section
 from faceverify.evaluation.report.page import ShownModel, ShownPair, page
 from faceverify.evaluation.report.plots import (
     Series,
@@ -18,12 +17,13 @@ from faceverify.evaluation.report.plots import (
     roc_chart,
 )
 from faceverify.evaluation.report.thumbnails import thumbnail
-from faceverify.files import atomic_write
+from faceverify.evaluation.results import Evaluation, Section
+from faceverify.runtime.files import atomic_write
 
 if TYPE_CHECKING:
     from faceverify.evaluation.protocols.protocol import Measurement
+    from faceverify.evaluation.protocols.worst import WorstPair
     from faceverify.evaluation.report.svg import Chart
-    from faceverify.evaluation.worst import WorstPair
 
 PAGE, FIGURES = "report.html", "figures.json"
 

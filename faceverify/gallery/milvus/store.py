@@ -35,6 +35,7 @@ except ImportError as problem:
         "a milvus:// gallery needs pymilvus", cure="pip install 'faceverify[milvus]'"
     ) from problem
 
+from faceverify.choices import Fusion
 from faceverify.gallery.milvus import writing
 from faceverify.gallery.milvus.address import parse
 from faceverify.gallery.milvus.collections import (
@@ -57,15 +58,7 @@ from faceverify.gallery.milvus.reading import (
 )
 from faceverify.gallery.milvus.rows import SequenceNumbers
 from faceverify.gallery.milvus.search import nearest_means, nearest_templates
-from faceverify.gallery.store import (
-    Added,
-    Admit,
-    Candidate,
-    Enrolment,
-    Fusion,
-    Stats,
-    StoredTemplate,
-)
+from faceverify.gallery.store import Added, Admit, Candidate, Enrolment, Stats, StoredTemplate
 from faceverify.gallery.validation import check_enrolments, check_name, check_queries
 
 

@@ -23,6 +23,7 @@ except ImportError as problem:
         "a postgresql:// gallery needs psycopg", cure="pip install 'faceverify[postgresql]'"
     ) from problem
 
+from faceverify.choices import Fusion
 from faceverify.gallery.postgresql.address import SearchKind, parse
 from faceverify.gallery.postgresql.reading import (
     Row,
@@ -50,15 +51,7 @@ from faceverify.gallery.postgresql.writing import (
     staged_rows,
     unstage,
 )
-from faceverify.gallery.store import (
-    Added,
-    Admit,
-    Candidate,
-    Enrolment,
-    Fusion,
-    Stats,
-    StoredTemplate,
-)
+from faceverify.gallery.store import Added, Admit, Candidate, Enrolment, Stats, StoredTemplate
 from faceverify.gallery.validation import check_queries
 
 PAGE = 2_000  # templates, or names, that are read at once

@@ -1,7 +1,7 @@
 """Backbones: networks that turn crops into raw embeddings, (N, 3, size, size) to (N, D).
 
 Their top-level parts are their stages, in the order in which a crop passes them: what is frozen
-(``freezing.py``) and learns slower (``optimisers.py``) is said in those names.
+(``optim/freezing.py``) and learns slower (``optim/optimisers.py``) is said in those names.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from faceverify.training.backbones.mobilefacenet import mobilefacenet
 from faceverify.training.backbones.resnet import resnet
 from faceverify.training.backbones.resnet29 import resnet29
 from faceverify.training.backbones.timm import timm_backbone
-from faceverify.training.settings import config_error
+from faceverify.training.config.fields import config_error
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "resnet18": partial(resnet, 18),

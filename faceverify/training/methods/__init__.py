@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 
+from faceverify.training.config.fields import config_error
 from faceverify.training.methods.method import Method
 from faceverify.training.methods.supervised import Supervised
-from faceverify.training.settings import config_error
 
 METHODS: dict[str, type[Method]] = {
     "supervised": Supervised,

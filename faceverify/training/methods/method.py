@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from faceverify.training.collectives import Shard, shards_of
 from faceverify.training.data.views import ONE_VIEW, Batch, Views
-from faceverify.training.view_encoder import Embed
+from faceverify.training.distributed.collectives import Shard, shards_of
+from faceverify.training.optim.view_encoder import Embed
 
 
 class Method(nn.Module):

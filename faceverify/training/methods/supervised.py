@@ -7,16 +7,16 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from faceverify.training.data.views import Batch
-from faceverify.training.heads.head import Head
+from faceverify.training.losses.loss import Head
 from faceverify.training.methods.method import Method
-from faceverify.training.view_encoder import Embed
+from faceverify.training.optim.view_encoder import Embed
 
 
 class Supervised(Method):
     """The loss of one view of each image and its label.
 
     Args:
-        loss: any of ``faceverify.training.heads``.
+        loss: any of ``faceverify.training.losses``.
     """
 
     needs_labels: ClassVar[bool] = True

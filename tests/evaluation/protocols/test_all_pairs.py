@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from people_tasks import measured
 
-from faceverify.evaluation.exact_distances import unit_rows
+from faceverify.evaluation.metrics.exact_distances import unit_rows
 from faceverify.evaluation.protocols.all_pairs import evaluate
 from faceverify.matching.operating_point import OperatingPoint
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from face_files import people_folder
 
-from faceverify.training.data.augmentation import Augmentation
-from faceverify.training.data.draws import sample_draws
-from faceverify.training.data.face_set import open_face_set
-from faceverify.training.data.loader import batches
+from faceverify.training.config.augmentation import Augmentation
+from faceverify.training.data.loading.counter_rng import sample_draws
+from faceverify.training.data.loading.loader import batches
+from faceverify.training.data.sets.open import open_face_set
 from faceverify.training.data.transforms import Transform
 from faceverify.training.data.views import ONE_VIEW, Batch, Views
 

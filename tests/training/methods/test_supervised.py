@@ -6,7 +6,7 @@ import torch
 
 from faceverify.errors import TrainingError
 from faceverify.training.data.views import ONE_VIEW, Batch
-from faceverify.training.heads import build_head
+from faceverify.training.losses import build_head
 from faceverify.training.methods import METHODS, find_method
 from faceverify.training.methods.supervised import Supervised
 
