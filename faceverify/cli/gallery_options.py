@@ -12,16 +12,21 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from faceverify.choices import Fusion, SearchMethod
-from faceverify.errors import GalleryError
+from faceverify.errors import GalleryError, UsageError
 
 if TYPE_CHECKING:
     from faceverify.gallery.audit import AuditLog
+    from faceverify.gallery.postgresql.store import PostgresStore
     from faceverify.gallery.store import Store
 
 KEY = "FACEVERIFY_GALLERY_KEY"
 
 Result = TypeVar("Result")
 
+ComparisonRate = Annotated[
+    float,
+    typer.Option("--fmr", help="False match rate of one comparison.", metavar="RATE"),
+]
 Gallery = Annotated[
     str | None,
     typer.Option(
@@ -168,3 +173,19 @@ def passphrase(key_file: Path | None) -> str | None:
             f"{key_file}: holds no passphrase", cure="write one into it", code="gallery-key"
         )
     return found
+
+
+def open_server(url: str | None) -> PostgresStore:
+    """Open a gallery on a PostgreSQL server.
+
+    Raises:
+        UsageError: it is none.
+    """
+    url = url or default_gallery()
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise UsageError(
+            "only a gallery on a PostgreSQL server has this", cure="name one with --gallery"
+        )
+    from faceverify.gallery.postgresql.store import PostgresStore
+
+    return PostgresStore(url)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import typer
 
-from faceverify.cli.gallery.checking import app as audit
-from faceverify.cli.gallery.checking import compact, verify
-from faceverify.cli.gallery.codes import fit
-from faceverify.cli.gallery.grouping import cluster, dedupe
-from faceverify.cli.gallery.listing import list_people, show, stats
-from faceverify.cli.gallery.moving import copy, export, import_
-from faceverify.cli.gallery.people import remove, rename
-from faceverify.cli.gallery.rebuilding import rebuild
-from faceverify.cli.gallery.servers import index, roles
+from faceverify.cli.gallery import audit
+from faceverify.cli.gallery.cluster import cluster
+from faceverify.cli.gallery.compact import compact
+from faceverify.cli.gallery.copy import copy
+from faceverify.cli.gallery.dedupe import dedupe
+from faceverify.cli.gallery.export import export
+from faceverify.cli.gallery.fit_codes import fit
+from faceverify.cli.gallery.import_ import import_
+from faceverify.cli.gallery.index import index
+from faceverify.cli.gallery.list_ import list_people
+from faceverify.cli.gallery.rebuild import rebuild
+from faceverify.cli.gallery.remove import remove
+from faceverify.cli.gallery.rename import rename
+from faceverify.cli.gallery.roles import roles
+from faceverify.cli.gallery.show import show
+from faceverify.cli.gallery.stats import stats
+from faceverify.cli.gallery.verify import verify
 
 app = typer.Typer(
     help="Look into a gallery of enrolled people, keep it, move it.",
@@ -35,4 +43,4 @@ app.command()(dedupe)
 app.command()(cluster)
 app.command()(index)
 app.command()(roles)
-app.add_typer(audit, name="audit")
+app.add_typer(audit.app, name="audit")

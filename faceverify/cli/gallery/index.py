@@ -1,4 +1,4 @@
-"""``faceverify gallery index`` and ``roles``: what only a PostgreSQL server has."""
+"""``faceverify gallery index``: an approximate index on a server."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceverify.cli.console import Console
-from faceverify.cli.gallery_options import Gallery, default_gallery
+from faceverify.cli.gallery_options import Gallery, open_server
 from faceverify.cli.options import Json
-from faceverify.errors import UsageError
 
 if TYPE_CHECKING:
-    from faceverify.gallery.postgresql.store import PostgresStore
+    pass
 
 
 def index(
@@ -37,7 +36,7 @@ def index(
     """
     from faceverify.gallery.postgresql.index import build_index
 
-    with _server(gallery) as store:
+    with open_server(gallery) as store:
         for model in store.count():
             report = build_index(
                 store,
@@ -52,27 +51,3 @@ def index(
                 f" nearest in {report.index_ms:.1f} ms, exact search in {report.exact_ms:.1f} ms"
             )
             Console(json).result(vars(report), text)
-
-
-def roles(gallery: Gallery = None, json: Json = False) -> None:
-    """Make the roles of a PostgreSQL gallery: one may enrol and remove, one may only search.
-
-    They cannot log in. Make login users members of them: `GRANT faceverify_default_search TO door`.
-
-    **Example:** `faceverify gallery roles --gallery postgresql://db/faces`
-    """
-    with _server(gallery) as store:
-        enrol, search = store.create_roles()
-    Console(json).result({"enrol": enrol, "search": search}, f"{enrol}\n{search}")
-
-
-def _server(url: str | None) -> PostgresStore:
-    """Open a gallery that is on a PostgreSQL server."""
-    url = url or default_gallery()
-    if not url.startswith(("postgresql://", "postgres://")):
-        raise UsageError(
-            "only a gallery on a PostgreSQL server has this", cure="name one with --gallery"
-        )
-    from faceverify.gallery.postgresql.store import PostgresStore
-
-    return PostgresStore(url)

@@ -1,8 +1,7 @@
-"""``faceverify gallery list``, ``show`` and ``stats``: what a gallery holds."""
+"""``faceverify gallery show``: the templates of a person."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,17 +12,6 @@ from faceverify.cli.options import Json
 
 if TYPE_CHECKING:
     from faceverify.gallery.store import StoredTemplate
-
-
-def list_people(gallery: Gallery = None, key_file: KeyFile = None, json: Json = False) -> None:
-    """List the people, by name, with the number of their templates.
-
-    **Example:** `faceverify gallery list | wc -l`
-    """
-    console = Console(json)
-    with open_gallery(gallery, key_file) as store:
-        for name, templates in store.names():
-            console.result({"name": name, "templates": templates}, f"{name}\t{templates}")
 
 
 def show(
@@ -64,22 +52,3 @@ def as_dict(template: StoredTemplate) -> dict[str, Any]:
         "time": time.isoformat(timespec="seconds"),
         "model_id": template.model,
     }
-
-
-def stats(gallery: Gallery = None, key_file: KeyFile = None, json: Json = False) -> None:
-    """Say what a gallery holds: engine, people, templates, models, bytes.
-
-    **Example:** `faceverify gallery stats --json | jq .templates`
-    """
-    from faceverify.recognition.template_count import name_of_model
-
-    with open_gallery(gallery, key_file) as store:
-        found = store.stats()
-    lines = [f"{found.url} ({found.engine})"]
-    lines += [f"  {found.identities:>12,}  people", f"  {found.templates:>12,}  templates"]
-    for model, count in sorted(found.models.items()):
-        lines.append(f"  {count:>12,}  of {name_of_model(model)} ({model})")
-    for name, value in found.details.items():
-        shown = f"{value:,}" if type(value) is int else value
-        lines.append(f"  {name}: {shown}")
-    Console(json).result(asdict(found), "\n".join(lines))

@@ -1,4 +1,4 @@
-"""``faceverify data``: look into, convert, split and check sets of faces."""
+"""``faceverify data inspect``: what a training set or a file of an evaluation is."""
 
 from __future__ import annotations
 
@@ -8,24 +8,9 @@ from typing import Annotated
 import typer
 
 from faceverify.cli.console import Console
-from faceverify.cli.data_check import check
-from faceverify.cli.data_convert import convert
-from faceverify.cli.data_split import split
 from faceverify.cli.options import Json
 
-app = typer.Typer(
-    help="Look into, convert, split and check training sets, pair lists and verification packs.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-)
 
-
-@app.callback()
-def data() -> None:
-    """Look into, convert, split and check training sets, pair lists and verification packs."""
-
-
-@app.command()
 def inspect(
     file: Annotated[
         str,
@@ -69,8 +54,3 @@ def inspect(
     lines += [f"  {count:>10,}  {name}" for name, count in found.facts.items()]
     lines += [f"note: {note}" for note in found.notes]
     Console(json).result(asdict(found), "\n".join(lines))
-
-
-app.command()(convert)
-app.command()(split)
-app.command()(check)

@@ -1,4 +1,4 @@
-"""``faceverify gallery rebuild``: the same people, embedded with another model."""
+"""``faceverify gallery rebuild``: a gallery embedded with another model."""
 
 from __future__ import annotations
 

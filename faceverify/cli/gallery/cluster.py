@@ -1,9 +1,8 @@
-"""``faceverify gallery dedupe`` and ``cluster``: who is whom where nobody says."""
+"""``faceverify gallery cluster``: photos grouped by person."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 
 from faceverify.choices import GroupingMethod
 from faceverify.cli.console import Console
-from faceverify.cli.gallery_options import Gallery, KeyFile, Threshold, open_gallery
+from faceverify.cli.gallery_options import ComparisonRate, Threshold
 from faceverify.cli.options import (
     Json,
     Model,
@@ -20,50 +19,11 @@ from faceverify.cli.options import (
     face_options,
 )
 from faceverify.cli.photo_inputs import Photos, Tally, attempt
-from faceverify.errors import DIFFERENT, SAME
 from faceverify.faces.options import FaceOptions
 from faceverify.images.inputs import find_inputs
 
 if TYPE_CHECKING:
     from faceverify.embeddings.extractor import Template
-
-Fmr = Annotated[
-    float,
-    typer.Option("--fmr", help="False match rate of one comparison.", metavar="RATE"),
-]
-
-
-def dedupe(
-    model: Model = "default",
-    fmr: Fmr = 1e-5,
-    threshold: Threshold = None,
-    gallery: Gallery = None,
-    key_file: KeyFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Find people who are enrolled under two names: those whose templates match one another.
-
-    A gallery of N people makes N (N - 1) / 2 comparisons, so look at small rates. Nothing is
-    changed: `gallery remove` or `gallery rename` is yours to decide.
-
-    **Exit status:** 0 nobody matches another, 1 some do, 2 wrong usage or an unusable gallery.
-
-    **Example:** `faceverify gallery dedupe --json | jq -r '[.first, .second] | @tsv'`
-    """
-    from faceverify.gallery.cluster import find_doubles
-    from faceverify.models.registry import load_model
-
-    console = Console(json, quiet)
-    file = load_model(model)
-    limit = file.operating_point(fmr, threshold).threshold
-    found = False
-    with open_gallery(gallery, key_file) as store:
-        for double in console.progress(find_doubles(store, file.id, limit), "doubles"):
-            found = True
-            text = f"{double.first}\t{double.second}\tdistance {double.distance:.4f}"
-            console.result(asdict(double), text)
-    raise typer.Exit(DIFFERENT if found else SAME)
 
 
 @face_options()
@@ -81,7 +41,7 @@ def cluster(
     method: Annotated[
         GroupingMethod, typer.Option("--method", help="How faces are grouped.")
     ] = GroupingMethod.AGGLOMERATIVE,
-    fmr: Fmr = 1e-4,
+    fmr: ComparisonRate = 1e-4,
     threshold: Threshold = None,
     model: Model = "default",
     faces: FaceOptions = FaceOptions(),

@@ -1,4 +1,4 @@
-"""``faceverify gallery fit-codes``: binary templates for faster searches of large galleries."""
+"""``faceverify gallery fit-codes``: binary templates for a fast search."""
 
 from __future__ import annotations
 

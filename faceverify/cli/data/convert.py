@@ -117,7 +117,7 @@ def convert(
         console.message(str(error))
 
     if to is SetFormat.PACK or Path(source).suffix == ".bin":
-        from faceverify.cli.data_pack import convert_pack
+        from faceverify.cli.data.packs import convert_pack
 
         if only or without:
             raise UsageError("--only and --without: a pack names no people", cure="leave them out")

@@ -1,0 +1,23 @@
+"""``faceverify gallery compact``: space given back, search files built."""
+
+from __future__ import annotations
+
+from faceverify.cli.console import Console
+from faceverify.cli.gallery_options import Gallery, KeyFile, open_gallery
+from faceverify.cli.options import Json
+
+
+def compact(gallery: Gallery = None, key_file: KeyFile = None, json: Json = False) -> None:
+    """Give back the space of what was removed, and build what searches read anew.
+
+    **Example:** `faceverify gallery compact`
+    """
+    with open_gallery(gallery, key_file) as store:
+        before = store.stats()
+        store.compact()
+        after = store.stats()
+    told = {"url": after.url, "bytes_before": before.details.get("bytes")}
+    told["bytes"] = after.details.get("bytes")
+    size = after.details.get("bytes")
+    shown = f": {size:,} bytes" if isinstance(size, int) else ""
+    Console(json).result(told, f"{after.url} is compact{shown}")
