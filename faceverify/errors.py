@@ -21,7 +21,8 @@ An error that is none of these is a fault of this program: exit status 70. A sig
 its number: 130 for Ctrl-C, 143 for SIGTERM, 129 for a terminal that was closed.
 
 Every error carries a ``code``: a stable, machine-readable word that ``--json`` prints beside the
-message. The message itself is one line: where, what was found, and the cure.
+message. ``CODES`` lists them all. The message itself is one line: where, what was found, and the
+cure.
 """
 
 from __future__ import annotations
@@ -35,6 +36,63 @@ NO_DECISION = 3
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
 
+CODES = {
+    # wrong usage or unusable input: exit status 2
+    "usage": "options that contradict, or a name that does not exist",
+    "image-missing": "no such photo or folder, or no photos in it",
+    "image-unreadable": "a photo that cannot be opened, or is damaged",
+    "image-empty": "a photo of no bytes",
+    "image-truncated": "a photo that is cut short",
+    "image-too-large": "a photo of more bytes or pixels than are decoded",
+    "image-not-an-image": "a file that is no image",
+    "image-of-nobody": "a photo that lies in no person's folder",
+    "image-changed": "another photo now than the one that was enrolled",
+    "pair-list": "a list of pairs, a pack or a table that cannot be read",
+    "pack-refused": "a verification pack that holds what could run code",
+    "embedding-file": "a file of embeddings that is damaged, foreign or incomplete",
+    "model": "a model file that is damaged or foreign, or a net that cannot be run",
+    "model-missing": "no such model",
+    "model-mismatch": "embeddings of another model than the one in use",
+    "model-not-calibrated": "a model without a threshold for the rate that was asked for",
+    "model-output": "a model whose output is no embedding",
+    "gallery": "a gallery that cannot do this",
+    "gallery-missing": "no gallery there",
+    "gallery-damaged": "a gallery that is damaged, or was changed from outside",
+    "gallery-locked": "another process keeps the gallery for itself",
+    "gallery-newer": "a gallery of a newer version of faceverify",
+    "gallery-foreign": "a file or a database of another program",
+    "gallery-key": "a key that is missing, unreadable or the wrong one",
+    "gallery-model": "embeddings of another model than those enrolled",
+    "gallery-name": "a name that nobody can be enrolled under",
+    "gallery-unknown-name": "nobody is enrolled under this name",
+    "gallery-unknown-template": "the person has no template of this number",
+    "gallery-no-codes": "a gallery without binary templates",
+    "gallery-unreachable": "a server that cannot be reached, or lets nobody in",
+    "training": "a run that cannot start or go on",
+    "training-data": "a training set that cannot be learned from",
+    "training-config": "a setting that is unknown, out of its range or at odds with another",
+    "training-checkpoint": "a checkpoint that is missing, damaged or of another run",
+    "training-device": "a device that is not there",
+    "training-diverged": "a loss or weights that are no numbers, or grow without end",
+    "training-processes": "a number of processes that the work cannot be shared by",
+    "output": "a result that cannot be written",
+    "output-collision": "a result that would take the place of another file",
+    "download": "weights that cannot be fetched",
+    "download-refused": "a server that refuses a download",
+    "download-size": "a download of another size than the pinned one",
+    "download-hash": "a download whose SHA-256 is not the pinned one",
+    "download-offline": "a download that --offline forbids",
+    "download-disk-full": "no room for a download",
+    "worker-lost": "a worker process that ended in the middle of its work",
+    "ray": "a Ray cluster that cannot be reached, or failed",
+    # no decision: exit status 3
+    "no-face": "no face in the photo",
+    "several-faces": "several faces where one was asked for",
+    "low-quality": "a face of too low a quality",
+    "matches-another": "a face that is enrolled under another name",
+    "unlike-own": "a face unlike all that its person is enrolled with",
+}
+
 
 class FaceverifyError(Exception):
     """Base of every error that is the input's fault and not this program's.
@@ -46,7 +104,7 @@ class FaceverifyError(Exception):
     """
 
     exit_status: ClassVar[int] = UNUSABLE
-    code: str = "error"
+    code: str
 
     def __init__(self, message: str, *, cure: str = "", code: str | None = None) -> None:
         text = f"{message}; {cure}" if cure else message
@@ -66,11 +124,7 @@ class UsageError(FaceverifyError):
 
 
 class ImageError(FaceverifyError):
-    """A photo that cannot be read.
-
-    Codes: ``image-missing``, ``image-unreadable``, ``image-empty``, ``image-truncated``,
-    ``image-too-large``, ``image-not-an-image``, ``image-of-nobody``, ``image-changed``.
-    """
+    """A photo that cannot be read."""
 
     code = "image-unreadable"
 
@@ -94,24 +148,13 @@ class ModelError(FaceverifyError):
 
 
 class GalleryError(FaceverifyError):
-    """A gallery that is missing, damaged, foreign, locked, or of another model.
-
-    Codes: ``gallery``, ``gallery-missing``, ``gallery-damaged``, ``gallery-locked``,
-    ``gallery-newer``, ``gallery-foreign``, ``gallery-key``, ``gallery-model``,
-    ``gallery-name``,
-    ``gallery-unknown-name``, ``gallery-unknown-template``, ``gallery-no-codes``,
-    ``gallery-unreachable``.
-    """
+    """A gallery that is missing, damaged, foreign, locked, or of another model."""
 
     code = "gallery"
 
 
 class TrainingError(FaceverifyError):
-    """A training run that cannot start, or cannot go on: its data, configuration or checkpoint.
-
-    Codes: ``training``, ``training-data``, ``training-config``, ``training-checkpoint``,
-    ``training-device``, ``training-diverged``, ``training-processes``.
-    """
+    """A training run that cannot start, or cannot go on: its data, configuration or checkpoint."""
 
     code = "training"
 
@@ -129,13 +172,9 @@ class DownloadError(FaceverifyError):
 
 
 class NoDecisionError(FaceverifyError):
-    """The photos can be read, but nothing can be decided from them.
-
-    Codes of enrolment besides: ``matches-another``, ``unlike-own``.
-    """
+    """The photos can be read, but nothing can be decided from them."""
 
     exit_status = NO_DECISION
-    code = "no-decision"
 
 
 class NoFaceError(NoDecisionError):

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from faceverify.cli.app import app
+from faceverify.errors import CODES
 
 TARGET = Path(__file__).parents[1] / "docs" / "cli.md"
 
@@ -38,6 +39,19 @@ def option_row(parameter: Any) -> str:
     return f"| `{names}` | {text} | {default} |"
 
 
+def codes() -> list[str]:
+    """The table of what an error's code means."""
+    lines = [
+        "## Error codes",
+        "",
+        'What `--json` prints as `"error": {"code": ..., "message": ...}`; codes do not change.',
+        "",
+        "| code | meaning |",
+        "|---|---|",
+    ]
+    return [*lines, *(f"| `{code}` | {meaning} |" for code, meaning in CODES.items())]
+
+
 def page() -> str:
     """The whole document."""
     command: Any = typer.main.get_command(app)
@@ -49,6 +63,7 @@ def page() -> str:
     ]
     for name, child in sorted(command.commands.items()):
         lines += command_pages(child, f"faceverify {name}")
+    lines += codes()
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import faceverify
 from faceverify.errors import FaceverifyError
+from faceverify.inference import import_engine
 from faceverify.models.manifest import Entry, read_manifest
 from faceverify.models.model_file import load_model_file
 from faceverify.models.registry import bundled_folder, installed, load_model
@@ -115,9 +116,7 @@ def version_of(package: str) -> str | None:
 def engine_providers() -> list[str]:
     """Name what ONNX Runtime can run on here; nothing where it cannot be imported."""
     try:
-        import onnxruntime
-
-        return list(onnxruntime.get_available_providers())
+        return list(import_engine().get_available_providers())
     except Exception:  # the self-test tells why
         return []
 

@@ -1,4 +1,9 @@
-"""ONNX Runtime sessions: the settings that every net of the using half is run with.
+"""ONNX Runtime, which runs every net of the using half: how it is imported, and its sessions.
+
+It is imported here alone, with its telemetry off: on Linux it would write an identifier of the
+device and a store of events into the user's cache folder, and send events to its maker. A program
+that imports it before faceverify does has to set ``ORT_DISABLE_TELEMETRY=1`` itself: later is too
+late, also for ``disable_telemetry_events``.
 
 One thread a session call: photos are processed side by side in worker threads, which scales
 better over small nets than threads inside them, and leaves no spinning pool behind.
@@ -6,22 +11,34 @@ better over small nets than threads inside them, and leaves no spinning pool beh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
-def open_session(model: bytes) -> InferenceSession:
-    """Load a serialised ONNX model onto the CPU; errors are the engine's own."""
+def import_engine() -> Any:
+    """The module ``onnxruntime``, with its telemetry off.
+
+    Raises:
+        ImportError: it is not installed, or broken.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when it is imported, not later
     import onnxruntime
 
-    onnxruntime.set_default_logger_severity(4)  # its warnings would land on the user's stderr
-    options = onnxruntime.SessionOptions()
+    return onnxruntime
+
+
+def open_session(model: bytes) -> InferenceSession:
+    """Load a serialised ONNX model onto the CPU; errors are the engine's own."""
+    engine = import_engine()
+    engine.set_default_logger_severity(4)  # its warnings would land on the user's stderr
+    options = engine.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     # no fallback: the engine announces it on stdout
-    return onnxruntime.InferenceSession(
+    return engine.InferenceSession(
         model, options, providers=["CPUExecutionProvider"], enable_fallback=0
     )

@@ -8,8 +8,6 @@ that died had in hand.
 
 from __future__ import annotations
 
-import importlib.util
-import logging
 import os
 import pickle
 import signal
@@ -23,7 +21,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from faceverify.choices import Engine
-from faceverify.errors import FaceverifyError, UsageError
+from faceverify.errors import FaceverifyError
 from faceverify.runtime.parallel import default_workers, map_ordered
 
 if TYPE_CHECKING:
@@ -92,15 +90,9 @@ def _map_in_processes(
 def _map_on_ray(
     build: Callable[[], Callable[[Item], Result]], items: Iterable[Item]
 ) -> Iterator[Result]:
-    if importlib.util.find_spec("ray") is None:
-        raise UsageError("Ray is not installed", cure="pip install 'faceverify[ray]'")
-    import ray
-    from ray.exceptions import RayError
+    from faceverify.ray_cluster import connected_ray
 
-    try:
-        if not ray.is_initialized():  # RAY_ADDRESS names a cluster; else one is started here
-            with _sigterm_kept():
-                ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    with connected_ray() as ray:
         work = ray.remote(num_cpus=1, max_retries=3, scheduling_strategy="SPREAD")(_work_in)
         packed = ray.put(pickle.dumps(build))
         folder = os.getcwd()
@@ -108,13 +100,8 @@ def _map_on_ray(
             items,
             lambda chunk: work.remote(folder, packed, chunk),
             ray.get,
-            lambda: int(ray.cluster_resources().get("CPU", 1)),  # type: ignore[no-untyped-call]
+            lambda: int(ray.cluster_resources().get("CPU", 1)),
         )
-    except (RayError, ConnectionError) as error:
-        (line, *_) = str(error).strip().splitlines() or [type(error).__name__]
-        raise FaceverifyError(
-            f"Ray: {line}", cure="see RAY_ADDRESS; what was finished is kept", code="ray"
-        ) from error
 
 
 def _in_order(
@@ -201,14 +188,3 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, kept)
-
-
-@contextmanager
-def _sigterm_kept() -> Iterator[None]:
-    """Put this process's own handler of SIGTERM back after Ray has set its own."""
-    kept = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if kept is not None and signal.getsignal(signal.SIGTERM) is not kept:
-            signal.signal(signal.SIGTERM, kept)

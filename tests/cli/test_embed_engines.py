@@ -48,3 +48,16 @@ def test_photos_behind_urls(run, album, engine):
     )
     nothing = run("embed", f"{url}/日本 語/none")
     assert nothing.status == 2
+
+
+@pytest.mark.slow
+def test_a_cluster_that_cannot_start_is_one_clear_line(start, album, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    (tmp_path / ("deep" * 20)).mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / ("deep" * 20)))  # sockets have short paths
+    process = start("embed", album, "--engine", "ray")
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 2, said
+    assert said.startswith(b"faceverify: Ray: ")
+    assert b"see RAY_ADDRESS, and TMPDIR" in said
+    assert said.count(b"\n") == 1

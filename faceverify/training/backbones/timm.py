@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,9 @@ def timm_backbone(
             for this size or with these options.
     """
     check_dropout(dropout)
+    if options.get("pretrained"):
+        raise config_error("backbone.pretrained: nothing is downloaded", "start from --init MODEL")
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # of huggingface_hub, which timm imports
     try:
         import timm
     except ImportError:

@@ -196,6 +196,7 @@ def test_networks_of_timm_that_are_refused():
         ("timm:hf_hub:someone/something", {}, "no network"),
         ("timm:resnet10t", {"colour": 1}, "cannot be built for 112 pixels with {'colour': 1}"),
         ("timm:resnet10t", {"dropout": -1}, "backbone.dropout is -1"),
+        ("timm:resnet10t", {"pretrained": True}, "nothing is downloaded; start from --init"),
     ):
         with pytest.raises(TrainingError, match=says):
             build_backbone(name, embedding_size=64, **options)

@@ -1,0 +1,93 @@
+"""Ray, as bulk work uses it: the cluster of ``RAY_ADDRESS``, or one of this machine for the run.
+
+What is started here reports to nobody. Ray's usage statistics are off; the process that would
+gather them, all that is left of its dashboard, asks the metadata services of three clouds where it
+runs even so, and is not started. A cluster that others started is theirs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import secrets
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from faceverify.errors import FaceverifyError, UsageError
+
+TOKEN = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+
+
+@contextmanager
+def connected_ray() -> Iterator[Any]:
+    """Give the module ``ray``, connected; a cluster of this machine is started if none is named.
+
+    Raises:
+        UsageError: Ray is not installed.
+        FaceverifyError: the cluster cannot be reached, or failed inside the block (code ``ray``).
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise UsageError("Ray is not installed", cure="pip install 'faceverify[ray]'")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+    from ray.exceptions import RayError
+
+    try:
+        if not ray.is_initialized():
+            with _sigterm_kept(), _no_dashboard(), _token_of_this_run():
+                ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    except (RayError, OSError) as error:
+        raise ray_error(error, "see RAY_ADDRESS, and TMPDIR where Ray is started here") from error
+    try:
+        yield ray
+    except (RayError, ConnectionError) as error:
+        raise ray_error(error, "see RAY_ADDRESS; what was finished is kept") from error
+
+
+def ray_error(error: Exception, cure: str) -> FaceverifyError:
+    """Ray's error in one line."""
+    (line, *_) = str(error).strip().splitlines() or [type(error).__name__]
+    return FaceverifyError(f"Ray: {line}", cure=cure, code="ray")
+
+
+@contextmanager
+def _no_dashboard() -> Iterator[None]:
+    """Keep Ray from starting its dashboard, which no option of its does altogether."""
+    from ray._private import services
+
+    start = getattr(services, "start_api_server", None)
+    if start is None:
+        yield
+        return
+    services.start_api_server = lambda *_, **__: (None, None)  # no address, and no process
+    try:
+        yield
+    finally:
+        services.start_api_server = start
+
+
+@contextmanager
+def _token_of_this_run() -> Iterator[None]:
+    """Protect a cluster of this machine by a token of its own; Ray would keep one in ~/.ray."""
+    if "RAY_ADDRESS" in os.environ or any(name in os.environ for name in TOKEN):
+        yield
+        return
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    try:
+        yield
+    finally:
+        del os.environ["RAY_AUTH_TOKEN"]
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Put this process's own handler of SIGTERM back after Ray has set its own."""
+    kept = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if kept is not None and signal.getsignal(signal.SIGTERM) is not kept:
+            signal.signal(signal.SIGTERM, kept)
