@@ -12,7 +12,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 KINDS = re.findall(r"^## (A .*)$", PAGE, re.MULTILINE)
-FILE = re.compile(r"^`(faceverify/[\w/]+\.py|tests/[\w/]+\.py)`.*?^```python\n(.*?)^```", re.M | re.S)
+FILE = re.compile(
+    r"^`(faceverify/[\w/]+\.py|tests/[\w/]+\.py)`.*?^```python\n(.*?)^```", re.M | re.S
+)
 EDIT = re.compile(r"^```diff\n(\S+)\n(.*?)^```", re.M | re.S)
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import faceverify
 from faceverify.errors import FaceverifyError
-from faceverify.inference import import_engine
 from faceverify.models.manifest import Entry, read_manifest
 from faceverify.models.model_file import load_model_file
 from faceverify.models.registry import bundled_folder, installed, load_model
+from faceverify.runtime.onnx_session import import_engine
 from faceverify.runtime.parallel import default_workers
 
 NEEDED = ("numpy", "Pillow", "onnxruntime", "scikit-learn", "typer", "rich")

@@ -90,7 +90,7 @@ def _map_in_processes(
 def _map_on_ray(
     build: Callable[[], Callable[[Item], Result]], items: Iterable[Item]
 ) -> Iterator[Result]:
-    from faceverify.ray_cluster import connected_ray
+    from faceverify.runtime.ray_cluster import connected_ray
 
     with connected_ray() as ray:
         work = ray.remote(num_cpus=1, max_retries=3, scheduling_strategy="SPREAD")(_work_in)
