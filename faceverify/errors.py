@@ -131,7 +131,7 @@ class DownloadError(FaceverifyError):
 class NoDecisionError(FaceverifyError):
     """The photos can be read, but nothing can be decided from them.
 
-    Codes of enrolment besides: ``matches-another``, ``unlike-own``.
+    Codes of enrollment besides: ``matches-another``, ``unlike-own``.
     """
 
     exit_status = NO_DECISION

@@ -42,7 +42,7 @@ class AuditLog:
         """Write one event; it is on the disk once this returns.
 
         Args:
-            event: "enrol", "remove", "rename", "verify", "identify", ...
+            event: "enroll", "remove", "rename", "verify", "identify", ...
             facts: plain values that JSON can hold.
 
         Raises:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # options of commands come from here, and --help loads nothin
 
 
 @dataclass(frozen=True, eq=False)
-class Enrolment:
+class Enrollment:
     """A template to be stored.
 
     Attributes:
@@ -39,7 +39,7 @@ class Enrolment:
 
 
 @dataclass(frozen=True, eq=False)
-class StoredTemplate(Enrolment):
+class StoredTemplate(Enrollment):
     """A template as a store holds it.
 
     Attributes:
@@ -131,7 +131,7 @@ class Store(Protocol):
     url: str
 
     def add(
-        self, enrolments: Sequence[Enrolment], *, model: str, admit: Admit | None = None
+        self, enrollments: Sequence[Enrollment], *, model: str, admit: Admit | None = None
     ) -> list[Added]:
         """Store templates, all or none; they are durable once this returns.
 
@@ -197,7 +197,9 @@ class Store(Protocol):
         """Rename a person; returns how many templates. An existing new name is a GalleryError."""
         ...
 
-    def replace_model(self, old: str, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
+    def replace_model(
+        self, old: str, enrollments: Sequence[Enrollment], *, model: str
+    ) -> list[int]:
         """Drop all templates of model ``old`` and store these of another instead, in one step."""
         ...
 

@@ -1,4 +1,4 @@
-"""De-duplication at enrolment: which new templates look like another person, or unlike their own.
+"""De-duplication at enrollment: which new templates look like another person, or unlike their own.
 
 The nearest people are searched for while others may write; the decision is made by ``Store.add``
 while none can, with what came to the gallery in between.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from faceverify.errors import ModelError, NoDecisionError, UsageError
-from faceverify.gallery.store import Enrolment, Store, StoredTemplate
+from faceverify.gallery.store import Enrollment, Store, StoredTemplate
 from faceverify.matching.distance import cosine_distance
 from faceverify.matching.threshold import distance_at, smallest_rate
 from faceverify.models.metadata import Threshold
@@ -65,7 +65,7 @@ class Admission:
         self._by_hand = threshold
         self._count = TemplateCount(store, model)
 
-    def examine(self, new: Sequence[Enrolment], photos: Sequence[str]) -> Examination:
+    def examine(self, new: Sequence[Enrollment], photos: Sequence[str]) -> Examination:
         """Search for the people nearest to new templates; ``Store.add`` takes what this returns.
 
         Args:
@@ -115,7 +115,7 @@ class Admission:
             return NoDecisionError(
                 f"{photo}: this face is enrolled as {other[1]!r} already (distance "
                 f"{other[0]:.4f}, at most {limit:.4f})",
-                cure="enrol it under that name, or give --force if these are two people",
+                cure="enroll it under that name, or give --force if these are two people",
                 code="matches-another",
             )
         if own is not None and self._own_limit is not None and own > self._own_limit:
@@ -161,7 +161,7 @@ class Examination:
         self,
         store: Store,
         model: str,
-        new: Sequence[Enrolment],
+        new: Sequence[Enrollment],
         photos: Sequence[str],
         *,
         templates: int,
@@ -185,7 +185,7 @@ class Examination:
         """
         self.doubts = {}
         admitted: list[int] = []
-        beside: list[Enrolment] = list(late)
+        beside: list[Enrollment] = list(late)
         for place, (one, photo) in enumerate(zip(self._new, self._photos, strict=True)):
             mine = [*self._own[one.name], *(known for known in beside if known.name == one.name)]
             doubt = None
@@ -205,7 +205,7 @@ class Examination:
         return admitted
 
 
-def _distances(one: Enrolment, others: Sequence[Enrolment]) -> list[float]:
+def _distances(one: Enrollment, others: Sequence[Enrollment]) -> list[float]:
     if not others:
         return []
     rows = np.stack([other.embedding for other in others])

@@ -1,4 +1,4 @@
-"""The whole of enrolment behind one class: named photos in, templates of a gallery out.
+"""The whole of enrollment behind one class: named photos in, templates of a gallery out.
 
 A wrong template is the worst error of all: from then on, every decision about the person is made
 against it. So a photo is enrolled only where it leaves no doubt: one face of some quality, which is
@@ -19,7 +19,7 @@ from faceverify.embeddings.extractor import Template, TemplateExtractor, same_mo
 from faceverify.errors import FaceverifyError
 from faceverify.gallery.audit import AuditLog
 from faceverify.gallery.names import checked_name
-from faceverify.gallery.store import Enrolment, Store
+from faceverify.gallery.store import Enrollment, Store
 from faceverify.images.object_store import is_url
 from faceverify.images.photo import Source, open_photo
 from faceverify.recognition.admission import Admission
@@ -91,19 +91,19 @@ class Enrolled:
 
 
 # What is known of a photo, and the template that is to be stored, where there is one.
-_Examined: TypeAlias = "tuple[Enrolled, Enrolment | None]"
+_Examined: TypeAlias = "tuple[Enrolled, Enrollment | None]"
 # A photo, and the number of its template where it is enrolled already.
 Known: TypeAlias = "tuple[NamedPhoto, int | None]"
 Spread: TypeAlias = "Callable[[Iterable[Known]], Iterator[_Examined]]"
 
 
 class Enroller:
-    """Enrols photos into a gallery.
+    """Enrolls photos into a gallery.
 
     Args:
         extractor: from photos to templates, one face each.
         store: the gallery; used by one thread at a time, not always the same one.
-        admission: refuses faces of somebody else; None to enrol them all.
+        admission: refuses faces of somebody else; None to enroll them all.
         audit: told of all that was enrolled.
 
     Raises:
@@ -126,14 +126,14 @@ class Enroller:
         self._admission = admission
         self._audit = audit
 
-    def enrol(
+    def enroll(
         self,
         photos: Iterable[NamedPhoto],
         *,
         workers: int | None = None,
         spread: Spread | None = None,
     ) -> Iterator[Enrolled]:
-        """Enrol a stream of photos; what came of each, in order, once it is on the disk.
+        """Enroll a stream of photos; what came of each, in order, once it is on the disk.
 
         What is wrong with a photo goes into its answer and stops nothing.
 
@@ -191,27 +191,27 @@ class Enroller:
             admit = self._admission.examine(list(new.values()), photos)
         added = iter(self._store.add(list(new.values()), model=self._model, admit=admit))
         doubts = {} if admit is None else admit.doubts
-        stored: list[tuple[int, Enrolment]] = []
-        for index, (place, enrolment) in enumerate(new.items()):
+        stored: list[tuple[int, Enrollment]] = []
+        for index, (place, enrollment) in enumerate(new.items()):
             if index in doubts:
                 answers[place] = replace(answers[place], error=doubts[index])
                 continue
             found = next(added)
             answers[place] = replace(answers[place], sequence=found.sequence, already=not found.new)
             if found.new:
-                stored.append((found.sequence, enrolment))
+                stored.append((found.sequence, enrollment))
         if self._admission is not None:
             self._admission.grow(len(stored))
         if self._audit is not None and stored:
-            self._audit.append_all(("enrol", self._facts(*one)) for one in stored)
+            self._audit.append_all(("enroll", self._facts(*one)) for one in stored)
         return answers
 
-    def _facts(self, sequence: int, enrolment: Enrolment) -> dict[str, Any]:
-        """What an audit log keeps of an enrolment."""
+    def _facts(self, sequence: int, enrollment: Enrollment) -> dict[str, Any]:
+        """What an audit log keeps of an enrollment."""
         return {
-            "name": enrolment.name,
-            "photo": enrolment.photo,
-            "photo_hash": enrolment.photo_hash.hex(),
+            "name": enrollment.name,
+            "photo": enrollment.photo,
+            "photo_hash": enrollment.photo_hash.hex(),
             "template": sequence,
             "model_id": self._model,
             "forced": self._admission is None,
@@ -254,7 +254,7 @@ def _examined(
         return Enrolled(named.name, named.photo, error=error), None
     quality = template.quality.score
     path = os.path.abspath(named.photo) if os.path.exists(named.photo) else photo.name
-    new = Enrolment(name, template.embedding, path, digest, quality)
+    new = Enrollment(name, template.embedding, path, digest, quality)
     return Enrolled(name, named.photo, quality=quality), new
 
 

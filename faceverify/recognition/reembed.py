@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from faceverify.embeddings.extractor import TemplateExtractor
 from faceverify.errors import FaceverifyError, GalleryError, ImageError
-from faceverify.gallery.store import Enrolment, Store, StoredTemplate
+from faceverify.gallery.store import Enrollment, Store, StoredTemplate
 from faceverify.images.photo import open_photo
 from faceverify.runtime.parallel import map_ordered
 
@@ -23,7 +23,7 @@ class Rebuilt:
     """
 
     old: StoredTemplate
-    new: Enrolment | None
+    new: Enrollment | None
     error: FaceverifyError | None = None
 
 

@@ -13,7 +13,7 @@ from faceverify.models.registry import installed
 if TYPE_CHECKING:
     from faceverify.gallery.store import Store
 
-FRESH = 1.0  # seconds that a count is taken for true; other processes may enrol people meanwhile
+FRESH = 1.0  # seconds that a count is taken for true; other processes may enroll people meanwhile
 
 
 class TemplateCount:

@@ -10,7 +10,7 @@ from faceverify.errors import UsageError
 from faceverify.gallery import cluster
 from faceverify.gallery.cluster import find_doubles, group_faces
 from faceverify.gallery.open import open_store
-from faceverify.gallery.store import Enrolment
+from faceverify.gallery.store import Enrollment
 
 METHODS = list(GroupingMethod)
 
@@ -80,11 +80,11 @@ def test_doubles_are_found_once_each(tmp_path, monkeypatch):
     names[4] = "bert"  # one of bob's photos, under another name
     names[8] = "ann"  # one of cid's
     with open_store(str(tmp_path / "gallery"), create=True) as store:
-        enrolments = [
-            Enrolment(name, row, f"{i}.jpg", bytes([i]) * 32, 0.9)
+        enrollments = [
+            Enrollment(name, row, f"{i}.jpg", bytes([i]) * 32, 0.9)
             for i, (name, row) in enumerate(zip(names, rows, strict=True))
         ]
-        store.add(enrolments, model="m" * 16)
+        store.add(enrollments, model="m" * 16)
         found = list(find_doubles(store, "m" * 16, 0.1))
         assert sorted((one.first, one.second) for one in found) == [("ann", "cid"), ("bert", "bob")]
         assert all(one.distance <= 0.1 for one in found)

@@ -1,4 +1,4 @@
-"""Processes that enrol one face under several names at the same moment: one of them does."""
+"""Processes that enroll one face under several names at the same moment: one of them does."""
 
 import hashlib
 import multiprocessing
@@ -8,16 +8,16 @@ import pytest
 from enrolled_people import unit_rows
 
 from faceverify.gallery.open import open_store
-from faceverify.gallery.store import Enrolment
+from faceverify.gallery.store import Enrollment
 from faceverify.models.registry import load_model
 from faceverify.recognition.admission import Admission
 
 FACE = unit_rows(1, dimension=128, seed=5)[0]
 
 
-def enrol(url, name, barrier, queue):
+def enroll(url, name, barrier, queue):
     model = load_model("default")
-    new = [Enrolment(name, FACE, f"/{name}.jpg", hashlib.sha256(name.encode()).digest(), 1.0)]
+    new = [Enrollment(name, FACE, f"/{name}.jpg", hashlib.sha256(name.encode()).digest(), 1.0)]
     with open_store(url) as store:
         admit = Admission(store, model).examine(new, [f"{name}.jpg"])
         barrier.wait(60)  # all have searched, and found nobody
@@ -35,7 +35,7 @@ def test_one_face_gets_one_name(engine, names, tmp_path, request):
     context = multiprocessing.get_context("spawn")
     barrier, queue = context.Barrier(len(names)), context.Queue()
     with open_store(url, create=True) as store:
-        processes = [context.Process(target=enrol, args=(url, n, barrier, queue)) for n in names]
+        processes = [context.Process(target=enroll, args=(url, n, barrier, queue)) for n in names]
         for one in processes:
             one.start()
         told = [queue.get(timeout=120) for _ in processes]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from faceverify.gallery.store import Enrolment, StoredTemplate
+from faceverify.gallery.store import Enrollment, StoredTemplate
 
 Row = dict[str, Any]
 
@@ -34,20 +34,20 @@ def person_of(name: str) -> str:
     return blake2b(name.encode(), digest_size=PERSON_BYTES).hexdigest()
 
 
-def to_row(enrolment: Enrolment, now: float) -> Row:
+def to_row(enrollment: Enrollment, now: float) -> Row:
     """A template's row, without a number; a stored template keeps its time."""
-    person, photo_hash = person_of(enrolment.name), enrolment.photo_hash.hex()
-    moment = enrolment.time if isinstance(enrolment, StoredTemplate) else now
+    person, photo_hash = person_of(enrollment.name), enrollment.photo_hash.hex()
+    moment = enrollment.time if isinstance(enrollment, StoredTemplate) else now
     return {
         "key": person + photo_hash,
         "person": person,
-        "name": enrolment.name,
-        "quality": float(enrolment.quality),
+        "name": enrollment.name,
+        "quality": float(enrollment.quality),
         "time": moment,
         "photo_hash": photo_hash,
         # any bytes, as VARCHAR wants it: valid text, and a plain path stays readable
-        "photo": enrolment.photo.encode("utf-8", "surrogateescape").decode("latin-1"),
-        "embedding": enrolment.embedding.astype(np.float32, copy=False),
+        "photo": enrollment.photo.encode("utf-8", "surrogateescape").decode("latin-1"),
+        "embedding": enrollment.embedding.astype(np.float32, copy=False),
     }
 
 

@@ -9,7 +9,7 @@ What it does not give, and the other engines do:
 - a transaction: a batch of more than 16 MB, a new name and a new model are several steps.
   Each may be repeated after an interruption until it is done, and none is lost half-way;
 - what others write meanwhile: a gallery that is open sees it within some seconds. So two processes
-  that enrol one face under two names within these seconds both succeed: see docs/gallery.md;
+  that enroll one face under two names within these seconds both succeed: see docs/gallery.md;
 - sequence numbers in the order of the commits: they come from the clocks of the writers. Who goes
   on from the last number it saw misses what a writer with a slow clock adds later under a smaller;
 - erasure: a removed template is found no more at once, but its bytes stay until Milvus compacts its
@@ -58,8 +58,8 @@ from faceverify.gallery.milvus.reading import (
 )
 from faceverify.gallery.milvus.rows import SequenceNumbers
 from faceverify.gallery.milvus.search import nearest_means, nearest_templates
-from faceverify.gallery.store import Added, Admit, Candidate, Enrolment, Stats, StoredTemplate
-from faceverify.gallery.validation import check_enrolments, check_name, check_queries
+from faceverify.gallery.store import Added, Admit, Candidate, Enrollment, Stats, StoredTemplate
+from faceverify.gallery.validation import check_enrollments, check_name, check_queries
 
 
 class MilvusStore:
@@ -109,25 +109,25 @@ class MilvusStore:
         disconnect(self._client, self._address)
 
     def add(
-        self, enrolments: Sequence[Enrolment], *, model: str, admit: Admit | None = None
+        self, enrollments: Sequence[Enrollment], *, model: str, admit: Admit | None = None
     ) -> list[Added]:
         """Store templates; see the protocol and the module about what is all or none here.
 
         A stored template keeps its time. Others may write while ``admit`` decides.
         """
-        if not enrolments:
+        if not enrollments:
             return []
         known = self._model(model)
         width = None if known is None else known.dimension
-        dimension = check_enrolments(enrolments, width=width, model=model)
+        dimension = check_enrollments(enrollments, width=width, model=model)
         with failures(self._address):
             if known is None:
                 known = make_model(self._client, self._address.gallery, model, dimension)
                 self._models[model] = known
             if admit is not None:
                 places = admit(list(templates_since(self._client, known, admit.after)))
-                enrolments = [enrolments[place] for place in places]
-            return writing.store(self._client, known, enrolments, self._numbers)
+                enrollments = [enrollments[place] for place in places]
+            return writing.store(self._client, known, enrollments, self._numbers)
 
     def search(
         self,
@@ -190,14 +190,16 @@ class MilvusStore:
         with failures(self._address):
             return writing.rename(self._client, models, old, new)
 
-    def replace_model(self, old: str, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
+    def replace_model(
+        self, old: str, enrollments: Sequence[Enrollment], *, model: str
+    ) -> list[int]:
         """Store these templates, then drop those of model ``old``; repeat it if interrupted."""
         before = self._model(old)
-        if old == model and before is not None and enrolments:
-            check_enrolments(enrolments, width=before.dimension, model=model)
+        if old == model and before is not None and enrollments:
+            check_enrollments(enrollments, width=before.dimension, model=model)
             with failures(self._address):
-                return writing.replace(self._client, before, enrolments, self._numbers)
-        sequences = [one.sequence for one in self.add(enrolments, model=model)]
+                return writing.replace(self._client, before, enrollments, self._numbers)
+        sequences = [one.sequence for one in self.add(enrollments, model=model)]
         if before is not None:
             with failures(self._address):
                 drop_model(self._client, self._address.gallery, before)
@@ -262,7 +264,7 @@ class MilvusStore:
     def _missing(self) -> GalleryError:
         return GalleryError(
             f"{self._address.shown}: there is no such gallery",
-            cure="enrol somebody, which makes it",
+            cure="enroll somebody, which makes it",
             code="gallery-missing",
         )
 

@@ -16,7 +16,7 @@ from faceverify.gallery.milvus.collections import (
 )
 from faceverify.gallery.milvus.freshness import FreshClient
 from faceverify.gallery.milvus.rows import FIELDS, Row, SequenceNumbers, numbered, renamed, to_row
-from faceverify.gallery.store import Added, Enrolment
+from faceverify.gallery.store import Added, Enrollment
 
 BATCH_BYTES = 16_000_000  # of templates in one message; servers take up to 64 MB
 ROW_BYTES = 1_000  # of a template beside its embedding
@@ -25,7 +25,7 @@ ROW_BYTES = 1_000  # of a template beside its embedding
 def store(
     client: FreshClient,
     model: Model,
-    enrolments: Sequence[Enrolment],
+    enrollments: Sequence[Enrollment],
     numbers: SequenceNumbers,
     *,
     anew: bool = False,
@@ -35,12 +35,12 @@ def store(
     Args:
         anew: those that are there already as well, in their place.
     """
-    if not enrolments:
+    if not enrollments:
         return []
     now = time.time()
     rows: dict[str, Row] = {}
     keys = []
-    for row in (to_row(one, now) for one in enrolments):
+    for row in (to_row(one, now) for one in enrollments):
         keys.append(row["key"])
         rows.setdefault(row["key"], row)
     known = [] if anew else rows_by_key(client, model, list(rows), ["key", "sequence"])
@@ -54,10 +54,10 @@ def store(
 
 
 def replace(
-    client: FreshClient, model: Model, enrolments: Sequence[Enrolment], numbers: SequenceNumbers
+    client: FreshClient, model: Model, enrollments: Sequence[Enrollment], numbers: SequenceNumbers
 ) -> list[int]:
     """Write templates, and then delete all others of the model."""
-    sequences = [one.sequence for one in store(client, model, enrolments, numbers, anew=True)]
+    sequences = [one.sequence for one in store(client, model, enrollments, numbers, anew=True)]
     kept = set(sequences)
     rows = rows_in_order(client, model, "key", fields=["sequence"])
     delete(client, model, [row["key"] for row in rows if row["sequence"] not in kept])

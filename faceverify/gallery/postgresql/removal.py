@@ -45,7 +45,7 @@ def check_rights(connection: Conn, address: Address) -> None:
     if row is None or not row[0]:
         raise GalleryError(
             f"{address.shown}: this user may not rewrite the tables, and so cannot erase anything",
-            cure="ask the gallery's owner to do it, or for its enrol role (since PostgreSQL 17)",
+            cure="ask the gallery's owner to do it, or for its enroll role (since PostgreSQL 17)",
         )
 
 

@@ -74,7 +74,7 @@ def prepare(connection: Conn, address: Address, *, create: bool) -> None:
     version = version_of(connection, address)
     if version is None and not create:
         raise GalleryError(
-            f"{address.shown}: there is no such gallery", cure="enrol somebody, which makes it",
+            f"{address.shown}: there is no such gallery", cure="enroll somebody, which makes it",
             code="gallery-missing",
         )  # fmt: skip
     if version is None or version < len(MIGRATIONS):
@@ -164,39 +164,39 @@ SEARCH_RIGHTS = """
 GRANT USAGE ON SCHEMA {schema} TO {search};
 GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {search};
 """
-ENROL_RIGHTS = """
-GRANT {search} TO {enrol};
-GRANT INSERT, UPDATE, DELETE ON writers, models, identities, templates TO {enrol};
-GRANT UPDATE ON gallery TO {enrol};
-GRANT TEMPORARY ON DATABASE {database} TO {enrol};
+ENROLL_RIGHTS = """
+GRANT {search} TO {enroll};
+GRANT INSERT, UPDATE, DELETE ON writers, models, identities, templates TO {enroll};
+GRANT UPDATE ON gallery TO {enroll};
+GRANT TEMPORARY ON DATABASE {database} TO {enroll};
 """
-REMOVE_RIGHTS = "GRANT MAINTAIN ON identities, templates TO {enrol};"  # since PostgreSQL 17
+REMOVE_RIGHTS = "GRANT MAINTAIN ON identities, templates TO {enroll};"  # since PostgreSQL 17
 
 
 def create_roles(connection: Conn, address: Address) -> tuple[str, str]:
-    """Make the gallery's two roles, or give them their rights again; returns (enrol, search).
+    """Make the gallery's two roles, or give them their rights again; returns (enroll, search).
 
-    ``faceverify_NAME_search`` may look people up and change nothing; ``faceverify_NAME_enrol`` may
-    enrol, rename and remove as well, but not change tables or build an index. Neither can log in:
+    ``faceverify_NAME_search`` may look people up and change nothing; ``faceverify_NAME_enroll`` may
+    enroll, rename and remove as well, but not change tables or build an index. Neither can log in:
     ``GRANT faceverify_NAME_search TO kiosk`` makes a login user one of them.
     """
-    enrol, search = f"{address.schema}_enrol", f"{address.schema}_search"
+    enroll, search = f"{address.schema}_enroll", f"{address.schema}_search"
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (ONE_AT_A_TIME,))
-        for role in (enrol, search):
+        for role in (enroll, search):
             query = "SELECT FROM pg_roles WHERE rolname = %s"
             if connection.execute(query, (role,)).fetchone() is None:
                 create = sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role))
                 connection.execute(create)
-        rights = SEARCH_RIGHTS + ENROL_RIGHTS
+        rights = SEARCH_RIGHTS + ENROLL_RIGHTS
         if connection.info.server_version >= 170_000:
             rights += REMOVE_RIGHTS
         connection.execute(
             sql.SQL(rights).format(
                 schema=sql.Identifier(address.schema),
                 database=sql.Identifier(connection.info.dbname),
-                enrol=sql.Identifier(enrol),
+                enroll=sql.Identifier(enroll),
                 search=sql.Identifier(search),
             )
         )
-    return enrol, search
+    return enroll, search

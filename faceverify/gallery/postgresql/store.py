@@ -51,7 +51,7 @@ from faceverify.gallery.postgresql.writing import (
     staged_rows,
     unstage,
 )
-from faceverify.gallery.store import Added, Admit, Candidate, Enrolment, Stats, StoredTemplate
+from faceverify.gallery.store import Added, Admit, Candidate, Enrollment, Stats, StoredTemplate
 from faceverify.gallery.validation import check_queries
 
 PAGE = 2_000  # templates, or names, that are read at once
@@ -100,12 +100,12 @@ class PostgresStore:
         self.session.close()
 
     def add(
-        self, enrolments: Sequence[Enrolment], *, model: str, admit: Admit | None = None
+        self, enrollments: Sequence[Enrollment], *, model: str, admit: Admit | None = None
     ) -> list[Added]:
         """Store templates, all or none; see the protocol. A stored template keeps its time."""
-        if not enrolments:
+        if not enrollments:
             return []
-        staged, dimension = staged_rows(enrolments, model)
+        staged, dimension = staged_rows(enrollments, model)
 
         def work(connection: Conn) -> list[Added]:
             stage(connection, staged)  # others need not wait for the network
@@ -122,9 +122,11 @@ class PostgresStore:
 
         return self.session.write(work)
 
-    def replace_model(self, old: str, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
+    def replace_model(
+        self, old: str, enrollments: Sequence[Enrollment], *, model: str
+    ) -> list[int]:
         """Drop all templates of model ``old`` and store these of another instead, in one step."""
-        staged, dimension = staged_rows(enrolments, model) if enrolments else ([], 0)
+        staged, dimension = staged_rows(enrollments, model) if enrollments else ([], 0)
 
         def work(connection: Conn) -> tuple[list[int], int]:
             check_rights(connection, self._address)
@@ -249,7 +251,7 @@ class PostgresStore:
         return wrong + [line for row in self._since(0, None) if (line := damage(row)) is not None]
 
     def create_roles(self) -> tuple[str, str]:
-        """Make the gallery's roles, for whoever enrols and for whoever only searches."""
+        """Make the gallery's roles, for whoever enrolls and for whoever only searches."""
         return self.session.read(lambda connection: create_roles(connection, self._address))
 
     def _since(self, sequence: int, model: str | None) -> Iterator[Row]:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from faceverify.errors import GalleryError
 from faceverify.gallery.postgresql.session import Conn
 from faceverify.gallery.postgresql.vectors import to_vectors
-from faceverify.gallery.store import Added, Enrolment, StoredTemplate
-from faceverify.gallery.validation import check_enrolments, check_name
+from faceverify.gallery.store import Added, Enrollment, StoredTemplate
+from faceverify.gallery.validation import check_enrollments, check_name
 
 Row = tuple[Any, ...]
 
@@ -52,17 +52,17 @@ DELETE FROM identities i WHERE NOT EXISTS (SELECT FROM templates t WHERE t.ident
 """
 
 
-def staged_rows(enrolments: Sequence[Enrolment], model: str) -> tuple[list[Row], int]:
+def staged_rows(enrollments: Sequence[Enrollment], model: str) -> tuple[list[Row], int]:
     """Rows for COPY, and the dimension of their embeddings.
 
     Raises:
         GalleryError: something that is no embedding, or no name.
     """
-    dimension = check_enrolments(enrolments, width=None, model=model)
-    embeddings = np.stack([one.embedding for one in enrolments]).astype(np.float32, copy=False)
+    dimension = check_enrollments(enrollments, width=None, model=model)
+    embeddings = np.stack([one.embedding for one in enrollments]).astype(np.float32, copy=False)
     now = time.time()
     rows = []
-    for ordinal, (one, vector) in enumerate(zip(enrolments, to_vectors(embeddings), strict=True)):
+    for ordinal, (one, vector) in enumerate(zip(enrollments, to_vectors(embeddings), strict=True)):
         moment = one.time if isinstance(one, StoredTemplate) else now
         photo = one.photo.encode("utf-8", "surrogateescape")
         check = checksum(embeddings[ordinal], photo, one.photo_hash, one.quality, moment)

@@ -231,7 +231,7 @@ def _find(folder: Path, *, create: bool) -> None:
 def _missing(folder: Path) -> GalleryError:
     return GalleryError(
         f"{folder}: no gallery there",
-        cure="enrol somebody first: faceverify enroll NAME PHOTO",
+        cure="enroll somebody first: faceverify enroll NAME PHOTO",
         code="gallery-missing",
     )
 

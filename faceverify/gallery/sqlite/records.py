@@ -19,7 +19,7 @@ import numpy as np
 
 from faceverify.errors import GalleryError
 from faceverify.gallery.sqlite.protection import Protection
-from faceverify.gallery.store import Enrolment, StoredTemplate
+from faceverify.gallery.store import Enrollment, StoredTemplate
 
 HEAD = struct.Struct("<32sddI")
 KEY = 16  # bytes of a blinded name or photo hash: enough to find it by
@@ -88,11 +88,11 @@ def total(tags: Iterable[int]) -> int:
     return sum(tags) % MODULUS
 
 
-def pack(enrolment: Enrolment, time: float) -> bytes:
+def pack(enrollment: Enrollment, time: float) -> bytes:
     """A record, not yet sealed."""
-    embedding = enrolment.embedding.astype("<f4", copy=False)
-    head = HEAD.pack(enrolment.photo_hash, enrolment.quality, time, len(embedding))
-    return head + embedding.tobytes() + enrolment.photo.encode("utf-8", "surrogateescape")
+    embedding = enrollment.embedding.astype("<f4", copy=False)
+    head = HEAD.pack(enrollment.photo_hash, enrollment.quality, time, len(embedding))
+    return head + embedding.tobytes() + enrollment.photo.encode("utf-8", "surrogateescape")
 
 
 def unpack(record: bytes, *, name: str, sequence: int, model: str) -> StoredTemplate:

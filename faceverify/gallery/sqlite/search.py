@@ -133,7 +133,7 @@ class Searcher:
             if model not in state.models:
                 raise GalleryError(
                     f"{self._database.folder}: holds no template of model {model}",
-                    cure="enrol people first",
+                    cure="enroll people first",
                 )
             index = self.index(model)
             parts = index.refresh(state)

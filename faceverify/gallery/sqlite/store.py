@@ -24,7 +24,7 @@ from faceverify.gallery.sqlite.database import BUSY, Database
 from faceverify.gallery.sqlite.schema import MIGRATIONS
 from faceverify.gallery.sqlite.search import Searcher
 from faceverify.gallery.sqlite.search_file_writing import wipe
-from faceverify.gallery.store import Added, Admit, Candidate, Enrolment, Stats, StoredTemplate
+from faceverify.gallery.store import Added, Admit, Candidate, Enrollment, Stats, StoredTemplate
 from faceverify.gallery.validation import check_name
 
 PAGE = 1000  # rows read at once while a caller goes through them
@@ -74,19 +74,19 @@ class SqliteStore:
         self.close()
 
     def add(
-        self, enrolments: Sequence[Enrolment], *, model: str, admit: Admit | None = None
+        self, enrollments: Sequence[Enrollment], *, model: str, admit: Admit | None = None
     ) -> list[Added]:
         """Store templates, all or none; they are durable once this returns."""
-        if not enrolments:
+        if not enrollments:
             return []
         database = self._database
         with database.writing() as change:
             if admit is not None:
                 late = reading.templates(database, change.state, reading.AFTER, admit.after, -1)
                 places = admit([one for one in late if one.model == model])
-                enrolments = [enrolments[place] for place in places]
+                enrollments = [enrollments[place] for place in places]
             change.state, added = writing.insert(
-                database.sql, database.protection, change.state, enrolments, model=model
+                database.sql, database.protection, change.state, enrollments, model=model
             )
         self._enrolled.add(model)
         return added
@@ -192,13 +192,15 @@ class SqliteStore:
             )
             return len(writing.templates_of(database.sql, identity))
 
-    def replace_model(self, old: str, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
+    def replace_model(
+        self, old: str, enrollments: Sequence[Enrollment], *, model: str
+    ) -> list[int]:
         """Drop all templates of model ``old`` and store these instead, in one step."""
         database = self._database
         sql, protection = database.sql, database.protection
         with database.writing() as change:
             state, people = writing.drop_model(sql, change.state, old)
-            state, added = writing.insert(sql, protection, state, enrolments, model=model)
+            state, added = writing.insert(sql, protection, state, enrollments, model=model)
             change.state = writing.forget_people(sql, protection, state, people)
         self._wipe()
         return [one.sequence for one in added]

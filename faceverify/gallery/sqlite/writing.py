@@ -1,4 +1,4 @@
-"""What an enrolment, a removal and a new name do to the rows of an embedded gallery.
+"""What an enrollment, a removal and a new name do to the rows of an embedded gallery.
 
 Each function works inside the caller's write transaction and returns the gallery's new state.
 """
@@ -14,8 +14,8 @@ from faceverify.errors import GalleryError
 from faceverify.gallery.sqlite import records
 from faceverify.gallery.sqlite.manifest import ModelRows, RowSet, State
 from faceverify.gallery.sqlite.protection import Protection
-from faceverify.gallery.store import Added, Enrolment, StoredTemplate
-from faceverify.gallery.validation import check_enrolments
+from faceverify.gallery.store import Added, Enrollment, StoredTemplate
+from faceverify.gallery.validation import check_enrollments
 from faceverify.runtime.text import is_line
 
 SLICE = 500  # photos in one question to the database
@@ -27,34 +27,34 @@ def insert(
     sql: sqlite3.Connection,
     protection: Protection,
     state: State,
-    enrolments: Sequence[Enrolment],
+    enrollments: Sequence[Enrollment],
     *,
     model: str,
 ) -> tuple[State, list[Added]]:
     """Store templates; one that a person has already is only looked up."""
-    if not enrolments:
+    if not enrollments:
         return state, []
     known = state.models.get(model)
-    width = check_enrolments(enrolments, width=known.width if known else None, model=model)
+    width = check_enrollments(enrollments, width=known.width if known else None, model=model)
     known = known or ModelRows(state.next_model, model, width, RowSet())
-    state, people = _identities(sql, protection, state, {one.name: None for one in enrolments})
+    state, people = _identities(sql, protection, state, {one.name: None for one in enrollments})
     now = time.time()
     sequence = last(sql, "templates")
     added: list[Added] = []
     written: list[tuple[int, int, int, bytes, bytes]] = []
     tags = []
-    keys = [records.photo_key(protection, enrolment.photo_hash) for enrolment in enrolments]
+    keys = [records.photo_key(protection, enrollment.photo_hash) for enrollment in enrollments]
     stored = _stored(sql, known.key, keys)
-    for enrolment, key in zip(enrolments, keys, strict=True):
-        identity = people[enrolment.name]
+    for enrollment, key in zip(enrollments, keys, strict=True):
+        identity = people[enrollment.name]
         double = stored.get((key, identity))
         if double is not None:
             added.append(Added(double, new=False))
             continue
         sequence += 1
         place = records.template_place(sequence, identity, known.key)
-        moment = enrolment.time if isinstance(enrolment, StoredTemplate) else now  # a copied one
-        record = protection.seal(records.pack(enrolment, moment), place)
+        moment = enrollment.time if isinstance(enrollment, StoredTemplate) else now  # a copied one
+        record = protection.seal(records.pack(enrollment, moment), place)
         tags.append(records.tag(protection, place, record))
         written.append((sequence, identity, known.key, key, record))
         stored[key, identity] = sequence

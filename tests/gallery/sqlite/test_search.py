@@ -12,7 +12,7 @@ from store_conformance import (  # noqa: E402
     MODEL,
     OTHER,
     directions,
-    enrolment,
+    enrollment,
     expected,
     found,
     people,
@@ -106,7 +106,7 @@ def test_few_new_rows_are_read_and_many_renew_the_file(folder, key, monkeypatch)
     counted = rows_read(monkeypatch)
     with opened(folder, key) as store:
         for number in range(25):
-            more = [enrolment(f"new {number}", directions(1, seed=100 + number)[0])]
+            more = [enrollment(f"new {number}", directions(1, seed=100 + number)[0])]
             store.add(more, model=MODEL)
             enrolled += more
             check(store, enrolled, seed=number)
@@ -132,14 +132,16 @@ def test_removed_rows_are_masked_before_the_file_is_renewed(folder, key, monkeyp
 def test_what_was_followed_is_not_followed_again(folder, key, monkeypatch):
     filled(folder, key)
     with opened(folder, key) as reader, opened(folder, key) as writer:
-        writer.add([enrolment(f"new {i}", directions(1, seed=i)[0]) for i in range(9)], model=MODEL)
+        writer.add(
+            [enrollment(f"new {i}", directions(1, seed=i)[0]) for i in range(9)], model=MODEL
+        )
         reader.search(directions(1), 1, model=MODEL)
         with monkeypatch.context() as patched:
             patched.setattr(SqliteStore, "_wipe", lambda _: None)
             writer.remove("person 0003")
         reader.search(directions(1), 1, model=MODEL)
         counted = rows_read(monkeypatch)
-        writer.add([enrolment("last", directions(1, seed=99)[0])], model=MODEL)
+        writer.add([enrollment("last", directions(1, seed=99)[0])], model=MODEL)
         reader.search(directions(1), 1, model=MODEL)
         assert sum(counted) == 1
 
@@ -171,7 +173,7 @@ def test_any_order_of_changes_by_two_processes_searched_by_three(folder, key, se
                 old = draws.choice(enrolled).name
                 store.rename(old, f"renamed {step}")
                 enrolled = [
-                    enrolment(f"renamed {step}", one.embedding, one.photo)
+                    enrollment(f"renamed {step}", one.embedding, one.photo)
                     if one.name == old else one
                     for one in enrolled
                 ]  # fmt: skip
