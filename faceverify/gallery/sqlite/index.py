@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.sqlite import records as rows
+from faceverify.gallery.sqlite import records
 from faceverify.gallery.sqlite.database import Database
 from faceverify.gallery.sqlite.manifest import ModelRows, RowSet, State
 from faceverify.gallery.sqlite.nearest import Rows
@@ -110,7 +110,7 @@ class TemplateIndex:
         added = [] if self.tail is None else [self.tail]
         for part, tags in read_rows(self._database, known, after=last):
             added.append(part)
-            held = held.changed(len(part), rows.total(tags))
+            held = held.changed(len(part), records.total(tags))
             last = int(part.sequences[-1])
         self.tail = _joined(added) if added else None
         self._mark = Mark(held, state.epoch, last)
@@ -142,7 +142,7 @@ def removed_since(
         "SELECT sequence, tag FROM tombstones WHERE model = ? AND epoch > ? AND sequence <= ?",
         (known.key, mark.epoch, mark.last),
     ).fetchall()
-    tags = rows.total(int.from_bytes(bytes(tag or b""), "little") for _, tag in found)
+    tags = records.total(int.from_bytes(bytes(tag or b""), "little") for _, tag in found)
     sequences = np.array([sequence for sequence, _ in found], np.int64)
     return sequences, mark.rows.changed(-len(found), -tags)
 
@@ -167,9 +167,9 @@ def read_rows(
         tags, embeddings = [], bytearray()
         check_rising([row[0] for row in found], after)
         for sequence, identity, record in found:
-            opened, tag = rows.open_template(protection, sequence, identity, known.key, record)
+            opened, tag = records.open_template(protection, sequence, identity, known.key, record)
             tags.append(tag)
-            embeddings += rows.embedding_bytes(opened, known.width)
+            embeddings += records.embedding_bytes(opened, known.width)
         after = found[-1][0]
         yield (
             Rows(

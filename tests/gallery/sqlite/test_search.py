@@ -24,8 +24,13 @@ from faceverify.choices import (  # noqa: E402
     Fusion,
     SearchMethod,
 )
-from faceverify.gallery.sqlite import column_file, index, search_file_writing, search_files  # noqa: E402
-from faceverify.gallery.sqlite import search as searching  # noqa: E402
+from faceverify.gallery.sqlite import (  # noqa: E402
+    column_file,
+    index,
+    search,
+    search_file_writing,
+    search_files,
+)
 from faceverify.gallery.sqlite.mean_index import means_of  # noqa: E402
 from faceverify.gallery.sqlite.store import SqliteStore  # noqa: E402
 
@@ -232,8 +237,8 @@ def test_the_file_of_another_gallery(folder, key, tmp_path):
         files(folder, "templates")[0].with_suffix(f".{kind}").write_bytes(
             files(theirs, kind)[0].read_bytes()
         )
-    for search in SearchMethod:
-        with opened(folder, key, search) as store:
+    for method in SearchMethod:
+        with opened(folder, key, method) as store:
             check(store, mine)
 
 
@@ -333,9 +338,7 @@ def test_models_have_files_of_their_own(folder, key):
 def test_means_are_computed_once_for_what_is_enrolled(folder, key, monkeypatch):
     enrolled = filled(folder, key)
     computed = []
-    monkeypatch.setattr(
-        searching, "means_of", lambda parts: computed.append(parts) or means_of(parts)
-    )
+    monkeypatch.setattr(search, "means_of", lambda parts: computed.append(parts) or means_of(parts))
     with opened(folder, key) as store, opened(folder, key) as other:
         check(store, enrolled)
         check(store, enrolled)
@@ -356,7 +359,7 @@ def test_names_few_and_many(folder, key, monkeypatch):
     with opened(folder, key) as store:
         store.add(people(3, seed=4), model=MODEL)
         for few in (0, 100):
-            monkeypatch.setattr(searching, "FEW", few)
+            monkeypatch.setattr(search, "FEW", few)
             for fusion in Fusion:
                 query = directions(1, seed=few)
                 (answer,) = store.search(query, 5, model=MODEL, names=names, fusion=fusion)
