@@ -286,9 +286,11 @@ def guarded(
         for start in range(0, len(order), BATCH):
             places = order[start : start + BATCH]
             batch = templates(photos, places, people)
-            admit = admission.examine(batch, [""] * len(batch))
+            admit = admission.check_duplicates(batch, [""] * len(batch))
             admission.grow(len(store.add(batch, model=photos.model.id, admit=admit)))
-            codes[places[list(admit.doubts)]] = [doubt.code for doubt in admit.doubts.values()]
+            codes[places[list(admit.refusals)]] = [
+                refusal.code for refusal in admit.refusals.values()
+            ]
             for place in places:
                 new[place] = people[place] not in known
                 if not codes[place]:

@@ -139,7 +139,7 @@ def enroll(
     console = Console(json, quiet, verbose)
     from faceverify.embeddings.extractor import TemplateExtractor
     from faceverify.recognition.admission import Admission
-    from faceverify.recognition.enroll import Enroller, examination
+    from faceverify.recognition.enroll import Enroller, enrollment_worker
     from faceverify.runtime.workers import map_on
 
     load = partial(TemplateExtractor.load, model, faces)
@@ -157,7 +157,7 @@ def enroll(
             wanted = of_list(csv)
         spread = None
         if engine != Engine.THREADS:
-            build = partial(examination, load, model_id=extractor.model.id)
+            build = partial(enrollment_worker, load, model_id=extractor.model.id)
             spread = partial(map_on, engine, build, workers=workers)
             wanted = map(unshared, wanted)
         answers = enroller.enroll(wanted, workers=workers, spread=spread)

@@ -1,4 +1,4 @@
-"""What every engine refuses, in the same words: no embedding, no name, no query."""
+"""Input validation shared by all engines: embeddings, names, queries."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from faceverify.runtime.text import is_line
 if TYPE_CHECKING:
     from faceverify.gallery.store import Enrollment
 
-UNIT = 1e-3  # how far from 1 the length of an embedding may be
+UNIT = 1e-3  # tolerance of an embedding's length, which is 1
 
 
 def check_enrollments(enrollments: Sequence[Enrollment], *, width: int | None, model: str) -> int:
-    """Make sure that they can be stored; returns how many numbers an embedding has.
+    """Check templates to be stored; returns the dimension of their embeddings.
 
     Args:
         enrollments: at least one.
-        width: numbers of an embedding of the model; None where the gallery has none of it yet.
-        model: its id.
+        width: dimension of the model's embeddings; None if the gallery has none of it yet.
+        model: id of the model.
 
     Raises:
-        GalleryError: an embedding that is none, or of another model; a name that is no line.
+        GalleryError: an embedding of another shape or length, or an invalid name or photo hash.
     """
     for enrollment in enrollments:
         check_name(enrollment.name)
@@ -43,7 +43,7 @@ def check_enrollments(enrollments: Sequence[Enrollment], *, width: int | None, m
             code="gallery-model",
         )
     lengths = np.linalg.norm(np.stack([one.embedding for one in enrollments]), axis=1)
-    if not (np.abs(lengths - 1) < UNIT).all():  # false for what is not a number, too
+    if not (np.abs(lengths - 1) < UNIT).all():  # false for NaN, too
         worst = int(np.argmax(~(np.abs(lengths - 1) < UNIT)))
         raise GalleryError(
             f"{enrollments[worst].photo}: its embedding has the length {lengths[worst]:g}, not 1",
@@ -53,7 +53,7 @@ def check_enrollments(enrollments: Sequence[Enrollment], *, width: int | None, m
 
 
 def check_name(name: str) -> None:
-    """Make sure that a person can be called that.
+    """Check a person's name.
 
     Raises:
         GalleryError: it is empty, or not one line of text (code ``gallery-name``).
@@ -65,15 +65,15 @@ def check_name(name: str) -> None:
 
 
 def check_queries(queries: NDArray[np.float32], *, width: int, model: str) -> None:
-    """Make sure that they can be compared with the templates of a model.
+    """Check queries against the dimension of a model.
 
     Args:
         queries: (Q, D).
         width: D of the model.
-        model: its id.
+        model: id of the model.
 
     Raises:
-        GalleryError: they are of another shape, or no numbers.
+        GalleryError: another shape, or values that are not finite.
     """
     if queries.ndim != 2 or queries.shape[1] != width:
         raise GalleryError(

@@ -19,10 +19,10 @@ def enroll(url, name, barrier, queue):
     model = load_model("default")
     new = [Enrollment(name, FACE, f"/{name}.jpg", hashlib.sha256(name.encode()).digest(), 1.0)]
     with open_store(url) as store:
-        admit = Admission(store, model).examine(new, [f"{name}.jpg"])
+        admit = Admission(store, model).check_duplicates(new, [f"{name}.jpg"])
         barrier.wait(60)  # all have searched, and found nobody
         added = store.add(new, model=model.id, admit=admit)
-    queue.put((name, len(added), [str(doubt) for doubt in admit.doubts.values()]))
+    queue.put((name, len(added), [str(refusal) for refusal in admit.refusals.values()]))
 
 
 @pytest.mark.parametrize("engine", ["folder", "postgresql"])
@@ -46,7 +46,7 @@ def test_one_face_gets_one_name(engine, names, tmp_path, request):
         assert sum(store.count().values()) == 1
         assert store.check() == []
     assert sorted(name for name, _, _ in told) == names
-    for name, added, doubts in told:
-        assert (added, len(doubts)) == ((1, 0) if name == winner else (0, 1))
-        if doubts:
-            assert f"this face is enrolled as '{winner}' already" in doubts[0]
+    for name, added, refusals in told:
+        assert (added, len(refusals)) == ((1, 0) if name == winner else (0, 1))
+        if refusals:
+            assert f"this face is enrolled as '{winner}' already" in refusals[0]

@@ -11,7 +11,7 @@ from faceverify.errors import GalleryError, ModelError, NoDecisionError, UsageEr
 from faceverify.gallery.open import open_store
 from faceverify.gallery.store import Enrollment
 from faceverify.models.registry import load_model
-from faceverify.recognition.admission import Admission, Examination, own_limit
+from faceverify.recognition.admission import Admission, DuplicateCheck, own_limit
 from faceverify.recognition.template_count import TemplateCount
 
 OTHER_LIMIT = 0.089591  # of the default model, for an FPIR of 0.01 in a gallery of one template
@@ -46,17 +46,17 @@ def enrollment(name: str, embedding: np.ndarray) -> Enrollment:
     return Enrollment(name, embedding, f"/{name}.jpg", photo_hash, 1.0)
 
 
-def doubts(admission: Admission, *faces: tuple[str, np.ndarray]) -> dict[int, NoDecisionError]:
+def refusals(admission: Admission, *faces: tuple[str, np.ndarray]) -> dict[int, NoDecisionError]:
     """What is said about new faces, where nothing was enrolled meanwhile."""
     names = [f"{name}.jpg" for name, _ in faces]
-    admit = admission.examine([enrollment(*face) for face in faces], names)
-    assert sorted([*admit([]), *admit.doubts]) == list(range(len(faces)))
-    return admit.doubts
+    admit = admission.check_duplicates([enrollment(*face) for face in faces], names)
+    assert sorted([*admit([]), *admit.refusals]) == list(range(len(faces)))
+    return admit.refusals
 
 
 def codes(admission: Admission, *faces: tuple[str, np.ndarray]) -> list[str]:
     """What is said about each new face; nothing where it is admitted."""
-    found = doubts(admission, *faces)
+    found = refusals(admission, *faces)
     return [found[place].code if place in found else "" for place in range(len(faces))]
 
 
@@ -71,11 +71,11 @@ def test_a_face_of_another_person_is_refused_by_name_and_distance(store, model, 
         store.add([enrollment("alice", ALICE)], model=model.id)
     admission = Admission(store, model)
     near, far = at(ALICE, OTHER_LIMIT - 0.001), at(ALICE, OTHER_LIMIT + 0.001, seed=1)
-    (doubt,) = doubts(admission, *first, ("bob", near)).values()
-    assert doubt.code == "matches-another"
-    assert doubt.exit_status == 3
+    (refusal,) = refusals(admission, *first, ("bob", near)).values()
+    assert refusal.code == "matches-another"
+    assert refusal.exit_status == 3
     for part in ("bob.jpg: ", "'alice'", "0.0886", "0.0896", "--force"):
-        assert part in str(doubt)
+        assert part in str(refusal)
     assert codes(Admission(store, model), *first, ("bob", far))[-1] == ""
 
 
@@ -177,12 +177,12 @@ def test_neighbours_are_those_of_a_search_one_by_one(store, late):
     store.add(known[late:], model="m")
     asked = []
 
-    def doubt(photo, name, other, own, templates):
+    def refusal(photo, name, other, own, templates):
         asked.append((photo, name, other, own, templates))
         return None if len(asked) % 3 else NoDecisionError(photo, code="matches-another")
 
     photos = [f"{i}.jpg" for i in range(20)]
-    admit = Examination(store, "m", new, photos, templates=40 - late, doubt=doubt)
+    admit = DuplicateCheck(store, "m", new, photos, templates=40 - late, refusal=refusal)
     store.add(known[:late], model="m")
     admitted = admit(list(store.since(admit.after, model="m")))
     assert admitted == [place for place in range(20) if (place + 1) % 3]
@@ -203,8 +203,8 @@ def test_neighbours_are_those_of_a_search_one_by_one(store, late):
 def test_who_has_nobody_beside_is_admitted(store):
     asked = []
     new = [enrollment("x", ALICE)]
-    admit = Examination(
-        store, "another model", new, ["x"], templates=0, doubt=lambda *one: asked.append(one)
+    admit = DuplicateCheck(
+        store, "another model", new, ["x"], templates=0, refusal=lambda *one: asked.append(one)
     )
     assert admit([]) == [0]
     assert asked == [("x", "x", None, None, 0)]
@@ -215,25 +215,27 @@ def test_a_photo_that_is_enrolled_is_looked_up_and_not_judged(store, model):
     admission = Admission(store, model)
     stored = enrollment("alice", ALICE)
     again = replace(stored, embedding=BOB)
-    admit = admission.examine([stored, again, again], ["1", "2", "3"])
+    admit = admission.check_duplicates([stored, again, again], ["1", "2", "3"])
     assert admit([]) == [0, 1, 2]
     (added,) = store.add([stored], model=model.id)
     assert admit(list(store.since(admit.after, model=model.id))) == [0, 1, 2]
-    admit = admission.examine([again], ["1"])
+    admit = admission.check_duplicates([again], ["1"])
     assert store.add([again], model=model.id, admit=admit) == [added._replace(new=False)]
     assert codes(admission, ("alice", BOB)) == ["unlike-own"]
 
 
 def test_who_came_meanwhile_is_compared_and_counted(store, model):
-    admit = Admission(store, model).examine([enrollment("bob", at(ALICE, 0.06))], ["bob.jpg"])
+    admit = Admission(store, model).check_duplicates(
+        [enrollment("bob", at(ALICE, 0.06))], ["bob.jpg"]
+    )
     crowd = unit_rows(400, dimension=128, seed=9)
     store.add([enrollment("alice", ALICE)], model=model.id)
     assert admit(late := list(store.since(admit.after))) == []
-    assert admit.doubts[0].code == "matches-another"
-    assert "'alice'" in str(admit.doubts[0])
+    assert admit.refusals[0].code == "matches-another"
+    assert "'alice'" in str(admit.refusals[0])
     store.add([enrollment(f"p{i}", row) for i, row in enumerate(crowd)], model=model.id)
     assert admit(list(store.since(admit.after))) == [0]  # among 401 the limit is stricter
-    assert admit.doubts == {}
+    assert admit.refusals == {}
     assert admit(late) == []
 
 

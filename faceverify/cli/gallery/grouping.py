@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceverify.choices import GroupingMethod
+from faceverify.choices import ClusteringMethod
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import Gallery, KeyFile, Threshold, open_gallery
 from faceverify.cli.options import (
@@ -51,7 +51,7 @@ def dedupe(
 
     **Example:** `faceverify gallery dedupe --json | jq -r '[.first, .second] | @tsv'`
     """
-    from faceverify.gallery.cluster import find_doubles
+    from faceverify.gallery.cluster import find_duplicates
     from faceverify.models.registry import load_model
 
     console = Console(json, quiet)
@@ -59,10 +59,10 @@ def dedupe(
     limit = file.operating_point(fmr, threshold).threshold
     found = False
     with open_gallery(gallery, key_file) as store:
-        for double in console.progress(find_doubles(store, file.id, limit), "doubles"):
+        for duplicate in console.progress(find_duplicates(store, file.id, limit), "duplicates"):
             found = True
-            text = f"{double.first}\t{double.second}\tdistance {double.distance:.4f}"
-            console.result(asdict(double), text)
+            text = f"{duplicate.first}\t{duplicate.second}\tdistance {duplicate.distance:.4f}"
+            console.result(asdict(duplicate), text)
     raise typer.Exit(DIFFERENT if found else SAME)
 
 
@@ -79,8 +79,8 @@ def cluster(
         ),
     ] = None,
     method: Annotated[
-        GroupingMethod, typer.Option("--method", help="How faces are grouped.")
-    ] = GroupingMethod.AGGLOMERATIVE,
+        ClusteringMethod, typer.Option("--method", help="How faces are grouped.")
+    ] = ClusteringMethod.AGGLOMERATIVE,
     fmr: Fmr = 1e-4,
     threshold: Threshold = None,
     model: Model = "default",
@@ -104,7 +104,7 @@ def cluster(
     import numpy as np
 
     from faceverify.embeddings.extractor import TemplateExtractor
-    from faceverify.gallery.cluster import group_faces
+    from faceverify.gallery.cluster import cluster_faces
     from faceverify.runtime.folders import check_apart
     from faceverify.runtime.parallel import map_ordered
 
@@ -126,7 +126,7 @@ def cluster(
             console.message(str(outcome.error))
     size = extractor.model.contract.embedding_size
     rows = [template.embedding for _, _, template in found]
-    groups = group_faces(np.array(rows, np.float32).reshape(-1, size), limit, method=method)
+    groups = cluster_faces(np.array(rows, np.float32).reshape(-1, size), limit, method=method)
     for (photo, number, _), group in zip(found, groups.tolist(), strict=True):
         person = f"person-{group + 1:04d}"
         if into is not None:

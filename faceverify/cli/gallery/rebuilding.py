@@ -59,7 +59,7 @@ def rebuild(
     from functools import partial
 
     from faceverify.embeddings.extractor import TemplateExtractor
-    from faceverify.recognition.reembed import embed_again, old_model
+    from faceverify.recognition.reembed import old_model, reembed
 
     console = Console(json, quiet)
     load = partial(TemplateExtractor.load, model, faces)
@@ -67,7 +67,7 @@ def rebuild(
         new = extractor.model.id
         replaced = old or old_model(store, new)
         total = store.count().get(replaced, 0)
-        again = embed_again(extractor, store.since(0, model=replaced), workers=workers)
+        again = reembed(extractor, store.since(0, model=replaced), workers=workers)
         enrollments, lost = [], 0
         for one in console.progress(again, "photos", total):
             if one.new is not None:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.milvus.freshness import FreshClient
+from faceverify.gallery.milvus.consistency import ConsistentClient
 from faceverify.gallery.milvus.rows import (
     FIELDS,
     KEY_DIGITS,
@@ -45,7 +45,7 @@ class Model:
     dimension: int
 
 
-def make_list(client: FreshClient, gallery: str) -> None:
+def make_list(client: ConsistentClient, gallery: str) -> None:
     """Make the collection that lists the models, and with it the gallery."""
     from pymilvus import DataType
 
@@ -58,7 +58,7 @@ def make_list(client: FreshClient, gallery: str) -> None:
     _list(client, gallery, MARK, "", VERSION)
 
 
-def version_of(client: FreshClient, gallery: str) -> int | None:
+def version_of(client: ConsistentClient, gallery: str) -> int | None:
     """The version of the gallery; None if there is none, 0 if its name is taken by another program.
 
     A gallery whose maker was interrupted has a list without a mark: it is marked now.
@@ -75,13 +75,13 @@ def version_of(client: FreshClient, gallery: str) -> int | None:
     return marks[0].dimension if marks else VERSION
 
 
-def models_of(client: FreshClient, gallery: str) -> dict[str, Model]:
+def models_of(client: ConsistentClient, gallery: str) -> dict[str, Model]:
     """The models of a gallery, by name; what other processes added is among them."""
     found = _models(client, gallery, f'model != "{MARK}"')
     return {model.name: model for model in sorted(found, key=lambda one: one.name)}
 
 
-def make_model(client: FreshClient, gallery: str, name: str, dimension: int) -> Model:
+def make_model(client: ConsistentClient, gallery: str, name: str, dimension: int) -> Model:
     """Make a model's collection, if nobody did, and list it."""
     from pymilvus import DataType
 
@@ -104,7 +104,7 @@ def make_model(client: FreshClient, gallery: str, name: str, dimension: int) -> 
     return Model(name, collection, dimension)
 
 
-def drop_model(client: FreshClient, gallery: str, model: Model) -> None:
+def drop_model(client: ConsistentClient, gallery: str, model: Model) -> None:
     """Drop a model's collection, and take it off the list."""
     client.drop_collection(model.collection)
     client.delete(gallery, ids=[model.name])
@@ -116,7 +116,7 @@ def person(name: str) -> str:
 
 
 def rows_of(
-    client: FreshClient, model: Model, condition: str, fields: Sequence[str] = FIELDS
+    client: ConsistentClient, model: Model, condition: str, fields: Sequence[str] = FIELDS
 ) -> list[Row]:
     """The rows that meet a condition, in no order."""
     found = client.query(model.collection, filter=condition, output_fields=list(fields))
@@ -124,7 +124,7 @@ def rows_of(
 
 
 def rows_by_key(
-    client: FreshClient, model: Model, keys: Sequence[str], fields: Sequence[str]
+    client: ConsistentClient, model: Model, keys: Sequence[str], fields: Sequence[str]
 ) -> list[Row]:
     """The rows of these keys, in no order."""
     found: list[Row] = []
@@ -136,7 +136,7 @@ def rows_by_key(
 
 
 def rows_in_order(
-    client: FreshClient,
+    client: ConsistentClient,
     model: Model,
     field: str,
     *,
@@ -184,7 +184,7 @@ def _ranges(
     yield from _ranges(count, middle, high, found - below)
 
 
-def _create(client: FreshClient, collection: str, schema: Any, vector: str) -> None:
+def _create(client: ConsistentClient, collection: str, schema: Any, vector: str) -> None:
     """Create and load a collection; another process may be doing the same at any of the steps."""
     from pymilvus import MilvusException
 
@@ -205,12 +205,14 @@ def _create(client: FreshClient, collection: str, schema: Any, vector: str) -> N
     client.load_collection(collection)
 
 
-def _list(client: FreshClient, gallery: str, model: str, collection: str, dimension: int) -> None:
+def _list(
+    client: ConsistentClient, gallery: str, model: str, collection: str, dimension: int
+) -> None:
     row = {"model": model, "collection": collection, "dimension": dimension, "nothing": [1.0, 0.0]}
     client.upsert(gallery, [row])
 
 
-def _models(client: FreshClient, gallery: str, condition: str) -> list[Model]:
+def _models(client: ConsistentClient, gallery: str, condition: str) -> list[Model]:
     fields = ["model", "collection", "dimension"]
     found = client.query(gallery, filter=condition, output_fields=fields)
     return [Model(row["model"], row["collection"], row["dimension"]) for row in found]

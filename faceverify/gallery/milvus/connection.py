@@ -18,7 +18,7 @@ from pymilvus import MilvusClient, MilvusException
 
 from faceverify.errors import GalleryError
 from faceverify.gallery.milvus.address import Address
-from faceverify.gallery.milvus.freshness import FreshClient
+from faceverify.gallery.milvus.consistency import ConsistentClient
 
 CONNECT_SECONDS = 10.0
 UNREACHABLE, NO_COLLECTION = 2, 100  # codes of pymilvus and of the server
@@ -27,7 +27,7 @@ _files: Counter[Path] = Counter()  # how often this process has each open
 _guard = threading.Lock()
 
 
-def connect(address: Address) -> FreshClient:
+def connect(address: Address) -> ConsistentClient:
     """Connect to a server, or open a file, which must exist.
 
     Raises:
@@ -41,7 +41,7 @@ def connect(address: Address) -> FreshClient:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     if address.file is None:
         with failures(address):
-            return FreshClient(
+            return ConsistentClient(
                 MilvusClient(
                     uri=address.uri,
                     token=address.token,
@@ -52,7 +52,7 @@ def connect(address: Address) -> FreshClient:
     _check_lite()
     with _guard:
         try:
-            client = FreshClient(MilvusClient(uri=address.uri))
+            client = ConsistentClient(MilvusClient(uri=address.uri))
         except MilvusException as problem:
             raise GalleryError(
                 f"{address.shown}: cannot be opened: another process uses it, or it is no file of"
@@ -85,7 +85,7 @@ def make_folder(address: Address, file: Path) -> None:
         ) from problem
 
 
-def disconnect(client: FreshClient, address: Address) -> None:
+def disconnect(client: ConsistentClient, address: Address) -> None:
     """Let go of the server, or of the file."""
     client.close()
     if address.file is None:

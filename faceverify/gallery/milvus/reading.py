@@ -7,19 +7,21 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from faceverify.gallery.milvus.collections import Model, rows_in_order, rows_of
-from faceverify.gallery.milvus.freshness import FreshClient
+from faceverify.gallery.milvus.consistency import ConsistentClient
 from faceverify.gallery.milvus.rows import damage, from_row
 from faceverify.gallery.store import StoredTemplate
 
 
-def templates_since(client: FreshClient, model: Model, sequence: int) -> Iterator[StoredTemplate]:
+def templates_since(
+    client: ConsistentClient, model: Model, sequence: int
+) -> Iterator[StoredTemplate]:
     """A model's templates with a greater number, in their order."""
     for row in rows_in_order(client, model, "sequence", above=sequence):
         yield from_row(row, model.name)
 
 
 def templates_where(
-    client: FreshClient, models: Iterable[Model], condition: str
+    client: ConsistentClient, models: Iterable[Model], condition: str
 ) -> list[StoredTemplate]:
     """The templates that meet a condition, in the order of their numbers."""
     found = [
@@ -28,7 +30,7 @@ def templates_where(
     return sorted(found, key=lambda one: one.sequence)
 
 
-def people(client: FreshClient, models: Iterable[Model]) -> Iterator[tuple[str, int]]:
+def people(client: ConsistentClient, models: Iterable[Model]) -> Iterator[tuple[str, int]]:
     """Every person with the number of templates, in the order of the names' hashes."""
     streams = [rows_in_order(client, model, "key", fields=["person", "name"]) for model in models]
     rows = heapq.merge(*streams, key=lambda row: row["person"])  # a key begins with its person
@@ -37,13 +39,13 @@ def people(client: FreshClient, models: Iterable[Model]) -> Iterator[tuple[str, 
         yield names[0], len(names)
 
 
-def count(client: FreshClient, model: Model) -> int:
+def count(client: ConsistentClient, model: Model) -> int:
     """How many templates a model has."""
     rows = client.query(model.collection, filter="", output_fields=["count(*)"])
     return int(rows[0]["count(*)"])
 
 
-def damages(client: FreshClient, model: Model) -> Iterator[str]:
+def damages(client: ConsistentClient, model: Model) -> Iterator[str]:
     """What is wrong with a model's templates, a line each."""
     last = ""
     for row in rows_in_order(client, model, "key"):

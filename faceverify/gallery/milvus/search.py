@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.gallery.milvus.collections import Model, rows_in_order
-from faceverify.gallery.milvus.freshness import FreshClient
+from faceverify.gallery.milvus.consistency import ConsistentClient
 from faceverify.gallery.milvus.rows import person_of
 from faceverify.gallery.store import Candidate
 from faceverify.matching.fusion import mean_direction
@@ -21,7 +21,7 @@ MEANS_AT_ONCE = 4_096
 
 
 def nearest_templates(
-    client: FreshClient,
+    client: ConsistentClient,
     model: Model,
     queries: NDArray[np.float32],
     count: int,
@@ -62,7 +62,7 @@ def nearest_templates(
 
 
 def nearest_means(
-    client: FreshClient,
+    client: ConsistentClient,
     model: Model,
     queries: NDArray[np.float32],
     count: int,
@@ -101,7 +101,7 @@ def nearest_means(
 
 
 def _hits(
-    client: FreshClient, model: Model, queries: NDArray[np.float32], limit: int, condition: str
+    client: ConsistentClient, model: Model, queries: NDArray[np.float32], limit: int, condition: str
 ) -> list[list[Candidate]]:
     """The nearest templates of each query."""
     found = client.search(

@@ -1,7 +1,7 @@
 """The gallery on Milvus, for tens of millions of templates and more: a cluster, or milvus-lite.
 
 What Milvus gives: exact search (FLAT) over many machines; what a process wrote is seen by its next
-search, and what anybody wrote before the gallery was opened, too (``freshness.py``); a
+search, and what anybody wrote before the gallery was opened, too (``consistency.py``); a
 template that was acknowledged is in the server's log, or in the file of milvus-lite.
 
 What it does not give, and the other engines do:

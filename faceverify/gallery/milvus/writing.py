@@ -14,7 +14,7 @@ from faceverify.gallery.milvus.collections import (
     rows_in_order,
     rows_of,
 )
-from faceverify.gallery.milvus.freshness import FreshClient
+from faceverify.gallery.milvus.consistency import ConsistentClient
 from faceverify.gallery.milvus.rows import FIELDS, Row, SequenceNumbers, numbered, renamed, to_row
 from faceverify.gallery.store import Added, Enrollment
 
@@ -23,7 +23,7 @@ ROW_BYTES = 1_000  # of a template beside its embedding
 
 
 def store(
-    client: FreshClient,
+    client: ConsistentClient,
     model: Model,
     enrollments: Sequence[Enrollment],
     numbers: SequenceNumbers,
@@ -54,7 +54,10 @@ def store(
 
 
 def replace(
-    client: FreshClient, model: Model, enrollments: Sequence[Enrollment], numbers: SequenceNumbers
+    client: ConsistentClient,
+    model: Model,
+    enrollments: Sequence[Enrollment],
+    numbers: SequenceNumbers,
 ) -> list[int]:
     """Write templates, and then delete all others of the model."""
     sequences = [one.sequence for one in store(client, model, enrollments, numbers, anew=True)]
@@ -64,7 +67,9 @@ def replace(
     return sequences
 
 
-def remove(client: FreshClient, model: Model, name: str, sequences: Sequence[int] | None) -> int:
+def remove(
+    client: ConsistentClient, model: Model, name: str, sequences: Sequence[int] | None
+) -> int:
     """Delete a person's templates, all or these; returns how many."""
     rows = rows_of(client, model, person(name), ["key", "sequence"])
     wanted = None if sequences is None else set(sequences)
@@ -72,7 +77,7 @@ def remove(client: FreshClient, model: Model, name: str, sequences: Sequence[int
     return delete(client, model, keys)
 
 
-def rename(client: FreshClient, models: Iterable[Model], old: str, new: str) -> int:
+def rename(client: ConsistentClient, models: Iterable[Model], old: str, new: str) -> int:
     """Write a person's templates under another name, then delete them under the old one.
 
     Interrupted between, they are there under both, with the same numbers, and it can be repeated.
@@ -92,14 +97,14 @@ def rename(client: FreshClient, models: Iterable[Model], old: str, new: str) -> 
     return count
 
 
-def delete(client: FreshClient, model: Model, keys: Sequence[str]) -> int:
+def delete(client: ConsistentClient, model: Model, keys: Sequence[str]) -> int:
     """Delete rows; returns how many."""
     for start in range(0, len(keys), AT_ONCE):
         client.delete(model.collection, list(keys[start : start + AT_ONCE]))
     return len(keys)
 
 
-def _write(client: FreshClient, model: Model, rows: Sequence[Row]) -> None:
+def _write(client: ConsistentClient, model: Model, rows: Sequence[Row]) -> None:
     step = max(1, BATCH_BYTES // (4 * model.dimension + ROW_BYTES))
     for start in range(0, len(rows), step):
         client.upsert(model.collection, list(rows[start : start + step]))

@@ -17,7 +17,7 @@ TABLES = ("templates", "identities")
 WAIT_SECONDS = 30.0
 
 # A transaction that began before the rows were deleted may still read them, and keeps them.
-ONLOOKERS = """
+OLDER_TRANSACTIONS = """
 WITH horizon AS (SELECT %s::xid8::xid AS number)
 SELECT format('process %%s of %%s', pid, coalesce(usename, backend_type))
 FROM pg_stat_activity, horizon
@@ -55,12 +55,12 @@ def rewrite(session: Session, address: Address) -> None:
     Raises:
         GalleryError: a transaction that can still see it did not end.
     """
-    _wait_for_onlookers(session, address)
+    _wait_for_older_transactions(session, address)
     for table in TABLES:
         session.outside(f"VACUUM (FULL, ANALYZE) {table}")
 
 
-def _wait_for_onlookers(session: Session, address: Address) -> None:
+def _wait_for_older_transactions(session: Session, address: Address) -> None:
     def horizon(connection: Conn) -> str:
         row = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
         assert row is not None
@@ -69,7 +69,9 @@ def _wait_for_onlookers(session: Session, address: Address) -> None:
     number = session.read(horizon)
     end = time.monotonic() + WAIT_SECONDS
     while True:
-        found = session.read(lambda connection: connection.execute(ONLOOKERS, (number,)).fetchone())
+        found = session.read(
+            lambda connection: connection.execute(OLDER_TRANSACTIONS, (number,)).fetchone()
+        )
         if found is None:
             return
         if time.monotonic() > end:

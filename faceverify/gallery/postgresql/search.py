@@ -30,7 +30,7 @@ SELECT NULL, i.name, n.distance FROM (
   ORDER BY distance, identity LIMIT %(limit)s) n
 JOIN identities i ON i.id = n.identity ORDER BY n.distance, n.identity
 """
-THESE = "AND identity IN (SELECT id FROM identities WHERE name = ANY(%(names)s))"
+OF_NAMES = "AND identity IN (SELECT id FROM identities WHERE name = ANY(%(names)s))"
 
 
 def nearest_templates(
@@ -58,7 +58,7 @@ def nearest_templates(
     statement = sql.SQL(NEAREST).format(
         distance=distance,
         model=sql.Literal(model),
-        filter=sql.SQL("" if names is None else THESE),
+        filter=sql.SQL("" if names is None else OF_NAMES),
         order=order,
     )
     limit = count * PER_PERSON
@@ -77,7 +77,7 @@ def nearest_means(
     connection: Conn, query: Vector, count: int, *, model: int, names: Sequence[str] | None
 ) -> list[Candidate]:
     """The people whose mean templates are nearest; always of all of them."""
-    statement = sql.SQL(MEANS).format(filter=sql.SQL("" if names is None else THESE))
+    statement = sql.SQL(MEANS).format(filter=sql.SQL("" if names is None else OF_NAMES))
     values: dict[str, Any] = {"query": query, "model": model, "names": _list(names), "limit": count}
     rows = connection.execute(statement, values)
     return [Candidate(name, distance, None) for _, name, distance in rows]

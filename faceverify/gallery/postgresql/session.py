@@ -101,12 +101,12 @@ class Session:
         Raises:
             GalleryError: the server is gone for longer than RETRY_SECONDS, or refuses.
         """
-        patience = _Patience()
+        deadline = _RetryDeadline()
         while True:
             try:
-                return work(self._connected(patience))
+                return work(self._connected(deadline))
             except psycopg.Error as problem:  # noqa: PERF203 - to try again
-                self._wait_or_raise(problem, patience)
+                self._wait_or_raise(problem, deadline)
 
     def write(self, work: Callable[[Conn], T]) -> T:
         """Do something in one transaction, exactly once.
@@ -114,18 +114,18 @@ class Session:
         Raises:
             GalleryError: as :meth:`read`.
         """
-        patience = _Patience()
+        deadline = _RetryDeadline()
         self._writes += 1
         results: list[T] = []
         while True:
             try:
-                connection = self._connected(patience)
+                connection = self._connected(deadline)
                 with connection.transaction():
                     # waits for the end of an attempt that the server still works on
                     if connection.execute(NOTE, (self._id, self._writes)).rowcount:
                         results = [work(connection)]
             except psycopg.Error as problem:  # noqa: PERF203 - to try again
-                self._wait_or_raise(problem, patience)
+                self._wait_or_raise(problem, deadline)
             else:
                 return results[0]
 
@@ -133,19 +133,19 @@ class Session:
         """Run a command that cannot be part of a transaction, such as VACUUM."""
         self.read(lambda connection: connection.execute(statement))
 
-    def _connected(self, patience: _Patience) -> Conn:
+    def _connected(self, deadline: _RetryDeadline) -> Conn:
         """The connection; a new one where it was lost, as soon as the server lets us in."""
         while self._connection.closed:
             try:
                 connection = connect(self._address)
             except GalleryError as problem:
-                if not patience.left():
+                if not deadline.left():
                     raise GalleryError(
                         f"{problem}: not back within {RETRY_SECONDS:g} s",
                         cure="try again: what was stored is not stored twice",
                         code="gallery-unreachable",
                     ) from None
-                patience.pause()
+                deadline.pause()
                 continue
             self._connection = connection
             enter(connection, self._address)
@@ -154,17 +154,17 @@ class Session:
     def _is_lost(self, problem: psycopg.Error) -> bool:
         return self._connection.closed or self._connection.broken
 
-    def _wait_or_raise(self, problem: psycopg.Error, patience: _Patience) -> None:
+    def _wait_or_raise(self, problem: psycopg.Error, deadline: _RetryDeadline) -> None:
         if self._is_lost(problem):
             self._connection.close()
         elif not isinstance(problem, REPEATABLE):
             raise refused(self._address, problem) from problem
-        if not patience.left():
+        if not deadline.left():
             raise _unreachable(self._address, problem) from problem
-        patience.pause()
+        deadline.pause()
 
 
-class _Patience:
+class _RetryDeadline:
     """How long one call has waited already."""
 
     def __init__(self) -> None:

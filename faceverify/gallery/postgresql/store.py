@@ -42,8 +42,8 @@ from faceverify.gallery.postgresql.session import Conn, Session, connect, refuse
 from faceverify.gallery.postgresql.vectors import to_vectors
 from faceverify.gallery.postgresql.writing import (
     delete,
+    delete_empty_identities,
     delete_model,
-    delete_nobodies,
     hold_counter,
     merge,
     rename,
@@ -135,7 +135,7 @@ class PostgresStore:
             gone = delete_model(connection, old)
             places = range(len(staged))
             added = merge(connection, last, places, model=model, dimension=dimension)
-            delete_nobodies(connection)
+            delete_empty_identities(connection)
             return [one.sequence for one in added], gone
 
         sequences, gone = self.session.write(work)

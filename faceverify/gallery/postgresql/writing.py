@@ -47,7 +47,7 @@ SELECT (SELECT t.sequence FROM templates t WHERE t.model = %s AND t.photo_hash =
   AND t.identity = (SELECT id FROM identities i WHERE i.name = s.name))
 FROM pg_temp.staged s ORDER BY ordinal
 """
-NOBODY_LEFT = """
+EMPTY_IDENTITIES = """
 DELETE FROM identities i WHERE NOT EXISTS (SELECT FROM templates t WHERE t.identity = i.id)
 """
 
@@ -168,7 +168,7 @@ def delete(connection: Conn, name: str, sequences: list[int] | None) -> int:
         " AND (%s::bigint[] IS NULL OR t.sequence = ANY(%s::bigint[]))",
         (name, sequences, sequences),
     ).rowcount
-    connection.execute(NOBODY_LEFT + " AND name = %s", (name,))
+    connection.execute(EMPTY_IDENTITIES + " AND name = %s", (name,))
     return gone
 
 
@@ -178,6 +178,6 @@ def delete_model(connection: Conn, model: str) -> int:
     return connection.execute(query, (model,)).rowcount
 
 
-def delete_nobodies(connection: Conn) -> None:
+def delete_empty_identities(connection: Conn) -> None:
     """Delete identities without templates."""
-    connection.execute(NOBODY_LEFT)
+    connection.execute(EMPTY_IDENTITIES)

@@ -66,7 +66,7 @@ class CodeFit:
     searches: int
 
 
-class CodeIndex:
+class BinaryIndex:
     """The codes of all rows in a :class:`TemplateIndex`.
 
     Args:
@@ -178,7 +178,7 @@ def fit_codes(
     return fitted
 
 
-def measure_codes(codes: CodeIndex, templates: TemplateIndex, parts: list[Rows]) -> CodeFit:
+def measure_codes(codes: BinaryIndex, templates: TemplateIndex, parts: list[Rows]) -> CodeFit:
     """Search for some templates by codes and exactly, each a little off, as another photo is."""
     generator = np.random.default_rng(0)
     rows = parts[0]

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.sqlite.manifest import State, read_state
+from faceverify.gallery.sqlite.manifest import Manifest, read_manifest
 from faceverify.gallery.sqlite.protection import Checksums, Encryption, Protection
 from faceverify.gallery.sqlite.schema import (
     FILE,
@@ -28,7 +28,7 @@ from faceverify.runtime.file_lock import FileLock
 
 LOCK, SEARCH = "lock", "search"
 BUSY = 30.0  # seconds to wait for another process
-OURS = {FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", LOCK, SEARCH, "audit.jsonl"}
+OWN_FILES = {FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", LOCK, SEARCH, "audit.jsonl"}
 
 
 class Database:
@@ -67,12 +67,12 @@ class Database:
             raise
 
     @contextmanager
-    def reading(self) -> Iterator[State]:
+    def reading(self) -> Iterator[Manifest]:
         """One unchanging view of the gallery, however many others write meanwhile."""
         with failures(self.path):
             self.sql.execute("BEGIN")
             try:
-                yield self.state()
+                yield self.manifest()
             finally:
                 if self.sql.in_transaction:  # an error of the disk may have ended it
                     self.sql.execute("COMMIT")
@@ -80,14 +80,14 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Change]:
         """A transaction of the only writer; what it did is on the disk when the block ends."""
-        with self.alone(), failures(self.path):
+        with self.exclusive(), failures(self.path):
             self.sql.execute("BEGIN IMMEDIATE")
             try:
-                before = self.state()
+                before = self.manifest()
                 change = Change(before)
                 yield change
-                if change.state != before:
-                    sealed = change.state.seal(self.protection)
+                if change.manifest != before:
+                    sealed = change.manifest.seal(self.protection)
                     self.sql.execute("UPDATE gallery SET state = ?", (sealed,))
                 self.sql.execute("COMMIT")
             except BaseException:
@@ -96,7 +96,7 @@ class Database:
                 raise
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """While no other process writes."""
         try:
             taken = self._lock.take(self.busy)
@@ -112,12 +112,12 @@ class Database:
         finally:
             self._lock.give_back()
 
-    def state(self) -> State:
+    def manifest(self) -> Manifest:
         """What the gallery holds, as of this transaction."""
         row = self.sql.execute("SELECT state FROM gallery").fetchone()
         if row is None or not isinstance(row[0], bytes):
             raise damaged(self.path, "its state is missing")
-        return read_state(self.protection, row[0])
+        return read_manifest(self.protection, row[0])
 
     def vacuum(self) -> None:
         """Write the database anew, and empty its log: what was removed is in neither.
@@ -125,7 +125,7 @@ class Database:
         Raises:
             GalleryError: another process reads an older state all the while.
         """
-        with self.alone(), failures(self.path):
+        with self.exclusive(), failures(self.path):
             # the copy that VACUUM makes on its way lies in this folder, not in /tmp
             self.sql.execute("PRAGMA temp_store = FILE")
             place = str(self.folder).replace("'", "''")
@@ -157,7 +157,7 @@ class Database:
 
     def _prepare(self, *, create: bool, key: str | None) -> None:
         """Make the tables, or bring them to the newest version."""
-        with self.alone():
+        with self.exclusive():
             version = version_of(self.sql, self.path)  # another process may have been first
             if not version and self.sql.execute("SELECT 1 FROM sqlite_master").fetchone():
                 raise damaged(self.path, "it has tables and no version")
@@ -168,14 +168,14 @@ class Database:
             try:
                 migrate(self.sql, version)
                 if not version:
-                    self._found(key)
+                    self._initialise(key)
                 self.sql.execute("COMMIT")
             except BaseException:
                 if self.sql.in_transaction:
                     self.sql.execute("ROLLBACK")
                 raise
 
-    def _found(self, key: str | None) -> None:
+    def _initialise(self, key: str | None) -> None:
         protection: Protection = Checksums()
         encryption = None
         if key is not None:
@@ -183,15 +183,15 @@ class Database:
             encryption = json.dumps(parameters)
         self.sql.execute(
             "INSERT INTO gallery VALUES (1, ?, ?, ?)",
-            (secrets.token_bytes(16), encryption, State().seal(protection)),
+            (secrets.token_bytes(16), encryption, Manifest().seal(protection)),
         )
 
 
 class Change:
     """What a transaction makes of the gallery's state: set ``state`` to the new one."""
 
-    def __init__(self, state: State) -> None:
-        self.state = state
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
 
 
 def _find(folder: Path, *, create: bool) -> None:
@@ -208,7 +208,7 @@ def _find(folder: Path, *, create: bool) -> None:
         if not create:
             raise _missing(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        strangers = {entry.name for entry in folder.iterdir()} - OURS
+        strangers = {entry.name for entry in folder.iterdir()} - OWN_FILES
         if strangers:
             raise GalleryError(
                 f"{folder}: a folder of other files ({min(strangers)}), not a gallery",

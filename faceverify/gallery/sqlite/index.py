@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from faceverify.errors import GalleryError
 from faceverify.gallery.sqlite import records
 from faceverify.gallery.sqlite.database import Database
-from faceverify.gallery.sqlite.manifest import ModelRows, RowSet, State
+from faceverify.gallery.sqlite.manifest import Manifest, ModelRows, RowSet
 from faceverify.gallery.sqlite.nearest import Rows
 from faceverify.gallery.sqlite.reading import check_rising
 from faceverify.gallery.sqlite.search_files import read_search_file
@@ -28,7 +28,7 @@ PAGE = 4096  # rows read at once
 
 
 @dataclass(frozen=True)
-class Mark:
+class SyncPoint:
     """How far something derived has followed the gallery.
 
     Attributes:
@@ -61,22 +61,22 @@ class TemplateIndex:
         self.base: Rows | None = None
         self.tail: Rows | None = None
         self.publication = ""  # what the search file is called that is mapped
-        self._mark = Mark()
+        self._synced = SyncPoint()
         self._masked = 0
 
-    def refresh(self, state: State) -> list[Rows]:
+    def refresh(self, manifest: Manifest) -> list[Rows]:
         """What is to be searched, as of the state that is being read.
 
         Raises:
             GalleryError: rows are missing, doubled or changed.
         """
-        known = state.models[self._model]
-        if self._mark.rows != known.rows and not self._catch_up(state, known):
+        known = manifest.models[self._model]
+        if self._synced.rows != known.rows and not self._catch_up(manifest, known):
             self.load()
-            if not self._catch_up(state, known):
+            if not self._catch_up(manifest, known):
                 self.forget()
-                if not self._catch_up(state, known):
-                    raise others_than_enrolled(self._database, self._mark.rows, known)
+                if not self._catch_up(manifest, known):
+                    raise rows_mismatch(self._database, self._synced.rows, known)
         return [part for part in (self.base, self.tail) if part is not None]
 
     def load(self) -> None:
@@ -85,66 +85,66 @@ class TemplateIndex:
         found = read_search_file(self._database, self._model)
         if found is not None:
             about, columns = found
-            self._mark = mark_of(about)
+            self._synced = sync_point_of(about)
             self.base = Rows(columns["embedding"], columns["identity"], columns["sequence"])
             self.publication = about["publication"]
 
-    def overdue(self, state: State) -> bool:
+    def overdue(self, manifest: Manifest) -> bool:
         """Whether so much has changed since the search file was written that it should be anew."""
         if self.base is None and not self._tried:
             self.load()
             self._tried = True
         base = 0 if self.base is None else len(self.base)
-        known = state.models.get(self._model)
+        known = manifest.models.get(self._model)
         count = known.rows.count if known else 0
         changed = abs(count - base + self._masked) + self._masked
         return changed > max(LEAST, SHARE * base)
 
-    def _catch_up(self, state: State, known: ModelRows) -> bool:
+    def _catch_up(self, manifest: Manifest, known: ModelRows) -> bool:
         """Follow the removals and additions; False where that does not lead to the state."""
-        removed, held = removed_since(self._database, known, self._mark)
+        removed, held = removed_since(self._database, known, self._synced)
         if held.count > known.rows.count:
             return False
         self._mask(removed)
-        last = self._mark.last
+        last = self._synced.last
         added = [] if self.tail is None else [self.tail]
         for part, tags in read_rows(self._database, known, after=last):
             added.append(part)
             held = held.changed(len(part), records.total(tags))
             last = int(part.sequences[-1])
         self.tail = _joined(added) if added else None
-        self._mark = Mark(held, state.epoch, last)
+        self._synced = SyncPoint(held, manifest.epoch, last)
         return held == known.rows
 
     def _mask(self, sequences: NDArray[np.int64]) -> None:
         if not len(sequences):
             return
         if self.base is not None:
-            alive = without(self.base, sequences)
+            alive = alive_without(self.base, sequences)
             self._masked = int(np.count_nonzero(~alive))
             self.base = replace(self.base, alive=alive)
         if self.tail is not None:
-            alive = without(self.tail, sequences)
+            alive = alive_without(self.tail, sequences)
             self.tail = self.tail.at(alive)
 
 
-def mark_of(about: dict[str, object]) -> Mark:
+def sync_point_of(about: dict[str, object]) -> SyncPoint:
     """How far a search file goes."""
     count, tags, epoch, last = (about[name] for name in ("count", "sum", "epoch", "last"))
-    return Mark(RowSet(int(str(count)), int(str(tags), 16)), int(str(epoch)), int(str(last)))
+    return SyncPoint(RowSet(int(str(count)), int(str(tags), 16)), int(str(epoch)), int(str(last)))
 
 
 def removed_since(
-    database: Database, known: ModelRows, mark: Mark
+    database: Database, known: ModelRows, synced: SyncPoint
 ) -> tuple[NDArray[np.int64], RowSet]:
     """Which templates that something derived holds were removed, and the set of those left."""
     found = database.sql.execute(
         "SELECT sequence, tag FROM tombstones WHERE model = ? AND epoch > ? AND sequence <= ?",
-        (known.key, mark.epoch, mark.last),
+        (known.key, synced.epoch, synced.last),
     ).fetchall()
     tags = records.total(int.from_bytes(bytes(tag or b""), "little") for _, tag in found)
     sequences = np.array([sequence for sequence, _ in found], np.int64)
-    return sequences, mark.rows.changed(-len(found), -tags)
+    return sequences, synced.rows.changed(-len(found), -tags)
 
 
 def read_rows(
@@ -181,7 +181,7 @@ def read_rows(
         )
 
 
-def without(part: Rows, sequences: NDArray[np.int64]) -> NDArray[np.bool_]:
+def alive_without(part: Rows, sequences: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which rows are alive once these are not; rows are ordered by sequence number."""
     alive = np.ones(len(part), bool) if part.alive is None else part.alive.copy()
     places = np.searchsorted(part.sequences, sequences)
@@ -191,7 +191,7 @@ def without(part: Rows, sequences: NDArray[np.int64]) -> NDArray[np.bool_]:
     return alive
 
 
-def others_than_enrolled(database: Database, found: RowSet, known: ModelRows) -> GalleryError:
+def rows_mismatch(database: Database, found: RowSet, known: ModelRows) -> GalleryError:
     """Rows were taken away, brought back or exchanged behind the gallery's back."""
     return GalleryError(
         f"{database.path}: {found.count} templates of model {known.name}, where "

@@ -51,7 +51,7 @@ class ModelRows:
 
 
 @dataclass(frozen=True)
-class State:
+class Manifest:
     """The whole gallery.
 
     Attributes:
@@ -70,7 +70,7 @@ class State:
         """How many templates of each model there are, by its id."""
         return {model.name: model.rows.count for model in self.models.values()}
 
-    def with_model(self, model: ModelRows) -> State:
+    def with_model(self, model: ModelRows) -> Manifest:
         """With this many templates of a model; none at all, and it is forgotten."""
         models = {**self.models, model.name: model}
         if not model.rows.count:
@@ -102,7 +102,7 @@ class State:
         return protection.seal(json.dumps(content, separators=(",", ":")).encode(), PLACE)
 
 
-def read_state(protection: Protection, sealed: bytes) -> State:
+def read_manifest(protection: Protection, sealed: bytes) -> Manifest:
     """What :meth:`State.seal` made.
 
     Raises:
@@ -110,7 +110,7 @@ def read_state(protection: Protection, sealed: bytes) -> State:
     """
     content = json.loads(protection.open(sealed, PLACE))
     count, tags = content["identities"]
-    return State(
+    return Manifest(
         epoch=content["epoch"],
         identities=RowSet(count, int(tags, 16)),
         models={

@@ -7,7 +7,7 @@ from itertools import pairwise
 from faceverify.errors import GalleryError
 from faceverify.gallery.sqlite import records
 from faceverify.gallery.sqlite.database import Database
-from faceverify.gallery.sqlite.manifest import State
+from faceverify.gallery.sqlite.manifest import Manifest
 from faceverify.gallery.store import StoredTemplate
 
 QUERY = (
@@ -22,7 +22,7 @@ OF_PHOTO = "t.photo_key = ? ORDER BY t.sequence"
 
 
 def templates(
-    database: Database, state: State, condition: str, *values: int | bytes
+    database: Database, manifest: Manifest, condition: str, *values: int | bytes
 ) -> list[StoredTemplate]:
     """Templates under one of the conditions above, inside the caller's transaction.
 
@@ -35,7 +35,7 @@ def templates(
     ):
         opened, _ = records.open_template(database.protection, sequence, identity, model, record)
         name, _ = records.open_name(database.protection, identity, sealed)
-        model_id = state.model_of(model).name
+        model_id = manifest.model_of(model).name
         found.append(records.unpack(opened, name=name, sequence=sequence, model=model_id))
     return found
 

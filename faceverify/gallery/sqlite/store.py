@@ -82,11 +82,11 @@ class SqliteStore:
         database = self._database
         with database.writing() as change:
             if admit is not None:
-                late = reading.templates(database, change.state, reading.AFTER, admit.after, -1)
+                late = reading.templates(database, change.manifest, reading.AFTER, admit.after, -1)
                 places = admit([one for one in late if one.model == model])
                 enrollments = [enrollments[place] for place in places]
-            change.state, added = writing.insert(
-                database.sql, database.protection, change.state, enrollments, model=model
+            change.manifest, added = writing.insert(
+                database.sql, database.protection, change.manifest, enrollments, model=model
             )
         self._enrolled.add(model)
         return added
@@ -130,11 +130,11 @@ class SqliteStore:
     def of(self, name: str, *, model: str | None = None) -> list[StoredTemplate]:
         """A person's templates, in their order."""
         database = self._database
-        with database.reading() as state:
+        with database.reading() as manifest:
             identity = writing.identity_of(database.sql, database.protection, name)
             if identity is None:
                 return []
-            found = reading.templates(database, state, reading.OF_PERSON, identity)
+            found = reading.templates(database, manifest, reading.OF_PERSON, identity)
         return [one for one in found if model in (None, one.model)]
 
     def with_photo(self, photo_hash: bytes, *, model: str | None = None) -> list[StoredTemplate]:
@@ -168,9 +168,9 @@ class SqliteStore:
                 doomed = [row for row in doomed if row[0] in set(sequences)]
             if not doomed:
                 return 0
-            state = writing.delete(database.sql, database.protection, change.state, doomed)
-            change.state = writing.forget_people(
-                database.sql, database.protection, state, [identity]
+            manifest = writing.delete(database.sql, database.protection, change.manifest, doomed)
+            change.manifest = writing.delete_empty_identities(
+                database.sql, database.protection, manifest, [identity]
             )
         self._wipe()
         return len(doomed)
@@ -187,8 +187,8 @@ class SqliteStore:
                 raise GalleryError(
                     f"{new} is enrolled already", cure="remove that person first, or name another"
                 )
-            change.state = writing.rename(
-                database.sql, database.protection, change.state, identity, new
+            change.manifest = writing.rename(
+                database.sql, database.protection, change.manifest, identity, new
             )
             return len(writing.templates_of(database.sql, identity))
 
@@ -199,21 +199,21 @@ class SqliteStore:
         database = self._database
         sql, protection = database.sql, database.protection
         with database.writing() as change:
-            state, people = writing.drop_model(sql, change.state, old)
-            state, added = writing.insert(sql, protection, state, enrollments, model=model)
-            change.state = writing.forget_people(sql, protection, state, people)
+            manifest, people = writing.drop_model(sql, change.manifest, old)
+            manifest, added = writing.insert(sql, protection, manifest, enrollments, model=model)
+            change.manifest = writing.delete_empty_identities(sql, protection, manifest, people)
         self._wipe()
         return [one.sequence for one in added]
 
     def count(self) -> dict[str, int]:
         """How many templates of each model there are: the sealed state says it."""
-        with self._database.reading() as state:
-            return state.templates
+        with self._database.reading() as manifest:
+            return manifest.templates
 
     def stats(self) -> Stats:
         """What the store holds."""
-        with self._database.reading() as state:
-            models, identities = state.templates, state.identities.count
+        with self._database.reading() as manifest:
+            models, identities = manifest.templates, manifest.identities.count
         return Stats(
             engine="sqlite",
             url=self.url,
@@ -249,8 +249,8 @@ class SqliteStore:
         self._enrolled.clear()
 
     def _templates(self, condition: str, *values: int | bytes) -> list[StoredTemplate]:
-        with self._database.reading() as state:
-            return reading.templates(self._database, state, condition, *values)
+        with self._database.reading() as manifest:
+            return reading.templates(self._database, manifest, condition, *values)
 
     def _wipe(self) -> None:
         """Make sure that the bytes of what was removed are in none of the files."""

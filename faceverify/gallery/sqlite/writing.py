@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from faceverify.errors import GalleryError
 from faceverify.gallery.sqlite import records
-from faceverify.gallery.sqlite.manifest import ModelRows, RowSet, State
+from faceverify.gallery.sqlite.manifest import Manifest, ModelRows, RowSet
 from faceverify.gallery.sqlite.protection import Protection
 from faceverify.gallery.store import Added, Enrollment, StoredTemplate
 from faceverify.gallery.validation import check_enrollments
@@ -26,18 +26,20 @@ Row = tuple[int, int, int, bytes]  # sequence, identity, model, record
 def insert(
     sql: sqlite3.Connection,
     protection: Protection,
-    state: State,
+    manifest: Manifest,
     enrollments: Sequence[Enrollment],
     *,
     model: str,
-) -> tuple[State, list[Added]]:
+) -> tuple[Manifest, list[Added]]:
     """Store templates; one that a person has already is only looked up."""
     if not enrollments:
-        return state, []
-    known = state.models.get(model)
+        return manifest, []
+    known = manifest.models.get(model)
     width = check_enrollments(enrollments, width=known.width if known else None, model=model)
-    known = known or ModelRows(state.next_model, model, width, RowSet())
-    state, people = _identities(sql, protection, state, {one.name: None for one in enrollments})
+    known = known or ModelRows(manifest.next_model, model, width, RowSet())
+    manifest, people = _identities(
+        sql, protection, manifest, {one.name: None for one in enrollments}
+    )
     now = time.time()
     sequence = last(sql, "templates")
     added: list[Added] = []
@@ -47,9 +49,9 @@ def insert(
     stored = _stored(sql, known.key, keys)
     for enrollment, key in zip(enrollments, keys, strict=True):
         identity = people[enrollment.name]
-        double = stored.get((key, identity))
-        if double is not None:
-            added.append(Added(double, new=False))
+        duplicate = stored.get((key, identity))
+        if duplicate is not None:
+            added.append(Added(duplicate, new=False))
             continue
         sequence += 1
         place = records.template_place(sequence, identity, known.key)
@@ -61,44 +63,46 @@ def insert(
         added.append(Added(sequence, new=True))
     sql.executemany("INSERT INTO templates VALUES (?, ?, ?, ?, ?)", written)
     templates = known.rows.changed(len(written), records.total(tags))
-    return state.with_model(replace(known, rows=templates)), added
+    return manifest.with_model(replace(known, rows=templates)), added
 
 
 def delete(
-    sql: sqlite3.Connection, protection: Protection, state: State, doomed: Iterable[Row]
-) -> State:
+    sql: sqlite3.Connection, protection: Protection, manifest: Manifest, doomed: Iterable[Row]
+) -> Manifest:
     """Remove templates; people who have none left are for :func:`forget_people`."""
-    state = replace(state, epoch=state.epoch + 1)
+    manifest = replace(manifest, epoch=manifest.epoch + 1)
     tombstones: list[tuple[int, int, int, bytes]] = []
     for sequence, identity, model, record in doomed:
         _, tag = records.open_template(protection, sequence, identity, model, record)
-        tombstones.append((sequence, model, state.epoch, tag.to_bytes(32, "little")))
-        known = state.model_of(model)
-        state = state.with_model(replace(known, rows=known.rows.changed(-1, -tag)))
+        tombstones.append((sequence, model, manifest.epoch, tag.to_bytes(32, "little")))
+        known = manifest.model_of(model)
+        manifest = manifest.with_model(replace(known, rows=known.rows.changed(-1, -tag)))
     sql.executemany(
         "DELETE FROM templates WHERE sequence = ?", [(stone[0],) for stone in tombstones]
     )
     sql.executemany("INSERT INTO tombstones VALUES (?, ?, ?, ?)", tombstones)
-    return state
+    return manifest
 
 
-def drop_model(sql: sqlite3.Connection, state: State, model: str) -> tuple[State, list[int]]:
+def drop_model(
+    sql: sqlite3.Connection, manifest: Manifest, model: str
+) -> tuple[Manifest, list[int]]:
     """Remove all templates of a model; returns their people, too, for :func:`forget_people`."""
-    known = state.models.get(model)
+    known = manifest.models.get(model)
     if known is None:
-        return state, []
+        return manifest, []
     query = "SELECT DISTINCT identity FROM templates WHERE model = ?"
     people = [identity for (identity,) in sql.execute(query, (known.key,))]
     sql.execute("DELETE FROM templates WHERE model = ?", (known.key,))
     # no tombstones: what was derived from a model that is gone is never looked at again
     sql.execute("DELETE FROM tombstones WHERE model = ?", (known.key,))
-    state = replace(state, epoch=state.epoch + 1)
-    return state.with_model(replace(known, rows=RowSet())), people
+    manifest = replace(manifest, epoch=manifest.epoch + 1)
+    return manifest.with_model(replace(known, rows=RowSet())), people
 
 
 def rename(
-    sql: sqlite3.Connection, protection: Protection, state: State, identity: int, new: str
-) -> State:
+    sql: sqlite3.Connection, protection: Protection, manifest: Manifest, identity: int, new: str
+) -> Manifest:
     """Give a person another name, which nobody has."""
     place = records.identity_place(identity)
     (old,) = sql.execute("SELECT name FROM identities WHERE id = ?", (identity,)).fetchone()
@@ -109,7 +113,7 @@ def rename(
     sql.execute(
         "UPDATE identities SET name_key = ?, name = ? WHERE id = ?", (key, sealed, identity)
     )
-    return replace(state, identities=state.identities.changed(0, by))
+    return replace(manifest, identities=manifest.identities.changed(0, by))
 
 
 def identity_of(sql: sqlite3.Connection, protection: Protection, name: str) -> int | None:
@@ -156,8 +160,8 @@ def _stored(
 
 
 def _identities(
-    sql: sqlite3.Connection, protection: Protection, state: State, names: Iterable[str]
-) -> tuple[State, dict[str, int]]:
+    sql: sqlite3.Connection, protection: Protection, manifest: Manifest, names: Iterable[str]
+) -> tuple[Manifest, dict[str, int]]:
     """The number of each person, known or new."""
     people: dict[str, int] = {}
     written, tags = [], []
@@ -172,22 +176,22 @@ def _identities(
             tags.append(records.tag(protection, place, sealed))
         people[name] = known
     sql.executemany("INSERT INTO identities VALUES (?, ?, ?)", written)
-    identities = state.identities.changed(len(written), records.total(tags))
-    return replace(state, identities=identities), people
+    identities = manifest.identities.changed(len(written), records.total(tags))
+    return replace(manifest, identities=identities), people
 
 
-def forget_people(
-    sql: sqlite3.Connection, protection: Protection, state: State, people: Iterable[int]
-) -> State:
+def delete_empty_identities(
+    sql: sqlite3.Connection, protection: Protection, manifest: Manifest, people: Iterable[int]
+) -> Manifest:
     """Remove those of these people who have no template left."""
     for identity in people:
         if sql.execute("SELECT 1 FROM templates WHERE identity = ?", (identity,)).fetchone():
             continue
         (name,) = sql.execute("SELECT name FROM identities WHERE id = ?", (identity,)).fetchone()
         _, tag = records.open_name(protection, identity, name)
-        state = replace(state, identities=state.identities.changed(-1, -tag))
+        manifest = replace(manifest, identities=manifest.identities.changed(-1, -tag))
         sql.execute("DELETE FROM identities WHERE id = ?", (identity,))
-    return state
+    return manifest
 
 
 def last(sql: sqlite3.Connection, table: str) -> int:

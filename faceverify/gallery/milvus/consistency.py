@@ -14,7 +14,7 @@ from typing import Any
 BOUND = 5.0  # seconds, of Bounded
 
 
-class FreshClient:
+class ConsistentClient:
     """A pymilvus client whose first read of a collection sees all that was acknowledged before.
 
     So does the first read after a removal. Later ones see all of our own writing, and what others
