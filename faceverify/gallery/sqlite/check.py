@@ -1,4 +1,4 @@
-"""Check of an embedded gallery: every page, every row, and that none is missing or too many."""
+"""Integrity check of an embedded gallery: every page, every row, and the set of rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faceverify.gallery.sqlite.manifest import Manifest, RowSet
 
 
 def check_database(database: Database) -> list[str]:
-    """One line for each thing that is wrong; none for a gallery that is whole."""
+    """One line for each fault; empty for an intact gallery."""
     try:
         with database.reading() as manifest:
             return list(_problems(database, manifest))

@@ -1,4 +1,4 @@
-"""The database of an embedded gallery, open: its key, its transactions and its state."""
+"""Open database of an embedded gallery: key, transactions and manifest."""
 
 from __future__ import annotations
 
@@ -32,13 +32,19 @@ OWN_FILES = {FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", LOCK, SEARCH
 
 
 class Database:
-    """A gallery's folder, open. Use it from one thread at a time.
+    """Open database of a gallery folder; used by one thread at a time.
+
+    Args:
+        folder: the gallery's folder.
+        create: create the gallery if it does not exist.
+        key: passphrase of an encrypted gallery; None without encryption.
+        busy: seconds to wait for another process.
 
     Attributes:
-        folder: where it lies.
+        folder: the gallery's folder.
         sql: the connection; use it inside :meth:`reading` or :meth:`writing`.
-        protection: what seals rows.
-        id: drawn when the gallery was made.
+        protection: seals and opens rows.
+        id: random id of the gallery, 16 bytes.
 
     Raises:
         GalleryError: see :class:`faceverify.gallery.sqlite.store.SqliteStore`.
@@ -68,18 +74,18 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Manifest]:
-        """One unchanging view of the gallery, however many others write meanwhile."""
+        """Read transaction: a consistent snapshot; yields its manifest."""
         with failures(self.path):
             self.sql.execute("BEGIN")
             try:
                 yield self.manifest()
             finally:
-                if self.sql.in_transaction:  # an error of the disk may have ended it
+                if self.sql.in_transaction:  # a disk error ends it
                     self.sql.execute("COMMIT")
 
     @contextmanager
     def writing(self) -> Iterator[Change]:
-        """A transaction of the only writer; what it did is on the disk when the block ends."""
+        """Exclusive write transaction, durable when the block ends."""
         with self.exclusive(), failures(self.path):
             self.sql.execute("BEGIN IMMEDIATE")
             try:
@@ -91,13 +97,13 @@ class Database:
                     self.sql.execute("UPDATE gallery SET state = ?", (sealed,))
                 self.sql.execute("COMMIT")
             except BaseException:
-                if self.sql.in_transaction:  # a full disk may have ended it already
+                if self.sql.in_transaction:  # a full disk rolls back by itself
                     self.sql.execute("ROLLBACK")
                 raise
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """While no other process writes."""
+        """The write lock: no other process writes inside the block."""
         try:
             taken = self._lock.take(self.busy)
         except OSError as problem:
@@ -113,20 +119,20 @@ class Database:
             self._lock.give_back()
 
     def manifest(self) -> Manifest:
-        """What the gallery holds, as of this transaction."""
+        """Manifest of the gallery, as of this transaction."""
         row = self.sql.execute("SELECT state FROM gallery").fetchone()
         if row is None or not isinstance(row[0], bytes):
             raise damaged(self.path, "its state is missing")
         return read_manifest(self.protection, row[0])
 
     def vacuum(self) -> None:
-        """Write the database anew, and empty its log: what was removed is in neither.
+        """Rewrite the database and truncate its log, so that removed rows are in neither.
 
         Raises:
-            GalleryError: another process reads an older state all the while.
+            GalleryError: another process keeps an older snapshot open.
         """
         with self.exclusive(), failures(self.path):
-            # the copy that VACUUM makes on its way lies in this folder, not in /tmp
+            # VACUUM's temporary copy goes into this folder, not into /tmp
             self.sql.execute("PRAGMA temp_store = FILE")
             place = str(self.folder).replace("'", "''")
             self.sql.execute(f"PRAGMA temp_store_directory = '{place}'")
@@ -147,7 +153,7 @@ class Database:
                 time.sleep(0.01)
 
     def close(self) -> None:
-        """Let go of the file; the last one to do so empties the log, which no writer may meet."""
+        """Close the file, under the write lock: the last connection checkpoints the log."""
         with suppress(OSError):
             self._lock.take(1.0)
         try:
@@ -156,7 +162,7 @@ class Database:
             self._lock.give_back()
 
     def _prepare(self, *, create: bool, key: str | None) -> None:
-        """Make the tables, or bring them to the newest version."""
+        """Create the tables, or migrate them to the newest version."""
         with self.exclusive():
             version = version_of(self.sql, self.path)  # another process may have been first
             if not version and self.sql.execute("SELECT 1 FROM sqlite_master").fetchone():
@@ -188,14 +194,14 @@ class Database:
 
 
 class Change:
-    """What a transaction makes of the gallery's state: set ``state`` to the new one."""
+    """Manifest of a write transaction: set ``manifest`` to the new one."""
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
 
 
 def _find(folder: Path, *, create: bool) -> None:
-    """Make sure that there is a database file in the folder."""
+    """Find the database file of a folder, or create it."""
     try:
         if folder.exists() and not folder.is_dir():
             raise GalleryError(

@@ -1,10 +1,10 @@
-"""What a search goes through, kept up with the database.
+"""In-memory index of a model's templates, kept in step with the database.
 
-Three layers: the mapped search file; a mask over those of its rows that were removed since; and in
-memory the rows added since. A file is believed because the tags of its rows, less those removed,
-plus those added, sum to what the gallery's sealed state says. No other gallery's file, nor one of
-a later state after a backup was restored, can do that. Where the sum is another one, the file is
-left alone and all rows are read from the database.
+Three layers: the memory-mapped search file; a mask of its rows removed since; and, in memory, the
+rows added since. A search file is accepted if the tags of its rows, less those removed, plus those
+added, sum to the value in the gallery's sealed manifest (a multiset hash). That rejects the file of
+another gallery, and one newer than a restored backup. For another sum, all rows are read from the
+database.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ PAGE = 4096  # rows read at once
 
 @dataclass(frozen=True)
 class SyncPoint:
-    """How far something derived has followed the gallery.
+    """Point up to which an index has followed the database.
 
     Attributes:
-        rows: the set of the templates that it holds.
-        epoch: of the state that it followed last.
-        last: no template up to this sequence number is new to it.
+        rows: the set of templates in the index.
+        epoch: epoch of the manifest it followed last.
+        last: greatest sequence number it has seen.
     """
 
     rows: RowSet = field(default_factory=RowSet)
@@ -43,11 +43,16 @@ class SyncPoint:
 
 
 class TemplateIndex:
-    """All templates of one model, ready to be searched.
+    """Search index of all templates of one model.
 
     Args:
         database: the gallery.
         model: id of the model.
+
+    Attributes:
+        base: rows of the mapped search file; None without one.
+        tail: rows added since, in memory; None without any.
+        publication: random id of the mapped search file; empty without one.
     """
 
     def __init__(self, database: Database, model: str) -> None:
@@ -57,18 +62,18 @@ class TemplateIndex:
         self.forget()
 
     def forget(self) -> None:
-        """Hold nothing, and let go of the search file."""
+        """Drop all rows and unmap the search file."""
         self.base: Rows | None = None
         self.tail: Rows | None = None
-        self.publication = ""  # what the search file is called that is mapped
+        self.publication = ""
         self._synced = SyncPoint()
         self._masked = 0
 
     def refresh(self, manifest: Manifest) -> list[Rows]:
-        """What is to be searched, as of the state that is being read.
+        """Rows to search, brought up to date with the manifest of the open transaction.
 
         Raises:
-            GalleryError: rows are missing, doubled or changed.
+            GalleryError: rows are missing, duplicated or changed.
         """
         known = manifest.models[self._model]
         if self._synced.rows != known.rows and not self._catch_up(manifest, known):
@@ -80,7 +85,7 @@ class TemplateIndex:
         return [part for part in (self.base, self.tail) if part is not None]
 
     def load(self) -> None:
-        """Map the search file, if there is one that can be trusted."""
+        """Map the search file, if there is a valid one."""
         self.forget()
         found = read_search_file(self._database, self._model)
         if found is not None:
@@ -90,7 +95,7 @@ class TemplateIndex:
             self.publication = about["publication"]
 
     def overdue(self, manifest: Manifest) -> bool:
-        """Whether so much has changed since the search file was written that it should be anew."""
+        """Whether enough rows changed since the search file was written to rewrite it."""
         if self.base is None and not self._tried:
             self.load()
             self._tried = True
@@ -101,7 +106,7 @@ class TemplateIndex:
         return changed > max(LEAST, SHARE * base)
 
     def _catch_up(self, manifest: Manifest, known: ModelRows) -> bool:
-        """Follow the removals and additions; False where that does not lead to the state."""
+        """Apply removals and additions; False if the result does not match the manifest."""
         removed, held = removed_since(self._database, known, self._synced)
         if held.count > known.rows.count:
             return False
@@ -129,7 +134,7 @@ class TemplateIndex:
 
 
 def sync_point_of(about: dict[str, object]) -> SyncPoint:
-    """How far a search file goes."""
+    """Synchronisation point of a search file, from its ``about`` values."""
     count, tags, epoch, last = (about[name] for name in ("count", "sum", "epoch", "last"))
     return SyncPoint(RowSet(int(str(count)), int(str(tags), 16)), int(str(epoch)), int(str(last)))
 
@@ -137,7 +142,7 @@ def sync_point_of(about: dict[str, object]) -> SyncPoint:
 def removed_since(
     database: Database, known: ModelRows, synced: SyncPoint
 ) -> tuple[NDArray[np.int64], RowSet]:
-    """Which templates that something derived holds were removed, and the set of those left."""
+    """Sequence numbers removed since a synchronisation point, and the set of the rows left."""
     found = database.sql.execute(
         "SELECT sequence, tag FROM tombstones WHERE model = ? AND epoch > ? AND sequence <= ?",
         (known.key, synced.epoch, synced.last),
@@ -150,7 +155,7 @@ def removed_since(
 def read_rows(
     database: Database, known: ModelRows, *, after: int
 ) -> Iterator[tuple[Rows, list[int]]]:
-    """The templates of a model after a sequence number, from the database: rows and their tags.
+    """Templates of a model after a sequence number, in pages: rows and their tags.
 
     Raises:
         GalleryError: a row is damaged.
@@ -182,7 +187,10 @@ def read_rows(
 
 
 def alive_without(part: Rows, sequences: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which rows are alive once these are not; rows are ordered by sequence number."""
+    """Mask of the rows still alive after removing some sequence numbers, (N,).
+
+    Rows are ordered by sequence number.
+    """
     alive = np.ones(len(part), bool) if part.alive is None else part.alive.copy()
     places = np.searchsorted(part.sequences, sequences)
     inside = places < len(part)
@@ -192,7 +200,7 @@ def alive_without(part: Rows, sequences: NDArray[np.int64]) -> NDArray[np.bool_]
 
 
 def rows_mismatch(database: Database, found: RowSet, known: ModelRows) -> GalleryError:
-    """Rows were taken away, brought back or exchanged behind the gallery's back."""
+    """Error for a set of rows that does not match the manifest."""
     return GalleryError(
         f"{database.path}: {found.count} templates of model {known.name}, where "
         f"{known.rows.count} were enrolled, or others than those",

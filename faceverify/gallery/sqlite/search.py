@@ -1,4 +1,4 @@
-"""Search in an embedded gallery: the nearest by the index, each confirmed by the database."""
+"""Search in an embedded gallery: the index proposes, the database confirms each candidate."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ from faceverify.gallery.store import Candidate, StoredTemplate
 from faceverify.gallery.validation import check_queries
 from faceverify.matching.distance import cosine_distance
 
-FEW = 100  # people whose templates are read from the database rather than looked for in the index
-RETRY_SECONDS = 60.0  # seconds until a search file that could not be written is tried again
-ERROR = 1e-6  # a distance that differs more was not measured on the same template
+FEW = 100  # up to this many people, templates are read from the database, not from the index
+RETRY_SECONDS = 60.0  # until a search file that could not be written is tried again
+ERROR = 1e-6  # largest difference of two distances to the same template
 
 
 class Searcher:
-    """The indexes of a gallery, by model.
+    """Searches of a gallery, with an index for each model.
 
     Args:
-        method: how templates are looked for; means, and those of people named, exactly.
+        database: the gallery.
+        method: search method; searches of means and among given names are always exact.
     """
 
     def __init__(self, database: Database, method: SearchMethod) -> None:
@@ -69,7 +70,7 @@ class Searcher:
                 answer = self._confirmed(found, queries, manifest, model, fusion)
                 if answer is not None:
                     return answer
-                self.forget()  # what is mapped is not what was checked: read all anew
+                self.forget()  # the mapped file has changed: read everything again
         raise GalleryError(
             f"{self._database.path}: the templates found are not those enrolled",
             cure="restore a backup; faceverify gallery verify tells more",
@@ -77,7 +78,7 @@ class Searcher:
         )
 
     def renew(self, model: str) -> None:
-        """Write the model's search file anew where that is due and can be done."""
+        """Rewrite the model's search file if it is overdue and can be written."""
         index = self.index(model)
         if time.monotonic() < self._retry_after or not self._overdue(index, model):
             return
@@ -89,7 +90,7 @@ class Searcher:
                 self._retry_after = time.monotonic() + RETRY_SECONDS
 
     def forget(self) -> None:
-        """Let go of all indexes."""
+        """Drop all indexes."""
         self._templates.clear()
         self._means.clear()
         self._codes.clear()
@@ -99,7 +100,7 @@ class Searcher:
             return model in manifest.models and index.overdue(manifest)
 
     def index(self, model: str) -> TemplateIndex:
-        """The index of a model's templates; empty until something is searched."""
+        """Index of a model's templates; empty until the first search."""
         if model not in self._templates:
             self._templates[model] = TemplateIndex(self._database, model)
         return self._templates[model]
@@ -107,7 +108,7 @@ class Searcher:
     def _parts(
         self, manifest: Manifest, known: ModelRows, fusion: Fusion, names: Sequence[str] | None
     ) -> Sequence[Rows]:
-        """What is to be searched: all, or the rows of the people named."""
+        """Rows to search: all, or those of the given names."""
         people = None if names is None else self._people(names)
         if people is not None and len(people) <= FEW:
             few = self._rows_of(manifest, people, known)
@@ -119,7 +120,7 @@ class Searcher:
         return parts if people is None else [part.of(people) for part in parts]
 
     def _all_means(self, known: ModelRows, parts: Sequence[Rows]) -> Rows:
-        """The mean of each person's templates; computed again once a template came or went."""
+        """Mean of each person's templates; recomputed after any change of the templates."""
         of, means = self._means.get(known.name, (None, None))
         if means is None or of != known.rows:
             means = means_of(parts)
@@ -127,7 +128,7 @@ class Searcher:
         return means
 
     def fit_codes(self, model: str, *, bits: int, method: CodeMethod) -> CodeFit:
-        """Fit binary templates to all of a model's, and measure what they save and cost."""
+        """Fit binary codes to all templates of a model, and measure size, speed and recall."""
         self.renew(model)
         with self._database.reading() as manifest:
             if model not in manifest.models:
@@ -154,7 +155,7 @@ class Searcher:
         return np.array(sorted({one for one in found if one is not None}), np.int32)
 
     def _rows_of(self, manifest: Manifest, people: NDArray[np.int32], known: ModelRows) -> Rows:
-        """The templates of a few people, straight from the database."""
+        """Templates of a few people, from the database."""
         owned = [(one, t) for one in people.tolist() for t in self._of(manifest, one, known.name)]
         embeddings = [template.embedding for _, template in owned]
         return Rows(
@@ -175,7 +176,7 @@ class Searcher:
         model: str,
         fusion: Fusion,
     ) -> list[list[Candidate]] | None:
-        """What was found, as the database has it; None where it has it otherwise."""
+        """Candidates confirmed by the database; None if it disagrees with the index."""
         seen: dict[int, tuple[str, NDArray[np.float32]] | None] = {}
         answer: list[list[Candidate]] = []
         for query, row in zip(queries, found, strict=True):
@@ -198,7 +199,7 @@ class Searcher:
     def _stored(
         self, found: Found, manifest: Manifest, model: str, fusion: Fusion
     ) -> tuple[str, NDArray[np.float32]] | None:
-        """Name and embedding that a found row should have."""
+        """Name and embedding of a found row in the database; None if it is not there."""
         if fusion is Fusion.MEAN:
             templates = self._of(manifest, found.identity, model)
         else:

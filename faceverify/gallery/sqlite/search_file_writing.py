@@ -1,8 +1,8 @@
-"""Search files are written: anew when much has changed, and without what was removed.
+"""Writing of search files: after many changes, and after removals.
 
-They are written from the one before and from the rows since, in constant memory, and only if their
-rows are those of the gallery's sealed state. A file can always be done without: where it cannot be
-written, searches go on from memory.
+A file is written from its predecessor and the rows since, in constant memory, and only if its rows
+match the gallery's sealed manifest. Search files are optional: if one cannot be written, searches
+use memory.
 """
 
 from __future__ import annotations
@@ -41,19 +41,20 @@ PIECE = 8192  # rows copied at once
 
 
 class _MismatchError(Exception):
-    """The rows are not those of the state."""
+    """The rows do not match the manifest."""
 
 
 def publish(database: Database, model: str) -> bool:
-    """Write the search file of a model anew.
+    """Rewrite the search file of a model.
 
-    False where it was not: another process is at it, or the folder cannot be written.
+    Returns:
+        Whether it was written; False if another process writes it, or the folder is not writable.
 
     Raises:
-        GalleryError: rows are missing, doubled or changed.
+        GalleryError: rows are missing, duplicated or changed.
     """
     try:
-        # the state is read under the lock, so that no older one than that of a removal is written
+        # the manifest is read under the lock, so that none from before a removal is written
         with publishing(database, seconds=0) as taken, database.reading() as manifest:
             known = manifest.models.get(model)
             if taken and known is not None:
@@ -64,10 +65,10 @@ def publish(database: Database, model: str) -> bool:
 
 
 def wipe(database: Database) -> None:
-    """Write search files without the rows that were removed; drop those of what is no more.
+    """Rewrite search files without the removed rows; delete those of models that are gone.
 
     Raises:
-        GalleryError: another process writes them all the while, or they cannot be removed.
+        GalleryError: another process holds their lock, or they cannot be deleted.
     """
     folder = database.folder / SEARCH
     if not folder.is_dir():
@@ -77,7 +78,7 @@ def wipe(database: Database) -> None:
     except OSError as problem:
         raise GalleryError(
             f"{problem.filename or folder}: may still hold what was removed ({problem.strerror})",
-            cure="delete it by hand: searches build it anew",
+            cure="delete it by hand: searches build it again",
         ) from problem
 
 
@@ -90,7 +91,7 @@ def _wipe(database: Database, folder: Path) -> None:
             path = search_file(database, known.name)
             if path.exists() and _renewed(database, manifest, known):
                 kept.add(path)
-            kept.add(search_file(database, known.name, DIRECTIONS))  # of nobody in particular
+            kept.add(search_file(database, known.name, DIRECTIONS))  # holds no template
         for path in set(folder.iterdir()) - kept:
             path.unlink()
 
@@ -98,7 +99,7 @@ def _wipe(database: Database, folder: Path) -> None:
 def _renewed(database: Database, manifest: Manifest, known: ModelRows) -> bool:
     try:
         _write(database, manifest, known)
-    except (OSError, OutputError):  # a full disk: the search file may go, what was removed must
+    except (OSError, OutputError):  # a full disk: the file is deleted, so removed rows are gone
         return False
     return True
 
@@ -119,7 +120,7 @@ def _write_from(
     known: ModelRows,
     found: tuple[dict[str, object], dict[str, Array]] | None,
 ) -> None:
-    """Write the file from the one before it, if it has any."""
+    """Write the search file from its predecessor, if there is one, and the database."""
     synced, base = SyncPoint(), None
     if found is not None:
         about, columns = found

@@ -1,6 +1,6 @@
-"""What an enrollment, a removal and a new name do to the rows of an embedded gallery.
+"""Insertion, removal and renaming in an embedded gallery.
 
-Each function works inside the caller's write transaction and returns the gallery's new state.
+Each function runs inside the caller's write transaction and returns the gallery's new manifest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from faceverify.gallery.store import Added, Enrollment, StoredTemplate
 from faceverify.gallery.validation import check_enrollments
 from faceverify.runtime.text import is_line
 
-SLICE = 500  # photos in one question to the database
+SLICE = 500  # photos in one query
 
 Row = tuple[int, int, int, bytes]  # sequence, identity, model, record
 
@@ -31,7 +31,7 @@ def insert(
     *,
     model: str,
 ) -> tuple[Manifest, list[Added]]:
-    """Store templates; one that a person has already is only looked up."""
+    """Store templates; an existing one of the same person, photo and model is only looked up."""
     if not enrollments:
         return manifest, []
     known = manifest.models.get(model)
@@ -69,7 +69,7 @@ def insert(
 def delete(
     sql: sqlite3.Connection, protection: Protection, manifest: Manifest, doomed: Iterable[Row]
 ) -> Manifest:
-    """Remove templates; people who have none left are for :func:`forget_people`."""
+    """Remove templates; people without any left are for :func:`delete_empty_identities`."""
     manifest = replace(manifest, epoch=manifest.epoch + 1)
     tombstones: list[tuple[int, int, int, bytes]] = []
     for sequence, identity, model, record in doomed:
@@ -87,14 +87,18 @@ def delete(
 def drop_model(
     sql: sqlite3.Connection, manifest: Manifest, model: str
 ) -> tuple[Manifest, list[int]]:
-    """Remove all templates of a model; returns their people, too, for :func:`forget_people`."""
+    """Remove all templates of a model.
+
+    Returns:
+        The new manifest, and the people, for :func:`delete_empty_identities`.
+    """
     known = manifest.models.get(model)
     if known is None:
         return manifest, []
     query = "SELECT DISTINCT identity FROM templates WHERE model = ?"
     people = [identity for (identity,) in sql.execute(query, (known.key,))]
     sql.execute("DELETE FROM templates WHERE model = ?", (known.key,))
-    # no tombstones: what was derived from a model that is gone is never looked at again
+    # no tombstones: files derived from a removed model are not read again
     sql.execute("DELETE FROM tombstones WHERE model = ?", (known.key,))
     manifest = replace(manifest, epoch=manifest.epoch + 1)
     return manifest.with_model(replace(known, rows=RowSet())), people
@@ -103,7 +107,7 @@ def drop_model(
 def rename(
     sql: sqlite3.Connection, protection: Protection, manifest: Manifest, identity: int, new: str
 ) -> Manifest:
-    """Give a person another name, which nobody has."""
+    """Give a person another name, which must be unused."""
     place = records.identity_place(identity)
     (old,) = sql.execute("SELECT name FROM identities WHERE id = ?", (identity,)).fetchone()
     sealed = protection.seal(new.encode(), place)
@@ -117,7 +121,7 @@ def rename(
 
 
 def identity_of(sql: sqlite3.Connection, protection: Protection, name: str) -> int | None:
-    """The number of a person; None for a name unknown.
+    """Number of a person; None for an unknown name.
 
     Raises:
         GalleryError: another person's name is stored there.
@@ -136,7 +140,7 @@ def identity_of(sql: sqlite3.Connection, protection: Protection, name: str) -> i
 
 
 def templates_of(sql: sqlite3.Connection, identity: int, *, model: int | None = None) -> list[Row]:
-    """The rows of a person, in their order; of one model, or of all."""
+    """Rows of a person, in their order; of one model or all."""
     query = "SELECT sequence, identity, model, record FROM templates WHERE identity = ?"
     if model is None:
         return sql.execute(f"{query} ORDER BY sequence", (identity,)).fetchall()
@@ -146,7 +150,7 @@ def templates_of(sql: sqlite3.Connection, identity: int, *, model: int | None = 
 def _stored(
     sql: sqlite3.Connection, model: int, keys: Sequence[bytes]
 ) -> dict[tuple[bytes, int], int]:
-    """The templates that were made of some photos already: photo and person -> sequence number."""
+    """Existing templates of photos: (photo key, identity) -> sequence number."""
     found: dict[tuple[bytes, int], int] = {}
     for start in range(0, len(keys), SLICE):
         some = keys[start : start + SLICE]
@@ -162,7 +166,7 @@ def _stored(
 def _identities(
     sql: sqlite3.Connection, protection: Protection, manifest: Manifest, names: Iterable[str]
 ) -> tuple[Manifest, dict[str, int]]:
-    """The number of each person, known or new."""
+    """Number of each person, known or new."""
     people: dict[str, int] = {}
     written, tags = [], []
     number = last(sql, "identities")
@@ -183,7 +187,7 @@ def _identities(
 def delete_empty_identities(
     sql: sqlite3.Connection, protection: Protection, manifest: Manifest, people: Iterable[int]
 ) -> Manifest:
-    """Remove those of these people who have no template left."""
+    """Remove the people without a template, among those given."""
     for identity in people:
         if sql.execute("SELECT 1 FROM templates WHERE identity = ?", (identity,)).fetchone():
             continue
@@ -195,6 +199,6 @@ def delete_empty_identities(
 
 
 def last(sql: sqlite3.Connection, table: str) -> int:
-    """The largest number that a row of the table ever had."""
+    """Greatest number ever given to a row of the table."""
     found = sql.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
     return int(found[0]) if found else 0
