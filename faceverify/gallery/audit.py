@@ -123,7 +123,7 @@ def check_audit_log(path: Path, *, head: str | None = None) -> AuditReport:
             cure="name the file that --audit wrote",
         ) from None
     if not seen:
-        problems.append(f"{path}: holds no line with the hash {head}: it was cut or written anew")
+        problems.append(f"{path}: holds no line with the hash {head}: it was truncated or replaced")
     return AuditReport(number, previous, problems)
 
 

@@ -60,7 +60,7 @@ def test_a_cut_end_shows_by_the_head_that_was_kept(log):
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
     assert check_audit_log(log).problems == []
     (problem,) = check_audit_log(log, head=head).problems
-    assert "was cut or written anew" in problem
+    assert "was truncated or replaced" in problem
 
 
 def test_a_torn_line_is_cut_off_and_that_is_told(log):

@@ -1,9 +1,10 @@
-"""How old what is read from Milvus may be: nothing of our own, and of others a few seconds.
+"""Consistency level of each read from Milvus: own writes at once, others' within seconds.
 
-Milvus answers from what its nodes have consumed of its log; each read says how far that must be:
-``Session`` up to our own last writing (up to nothing, where we wrote nothing: just after a restart
-of the server such a read finds an empty gallery), ``Bounded`` up to five seconds ago, ``Strong`` up
-to now, which costs 0.2 to 0.4 s. A session does not see its own removals at once.
+Milvus answers from the part of its log that its nodes have consumed; the level of a read is the
+point they must have reached: ``Session`` the client's last write (without one, a read just after a
+restart of the server finds an empty gallery), ``Bounded`` five seconds ago, ``Strong`` now, which
+costs 0.2 to 0.4 s. ``Session`` does not include the client's own removals at once.
+https://milvus.io/docs/consistency.md
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ BOUND = 5.0  # seconds, of Bounded
 
 
 class ConsistentClient:
-    """A pymilvus client whose first read of a collection sees all that was acknowledged before.
+    """A pymilvus client that chooses the consistency level of each read.
 
-    So does the first read after a removal. Later ones see all of our own writing, and what others
-    wrote more than a few seconds ago.
+    The first read of a collection, and the first after a removal, are ``Strong``. Later reads see
+    all own writes, and those of others after a few seconds.
 
     Args:
-        client: the real one, which does all the rest.
+        client: the pymilvus client; all other calls go to it unchanged.
     """
 
     def __init__(self, client: Any) -> None:
@@ -32,16 +33,16 @@ class ConsistentClient:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
-    def query(self, collection: str, **wanted: Any) -> Any:
+    def query(self, collection: str, **options: Any) -> Any:
         """Read rows."""
-        return self._read(self._client.query, collection, wanted)
+        return self._read(self._client.query, collection, options)
 
-    def search(self, collection: str, **wanted: Any) -> Any:
+    def search(self, collection: str, **options: Any) -> Any:
         """Search vectors."""
-        return self._read(self._client.search, collection, wanted)
+        return self._read(self._client.search, collection, options)
 
     def upsert(self, collection: str, rows: list[dict[str, Any]]) -> None:
-        """Write rows, in place of those with the same keys."""
+        """Insert rows, or replace those with the same keys."""
         self._client.upsert(collection, rows)
         self._written[collection] = time.monotonic()
 
@@ -50,9 +51,9 @@ class ConsistentClient:
         self._caught_up.discard(collection)
         self._client.delete(collection, ids=ids)
 
-    def _read(self, read: Any, collection: str, wanted: dict[str, Any]) -> Any:
+    def _read(self, read: Any, collection: str, options: dict[str, Any]) -> Any:
         level = self._level(collection)
-        found = read(collection, consistency_level=level, **wanted)
+        found = read(collection, consistency_level=level, **options)
         self._caught_up.add(collection)
         return found
 

@@ -1,4 +1,4 @@
-"""What a gallery on Milvus holds, read in order: its templates, its people, and what is wrong."""
+"""Reading of a gallery on Milvus, in order: templates, people, damage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from faceverify.gallery.store import StoredTemplate
 def templates_since(
     client: ConsistentClient, model: Model, sequence: int
 ) -> Iterator[StoredTemplate]:
-    """A model's templates with a greater number, in their order."""
+    """A model's templates with a greater sequence number, in their order."""
     for row in rows_in_order(client, model, "sequence", above=sequence):
         yield from_row(row, model.name)
 
@@ -23,7 +23,7 @@ def templates_since(
 def templates_where(
     client: ConsistentClient, models: Iterable[Model], condition: str
 ) -> list[StoredTemplate]:
-    """The templates that meet a condition, in the order of their numbers."""
+    """Templates that match a filter, in the order of their numbers."""
     found = [
         from_row(row, model.name) for model in models for row in rows_of(client, model, condition)
     ]
@@ -31,7 +31,7 @@ def templates_where(
 
 
 def people(client: ConsistentClient, models: Iterable[Model]) -> Iterator[tuple[str, int]]:
-    """Every person with the number of templates, in the order of the names' hashes."""
+    """Every name with its number of templates, ordered by the names' hashes."""
     streams = [rows_in_order(client, model, "key", fields=["person", "name"]) for model in models]
     rows = heapq.merge(*streams, key=lambda row: row["person"])  # a key begins with its person
     for _, group in groupby(rows, key=lambda row: row["person"]):
@@ -40,13 +40,13 @@ def people(client: ConsistentClient, models: Iterable[Model]) -> Iterator[tuple[
 
 
 def count(client: ConsistentClient, model: Model) -> int:
-    """How many templates a model has."""
+    """Number of templates of a model."""
     rows = client.query(model.collection, filter="", output_fields=["count(*)"])
     return int(rows[0]["count(*)"])
 
 
 def damages(client: ConsistentClient, model: Model) -> Iterator[str]:
-    """What is wrong with a model's templates, a line each."""
+    """Faults of a model's templates, one line each."""
     last = ""
     for row in rows_in_order(client, model, "key"):
         if row["key"] == last:

@@ -1,4 +1,4 @@
-"""How templates get into a gallery on Milvus, and out of it: each step may be repeated."""
+"""Writing and removal of templates on Milvus, in steps that can be repeated."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from faceverify.gallery.milvus.consistency import ConsistentClient
 from faceverify.gallery.milvus.rows import FIELDS, Row, SequenceNumbers, numbered, renamed, to_row
 from faceverify.gallery.store import Added, Enrollment
 
-BATCH_BYTES = 16_000_000  # of templates in one message; servers take up to 64 MB
-ROW_BYTES = 1_000  # of a template beside its embedding
+BATCH_BYTES = 16_000_000  # of templates in one message; servers accept up to 64 MB
+ROW_BYTES = 1_000  # of a template without its embedding
 
 
 def store(
@@ -28,12 +28,12 @@ def store(
     enrollments: Sequence[Enrollment],
     numbers: SequenceNumbers,
     *,
-    anew: bool = False,
+    overwrite: bool = False,
 ) -> list[Added]:
-    """Write templates; what became of each.
+    """Write templates; returns the result of each.
 
     Args:
-        anew: those that are there already as well, in their place.
+        overwrite: replace existing templates of the same person and photo.
     """
     if not enrollments:
         return []
@@ -43,7 +43,7 @@ def store(
     for row in (to_row(one, now) for one in enrollments):
         keys.append(row["key"])
         rows.setdefault(row["key"], row)
-    known = [] if anew else rows_by_key(client, model, list(rows), ["key", "sequence"])
+    known = [] if overwrite else rows_by_key(client, model, list(rows), ["key", "sequence"])
     found = {row["key"]: row["sequence"] for row in known}
     fresh = [key for key in rows if key not in found]
     found |= dict(zip(fresh, numbers.draw(len(fresh)), strict=True))
@@ -59,8 +59,8 @@ def replace(
     enrollments: Sequence[Enrollment],
     numbers: SequenceNumbers,
 ) -> list[int]:
-    """Write templates, and then delete all others of the model."""
-    sequences = [one.sequence for one in store(client, model, enrollments, numbers, anew=True)]
+    """Write templates, then delete all others of the model."""
+    sequences = [one.sequence for one in store(client, model, enrollments, numbers, overwrite=True)]
     kept = set(sequences)
     rows = rows_in_order(client, model, "key", fields=["sequence"])
     delete(client, model, [row["key"] for row in rows if row["sequence"] not in kept])
@@ -70,20 +70,20 @@ def replace(
 def remove(
     client: ConsistentClient, model: Model, name: str, sequences: Sequence[int] | None
 ) -> int:
-    """Delete a person's templates, all or these; returns how many."""
+    """Delete a person's templates, all or these; returns their number."""
     rows = rows_of(client, model, person(name), ["key", "sequence"])
-    wanted = None if sequences is None else set(sequences)
-    keys = [row["key"] for row in rows if wanted is None or row["sequence"] in wanted]
+    chosen = None if sequences is None else set(sequences)
+    keys = [row["key"] for row in rows if chosen is None or row["sequence"] in chosen]
     return delete(client, model, keys)
 
 
 def rename(client: ConsistentClient, models: Iterable[Model], old: str, new: str) -> int:
-    """Write a person's templates under another name, then delete them under the old one.
+    """Write a person's templates under another name, then delete those under the old one.
 
-    Interrupted between, they are there under both, with the same numbers, and it can be repeated.
+    After an interruption they exist under both names, with the same numbers; repeat the call.
 
     Raises:
-        GalleryError: somebody else has that name.
+        GalleryError: another person has that name.
     """
     found = {model: rows_of(client, model, person(old), ["key", *FIELDS]) for model in models}
     numbers = {row["sequence"] for rows in found.values() for row in rows}
@@ -98,7 +98,7 @@ def rename(client: ConsistentClient, models: Iterable[Model], old: str, new: str
 
 
 def delete(client: ConsistentClient, model: Model, keys: Sequence[str]) -> int:
-    """Delete rows; returns how many."""
+    """Delete rows; returns their number."""
     for start in range(0, len(keys), AT_ONCE):
         client.delete(model.collection, list(keys[start : start + AT_ONCE]))
     return len(keys)
