@@ -34,7 +34,7 @@ class CodeMethod(str, Enum):
     RANDOM = "random"  # knowing nothing of the gallery
 
 
-class GroupingMethod(str, Enum):
+class ClusteringMethod(str, Enum):
     """How faces are grouped."""
 
     AGGLOMERATIVE = "agglomerative"  # average linkage, up to the threshold

@@ -1,7 +1,7 @@
-"""Time an embedded gallery: enrolment in batches and one by one, opening, cold identification.
+"""Time an embedded gallery: enrollment in batches and one by one, opening, cold identification.
 
 Targets: 20,000 ready embeddings a second, durable in batches; a cold search in 100,000 templates at
-most 0.15 s over one in an empty gallery. Beside the single enrolments stands what the disk itself
+most 0.15 s over one in an empty gallery. Beside the single enrollments stands what the disk itself
 can do: appends of 4 KB, each with fsync. ``--photo`` measures the whole command, ``faceverify
 identify``, from the start of the process to its end.
 
@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from faceverify.gallery.sqlite.store import SqliteStore
-from faceverify.gallery.store import Enrolment
+from faceverify.gallery.store import Enrollment
 
 BATCH, SINGLES, COLD = 10_000, 300, 9
 KEY = "5f" * 32  # a ready key, as a file or the environment holds it
@@ -68,11 +68,11 @@ def add_rows(
     what = "encrypted: " if key else ""
     empty, full = folder / f"empty{what[:3]}", folder / f"full{what[:3]}"
     SqliteStore(str(empty), create=True, key=key).close()
-    enrolments = people(options.count, options.width)
+    enrollments = people(options.count, options.width)
     with SqliteStore(str(full), create=True, key=key) as store:
         start, used = time.perf_counter(), time.process_time()
         for first in range(0, options.count, BATCH):
-            store.add(enrolments[first : first + BATCH], model=model)
+            store.add(enrollments[first : first + BATCH], model=model)
         rate = options.count / (time.perf_counter() - start)
         worked = options.count / (time.process_time() - used)
         table.add_row(
@@ -131,7 +131,7 @@ def processor_time_of_children() -> float:
 
 
 def alternating(store: SqliteStore, model: str, width: int, path: Path) -> tuple[float, float]:
-    """Single enrolments a second, and appends with fsync a second, in turns."""
+    """Single enrollments a second, and appends with fsync a second, in turns."""
     enrolled, appended = [], []
     with open(path, "ab", buffering=0) as stream:
         for one in people(SINGLES, width, first=10**7):
@@ -145,12 +145,12 @@ def alternating(store: SqliteStore, model: str, width: int, path: Path) -> tuple
     return 1 / median(enrolled), 1 / median(appended)
 
 
-def people(count: int, width: int, *, first: int = 0) -> list[Enrolment]:
+def people(count: int, width: int, *, first: int = 0) -> list[Enrollment]:
     """Draw people with five templates each."""
     rows = np.random.default_rng(first).standard_normal((count, width), dtype=np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return [
-        Enrolment(
+        Enrollment(
             f"person {number // 5}",
             row,
             f"/photos/{number}.jpg",

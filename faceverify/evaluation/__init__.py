@@ -4,7 +4,7 @@ Everything here is numbers and lists; photos and models are brought by the calle
 
 The sign convention, once for all: a score is a **cosine distance**, 0 for the same direction, 2 for
 the opposite. A comparison **matches when distance <= threshold**. A comparison that could not be
-made (no face found: a failure to enrol) has the distance ``inf``: it never matches, and it stays in
+made (no face found: a failure to enroll) has the distance ``inf``: it never matches, and stays in
 every denominator. NaN is refused.
 
 Words of ISO/IEC 19795-1, with the common ones:

@@ -1,1 +1,1 @@
-"""Enrolled people: nothing acknowledged is lost, and search is as fast as memory is read."""
+"""Gallery: enrolled templates, kept durably and searched by SQLite, PostgreSQL or Milvus."""

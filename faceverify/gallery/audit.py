@@ -1,8 +1,8 @@
-"""An append-only log of what was done with a gallery: JSON lines, each chained to the one before.
+"""Append-only audit log of a gallery: JSON lines in a hash chain.
 
 Each line carries the SHA-256 of the line before it and its own, so that a line changed, removed or
-slipped in breaks the chain. Whoever may write the file can still cut its end off, or write all of
-it anew: keep the head that ``gallery audit verify`` prints somewhere else, and give it next time as
+inserted breaks the chain. A user with write access can still truncate the file, or replace all of
+it: keep the head that ``gallery audit verify`` prints in another place, and pass it next time as
 ``--head``.
 """
 
@@ -23,16 +23,16 @@ from typing import Any, BinaryIO
 from faceverify.errors import GalleryError, OutputError
 from faceverify.runtime.json_lines import json_line
 
-FIRST = "0" * 64  # what the first line names as the hash of the line before
+FIRST = "0" * 64  # hash of the line before the first
 OWN = ("number", "time", "event", "previous")  # fields that every line has, before its hash
 SEAL = re.compile(rb', "hash": "([0-9a-f]{64})"}\n$')
 
 
 class AuditLog:
-    """A log to append to; any number of processes may share it.
+    """Writer of an audit log; any number of processes may share a file.
 
     Args:
-        path: made, readable by its owner alone, when the first event is written.
+        path: the file; created with the first event, readable by its owner alone.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,12 +42,12 @@ class AuditLog:
         """Write one event; it is on the disk once this returns.
 
         Args:
-            event: "enrol", "remove", "rename", "verify", "identify", ...
-            facts: plain values that JSON can hold.
+            event: "enroll", "remove", "rename", "verify", "identify", ...
+            facts: JSON values.
 
         Raises:
-            OutputError: it cannot be written; the log is as it was.
-            GalleryError: the file is no audit log.
+            OutputError: it cannot be written; the log is unchanged.
+            GalleryError: the file is not an audit log.
         """
         self.append_all([(event, facts)])
 
@@ -76,12 +76,12 @@ class AuditLog:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What a check of an audit log found.
+    """Result of checking an audit log.
 
     Attributes:
-        lines: how many there are.
-        head: hash of the last one; what to keep elsewhere.
-        problems: one line of text for each thing that is wrong.
+        lines: number of lines.
+        head: hash of the last line, to be kept in another place.
+        problems: one line of text for each fault.
     """
 
     lines: int
@@ -90,10 +90,12 @@ class AuditReport:
 
 
 def check_audit_log(path: Path, *, head: str | None = None) -> AuditReport:
-    """Check the whole chain.
+    """Check the whole hash chain.
 
     Args:
-        head: hash of a line that must be in it: the log has not been cut or written anew since.
+        path: the log.
+        head: hash of a line that must be in it: proves that the log was not truncated or replaced
+            since.
 
     Raises:
         GalleryError: the file cannot be read.
@@ -121,21 +123,21 @@ def check_audit_log(path: Path, *, head: str | None = None) -> AuditReport:
             cure="name the file that --audit wrote",
         ) from None
     if not seen:
-        problems.append(f"{path}: holds no line with the hash {head}: it was cut or written anew")
+        problems.append(f"{path}: holds no line with the hash {head}: it was truncated or replaced")
     return AuditReport(number, previous, problems)
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[BinaryIO]:
-    """The log, opened for appending, for this process alone."""
+    """The log, opened for appending and locked."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "r+b", buffering=0) as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)  # let go of when the file is closed
+        fcntl.flock(stream, fcntl.LOCK_EX)  # released when the file is closed
         yield stream
 
 
 def _end_of(stream: BinaryIO, path: Path) -> tuple[int, str, int]:
-    """Number and hash of the last whole line, and the bytes after it; the stream stands there."""
+    """Number and hash of the last whole line, and the bytes after it; seeks to its end."""
     size = stream.seek(0, os.SEEK_END)
     tail, start = b"", size
     while start > 0 and tail.count(b"\n") < 2:
@@ -161,7 +163,7 @@ def _foreign(path: Path) -> GalleryError:
 
 
 def _read(stream: BinaryIO, count: int) -> bytes:
-    """Exactly so many bytes of an unbuffered stream."""
+    """Exactly ``count`` bytes of an unbuffered stream, fewer at its end."""
     data = bytearray()
     while len(data) < count and (more := stream.read(count - len(data))):
         data += more
@@ -169,7 +171,7 @@ def _read(stream: BinaryIO, count: int) -> bytes:
 
 
 def _write_whole(stream: BinaryIO, data: bytes) -> None:
-    """Write and sync all of it, or leave the file as it was."""
+    """Write and sync all of the data, or leave the file unchanged."""
     start = stream.tell()
     try:
         view = memoryview(data)
@@ -190,7 +192,7 @@ class _Line:
 
 
 def _parsed(raw: bytes) -> _Line | None:
-    """A line of the log; None where it is something else."""
+    """A parsed line of the log; None for anything else."""
     seal = SEAL.search(raw)
     try:
         fields = json.loads(raw)
@@ -198,11 +200,11 @@ def _parsed(raw: bytes) -> _Line | None:
         return None
     if seal is None or not all(key in fields for key in OWN) or type(fields["number"]) is not int:
         return None
-    # the text is hashed, not what it parses to: a second key of the same name would not show
+    # the text is hashed, not the parsed values, which would hide a second key of the same name
     intact = _hash(raw[: seal.start()] + b"}") == seal[1].decode()
     return _Line(fields["number"], fields["previous"], seal[1].decode(), intact)
 
 
 def _hash(body: bytes) -> str:
-    """SHA-256 of a line before its hash was put in."""
+    """SHA-256 of a line without its hash."""
     return hashlib.sha256(body).hexdigest()

@@ -1,4 +1,4 @@
-"""Who is whom where nobody says: groups of faces, and people who are enrolled twice."""
+"""Clustering of faces by person, and detection of people enrolled under two names."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.choices import GroupingMethod
+from faceverify.choices import ClusteringMethod
 from faceverify.errors import UsageError
 from faceverify.gallery.store import Store
 
-MOST_FACES = 20_000  # linkage holds every distance: 3.2 GB of them
-BATCH = 256  # templates searched for at once
+MOST_FACES = 20_000  # linkage holds all distances: 3.2 GB
+BATCH = 256  # templates in one search
 
 
 @dataclass(frozen=True)
-class Double:
-    """Two names that seem to be one person.
+class Duplicate:
+    """Two names that are probably one person.
 
     Attributes:
-        first, second: the names, in order.
-        distance: between their nearest templates.
+        first, second: the names, in alphabetical order.
+        distance: cosine distance of their nearest templates.
     """
 
     first: str
@@ -30,24 +30,26 @@ class Double:
     distance: float
 
 
-def group_faces(
+def cluster_faces(
     embeddings: NDArray[np.float32],
     distance: float,
     *,
-    method: GroupingMethod = GroupingMethod.AGGLOMERATIVE,
+    method: ClusteringMethod = ClusteringMethod.AGGLOMERATIVE,
 ) -> NDArray[np.int64]:
-    """Group faces by person.
+    """Cluster faces by person.
+
+    Average-linkage agglomerative clustering, or HDBSCAN (Campello, Moulavi and Sander, 2013).
 
     Args:
-        embeddings: of length 1, (N, D).
-        distance: cosine distance up to which two faces are of one person. Agglomerative: groups
-            are joined while the mean distance between their faces is at most this. HDBSCAN: groups
-            that are nearer are never split.
+        embeddings: unit length, (N, D).
+        distance: cosine distance up to which two faces are of one person. Agglomerative: clusters
+            are merged while the mean distance between their faces is at most this. HDBSCAN:
+            clusters that are nearer are never split (``cluster_selection_epsilon``).
         method: agglomerative needs all N x N distances; HDBSCAN does not.
 
     Returns:
-        The group of each face, (N,), numbered from 0 by their size, largest first. With HDBSCAN,
-        a face that belongs to none has a group of its own.
+        The cluster of each face, (N,), numbered from 0 by size, largest first. With HDBSCAN, each
+        noise point is a cluster by itself.
 
     Raises:
         UsageError: too many faces for the method.
@@ -55,10 +57,10 @@ def group_faces(
     count = len(embeddings)
     if count < 2:
         return np.zeros(count, np.int64)
-    if method is GroupingMethod.HDBSCAN:
+    if method is ClusteringMethod.HDBSCAN:
         from sklearn.cluster import HDBSCAN
 
-        # |a - b|^2 = 2 (1 - cos) for rows of length 1: any tree of Euclidean distances serves
+        # |a - b|^2 = 2 (1 - cos) for unit rows: Euclidean distances give the same clusters
         labels = HDBSCAN(
             min_cluster_size=2,
             min_samples=1,
@@ -83,7 +85,7 @@ def group_faces(
 
 
 def _by_size(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number groups by size, of equals the one whose first face comes first; -1 is no group."""
+    """Number clusters by size, ties by their first face; each -1 (noise) becomes a cluster."""
     alone = labels < 0
     labels = np.where(alone, labels.max() + 1 + np.cumsum(alone), labels)
     _, first, group, sizes = np.unique(
@@ -94,13 +96,16 @@ def _by_size(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return rank[group]
 
 
-def find_doubles(store: Store, model: str, distance: float, *, top: int = 10) -> Iterator[Double]:
-    """Find people of a gallery who match one another, each pair once, as they are met.
+def find_duplicates(
+    store: Store, model: str, distance: float, *, top: int = 10
+) -> Iterator[Duplicate]:
+    """Find pairs of names in a gallery whose templates match; each pair once.
 
     Args:
-        model: only templates of this model are compared.
+        store: the gallery.
+        model: id of the model whose templates are compared.
         distance: cosine distance up to which two templates are of one person.
-        top: how many people nearest to each template are looked at.
+        top: number of nearest people compared with each template.
     """
     seen: set[tuple[str, str]] = set()
     stream = store.since(0, model=model)
@@ -113,4 +118,4 @@ def find_doubles(store: Store, model: str, distance: float, *, top: int = 10) ->
                 if first == second or candidate.distance > distance or (first, second) in seen:
                     continue
                 seen.add((first, second))
-                yield Double(first, second, candidate.distance)
+                yield Duplicate(first, second, candidate.distance)

@@ -1,8 +1,8 @@
-"""From one gallery to another, whatever their engines: every bit of a template, a batch at a time.
+"""Copy of a gallery to another engine, bit for bit, in batches.
 
-What is there already, of the same person, photo and model, is not stored twice. So a copy that was
-cut short is simply made again, and one of a gallery that has grown brings what is new. What was
-removed from the source meanwhile stays in the target: a copy removes nothing.
+A template that the target already has (same person, photo and model) is not stored twice. So an
+interrupted copy can be repeated, and a second copy adds what is new. A copy removes nothing: what
+was removed from the source since stays in the target.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from faceverify.gallery.store import Store, StoredTemplate
 
-BATCH = 2_000  # templates that are added in one step; with 512 numbers each, 4 MB
+BATCH = 2_000  # templates added in one step; 4 MB at 512 dimensions
 
 Progress = Callable[[Iterator[StoredTemplate]], Iterable[StoredTemplate]]
 
@@ -20,26 +20,26 @@ Progress = Callable[[Iterator[StoredTemplate]], Iterable[StoredTemplate]]
 def copy_gallery(
     source: Store, target: Store, *, progress: Progress = lambda items: items, batch: int = BATCH
 ) -> int:
-    """Copy all templates of all models, in the order of their numbers, which are new in the target.
+    """Copy all templates of all models, in their order; they get new sequence numbers.
 
     Args:
-        progress: is given the templates and passes them on, to show how many came by.
-        batch: how many are in memory, and durable in the target before the next are read.
+        progress: wraps the iterator of templates, to show progress.
+        batch: templates in memory; each batch is durable before the next is read.
 
     Returns:
-        How many templates of the source the target now holds, copied by this or before.
+        Number of templates of the source that the target now holds.
 
     Raises:
-        GalleryError: one of them cannot do its part; the batches before are in the target.
+        GalleryError: a store failed; the batches before are in the target.
     """
     return add_templates(target, progress(source.since(0)), batch=batch)
 
 
 def add_templates(store: Store, templates: Iterable[StoredTemplate], *, batch: int = BATCH) -> int:
-    """Add templates of any models, in batches; returns how many, with those that were there.
+    """Add templates of any models, in batches; returns their number, existing ones included.
 
     Raises:
-        GalleryError: the store cannot take one; the batches before are in it.
+        GalleryError: a template cannot be stored; the batches before are in the store.
     """
     count = 0
     waiting: dict[str, list[StoredTemplate]] = defaultdict(list)

@@ -1,10 +1,10 @@
-"""A gallery as files that any program reads: JSON lines beside ``.npz``, in pieces.
+"""Export of a gallery to JSON lines and ``.npz`` arrays, and back.
 
-Piece N is ``templates-N.jsonl``, a line a template (``name``, ``photo``, ``photo_hash``,
+Part N is ``templates-N.jsonl``, a line a template (``name``, ``photo``, ``photo_hash``,
 ``quality``, ``time``, ``model``, ``sequence``, ``row``), and ``templates-N.npz``, one (rows, D)
-float32 array for each model, named by its id; ``row`` says which. The lines are written last, so a
-piece without them is no piece. Files are readable by their owner alone: embeddings of faces are
-biometric data.
+float32 array for each model, named by its id; ``row`` is the row in that array. The lines are
+written last: a part without them is incomplete and ignored. Files are readable by their owner
+alone: face embeddings are biometric data.
 """
 
 from __future__ import annotations
@@ -27,13 +27,18 @@ from faceverify.gallery.validation import UNIT
 from faceverify.runtime.files import atomic_writer
 from faceverify.runtime.json_lines import json_line
 
-PIECE = 100_000  # templates; 51 MB of 128 numbers each
+PIECE = 100_000  # templates; 51 MB at 128 dimensions
 PRIVATE = 0o600
 LINES = re.compile(r"templates-(\d+)\.jsonl")
 
 
 def export_gallery(store: Store, folder: Path, *, piece: int = PIECE) -> int:
-    """Write all templates of a store into a folder; returns how many.
+    """Write all templates of a store into a folder; returns their number.
+
+    Args:
+        store: the gallery.
+        folder: new or empty.
+        piece: templates in a part.
 
     Raises:
         OutputError: the folder is not empty, or cannot be written.
@@ -54,10 +59,10 @@ def export_gallery(store: Store, folder: Path, *, piece: int = PIECE) -> int:
 
 
 def read_export(folder: Path) -> Iterator[StoredTemplate]:
-    """Read the templates that :func:`export_gallery` wrote, in their order; every one is checked.
+    """Read and check the templates that :func:`export_gallery` wrote, in their order.
 
     Raises:
-        GalleryError: there are none, a file is damaged, or a line is no template.
+        GalleryError: there are none, a file is damaged, or a line is not a template.
     """
     try:
         pieces = sorted(path for path in folder.iterdir() if LINES.fullmatch(path.name))
@@ -114,12 +119,12 @@ def _parsed(where: str, raw: bytes, embeddings: dict[str, NDArray[np.float32]]) 
     except (ValueError, TypeError, KeyError, IndexError, GalleryError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else error
         raise GalleryError(
-            f"{where}: is no template ({reason})", cure="export the gallery anew"
+            f"{where}: is no template ({reason})", cure="export the gallery again"
         ) from None
 
 
 def _template(line: dict[str, Any], embeddings: dict[str, NDArray[np.float32]]) -> StoredTemplate:
-    """A line and its row; ValueError, TypeError, KeyError or IndexError where they do not fit."""
+    """Template of a line and its row; ValueError, TypeError, KeyError, IndexError if invalid."""
     model, row = line["model"], line["row"]
     if type(row) is not int or row < 0:
         raise ValueError(f"row {row!r}")

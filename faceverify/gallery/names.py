@@ -1,4 +1,4 @@
-"""Names of people: what may be one, and the nearest to one that nobody has."""
+"""Names of people: validation, and suggestions for an unknown name."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from faceverify.runtime.text import is_line
 if TYPE_CHECKING:
     from faceverify.gallery.store import Store
 
-MOST_COMPARED = 50_000  # names that a misspelt one is compared with: about a second
+MOST_COMPARED = 50_000  # names compared with a misspelt one: about a second
 
 
 def checked_name(text: str) -> str:
-    """Check a person's name, and bring it into the form in which galleries keep it.
+    """A person's name, checked and in Unicode's composed form (NFC).
 
-    One name, one form: file systems take "é" apart that keyboards write as one letter, and the
-    same name of both sources must be one person (Unicode's composed form, NFC).
+    File systems decompose "é" into two code points where keyboards write one; both spellings are
+    the same person.
 
     Raises:
         GalleryError: it is empty, or not one line of text (code ``gallery-name``).
@@ -36,7 +36,7 @@ def checked_name(text: str) -> str:
 
 
 def unknown_name(name: str, store: Store) -> GalleryError:
-    """The error about a name that nobody is enrolled under; the nearest spelling is its cure."""
+    """Error for a name that is not enrolled; its cure suggests the nearest spelling."""
     known = {other.casefold(): other for other, _ in islice(store.names(), MOST_COMPARED)}
     near = difflib.get_close_matches(name.casefold(), known, 1)
     return GalleryError(

@@ -1,4 +1,4 @@
-"""Which engine a gallery's URL means; only its driver is imported."""
+"""Opening a gallery by its URL; only the driver of its engine is imported."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ def open_store(
     """Open a gallery by its URL: a folder's path, ``postgresql://...`` or ``milvus://...``.
 
     Args:
-        create: make a gallery where there is none.
-        key: passphrase of an encrypted gallery; a new one becomes encrypted by it. Paths only.
-        search: how. Paths only.
+        url: the gallery.
+        create: create the gallery if it does not exist.
+        key: passphrase of an encrypted gallery; a new gallery is encrypted with it. Folders only.
+        search: search method. Folders only.
 
     Raises:
-        GalleryError: there is none, it is damaged, foreign, of a newer version, or locked.
-        UsageError: a search that this engine does not have.
+        GalleryError: it does not exist, or is damaged, foreign, of a newer version, or locked.
+        UsageError: the engine does not have the search method.
     """
     scheme = url.split("://", 1)[0] if "://" in url else ""
     if scheme and search is not SearchMethod.EXACT:

@@ -1,8 +1,8 @@
-"""The seam between the gallery and whatever stores it: records and a protocol.
+"""Interface of the gallery engines: the records they exchange, and the protocol ``Store``.
 
-A store keeps templates of enrolled people and finds the nearest. What it acknowledged is on the
-disk. Which photos may be enrolled, and what a distance means, is decided above it, in
-``recognition/enroll.py`` and ``recognition/identify.py``.
+A store keeps templates of enrolled people, durably, and finds the nearest. Which photos may be
+enrolled, and which distances match, is decided by its callers ``recognition/enroll.py`` and
+``recognition/identify.py``.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from faceverify.choices import Fusion
 
-if TYPE_CHECKING:  # options of commands come from here, and --help loads nothing else
+if TYPE_CHECKING:  # the commands import this module, and --help must not load numpy
     import numpy as np
     from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
-class Enrolment:
+class Enrollment:
     """A template to be stored.
 
     Attributes:
-        name: the person's; any text of one line.
-        embedding: of length 1, (D,) float32.
-        photo: path of the photo, absolute where it is a file, so that it can be embedded again.
+        name: the person's name, one line of text.
+        embedding: unit length, (D,) float32.
+        photo: path of the photo, absolute for a file, so that it can be embedded again.
         photo_hash: SHA-256 of the photo's content, 32 bytes.
-        quality: of the face, in [0, 1].
+        quality: face quality in [0, 1].
     """
 
     name: str
@@ -39,13 +39,13 @@ class Enrolment:
 
 
 @dataclass(frozen=True, eq=False)
-class StoredTemplate(Enrolment):
-    """A template as a store holds it.
+class StoredTemplate(Enrollment):
+    """A template in a store.
 
     Attributes:
-        sequence: number of the template in its store; they rise and are never used again.
+        sequence: number of the template in its store; numbers increase and are never reused.
         model: id of the model that made the embedding.
-        time: when it was enrolled, seconds since 1970, UTC.
+        time: time of enrollment, seconds since 1970, UTC.
     """
 
     sequence: int
@@ -54,11 +54,11 @@ class StoredTemplate(Enrolment):
 
 
 class Added(NamedTuple):
-    """What became of a template that was given to a store.
+    """Result of adding a template.
 
     Attributes:
         sequence: its number.
-        new: whether it was stored now; else the person had one of this photo and model already.
+        new: whether it was stored now; else the person already had one of this photo and model.
     """
 
     sequence: int
@@ -66,31 +66,33 @@ class Added(NamedTuple):
 
 
 class Admit(Protocol):
-    """Decides which of a batch are stored, once no other process can write.
+    """Callback that decides which templates of a batch are stored, while no other process writes.
 
     Attributes:
-        after: templates with greater numbers are given with the call.
+        after: templates with greater sequence numbers are passed to the call.
     """
 
     after: int
 
     def __call__(self, late: Sequence[StoredTemplate]) -> Sequence[int]:
-        """The places of those to store, rising. It must not use the store, and may be asked again.
+        """Indices of the templates to store, ascending.
+
+        It must not use the store, and may be called repeatedly.
 
         Args:
-            late: what the gallery holds of the model after that number, in its order.
+            late: the model's templates with numbers greater than ``after``, in their order.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A person that a search found.
+    """A person found by a search.
 
     Attributes:
-        name: the person's.
-        distance: cosine distance in [0, 2], of the person's templates fused.
-        sequence: of the nearest template; None where the templates' mean was compared.
+        name: the person's name.
+        distance: fused cosine distance to the person's templates, in [0, 2].
+        sequence: number of the nearest template; None for a distance to the mean.
     """
 
     name: str
@@ -100,14 +102,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Stats:
-    """What a store holds.
+    """Statistics of a store.
 
     Attributes:
         engine: "sqlite", "postgresql", "milvus".
-        url: where, without a password.
-        identities, templates: how many.
-        models: id of each model, and how many of the templates are its.
-        details: what only this engine has to tell (bytes, schema version, index, encryption, ...).
+        url: its URL, without a password.
+        identities, templates: their numbers.
+        models: number of templates by model id.
+        details: engine-specific values (bytes, schema version, index, encryption, ...).
     """
 
     engine: str
@@ -119,30 +121,32 @@ class Stats:
 
 
 class Store(Protocol):
-    """What every engine does. Names are compared exactly; a name unknown is no error but nothing.
+    """Protocol of a gallery engine.
 
-    Every method raises GalleryError, in one line, where the store cannot do it. A store is used by
-    one thread at a time, not always by the same one.
+    Names are compared exactly; an unknown name gives an empty result, not an error. Every method
+    raises GalleryError, in one line, if the store fails. A store is used by one thread at a time,
+    not always by the same one.
 
     Attributes:
-        url: where it is, without a password.
+        url: its URL, without a password.
     """
 
     url: str
 
     def add(
-        self, enrolments: Sequence[Enrolment], *, model: str, admit: Admit | None = None
+        self, enrollments: Sequence[Enrollment], *, model: str, admit: Admit | None = None
     ) -> list[Added]:
         """Store templates, all or none; they are durable once this returns.
 
-        A photo hash that the same person has with this model already is not stored twice.
+        A photo hash that the person already has with this model is not stored twice.
 
         Args:
-            admit: decides which are stored; all are, without it. Between the decision and what it
-                decides about, no other process writes.
+            enrollments: the templates.
+            model: id of the model that made them.
+            admit: decides which are stored, under the write lock; None to store all.
 
         Returns:
-            What became of each that was admitted, in their order.
+            The result of each admitted template, in their order.
         """
         ...
 
@@ -158,20 +162,23 @@ class Store(Protocol):
         """The nearest people of each query, (Q, D) -> Q lists of at most ``count``, nearest first.
 
         Args:
-            model: only templates of this model are compared.
-            names: only these people, where it is given.
+            queries: unit length, (Q, D).
+            count: maximum number of people for each query.
+            model: id of the model whose templates are compared.
+            fusion: fusion of the distances to a person's templates.
+            names: the people to search among; None for all.
         """
         ...
 
     def newest(self) -> int:
-        """The greatest number that a template was given so far; whatever comes gets a greater one.
+        """The greatest sequence number given so far.
 
-        What has a smaller one can be seen by whatever is asked next.
+        Later templates get greater numbers; those with smaller ones are visible to the next call.
         """
         ...
 
     def since(self, sequence: int, *, model: str | None = None) -> Iterator[StoredTemplate]:
-        """Templates with a greater sequence number, in their order; of all models by default."""
+        """Templates with a greater sequence number, in their order; of one model or all."""
         ...
 
     def of(self, name: str, *, model: str | None = None) -> list[StoredTemplate]:
@@ -179,46 +186,48 @@ class Store(Protocol):
         ...
 
     def with_photo(self, photo_hash: bytes, *, model: str | None = None) -> list[StoredTemplate]:
-        """Templates made of a photo of this content."""
+        """Templates of photos with this SHA-256."""
         ...
 
     def names(self) -> Iterator[tuple[str, int]]:
-        """Every person with the number of templates, ordered by name."""
+        """Every name with its number of templates, ordered by name."""
         ...
 
     def remove(self, name: str, *, sequences: Sequence[int] | None = None) -> int:
-        """Remove a person, or some of the person's templates; returns how many templates went.
+        """Remove a person, or some templates; returns the number of templates removed.
 
-        Once this returns, their bytes are gone from the store's own files, too.
+        Once this returns, their bytes are erased from the store's files.
         """
         ...
 
     def rename(self, old: str, new: str) -> int:
-        """Rename a person; returns how many templates. An existing new name is a GalleryError."""
+        """Rename a person; returns the number of templates. GalleryError if the new name exists."""
         ...
 
-    def replace_model(self, old: str, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
-        """Drop all templates of model ``old`` and store these of another instead, in one step."""
+    def replace_model(
+        self, old: str, enrollments: Sequence[Enrollment], *, model: str
+    ) -> list[int]:
+        """Replace all templates of model ``old`` by these, in one step."""
         ...
 
     def count(self) -> dict[str, int]:
-        """How many templates of each model there are, by its id; no template is read for it."""
+        """Number of templates by model id; reads no template."""
         ...
 
     def stats(self) -> Stats:
-        """What the store holds; an engine may have to read every name for it."""
+        """Statistics of the store; an engine may have to read every name."""
         ...
 
     def check(self) -> list[str]:
-        """Check every checksum; returns one line for each thing that is wrong."""
+        """Check every checksum; returns one line for each fault."""
         ...
 
     def compact(self) -> None:
-        """Give back the space of what was removed; build the search structures anew."""
+        """Reclaim the space of removed templates and rebuild the search structures."""
         ...
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         ...
 
     def __enter__(self) -> Store: ...

@@ -1,4 +1,4 @@
-"""What every engine refuses, in the same words: no embedding, no name, no query."""
+"""Input validation shared by all engines: embeddings, names, queries."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from faceverify.errors import GalleryError
 from faceverify.runtime.text import is_line
 
 if TYPE_CHECKING:
-    from faceverify.gallery.store import Enrolment
+    from faceverify.gallery.store import Enrollment
 
-UNIT = 1e-3  # how far from 1 the length of an embedding may be
+UNIT = 1e-3  # tolerance of an embedding's length, which is 1
 
 
-def check_enrolments(enrolments: Sequence[Enrolment], *, width: int | None, model: str) -> int:
-    """Make sure that they can be stored; returns how many numbers an embedding has.
+def check_enrollments(enrollments: Sequence[Enrollment], *, width: int | None, model: str) -> int:
+    """Check templates to be stored; returns the dimension of their embeddings.
 
     Args:
-        enrolments: at least one.
-        width: numbers of an embedding of the model; None where the gallery has none of it yet.
-        model: its id.
+        enrollments: at least one.
+        width: dimension of the model's embeddings; None if the gallery has none of it yet.
+        model: id of the model.
 
     Raises:
-        GalleryError: an embedding that is none, or of another model; a name that is no line.
+        GalleryError: an embedding of another shape or length, or an invalid name or photo hash.
     """
-    for enrolment in enrolments:
-        check_name(enrolment.name)
-        if len(enrolment.photo_hash) != 32:
-            raise GalleryError(f"{enrolment.photo}: the hash of a photo has 32 bytes")
-    widths = {enrolment.embedding.shape for enrolment in enrolments}
+    for enrollment in enrollments:
+        check_name(enrollment.name)
+        if len(enrollment.photo_hash) != 32:
+            raise GalleryError(f"{enrollment.photo}: the hash of a photo has 32 bytes")
+    widths = {enrollment.embedding.shape for enrollment in enrollments}
     expected = {(width,)} if width else widths
     if widths - expected or len(widths) != 1 or len(next(iter(widths))) != 1:
         found = ", ".join(sorted(str(shape) for shape in widths))
@@ -42,18 +42,18 @@ def check_enrolments(enrolments: Sequence[Enrolment], *, width: int | None, mode
             cure="use the model that the gallery was made with",
             code="gallery-model",
         )
-    lengths = np.linalg.norm(np.stack([one.embedding for one in enrolments]), axis=1)
-    if not (np.abs(lengths - 1) < UNIT).all():  # false for what is not a number, too
+    lengths = np.linalg.norm(np.stack([one.embedding for one in enrollments]), axis=1)
+    if not (np.abs(lengths - 1) < UNIT).all():  # false for NaN, too
         worst = int(np.argmax(~(np.abs(lengths - 1) < UNIT)))
         raise GalleryError(
-            f"{enrolments[worst].photo}: its embedding has the length {lengths[worst]:g}, not 1",
+            f"{enrollments[worst].photo}: its embedding has the length {lengths[worst]:g}, not 1",
             cure="embed the photo again",
         )
     return int(next(iter(widths))[0])
 
 
 def check_name(name: str) -> None:
-    """Make sure that a person can be called that.
+    """Check a person's name.
 
     Raises:
         GalleryError: it is empty, or not one line of text (code ``gallery-name``).
@@ -65,15 +65,15 @@ def check_name(name: str) -> None:
 
 
 def check_queries(queries: NDArray[np.float32], *, width: int, model: str) -> None:
-    """Make sure that they can be compared with the templates of a model.
+    """Check queries against the dimension of a model.
 
     Args:
         queries: (Q, D).
         width: D of the model.
-        model: its id.
+        model: id of the model.
 
     Raises:
-        GalleryError: they are of another shape, or no numbers.
+        GalleryError: another shape, or values that are not finite.
     """
     if queries.ndim != 2 or queries.shape[1] != width:
         raise GalleryError(

@@ -129,7 +129,7 @@ def _check_enough(count: int, needed: int) -> None:
     if count < needed:
         raise UsageError(
             f"{count:,} templates are too few to fit codes to, which takes {needed:,}",
-            cure="enrol more first",
+            cure="enroll more first",
         )
 
 

@@ -1,1 +1,1 @@
-"""What it is for: verify, verify a claim, identify, enroll."""
+"""Verification, claims, identification and enrollment: photos in, decisions out."""

@@ -1,7 +1,7 @@
-"""De-duplication at enrolment: which new templates look like another person, or unlike their own.
+"""Duplicate check at enrollment: which new templates match another person, or not their own name.
 
-The nearest people are searched for while others may write; the decision is made by ``Store.add``
-while none can, with what came to the gallery in between.
+The nearest people are searched for without a lock. The decision is made inside ``Store.add``, when
+no other process can write, and takes into account what was enrolled in between.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from faceverify.errors import ModelError, NoDecisionError, UsageError
-from faceverify.gallery.store import Enrolment, Store, StoredTemplate
+from faceverify.gallery.store import Enrollment, Store, StoredTemplate
 from faceverify.matching.distance import cosine_distance
 from faceverify.matching.threshold import distance_at, smallest_rate
 from faceverify.models.metadata import Threshold
@@ -19,20 +19,21 @@ from faceverify.models.model_file import ModelFile
 from faceverify.recognition.template_count import TemplateCount
 
 DEFAULT_FPIR = 0.01
-"""Share of new people who may be taken for somebody who is enrolled already, and reported."""
+"""Share of new people who may be refused as a duplicate of an enrolled person."""
 
 MOST_LOST = 0.01
-"""Share of a person's own photos that may be taken for unlike the person's others, and reported."""
+"""Share of a person's photos that may be refused as unlike the person's other templates."""
 
 
 class Admission:
-    """The rule by which new templates are compared with a gallery, and with one another.
+    """Admission rule for new templates: compared with the gallery and with one another.
 
     Args:
         store: the gallery.
         model: the model that makes the embeddings.
-        fpir: share of new people that may be taken for somebody enrolled.
-        threshold: the cosine distance up to which two faces are of one person, instead.
+        fpir: false positive identification rate, in (0, 1]: share of new people that may be refused
+            as a duplicate.
+        threshold: cosine distance up to which two faces are of one person, in place of ``fpir``.
 
     Raises:
         GalleryError: the gallery's templates are of another model, or it cannot be read.
@@ -65,22 +66,24 @@ class Admission:
         self._by_hand = threshold
         self._count = TemplateCount(store, model)
 
-    def examine(self, new: Sequence[Enrolment], photos: Sequence[str]) -> Examination:
-        """Search for the people nearest to new templates; ``Store.add`` takes what this returns.
+    def check_duplicates(self, new: Sequence[Enrollment], photos: Sequence[str]) -> DuplicateCheck:
+        """Search for the people nearest to new templates; the result is passed to ``Store.add``.
 
         Args:
             new: the templates, N.
-            photos: what the user called the photo of each, N.
+            photos: path of each photo as the user gave it, N.
         """
         count = self._count()
-        return Examination(self._store, self._model, new, photos, templates=count, doubt=self.doubt)
+        return DuplicateCheck(
+            self._store, self._model, new, photos, templates=count, refusal=self.refusal
+        )
 
     def grow(self, added: int) -> None:
-        """Count templates that were stored just now."""
+        """Add templates that were just stored to the count."""
         self._count.grow(added)
 
     def outgrown(self) -> str | None:
-        """What to know of a gallery that is larger than the model was calibrated for, in a line."""
+        """One-line warning for a gallery larger than the model was calibrated for; else None."""
         if self._by_hand is not None:
             return None
         count = self._count()
@@ -93,7 +96,7 @@ class Admission:
             "--threshold sets the distance"
         )
 
-    def doubt(
+    def refusal(
         self,
         photo: str,
         name: str,
@@ -101,21 +104,24 @@ class Admission:
         own: float | None,
         templates: int,
     ) -> NoDecisionError | None:
-        """Why a face had better not be enrolled; codes ``matches-another``, ``unlike-own``.
+        """Reason for not enrolling a face; codes ``matches-another``, ``unlike-own``.
 
         Args:
-            photo: what the user called its photo.
-            name: whose it is said to be.
+            photo: path of its photo as the user gave it.
+            name: the name it is to be enrolled under.
             other: distance and name of the nearest person of another name.
             own: distance of the nearest template of the same name.
-            templates: how many the face is compared with.
+            templates: number of templates the face is compared with.
+
+        Returns:
+            The error; None for a face that may be enrolled.
         """
         limit = self._other_limit(templates)
         if other is not None and other[0] <= limit and (own is None or other[0] < own):
             return NoDecisionError(
                 f"{photo}: this face is enrolled as {other[1]!r} already (distance "
                 f"{other[0]:.4f}, at most {limit:.4f})",
-                cure="enrol it under that name, or give --force if these are two people",
+                cure="enroll it under that name, or give --force if these are two people",
                 code="matches-another",
             )
         if own is not None and self._own_limit is not None and own > self._own_limit:
@@ -128,10 +134,10 @@ class Admission:
         return None
 
     def _other_limit(self, count: int) -> float:
-        """The distance up to which a face is taken for that of another person.
+        """Distance up to which a face is a duplicate of another person's.
 
-        It follows the number of templates; where the model was not calibrated for so many, its
-        strictest distance stands.
+        It depends on the number of templates. For more templates than the model was calibrated
+        for, its strictest distance is used.
         """
         if self._by_hand is not None:
             return self._by_hand
@@ -141,36 +147,36 @@ class Admission:
         return distance
 
 
-class Examination:
-    """A batch of new templates beside the people nearest to them; ``Store.add`` calls it to decide.
+class DuplicateCheck:
+    """Duplicate check of a batch: an :class:`~faceverify.gallery.store.Admit` for ``Store.add``.
 
     Args:
         store: the gallery.
         model: id of the model that made the embeddings.
         new: the templates, N, at least one.
-        photos: what the user called the photo of each, N.
-        templates: how many the gallery holds.
-        doubt: the rule, :meth:`Admission.doubt`.
+        photos: path of each photo as the user gave it, N.
+        templates: number of templates in the gallery.
+        refusal: the rule, :meth:`Admission.refusal`.
 
     Attributes:
-        after: templates with greater numbers come late, with the call.
-        doubts: why some are not admitted, by their places; known once the call was made.
+        after: templates with greater sequence numbers are passed to the call.
+        refusals: errors of the templates that are not admitted, by index; set by the call.
     """
 
     def __init__(
         self,
         store: Store,
         model: str,
-        new: Sequence[Enrolment],
+        new: Sequence[Enrollment],
         photos: Sequence[str],
         *,
         templates: int,
-        doubt: Callable[..., NoDecisionError | None],
+        refusal: Callable[..., NoDecisionError | None],
     ) -> None:
         self.after = store.newest()  # before the search, which may see more than that
-        self.doubts: dict[int, NoDecisionError] = {}
-        self._new, self._photos, self._templates, self._doubt = new, photos, templates, doubt
-        # of two people at least one is another
+        self.refusals: dict[int, NoDecisionError] = {}
+        self._new, self._photos, self._templates, self._refusal = new, photos, templates, refusal
+        # two people: at least one has another name
         nearest = store.search(np.stack([one.embedding for one in new]), 2, model=model)
         self._others = [
             [(near.distance, near.name) for near in found if near.name != one.name]
@@ -179,33 +185,36 @@ class Examination:
         self._own = {name: store.of(name, model=model) for name in {one.name for one in new}}
 
     def __call__(self, late: Sequence[StoredTemplate]) -> list[int]:
-        """The places of the templates to be stored; asked again, it decides again.
+        """Indices of the templates to store; may be called repeatedly.
 
-        Each is compared with the gallery and with those of the batch that were admitted before it.
+        Each is compared with the gallery and with the templates admitted before it in the batch.
+
+        Args:
+            late: templates stored since ``after``, in the order of their numbers.
         """
-        self.doubts = {}
+        self.refusals = {}
         admitted: list[int] = []
-        beside: list[Enrolment] = list(late)
+        beside: list[Enrollment] = list(late)
         for place, (one, photo) in enumerate(zip(self._new, self._photos, strict=True)):
             mine = [*self._own[one.name], *(known for known in beside if known.name == one.name)]
-            doubt = None
-            if all(known.photo_hash != one.photo_hash for known in mine):  # else it is stored
+            refusal = None
+            if all(known.photo_hash != one.photo_hash for known in mine):  # else stored already
                 strangers = [known for known in beside if known.name != one.name]
                 names = [known.name for known in strangers]
                 others = zip(_distances(one, strangers), names, strict=True)
                 other = min([*self._others[place], *others], default=None)
                 own = min(_distances(one, mine), default=None)
                 compared = self._templates + len(late) + len(admitted)
-                doubt = self._doubt(photo, one.name, other, own, compared)
-            if doubt is None:
+                refusal = self._refusal(photo, one.name, other, own, compared)
+            if refusal is None:
                 admitted.append(place)
                 beside.append(one)
             else:
-                self.doubts[place] = doubt
+                self.refusals[place] = refusal
         return admitted
 
 
-def _distances(one: Enrolment, others: Sequence[Enrolment]) -> list[float]:
+def _distances(one: Enrollment, others: Sequence[Enrollment]) -> list[float]:
     if not others:
         return []
     rows = np.stack([other.embedding for other in others])
@@ -214,10 +223,10 @@ def _distances(one: Enrolment, others: Sequence[Enrolment]) -> list[float]:
 
 
 def own_limit(thresholds: Sequence[Threshold]) -> float | None:
-    """The distance from which on a face is unlike the person's other ones; None if uncalibrated.
+    """Distance above which a face does not match its own person; None without calibration.
 
-    That of the smallest false match rate which costs at most 1 % of genuine pairs: the smaller the
-    rate, the more photos of a wrong person are found.
+    It is the strictest calibrated threshold with a false non-match rate of at most 1 %: the
+    stricter, the more photos of a wrong person are found.
     """
     sparing = [one.distance for one in thresholds if one.fnmr <= MOST_LOST]
     if sparing:

@@ -1,8 +1,8 @@
-"""The whole of enrolment behind one class: named photos in, templates of a gallery out.
+"""Enrollment: named photos in, templates in a gallery.
 
-A wrong template is the worst error of all: from then on, every decision about the person is made
-against it. So a photo is enrolled only where it leaves no doubt: one face of some quality, which is
-not nearer to another enrolled person, and not unlike what the person is enrolled with already.
+Every later decision about a person is made against the person's templates. So a photo is refused
+unless it shows one face of sufficient quality that does not match another enrolled person and does
+match the person's other templates.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from faceverify.embeddings.extractor import Template, TemplateExtractor, same_mo
 from faceverify.errors import FaceverifyError
 from faceverify.gallery.audit import AuditLog
 from faceverify.gallery.names import checked_name
-from faceverify.gallery.store import Enrolment, Store
+from faceverify.gallery.store import Enrollment, Store
 from faceverify.images.object_store import is_url
 from faceverify.images.photo import Source, open_photo
 from faceverify.recognition.admission import Admission
@@ -31,12 +31,12 @@ BATCH = 500  # templates stored at once, at most
 
 @dataclass(frozen=True)
 class NamedPhoto:
-    """A photo, and whom it is said to show.
+    """A photo and the name of the person it shows.
 
     Attributes:
-        name: the person's.
-        photo: its path, or "-" for standard input.
-        error: why there is no photo, or no name.
+        name: the person's name.
+        photo: path of the photo, or "-" for standard input.
+        error: why the photo or the name is missing; else None.
     """
 
     name: str
@@ -46,15 +46,15 @@ class NamedPhoto:
 
 @dataclass(frozen=True)
 class Enrolled:
-    """What became of a photo.
+    """Enrollment result of a photo.
 
     Attributes:
-        name: the person's.
-        photo: what the user called the photo.
-        sequence: number of its template in the gallery; None where it was refused.
-        already: whether it was there before.
-        quality: of the face; None where it was not looked at.
-        error: why it was refused.
+        name: the person's name.
+        photo: path of the photo as the user gave it.
+        sequence: number of its template in the gallery; None for a refused photo.
+        already: whether the template existed before.
+        quality: face quality in [0, 1]; None if it was not measured.
+        error: why the photo was refused; else None.
     """
 
     name: str
@@ -66,13 +66,13 @@ class Enrolled:
 
     @property
     def status(self) -> str:
-        """enrolled, already or refused."""
+        """One of "enrolled", "already", "refused"."""
         if self.error is not None:
             return "refused"
         return "already" if self.already else "enrolled"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; the error as a code and a message."""
+        """JSON values; the error as a code and a message."""
         return {
             "name": self.name,
             "photo": self.photo,
@@ -90,21 +90,21 @@ class Enrolled:
         return f"{self.name}: {self.photo} {done} as template {self.sequence}"
 
 
-# What is known of a photo, and the template that is to be stored, where there is one.
-_Examined: TypeAlias = "tuple[Enrolled, Enrolment | None]"
-# A photo, and the number of its template where it is enrolled already.
+# The result so far, and the template to store, if any.
+_Embedded: TypeAlias = "tuple[Enrolled, Enrollment | None]"
+# A photo, and the number of its template if it is enrolled already.
 Known: TypeAlias = "tuple[NamedPhoto, int | None]"
-Spread: TypeAlias = "Callable[[Iterable[Known]], Iterator[_Examined]]"
+Spread: TypeAlias = "Callable[[Iterable[Known]], Iterator[_Embedded]]"
 
 
 class Enroller:
-    """Enrols photos into a gallery.
+    """Enrollment of photos into a gallery.
 
     Args:
-        extractor: from photos to templates, one face each.
+        extractor: photos to embeddings, one face each.
         store: the gallery; used by one thread at a time, not always the same one.
-        admission: refuses faces of somebody else; None to enrol them all.
-        audit: told of all that was enrolled.
+        admission: the duplicate check; None to enroll every face.
+        audit: log of everything enrolled; None for no log.
 
     Raises:
         GalleryError: the gallery's templates are of another model, or it cannot be read.
@@ -126,27 +126,27 @@ class Enroller:
         self._admission = admission
         self._audit = audit
 
-    def enrol(
+    def enroll(
         self,
         photos: Iterable[NamedPhoto],
         *,
         workers: int | None = None,
         spread: Spread | None = None,
     ) -> Iterator[Enrolled]:
-        """Enrol a stream of photos; what came of each, in order, once it is on the disk.
+        """Enroll a stream of photos; yields each result, in order, once it is durable.
 
-        What is wrong with a photo goes into its answer and stops nothing.
+        An error with a photo becomes its result and does not stop the stream.
 
         Args:
-            workers: photos worked on at once, in threads of this process.
-            spread: applies :func:`examination` in processes elsewhere, instead.
+            workers: photos processed concurrently, in threads of this process.
+            spread: applies :func:`enrollment_worker` in other processes, in place of threads.
 
         Raises:
             GalleryError: the gallery cannot be read or written.
             OutputError: the audit log cannot be written.
         """
         if spread is None:
-            batches = map_in_batches(self._examine, photos, most=BATCH, workers=workers)
+            batches = map_in_batches(self._embed, photos, most=BATCH, workers=workers)
         else:
             batches = _in_batches(spread(map(self._with_known, photos)))
         for batch in batches:
@@ -154,33 +154,33 @@ class Enroller:
                 answers = self._store_batch(batch)
             yield from answers
 
-    def _examine(self, named: NamedPhoto) -> _Examined:
-        """Make a photo's template; one that is enrolled already is not even decoded."""
-        return _examined(named, self._extract, self._number)
+    def _embed(self, named: NamedPhoto) -> _Embedded:
+        """Embed a photo; one that is enrolled already is not decoded."""
+        return _embedded(named, self._extract, self._number)
 
     def _with_known(self, named: NamedPhoto) -> Known:
-        """A photo for a worker elsewhere, with the number of its template where it has one.
+        """A photo for a worker process, with the number of its template if it has one.
 
-        A photo behind a URL is not fetched twice to learn that: its template is made once more.
+        A photo at a URL is not fetched twice for that: it is embedded again.
         """
         number = None
-        with suppress(FaceverifyError):  # the worker meets it, too
+        with suppress(FaceverifyError):  # the worker reports it
             if named.error is None and not is_url(named.photo):
                 digest = bytes.fromhex(open_photo(named.photo).sha256)
                 number = self._number(checked_name(named.name), digest)
         return named, number
 
     def _number(self, name: str, digest: bytes) -> int | None:
-        """Number of the template that a person has of a photo already.
+        """Number of the template that a person already has of a photo; None if there is none.
 
-        It spares the embedding; whether a photo is stored is decided by ``Store.add`` alone.
+        It saves the embedding; whether a photo is stored is decided by ``Store.add`` alone.
         """
         with self._lock:
             stored = self._store.with_photo(digest, model=self._model)
         return next((one.sequence for one in stored if one.name == name), None)
 
-    def _store_batch(self, batch: Sequence[_Examined]) -> list[Enrolled]:
-        """Store what leaves no doubt, in one step."""
+    def _store_batch(self, batch: Sequence[_Embedded]) -> list[Enrolled]:
+        """Store the admitted templates of a batch, in one step."""
         answers = [answer for answer, _ in batch]
         new = {place: one for place, (_, one) in enumerate(batch) if one is not None}
         if not new:
@@ -188,58 +188,62 @@ class Enroller:
         admit = None
         if self._admission is not None:
             photos = [answers[place].photo for place in new]
-            admit = self._admission.examine(list(new.values()), photos)
+            admit = self._admission.check_duplicates(list(new.values()), photos)
         added = iter(self._store.add(list(new.values()), model=self._model, admit=admit))
-        doubts = {} if admit is None else admit.doubts
-        stored: list[tuple[int, Enrolment]] = []
-        for index, (place, enrolment) in enumerate(new.items()):
-            if index in doubts:
-                answers[place] = replace(answers[place], error=doubts[index])
+        refusals = {} if admit is None else admit.refusals
+        stored: list[tuple[int, Enrollment]] = []
+        for index, (place, enrollment) in enumerate(new.items()):
+            if index in refusals:
+                answers[place] = replace(answers[place], error=refusals[index])
                 continue
             found = next(added)
             answers[place] = replace(answers[place], sequence=found.sequence, already=not found.new)
             if found.new:
-                stored.append((found.sequence, enrolment))
+                stored.append((found.sequence, enrollment))
         if self._admission is not None:
             self._admission.grow(len(stored))
         if self._audit is not None and stored:
-            self._audit.append_all(("enrol", self._facts(*one)) for one in stored)
+            self._audit.append_all(("enroll", self._facts(*one)) for one in stored)
         return answers
 
-    def _facts(self, sequence: int, enrolment: Enrolment) -> dict[str, Any]:
-        """What an audit log keeps of an enrolment."""
+    def _facts(self, sequence: int, enrollment: Enrollment) -> dict[str, Any]:
+        """Audit log entry of an enrollment."""
         return {
-            "name": enrolment.name,
-            "photo": enrolment.photo,
-            "photo_hash": enrolment.photo_hash.hex(),
+            "name": enrollment.name,
+            "photo": enrollment.photo,
+            "photo_hash": enrollment.photo_hash.hex(),
             "template": sequence,
             "model_id": self._model,
             "forced": self._admission is None,
         }
 
 
-def examination(
+def enrollment_worker(
     load: Callable[[], TemplateExtractor], *, model_id: str
-) -> Callable[[Known], _Examined]:
-    """Make the function that a worker in another process applies to photos.
+) -> Callable[[Known], _Embedded]:
+    """Function that a worker process applies to photos.
+
+    Args:
+        load: loads the extractor on the worker.
+        model_id: id that its model must have.
 
     Raises:
-        ModelError: the model of that name is another one on the worker's machine.
+        ModelError: the worker's machine has another model under that name.
     """
     extractor = same_model(load(), model_id)
 
-    def examine(known: Known) -> _Examined:
+    def embed(known: Known) -> _Embedded:
         named, number = known
-        return _examined(named, extractor.extract, lambda _name, _digest: number)
+        return _embedded(named, extractor.extract, lambda _name, _digest: number)
 
-    return examine
+    return embed
 
 
-def _examined(
+def _embedded(
     named: NamedPhoto,
     extract: Callable[[Source], list[Template]],
     number: Callable[[str, bytes], int | None],
-) -> _Examined:
+) -> _Embedded:
     try:
         if named.error is not None:
             raise named.error
@@ -254,10 +258,10 @@ def _examined(
         return Enrolled(named.name, named.photo, error=error), None
     quality = template.quality.score
     path = os.path.abspath(named.photo) if os.path.exists(named.photo) else photo.name
-    new = Enrolment(name, template.embedding, path, digest, quality)
+    new = Enrollment(name, template.embedding, path, digest, quality)
     return Enrolled(name, named.photo, quality=quality), new
 
 
-def _in_batches(stream: Iterator[_Examined]) -> Iterator[list[_Examined]]:
+def _in_batches(stream: Iterator[_Embedded]) -> Iterator[list[_Embedded]]:
     while batch := list(islice(stream, BATCH)):
         yield batch

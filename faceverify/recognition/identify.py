@@ -1,4 +1,4 @@
-"""Identification: who of a gallery does a photo show?"""
+"""Identification, one to many: which enrolled person does a photo show, if any?"""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ DEFAULT_TOP = 5
 
 @dataclass(frozen=True)
 class Identification:
-    """Who a face is, among the people of a gallery, or nobody, or why that cannot be told.
+    """Identification result of a face: its candidates, or the error.
 
     Attributes:
-        photo: what the user called the photo.
-        point: where the search was operated.
-        template: the face; None where there is none.
-        face: its number among those of the photo, from 0.
+        photo: path of the photo as the user gave it.
+        point: operating point of the search.
+        template: the probe; None if there is none.
+        face: index of the face in the photo, from 0.
         candidates: the nearest people, nearest first; those within the threshold match.
-        error: why nothing was decided.
+        error: why there is no decision; else None.
     """
 
     photo: str
@@ -43,24 +43,24 @@ class Identification:
     error: FaceverifyError | None = None
 
     def matches(self, candidate: Candidate) -> bool:
-        """Whether a candidate is near enough."""
+        """Whether a candidate's distance is within the threshold."""
         return candidate.distance <= self.point.threshold
 
     @property
     def identified(self) -> str | None:
-        """The person's name; None for nobody, and where nothing was decided."""
+        """Name of the identified person; None without a match or a decision."""
         nearest = self.candidates[:1]
         return nearest[0].name if nearest and self.matches(nearest[0]) else None
 
     @property
     def exit_status(self) -> int:
-        """0 somebody, 1 nobody; else the error's own."""
+        """0 for a match, 1 for none; the error's exit status if there is one."""
         if self.error is not None:
             return self.error.exit_status
         return DIFFERENT if self.identified is None else SAME
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; the error as a code and a message."""
+        """JSON values; the error as a code and a message."""
         template, point = self.template, self.point if self.error is None else None
         return {
             "photo": self.photo,
@@ -87,7 +87,7 @@ class Identification:
         }
 
     def facts(self) -> dict[str, Any]:
-        """What an audit log keeps of it."""
+        """Audit log entry."""
         values = self.as_dict()
         kept = ("photo", "face", "identified", "threshold", "fpir", "templates", "model_id")
         nearest = self.candidates[0].distance if self.candidates else None
@@ -116,17 +116,17 @@ class Identification:
 
 
 class Identifier(Operator[Source, "list[Template]", "list[Identification]"]):
-    """Finds who of a gallery a photo shows; safe to use from several threads.
+    """One-to-many search with a decision; thread-safe.
 
     Args:
-        extractor: from photos to templates.
+        extractor: photos to embeddings.
         store: the gallery.
-        fpir: the false positive identification rate to keep: how often somebody who is not in the
-            gallery may be taken for a person who is. The threshold follows the gallery's size.
-        threshold: a cosine distance instead, in [0, 2].
-        top: how many people are named at most.
-        fusion: how a person's several templates make one distance.
-        audit: holds every decision before it is given.
+        fpir: false positive identification rate, in (0, 1]: share of searches for people who are
+            not enrolled that may return a match. The threshold depends on the gallery's size.
+        threshold: cosine distance in [0, 2], in place of ``fpir``.
+        top: maximum number of candidates.
+        fusion: fusion of the distances to a person's templates.
+        audit: log that receives each decision before it is returned; None for no log.
 
     Raises:
         GalleryError: the gallery's templates are of another model, or it cannot be read.
@@ -157,18 +157,18 @@ class Identifier(Operator[Source, "list[Template]", "list[Identification]"]):
         self.point = self._point_now()
 
     def identify(self, photo: Source) -> list[Identification]:
-        """Tell who the faces meant are: one answer a face, at least one.
+        """Identify the selected faces of a photo: one result a face, at least one.
 
         Raises:
             ImageError, NoDecisionError: as :meth:`TemplateExtractor.extract`.
             GalleryError: the gallery cannot be searched.
-            ModelError: the gallery has outgrown the model's calibration.
+            ModelError: the gallery is larger than the model was calibrated for.
             OutputError: the audit log cannot be written.
         """
         return self.answer(photo)
 
     def undecided(self, question: Source, error: FaceverifyError) -> list[Identification]:
-        """The answer about a photo that gave no face."""
+        """Result of a photo without a usable face."""
         return [Identification(str(question), self.point, error=error)]
 
     def _prepare(self, question: Source) -> list[Template]:
@@ -177,7 +177,7 @@ class Identifier(Operator[Source, "list[Template]", "list[Identification]"]):
     def _decide(self, question: Source, prepared: list[Template]) -> list[Identification]:
         queries = np.stack([template.embedding for template in prepared])
         found = self._store.search(queries, self._top, model=self.model.id, fusion=self._fusion)
-        self.point = self._point_now()  # it follows the gallery as that grows
+        self.point = self._point_now()  # it depends on the gallery's size
         answers = [
             Identification(template.photo, self.point, template, number, tuple(candidates))
             for number, (template, candidates) in enumerate(zip(prepared, found, strict=True))

@@ -1,6 +1,7 @@
-"""A model in operation: what verification, claims and identification have in common.
+"""Base of verification, claims and identification: questions about photos, answered by one model.
 
-photos -> embeddings, in worker threads -> answers, one at a time, in the order of the questions
+Photos are embedded in worker threads; answers are made one at a time, in the order of the
+questions.
 """
 
 from __future__ import annotations
@@ -30,27 +31,27 @@ class Asked(Protocol[QuestionOf]):
 
     @property
     def question(self) -> QuestionOf:
-        """What is asked."""
+        """The question itself."""
 
     @property
     def error(self) -> FaceverifyError | None:
-        """Why it cannot be answered, such as a damaged line; None where it can."""
+        """Why it cannot be answered, such as a malformed line; else None."""
 
 
 @dataclass(frozen=True)
 class Plain(Generic[Question]):
-    """A question alone."""
+    """A question without further data."""
 
     question: Question
     error: FaceverifyError | None = None
 
 
 class Operator(ABC, Generic[Question, Prepared, Answer]):
-    """Answers questions about photos with one model; safe to use from several threads.
+    """Answers to questions about photos, by one model; thread-safe.
 
     Args:
-        extractor: from photos to templates.
-        audit: holds every answer before it is given; None to keep no log.
+        extractor: photos to embeddings.
+        audit: log that receives each answer before it is returned; None for no log.
     """
 
     def __init__(self, extractor: TemplateExtractor, audit: AuditLog | None = None) -> None:
@@ -61,46 +62,46 @@ class Operator(ABC, Generic[Question, Prepared, Answer]):
 
     @abstractmethod
     def undecided(self, question: Question, error: FaceverifyError) -> Answer:
-        """The answer to a question that something is wrong with."""
+        """Answer to a question with an error."""
 
     @abstractmethod
     def _prepare(self, question: Question) -> Prepared:
-        """Do in any thread what takes long: embed the photos of a question.
+        """The slow part, in any thread: embed the photos of a question.
 
         Raises:
-            FaceverifyError: what is wrong with this question.
+            FaceverifyError: an error with this question alone.
         """
 
     @abstractmethod
     def _decide(self, question: Question, prepared: Prepared) -> Answer:
-        """Do what is done one question at a time, with the lock held: search, and log.
+        """The serial part, with the lock held: search, decide and log.
 
         Raises:
-            GalleryError, ModelError, OutputError: what is wrong with more than this question.
+            GalleryError, ModelError, OutputError: an error that concerns more than this question.
         """
 
     def answer(self, question: Question) -> Answer:
         """Answer one question.
 
         Raises:
-            ImageError, NoDecisionError: a photo cannot be read, or shows no face that is meant.
-            GalleryError, ModelError, OutputError: as the operator says.
+            ImageError, NoDecisionError: a photo cannot be read, or has no face to select.
+            GalleryError, ModelError, OutputError: as documented by the subclass.
         """
         return self._decided(question, self._prepare(question))
 
     def answers(
         self, asked: Iterable[One], *, workers: int | None = None
     ) -> Iterator[tuple[One, Answer]]:
-        """Answer many questions, in their order; each question comes with its answer.
+        """Answer many questions; yields (question, answer), in order.
 
-        What is wrong with a question goes into its answer; nothing is raised for it.
+        An error with a question becomes its answer; it is not raised.
 
         Args:
-            workers: photos embedded at once; by default one for each processor.
+            workers: photos embedded concurrently; by default one for each processor.
 
         Raises:
             GalleryError, ModelError, OutputError: the gallery cannot be searched with this model,
-                or the log not be written.
+                or the log cannot be written.
         """
         prepare = self._preparer()
 
@@ -114,7 +115,7 @@ class Operator(ABC, Generic[Question, Prepared, Answer]):
                 yield one, self._decided(one.question, found)
 
     def _preparer(self) -> Callable[[Question], Prepared | FaceverifyError]:
-        """What prepares many questions, in any thread; an error where one cannot be answered."""
+        """Function that prepares questions, in any thread, and returns errors."""
         return outcome_of(self._prepare)
 
     def _decided(self, question: Question, prepared: Prepared) -> Answer:
@@ -127,13 +128,13 @@ class Operator(ABC, Generic[Question, Prepared, Answer]):
 
 
 def outcome_of(function: Callable[[Item], Result]) -> Callable[[Item], Result | FaceverifyError]:
-    """A function that returns what it would raise: an error to be kept, without its traceback."""
+    """The function with errors returned rather than raised, without their traceback."""
 
     def outcome(item: Item) -> Result | FaceverifyError:
         try:
             return function(item)
         except FaceverifyError as error:
-            # what it was raised from holds the photo's pixels
+            # the frames of the traceback hold the photo's pixels
             error.__traceback__ = error.__cause__ = error.__context__ = None
             return error
 

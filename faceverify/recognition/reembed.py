@@ -1,4 +1,4 @@
-"""A gallery of another model: everybody is embedded again, from the photos that they came from."""
+"""Re-embedding of a gallery with another model, from the photos of its templates."""
 
 from __future__ import annotations
 
@@ -7,35 +7,38 @@ from dataclasses import dataclass, replace
 
 from faceverify.embeddings.extractor import TemplateExtractor
 from faceverify.errors import FaceverifyError, GalleryError, ImageError
-from faceverify.gallery.store import Enrolment, Store, StoredTemplate
+from faceverify.gallery.store import Enrollment, Store, StoredTemplate
 from faceverify.images.photo import open_photo
 from faceverify.runtime.parallel import map_ordered
 
 
 @dataclass(frozen=True)
-class Rebuilt:
-    """What became of a template.
+class Reembedded:
+    """Re-embedding result of a template.
 
     Attributes:
         old: the template.
-        new: of the other model; None where there is none.
-        error: why there is none.
+        new: its replacement by the other model; None after an error.
+        error: why there is no replacement; else None.
     """
 
     old: StoredTemplate
-    new: Enrolment | None
+    new: Enrollment | None
     error: FaceverifyError | None = None
 
 
-def embed_again(
+def reembed(
     extractor: TemplateExtractor, templates: Iterable[StoredTemplate], *, workers: int | None = None
-) -> Iterator[Rebuilt]:
+) -> Iterator[Reembedded]:
     """Embed the photos of templates with another model, in order.
 
-    A photo that is gone, or is another one by now, gives none: its error says so.
+    A photo that is missing or has changed gives an error in its result.
+
+    Args:
+        workers: photos embedded concurrently; by default one for each processor.
     """
 
-    def rebuilt(old: StoredTemplate) -> Rebuilt:
+    def reembedded(old: StoredTemplate) -> Reembedded:
         try:
             photo = open_photo(old.photo)
             if bytes.fromhex(photo.sha256) != old.photo_hash:
@@ -45,18 +48,22 @@ def embed_again(
                 )
             (template,) = extractor.extract(photo)
         except FaceverifyError as error:
-            return Rebuilt(old, None, error)
+            return Reembedded(old, None, error)
         quality = float(template.quality.score)
-        return Rebuilt(old, replace(old, embedding=template.embedding, quality=quality))
+        return Reembedded(old, replace(old, embedding=template.embedding, quality=quality))
 
-    return map_ordered(rebuilt, templates, workers=workers)
+    return map_ordered(reembedded, templates, workers=workers)
 
 
 def old_model(store: Store, new: str) -> str:
-    """The one model that a gallery's templates are of, and that is to be replaced.
+    """Id of the one model of a gallery that is to be replaced.
+
+    Args:
+        store: the gallery.
+        new: id of the model to replace it with.
 
     Raises:
-        GalleryError: they are of the new one already, of several, or there are none.
+        GalleryError: the gallery is empty, has the new model only, or several others.
     """
     counts = store.count()
     others = sorted(model for model in counts if model != new)

@@ -1,4 +1,4 @@
-"""How many templates a search meets: what its threshold depends on."""
+"""Number of templates of a model in a gallery, on which the threshold of a search depends."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from faceverify.models.registry import installed
 if TYPE_CHECKING:
     from faceverify.gallery.store import Store
 
-FRESH = 1.0  # seconds that a count is taken for true; other processes may enrol people meanwhile
+FRESH = 1.0  # seconds that a count is reused; other processes may enroll people meanwhile
 
 
 class TemplateCount:
-    """The templates of a model in a store, asked for again as time goes by.
+    """Number of templates of a model in a store, refreshed at most once a second.
 
     Raises:
         GalleryError: the store holds templates, but none of this model (code ``gallery-model``).
@@ -31,7 +31,7 @@ class TemplateCount:
         self()
 
     def __call__(self) -> int:
-        """How many there are."""
+        """The current number."""
         now = time.monotonic()
         if now > self._asked + FRESH:
             self._count = templates_of(self._store, self._model)
@@ -39,15 +39,15 @@ class TemplateCount:
         return self._count
 
     def grow(self, added: int) -> None:
-        """Count some that were added just now."""
+        """Add templates that were just stored to the count."""
         self._count += added
 
 
 def templates_of(store: Store, model: ModelFile) -> int:
-    """How many templates of a model a gallery holds; 0 where it is empty.
+    """Number of templates of a model in a gallery; 0 for an empty gallery.
 
     Raises:
-        GalleryError: there are only templates of others (code ``gallery-model``).
+        GalleryError: all templates are of other models (code ``gallery-model``).
     """
     counts = store.count()
     if counts and model.id not in counts:
@@ -62,9 +62,9 @@ def templates_of(store: Store, model: ModelFile) -> int:
 
 
 def name_of_model(model_id: str) -> str:
-    """The name under which a model is installed; "a model not installed here" for any other."""
+    """Name of an installed model, by its id; "a model that is not installed here" for others."""
     for one in installed():
-        with suppress(FaceverifyError):  # a damaged file is nothing to the one looked for
+        with suppress(FaceverifyError):  # a damaged file cannot be the model in question
             if load_model_file(one.path).id == model_id:
                 return one.name
     return "a model that is not installed here"

@@ -1,4 +1,4 @@
-"""Verification: do two photos show the same person?"""
+"""Verification of two photos, one to one: do they show the same person?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Pair = tuple[Source, Source]
 
 
 class Verifier(Operator[Pair, "tuple[Template, Template]", Decision]):
-    """Tells whether two photos show the same person; safe to use from several threads.
+    """Verification of pairs of photos; thread-safe.
 
     >>> verifier = Verifier.load()
     >>> decision = verifier.verify("tests/faces/obama.jpg", "tests/faces/obama2.jpg")
@@ -27,12 +27,12 @@ class Verifier(Operator[Pair, "tuple[Template, Template]", Decision]):
     True
 
     Args:
-        extractor: from photos to templates, one face each.
-        fmr: the false match rate to run at; the model file holds the threshold for it.
-        threshold: a cosine distance instead, in [0, 2].
+        extractor: photos to embeddings, one face each.
+        fmr: false match rate; one that the model was calibrated for.
+        threshold: cosine distance in [0, 2], in place of ``fmr``.
 
     Raises:
-        UsageError: the extractor gives all faces of a photo.
+        UsageError: the extractor returns all faces of a photo.
         ModelError: the model was not calibrated for the rate.
     """
 
@@ -59,12 +59,12 @@ class Verifier(Operator[Pair, "tuple[Template, Template]", Decision]):
         """Load a model and set the threshold.
 
         Args:
-            model: a model file, or the name of an installed one.
-            options: how the one face of each photo is found, chosen and cut out.
+            model: path of a model file, or name of an installed model.
+            options: detection, selection and alignment of the one face of each photo.
             fmr, threshold: as for the class.
 
         Raises:
-            UsageError: all faces of a photo are meant.
+            UsageError: the options select all faces of a photo.
             ModelError: the model cannot be loaded or was not calibrated for the rate.
         """
         return cls(TemplateExtractor.load(model, options), fmr=fmr, threshold=threshold)
@@ -79,7 +79,7 @@ class Verifier(Operator[Pair, "tuple[Template, Template]", Decision]):
         return template
 
     def verify(self, first: Source, second: Source) -> Decision:
-        """Decide about two photos.
+        """Verify two photos.
 
         Raises:
             ImageError: a photo cannot be read.
@@ -90,25 +90,25 @@ class Verifier(Operator[Pair, "tuple[Template, Template]", Decision]):
     def verify_pairs(
         self, pairs: Iterable[tuple[str, str]], *, workers: int | None = None
     ) -> Iterator[Decision]:
-        """Decide about many pairs of photos, in their order; each photo is processed once.
+        """Verify many pairs of photos, in order; each photo is embedded once.
 
-        What is wrong with a photo goes into the decisions about it; nothing is raised for it.
+        An error with a photo goes into the decisions about it; it is not raised.
         """
         for _, decision in self.answers(map(Plain, pairs), workers=workers):
             yield decision
 
     def undecided(self, question: Pair, error: FaceverifyError) -> Decision:
-        """The decision about photos that something is wrong with."""
+        """Decision about photos with an error."""
         first, second = question
         return Decision(str(first), str(second), None, self.point, error)
 
     def _prepare(self, question: Pair) -> tuple[Template, Template]:
-        first, second = map_ordered(self.template, question, workers=2)  # side by side
+        first, second = map_ordered(self.template, question, workers=2)  # concurrently
         return first, second
 
     def _preparer(self) -> Callable[[Pair], tuple[Template, Template] | FaceverifyError]:
-        """Remembers each photo, the bad ones too."""
-        # by path, or whatever else can be a key
+        """With one embedding, or error, a photo."""
+        # by path, or any other hashable source
         outcome: Once[Any, Template | FaceverifyError] = Once(outcome_of(self.template))
 
         def prepare(pair: Pair) -> tuple[Template, Template] | FaceverifyError:

@@ -1,4 +1,4 @@
-"""Claims: does a photo show the person who is enrolled under a name?"""
+"""Verification of identity claims: does a photo show the person enrolled under a name?"""
 
 from __future__ import annotations
 
@@ -29,44 +29,44 @@ Claim = tuple[Source, str]
 
 @dataclass(frozen=True)
 class ClaimDecision(Decision):
-    """Whether a photo (a) shows the person enrolled under a name (b), or why that is not decided.
+    """Decision about a claim: photo (a) against the person enrolled under a name (b).
 
     Attributes:
-        templates: how many the person has; None where nothing was decided.
+        templates: number of the person's templates; None without a decision.
     """
 
     templates: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        told = super().as_dict()
-        photo, name = told.pop("a"), told.pop("b")
-        return {"photo": photo, "claim": name, "templates": self.templates, **told}
+        """JSON values."""
+        values = super().as_dict()
+        photo, name = values.pop("a"), values.pop("b")
+        return {"photo": photo, "claim": name, "templates": self.templates, **values}
 
     def facts(self) -> dict[str, Any]:
-        """What an audit log keeps of it."""
+        """Audit log entry."""
         values = self.as_dict()
         kept = ("photo", "claim", "same", "distance", "threshold", "fmr", "model_id")
         return {key: values[key] for key in kept}
 
 
 class ClaimVerifier(Operator[Claim, ClaimDecision, ClaimDecision]):
-    """Decides about claims; safe to use from several threads.
+    """Claim verification, one to one; thread-safe.
 
-    A person with several templates gives a stranger several chances: their false match rates add
-    up, at most (the union bound). So each comparison is run at the wanted rate divided by their
-    number, at a distance between the calibrated ones.
+    The false match rate of a claim against n templates is at most n times that of one comparison
+    (union bound). So each comparison is run at ``fmr`` / n, at a distance interpolated between the
+    calibrated ones.
 
     Args:
-        extractor: from photos to templates, one face each.
+        extractor: photos to embeddings, one face each.
         store: the gallery.
-        fmr: the false match rate of a claim; one that the model was calibrated for.
-        threshold: a cosine distance instead, in [0, 2].
-        fusion: how a person's several templates make one distance.
-        audit: holds every decision before it is given.
+        fmr: false match rate of a claim; one that the model was calibrated for.
+        threshold: cosine distance in [0, 2], in place of ``fmr``.
+        fusion: fusion of the distances to a person's templates.
+        audit: log that receives each decision before it is returned; None for no log.
 
     Raises:
-        UsageError: the extractor gives all faces of a photo.
+        UsageError: the extractor returns all faces of a photo.
         GalleryError: the gallery's templates are of another model.
         ModelError: the model was not calibrated for the rate.
     """
@@ -89,7 +89,7 @@ class ClaimVerifier(Operator[Claim, ClaimDecision, ClaimDecision]):
         self._fusion = fusion
 
     def verify(self, photo: Source, name: str) -> ClaimDecision:
-        """Decide about a claim.
+        """Verify a claim.
 
         Raises:
             ImageError: the photo cannot be read.
@@ -101,13 +101,13 @@ class ClaimVerifier(Operator[Claim, ClaimDecision, ClaimDecision]):
         return self.answer((photo, name))
 
     def undecided(self, question: Claim, error: FaceverifyError) -> ClaimDecision:
-        """The decision about a claim that something is wrong with."""
+        """Decision about a claim with an error."""
         photo, name = question
         return ClaimDecision(str(photo), name, None, self.point, error)
 
     def _prepare(self, question: Claim) -> ClaimDecision:
         photo, name = question[0], checked_name(question[1])
-        with self._lock:  # first: an unknown name costs no embedding
+        with self._lock:  # before the embedding, which an unknown name does not need
             stored = self._enrolled(name)
         point = self._point_among(len(stored))
         (template,) = self._extract(photo)
@@ -132,7 +132,7 @@ class ClaimVerifier(Operator[Claim, ClaimDecision, ClaimDecision]):
         return stored
 
     def _point_among(self, templates: int) -> OperatingPoint:
-        """Where each comparison with a person of so many templates is operated."""
+        """Operating point of each comparison with a person of this many templates."""
         if self.point.fmr is None or templates == 1:
             return self.point
         margin = MEAN_MARGIN if self._fusion is Fusion.MEAN else 1.0
@@ -151,7 +151,7 @@ class ClaimVerifier(Operator[Claim, ClaimDecision, ClaimDecision]):
 def fused_distance(
     embedding: NDArray[np.float32], stored: Sequence[StoredTemplate], fusion: Fusion
 ) -> NDArray[np.float64]:
-    """Distance of a face from a person's templates, at least one: (..., D) -> (...)."""
+    """Fused cosine distance to a person's templates, at least one: (..., D) -> (...)."""
     rows: NDArray[Any] = np.stack([template.embedding for template in stored])  # (templates, D)
     if fusion is Fusion.MEAN:
         rows = mean_direction(rows.sum(axis=0, dtype=np.float64, keepdims=True))

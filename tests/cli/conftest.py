@@ -91,7 +91,7 @@ def enrolled_album_once(tmp_path_factory, small_faces) -> Path:
     with open_store(str(folder / "gallery"), create=True) as store:
         enroller = Enroller(TemplateExtractor.load(), store, None)
         photos = [NamedPhoto(name, str(folder / f"{photo}.jpg")) for name, photo in wanted]
-        assert [one.status for one in enroller.enrol(photos)] == ["enrolled"] * 3
+        assert [one.status for one in enroller.enroll(photos)] == ["enrolled"] * 3
     return folder
 
 

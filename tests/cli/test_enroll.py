@@ -210,7 +210,7 @@ def test_keys(run, gallery, photos, monkeypatch):
 def test_the_audit_log(run, gallery, photos):
     assert run("enroll", "joe", "biden.jpg", "--audit", "audit.jsonl").status == 0
     (line,) = map(json.loads, Path("audit.jsonl").read_text().splitlines())
-    assert (line["event"], line["name"]) == ("enrol", "joe")
+    assert (line["event"], line["name"]) == ("enroll", "joe")
     assert mode(Path("audit.jsonl")) == "0o600"
 
 
@@ -266,7 +266,7 @@ def test_interrupted_with_ctrl_c(start, gallery, photos):
 
 
 @pytest.mark.parametrize("engine", ["processes", pytest.param("ray", marks=pytest.mark.slow)])
-def test_every_engine_enrols_the_same(run, tmp_path, small_faces, engine):
+def test_every_engine_enrolls_the_same(run, tmp_path, small_faces, engine):
     people = {"obama": "Barack", "obama2": "Barack", "biden": "Joe"}
     lines = []
     for photo, name in people.items():

@@ -122,7 +122,7 @@ def test_a_photo_without_a_face_stays_in_the_denominator(run, people, tmp_path):
     Image.new("RGB", (200, 200), "grey").save(root / "biden" / "blank.jpg")
     ran = run("evaluate", root, "--json", "--threshold", "0.5")
     found = evaluated(ran)
-    assert found["data"]["failure_to_enrol"]["errors"] == 1
+    assert found["data"]["failure_to_enroll"]["errors"] == 1
     assert found["data"]["genuine"]["value"] == 4
     assert found["data"]["impostor"]["value"] == 6
     assert found["fixed"]["fnmr"]["errors"] == 1  # the blank one never matches
@@ -286,7 +286,7 @@ def test_unknown_photos_are_failures_or_refused(run, synthetic, tmp_path):
     ran = run("evaluate", path, "--embeddings", tmp_path / "fewer.npz", "--json")
     found = evaluated(ran)
     listed = sum(names[0] in line for line in path.read_text().splitlines())
-    assert found["data"]["failure_to_enrol"]["errors"] == 1
+    assert found["data"]["failure_to_enroll"]["errors"] == 1
     assert found["data"]["failed_comparisons"]["value"] == listed
     assert f"photos have no embedding ({names[0]})" in ran.err
     save(tmp_path / "other.npz", [f"x{name}" for name in names], table)

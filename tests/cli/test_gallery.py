@@ -26,7 +26,7 @@ def enrolled_once(tmp_path_factory, small_faces) -> Path:
     extractor = TemplateExtractor.load()
     with open_store(str(folder / "gallery"), create=True) as store:
         wanted = [NamedPhoto(name, str(folder / f"{photo}.jpg")) for photo, name in people.items()]
-        answers = list(Enroller(extractor, store, None).enrol(wanted))
+        answers = list(Enroller(extractor, store, None).enroll(wanted))
     assert [answer.status for answer in answers] == ["enrolled"] * 3
     return folder
 

@@ -1,7 +1,7 @@
 """The commands that only a PostgreSQL gallery has, and the others on one."""
 
 import pytest
-from enrolled_people import MODEL, enrolments
+from enrolled_people import MODEL, enrollments
 from postgresql_server import PASSWORD, postgresql_server, programs
 
 from faceverify.gallery.open import open_store
@@ -16,7 +16,7 @@ def url():
     with postgresql_server(binaries) as server:
         gallery = server.url("commands")
         with open_store(gallery, create=True) as store:
-            store.add(enrolments(60, people=20), model=MODEL)
+            store.add(enrollments(60, people=20), model=MODEL)
         yield gallery
 
 
@@ -33,7 +33,7 @@ def test_an_index_tells_its_recall(run, url):
 
 def test_roles_are_made(run, url):
     ran = run("gallery", "roles", "--gallery", url)
-    assert ran.out == "faceverify_commands_enrol\nfaceverify_commands_search\n"
+    assert ran.out == "faceverify_commands_enroll\nfaceverify_commands_search\n"
 
 
 @pytest.mark.parametrize("command", ["index", "roles"])

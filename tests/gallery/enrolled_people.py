@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.gallery.open import open_store
-from faceverify.gallery.store import Enrolment
+from faceverify.gallery.store import Enrollment
 
 MODEL = "0123456789abcdef"
 
@@ -20,13 +20,13 @@ def unit_rows(count: int, *, dimension: int = 16, seed: int = 0) -> NDArray[np.f
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def enrolments(
+def enrollments(
     count: int, *, people: int | None = None, first: int = 0, dimension: int = 16, seed: int = 0
-) -> list[Enrolment]:
+) -> list[Enrollment]:
     """Templates of photos ``first``, ``first`` + 1, ... of as many people, or of fewer in turn."""
     rows = unit_rows(count, dimension=dimension, seed=seed + first)
     return [
-        Enrolment(
+        Enrollment(
             name=f"person {number % people if people else number}",
             embedding=row,
             photo=f"/photos/{number}.jpg",
@@ -37,8 +37,8 @@ def enrolments(
     ]
 
 
-def enrol(url: str, first: int, count: int, batch: int, told: Queue | None = None) -> None:
-    """Enrol photos ``first``, ``first`` + 1, ... in batches, in a process of its own.
+def enroll(url: str, first: int, count: int, batch: int, told: Queue | None = None) -> None:
+    """Enroll photos ``first``, ``first`` + 1, ... in batches, in a process of its own.
 
     Args:
         told: gets each photo's number and the sequence number that it was acknowledged with.
@@ -46,7 +46,7 @@ def enrol(url: str, first: int, count: int, batch: int, told: Queue | None = Non
     acknowledged: list[tuple[int, int]] = []
     with open_store(url, create=True) as store:
         for start in range(first, first + count, batch):
-            added = store.add(enrolments(batch, first=start), model=MODEL)
+            added = store.add(enrollments(batch, first=start), model=MODEL)
             numbers = (one.sequence for one in added)
             acknowledged += zip(range(start, start + batch), numbers, strict=True)
     if told is not None:

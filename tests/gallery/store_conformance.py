@@ -16,7 +16,7 @@ import pytest
 from faceverify.choices import Fusion
 from faceverify.errors import GalleryError
 from faceverify.gallery.open import open_store
-from faceverify.gallery.store import Added, Enrolment, StoredTemplate
+from faceverify.gallery.store import Added, Enrollment, StoredTemplate
 from faceverify.matching.distance import cosine_distance
 
 MODEL, OTHER = "model-a", "model-b"
@@ -30,17 +30,17 @@ def directions(count, *, width=WIDTH, seed=0):
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def enrolment(name, embedding, photo=None, quality=0.5):
+def enrollment(name, embedding, photo=None, quality=0.5):
     photo = photo or f"/photos/{name}-{hashlib.sha256(embedding.tobytes()).hexdigest()[:8]}.jpg"
     digest = hashlib.sha256(photo.encode()).digest()
-    return Enrolment(name, embedding, photo, digest, quality)
+    return Enrollment(name, embedding, photo, digest, quality)
 
 
 def people(count, templates=1, *, seed=0, width=WIDTH):
     """So many people with so many templates each, one person after the other."""
     rows = directions(count * templates, width=width, seed=seed)
     return [
-        enrolment(f"person {index // templates:04}", row, f"/photos/{seed}/{index}.jpg")
+        enrollment(f"person {index // templates:04}", row, f"/photos/{seed}/{index}.jpg")
         for index, row in enumerate(rows)
     ]
 
@@ -121,8 +121,8 @@ class StoreLaws:
 
     def test_what_is_added_is_there_word_for_word(self, store, again):
         enrolled = [
-            enrolment("Ann", directions(1)[0], "/a/ünï.jpg", 0.25),
-            enrolment("Bob 'o; DROP", directions(1, seed=1)[0], "/b.jpg", 1.0),
+            enrollment("Ann", directions(1)[0], "/a/ünï.jpg", 0.25),
+            enrollment("Bob 'o; DROP", directions(1, seed=1)[0], "/b.jpg", 1.0),
         ]
         sequences = numbers(store.add(enrolled, model=MODEL))
         for reader in (store, again()):
@@ -206,9 +206,9 @@ class StoreLaws:
         assert store.search(directions(1), 5, model=MODEL, names=["nobody"]) == [[]]
 
     def test_models_never_meet(self, store):
-        store.add([enrolment("Ann", directions(1)[0], "/a.jpg")], model=MODEL)
-        store.add([enrolment("Bob", directions(1)[0], "/b.jpg")], model=OTHER)
-        store.add([enrolment("Ann", directions(1)[0], "/a.jpg")], model=OTHER)
+        store.add([enrollment("Ann", directions(1)[0], "/a.jpg")], model=MODEL)
+        store.add([enrollment("Bob", directions(1)[0], "/b.jpg")], model=OTHER)
+        store.add([enrollment("Ann", directions(1)[0], "/a.jpg")], model=OTHER)
         assert [one.name for one in store.search(directions(1), 5, model=MODEL)[0]] == ["Ann"]
         assert len(store.of("Ann")) == 2
         assert [one.model for one in store.of("Ann", model=OTHER)] == [OTHER]
@@ -229,11 +229,11 @@ class StoreLaws:
         for bad in (np.full(WIDTH, np.nan), np.zeros(WIDTH), np.full(WIDTH, 2.0)):
             with pytest.raises(GalleryError):
                 store.add(
-                    [*people(1), enrolment("Eve", bad.astype(np.float32), "/e.jpg")], model=MODEL
+                    [*people(1), enrollment("Eve", bad.astype(np.float32), "/e.jpg")], model=MODEL
                 )
         for name in ("", "two\nlines"):
             with pytest.raises(GalleryError):
-                store.add([*people(1), enrolment(name, directions(1)[0])], model=MODEL)
+                store.add([*people(1), enrollment(name, directions(1)[0])], model=MODEL)
         assert store.stats().templates == 0
 
     def test_a_query_that_is_no_embedding_is_refused(self, store):
@@ -243,11 +243,11 @@ class StoreLaws:
                 store.search(np.full((1, WIDTH), bad, np.float32), 1, model=MODEL)
 
     def test_the_same_photo_is_stored_once_a_person_and_model(self, store):
-        one = enrolment("Ann", directions(1)[0], "/a.jpg")
+        one = enrollment("Ann", directions(1)[0], "/a.jpg")
         (first,) = store.add([one], model=MODEL)
         assert first.new
         assert store.add([one, one], model=MODEL) == [Added(first.sequence, new=False)] * 2
-        other = enrolment("Bob", directions(1)[0], "/a.jpg")
+        other = enrollment("Bob", directions(1)[0], "/a.jpg")
         second, twice = store.add([other, other], model=MODEL)
         assert second.sequence > first.sequence
         assert (second.new, twice) == (True, Added(second.sequence, new=False))
@@ -279,7 +279,7 @@ class StoreLaws:
             Added(added[0].sequence, new=False)
         ]
         before = list(store.names())
-        stranger = [enrolment("Eve", directions(1)[0])]
+        stranger = [enrollment("Eve", directions(1)[0])]
         assert store.add(stranger, model=MODEL, admit=Recorder(0, places=[])) == []
         assert list(store.names()) == before
         assert store.check() == []
@@ -357,7 +357,7 @@ class StoreLaws:
     def test_another_model_takes_the_place_of_one(self, store):
         store.add(people(4, 2), model=MODEL)
         renewed = [
-            enrolment(one.name, row, one.photo)
+            enrollment(one.name, row, one.photo)
             for one, row in zip(people(3, 2), directions(6, width=32, seed=7), strict=True)
         ]
         sequences = store.replace_model(MODEL, renewed, model=OTHER)
@@ -371,7 +371,7 @@ class StoreLaws:
     def test_a_model_that_cannot_be_replaced_stays(self, store):
         store.add(people(4), model=MODEL)
         with pytest.raises(GalleryError):
-            store.replace_model(MODEL, [enrolment("x", np.zeros(WIDTH, np.float32))], model=OTHER)
+            store.replace_model(MODEL, [enrollment("x", np.zeros(WIDTH, np.float32))], model=OTHER)
         assert store.stats().models == {MODEL: 4}
 
     def test_the_count_follows_every_change(self, store, again):

@@ -15,14 +15,14 @@ from faceverify.gallery.audit import FIRST, AuditLog, check_audit_log
 def log(tmp_path):
     path = tmp_path / "audit.jsonl"
     audit = AuditLog(path)
-    audit.append("enrol", name="Zoë", photo="a\udcff.jpg", quality=0.5)
+    audit.append("enroll", name="Zoë", photo="a\udcff.jpg", quality=0.5)
     audit.append_all([("verify", {"name": "Zoë", "same": True}), ("remove", {"name": "Zoë"})])
     return path
 
 
 def test_events_are_lines_of_json_in_a_chain(log):
     lines = [json.loads(line) for line in log.read_bytes().splitlines()]
-    assert [line["event"] for line in lines] == ["enrol", "verify", "remove"]
+    assert [line["event"] for line in lines] == ["enroll", "verify", "remove"]
     assert [line["number"] for line in lines] == [1, 2, 3]
     assert [line["previous"] for line in lines] == [FIRST, lines[0]["hash"], lines[1]["hash"]]
     report = check_audit_log(log, head=lines[1]["hash"])
@@ -60,18 +60,18 @@ def test_a_cut_end_shows_by_the_head_that_was_kept(log):
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
     assert check_audit_log(log).problems == []
     (problem,) = check_audit_log(log, head=head).problems
-    assert "was cut or written anew" in problem
+    assert "was truncated or replaced" in problem
 
 
 def test_a_torn_line_is_cut_off_and_that_is_told(log):
     whole = log.read_bytes()
     log.write_bytes(whole[:-10])
     assert check_audit_log(log).problems == [f"{log}: line 3 is torn"]
-    AuditLog(log).append("enrol", name="A")
+    AuditLog(log).append("enroll", name="A")
     report = check_audit_log(log)
     assert report.problems == []
     lines = [json.loads(line) for line in log.read_bytes().splitlines()]
-    assert [line["event"] for line in lines] == ["enrol", "verify", "recovered", "enrol"]
+    assert [line["event"] for line in lines] == ["enroll", "verify", "recovered", "enroll"]
     torn = len(whole.splitlines(keepends=True)[-1]) - 10
     assert lines[2]["bytes_cut"] == torn
 
@@ -79,7 +79,7 @@ def test_a_torn_line_is_cut_off_and_that_is_told(log):
 def test_the_first_line_torn_is_cut_off_too(tmp_path):
     log = tmp_path / "log"
     log.write_bytes(b'{"number": 1, "ti')
-    AuditLog(log).append("enrol")
+    AuditLog(log).append("enroll")
     assert check_audit_log(log).lines == 2
     assert check_audit_log(log).problems == []
 
@@ -87,7 +87,7 @@ def test_the_first_line_torn_is_cut_off_too(tmp_path):
 def test_lines_longer_than_a_block_are_found_again(tmp_path):
     log = tmp_path / "log"
     for number in range(3):
-        AuditLog(log).append("enrol", name="x" * 100_000 * number)
+        AuditLog(log).append("enroll", name="x" * 100_000 * number)
     assert check_audit_log(log).problems == []
 
 
@@ -96,14 +96,14 @@ def test_a_foreign_file_is_not_written_to(tmp_path, content):
     log = tmp_path / "log"
     log.write_bytes(content)
     with pytest.raises(GalleryError, match="does not end in a line of an audit log"):
-        AuditLog(log).append("enrol")
+        AuditLog(log).append("enroll")
     assert log.read_bytes() == content
     assert check_audit_log(log).problems
 
 
 def test_what_cannot_be_written_or_read_is_one_line(tmp_path):
     with pytest.raises(OutputError, match="cannot be written"):
-        AuditLog(tmp_path / "none" / "log").append("enrol")
+        AuditLog(tmp_path / "none" / "log").append("enroll")
     with pytest.raises(GalleryError, match="cannot be read"):
         check_audit_log(tmp_path / "log")
 
@@ -117,7 +117,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 path = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 40, -1))
 try:
-    AuditLog(path).append("enrol", name="x" * 100)
+    AuditLog(path).append("enroll", name="x" * 100)
 except OutputError as error:
     print(error)
 """
@@ -134,7 +134,7 @@ def test_many_processes_share_one_chain(tmp_path):
     log = tmp_path / "log"
     program = (
         "import sys; from pathlib import Path; from faceverify.gallery.audit import AuditLog\n"
-        "for number in range(50): AuditLog(Path(sys.argv[1])).append('enrol', number_of=number)"
+        "for number in range(50): AuditLog(Path(sys.argv[1])).append('enroll', number_of=number)"
     )
     writers = [subprocess.Popen([sys.executable, "-c", program, log]) for _ in range(4)]
     assert [writer.wait() for writer in writers] == [0] * 4
@@ -149,5 +149,5 @@ def test_each_event_is_synced_before_it_is_acknowledged(tmp_path, monkeypatch):
         os, "fsync", lambda handle: synced.append(os.fstat(handle).st_size) or real(handle)
     )
     log = tmp_path / "log"
-    AuditLog(log).append("enrol")
+    AuditLog(log).append("enroll")
     assert synced == [log.stat().st_size]

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faceverify.choices import GroupingMethod
+from faceverify.choices import ClusteringMethod
 from faceverify.errors import UsageError
 from faceverify.gallery import cluster
-from faceverify.gallery.cluster import find_doubles, group_faces
+from faceverify.gallery.cluster import cluster_faces, find_duplicates
 from faceverify.gallery.open import open_store
-from faceverify.gallery.store import Enrolment
+from faceverify.gallery.store import Enrollment
 
-METHODS = list(GroupingMethod)
+METHODS = list(ClusteringMethod)
 
 
 def faces(sizes, *, seed=0, spread=0.05):
@@ -27,7 +27,7 @@ def faces(sizes, *, seed=0, spread=0.05):
 @pytest.mark.parametrize("method", METHODS)
 def test_people_far_apart_are_told_apart(method):
     rows, people = faces([3, 9, 5])
-    groups = group_faces(rows, 0.1, method=method)
+    groups = cluster_faces(rows, 0.1, method=method)
     # the largest group is 0, the next 1
     assert groups.tolist() == [{1: 0, 2: 1, 0: 2}[person] for person in people]
 
@@ -38,7 +38,7 @@ def test_the_order_of_the_photos_changes_nothing(method, random):
     rows, people = faces([2, 4, 6, 3])
     order = list(range(len(rows)))
     random.shuffle(order)
-    groups = group_faces(rows[order], 0.1, method=method)
+    groups = cluster_faces(rows[order], 0.1, method=method)
     together = groups[:, None] == groups
     assert np.array_equal(together, people[order][:, None] == people[order])
 
@@ -46,7 +46,7 @@ def test_the_order_of_the_photos_changes_nothing(method, random):
 @pytest.mark.parametrize("method", METHODS)
 def test_faces_that_belong_to_nobody_stay_alone(method):
     rows, _ = faces([4, 4, 1, 1, 1])
-    groups = group_faces(rows, 0.1, method=method)
+    groups = cluster_faces(rows, 0.1, method=method)
     assert sorted(np.bincount(groups).tolist()) == [1, 1, 1, 4, 4]
 
 
@@ -54,14 +54,14 @@ def test_faces_that_belong_to_nobody_stay_alone(method):
 @pytest.mark.parametrize("count", [0, 1])
 def test_nobody_and_one_face(method, count):
     rows, _ = faces([1])
-    assert group_faces(rows[:count], 0.1, method=method).tolist() == [0] * count
+    assert cluster_faces(rows[:count], 0.1, method=method).tolist() == [0] * count
 
 
 def test_the_mean_distance_decides_not_a_chain():
     """Faces a, b, c in a row, each near the next: a and c are two people."""
     angles = np.array([0.0, 0.4, 0.8, 1.2, 1.6])
     rows = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
-    groups = group_faces(rows, 1 - np.cos(0.45))
+    groups = cluster_faces(rows, 1 - np.cos(0.45))
     assert len(set(groups.tolist())) > 1
 
 
@@ -69,8 +69,8 @@ def test_too_many_faces_for_linkage_are_refused(monkeypatch):
     monkeypatch.setattr(cluster, "MOST_FACES", 5)
     rows, _ = faces([3, 3])
     with pytest.raises(UsageError, match="use --method hdbscan"):
-        group_faces(rows, 0.1)
-    assert len(group_faces(rows, 0.1, method=GroupingMethod.HDBSCAN)) == 6
+        cluster_faces(rows, 0.1)
+    assert len(cluster_faces(rows, 0.1, method=ClusteringMethod.HDBSCAN)) == 6
 
 
 def test_doubles_are_found_once_each(tmp_path, monkeypatch):
@@ -80,13 +80,13 @@ def test_doubles_are_found_once_each(tmp_path, monkeypatch):
     names[4] = "bert"  # one of bob's photos, under another name
     names[8] = "ann"  # one of cid's
     with open_store(str(tmp_path / "gallery"), create=True) as store:
-        enrolments = [
-            Enrolment(name, row, f"{i}.jpg", bytes([i]) * 32, 0.9)
+        enrollments = [
+            Enrollment(name, row, f"{i}.jpg", bytes([i]) * 32, 0.9)
             for i, (name, row) in enumerate(zip(names, rows, strict=True))
         ]
-        store.add(enrolments, model="m" * 16)
-        found = list(find_doubles(store, "m" * 16, 0.1))
+        store.add(enrollments, model="m" * 16)
+        found = list(find_duplicates(store, "m" * 16, 0.1))
         assert sorted((one.first, one.second) for one in found) == [("ann", "cid"), ("bert", "bob")]
         assert all(one.distance <= 0.1 for one in found)
-        assert not list(find_doubles(store, "m" * 16, 1e-9))
-        assert not list(find_doubles(store, "n" * 16, 0.1))
+        assert not list(find_duplicates(store, "m" * 16, 1e-9))
+        assert not list(find_duplicates(store, "n" * 16, 0.1))

@@ -5,7 +5,7 @@ from itertools import pairwise
 from operator import attrgetter
 
 import pytest
-from enrolled_people import MODEL, enrolments
+from enrolled_people import MODEL, enrollments
 
 from faceverify.errors import GalleryError
 from faceverify.gallery.copy import add_templates, copy_gallery
@@ -40,9 +40,9 @@ def templates(store):
 
 
 def fill(store):
-    store.add(enrolments(30, people=7), model=MODEL)
-    store.add(enrolments(10, people=4, dimension=8, seed=3), model="another")
-    odd = replace(enrolments(1, first=99)[0], name="Zoë 'x'", photo="/\udcff.jpg", quality=1 / 3)
+    store.add(enrollments(30, people=7), model=MODEL)
+    store.add(enrollments(10, people=4, dimension=8, seed=3), model="another")
+    odd = replace(enrollments(1, first=99)[0], name="Zoë 'x'", photo="/\udcff.jpg", quality=1 / 3)
     store.add([odd], model=MODEL)
 
 
@@ -91,7 +91,7 @@ def test_a_copy_that_was_cut_short_is_made_again(place, engine):
         assert copy_gallery(source, target, batch=4) == 41
         assert sorted(templates(target)) == sorted(templates(source))
         assert copy_gallery(source, target) == 41
-        source.add(enrolments(3, first=200), model=MODEL)
+        source.add(enrollments(3, first=200), model=MODEL)
         assert copy_gallery(source, target) == 44
         assert target.stats().templates == 44
 
@@ -99,7 +99,7 @@ def test_a_copy_that_was_cut_short_is_made_again(place, engine):
 def test_what_the_target_refuses_stops_the_copy(place):
     with opened(place, "sqlite") as source, opened(place, "encrypted") as target:
         fill(source)
-        target.add(enrolments(1, dimension=5), model=MODEL)
+        target.add(enrollments(1, dimension=5), model=MODEL)
         with pytest.raises(GalleryError) as error:
             copy_gallery(source, target)
         assert error.value.code == "gallery-model"

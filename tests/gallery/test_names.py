@@ -9,7 +9,7 @@ from enrolled_people import unit_rows
 from faceverify.errors import GalleryError
 from faceverify.gallery.names import checked_name, unknown_name
 from faceverify.gallery.open import open_store
-from faceverify.gallery.store import Enrolment
+from faceverify.gallery.store import Enrollment
 
 
 @pytest.mark.parametrize("name", ["alice", "Ádám Őz", "日本 太郎", "O'Brien, Jr.", "-x", "a/b"])
@@ -32,7 +32,7 @@ def test_all_else_is_no_name(name):
 def test_the_nearest_spelling_is_the_cure(tmp_path):
     people = ["Alice Ng", "Bob", "Zoë"]
     rows = zip(people, unit_rows(3), strict=True)
-    new = [Enrolment(n, row, "/x", hashlib.sha256(n.encode()).digest(), 1.0) for n, row in rows]
+    new = [Enrollment(n, row, "/x", hashlib.sha256(n.encode()).digest(), 1.0) for n, row in rows]
     with open_store(str(tmp_path / "gallery"), create=True) as store:
         store.add(new, model="m")
         error = unknown_name("alice mg", store)

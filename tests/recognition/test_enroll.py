@@ -1,4 +1,4 @@
-"""Enrolment on real photos: what is stored, what is refused, and what is never done twice."""
+"""Enrollment on real photos: what is stored, what is refused, and what is never done twice."""
 
 import hashlib
 import json
@@ -52,22 +52,22 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def enrol(extractor, store, people):
-    """Enrol photos given as (name, photo), guarded unless told otherwise; the statuses or codes."""
+def enroll(extractor, store, people):
+    """Enroll photos given as (name, photo), guarded by default; the statuses or codes."""
 
     def enrolled(*wanted: tuple[str, str], guarded: bool = True, audit: AuditLog | None = None):
         admission = Admission(store, extractor.model) if guarded else None
         enroller = Enroller(extractor, store, admission, audit=audit)
         photos = [NamedPhoto(name, people.get(photo, photo)) for name, photo in wanted]
-        answers = list(enroller.enrol(photos))
+        answers = list(enroller.enroll(photos))
         assert [(one.name, one.photo) for one in answers] == [(p.name, p.photo) for p in photos]
         return [one.error.code if one.error else one.status for one in answers]
 
     return enrolled
 
 
-def test_what_is_stored_is_what_the_extractor_makes(enrol, extractor, store, people):
-    assert enrol(("alice", "obama")) == ["enrolled"]
+def test_what_is_stored_is_what_the_extractor_makes(enroll, extractor, store, people):
+    assert enroll(("alice", "obama")) == ["enrolled"]
     (stored,) = store.of("alice")
     (template,) = extractor.extract(people["obama"])
     assert np.array_equal(stored.embedding, template.embedding)
@@ -77,8 +77,8 @@ def test_what_is_stored_is_what_the_extractor_makes(enrol, extractor, store, peo
     assert stored.model == extractor.model.id
 
 
-def test_each_photo_gets_its_answer_in_order_and_stops_no_other(enrol, store):
-    found = enrol(
+def test_each_photo_gets_its_answer_in_order_and_stops_no_other(enroll, store):
+    found = enroll(
         ("alice", "obama"),
         ("alice", "obama2"),
         ("alice", "wall"),
@@ -100,25 +100,25 @@ def test_each_photo_gets_its_answer_in_order_and_stops_no_other(enrol, store):
     assert list(store.names()) == [("alice", 3), ("bob", 1)]
 
 
-def test_a_photo_that_is_there_is_not_even_decoded(enrol, extractor, store, people, monkeypatch):
-    assert enrol(("alice", "obama"), ("alice", "obama2")) == ["enrolled", "enrolled"]
+def test_a_photo_that_is_there_is_not_even_decoded(enroll, extractor, store, people, monkeypatch):
+    assert enroll(("alice", "obama"), ("alice", "obama2")) == ["enrolled", "enrolled"]
     monkeypatch.setattr(extractor, "extract", lambda photo: pytest.fail("decoded again"))
-    assert enrol(("alice", "obama2"), ("alice", "obama")) == ["already", "already"]
+    assert enroll(("alice", "obama2"), ("alice", "obama")) == ["already", "already"]
     copy = Path(people["obama"]).with_name("copy.png")
     copy.write_bytes(Path(people["obama"]).read_bytes())
-    assert enrol(("alice", str(copy))) == ["already"]  # known by its content
+    assert enroll(("alice", str(copy))) == ["already"]  # known by its content
     assert store.stats().templates == 2
 
 
-def test_a_photo_listed_twice_is_stored_once(enrol, store):
-    found = enrol(*[("alice", "obama"), ("bob", "biden")] * 6)
+def test_a_photo_listed_twice_is_stored_once(enroll, store):
+    found = enroll(*[("alice", "obama"), ("bob", "biden")] * 6)
     assert found == ["enrolled", "enrolled", *["already"] * 10]
     assert store.stats().templates == 2
-    assert enrol(("x", "obama"), ("x", "obama"), guarded=False) == ["enrolled", "already"]
+    assert enroll(("x", "obama"), ("x", "obama"), guarded=False) == ["enrolled", "already"]
 
 
 def test_who_is_enrolled_between_the_search_and_the_storing_counts(
-    enrol, extractor, store, people, monkeypatch, tmp_path
+    enroll, extractor, store, people, monkeypatch, tmp_path
 ):
     """Another process, as it were, is always a moment faster."""
     search, faster = store.search, [("bob", "obama"), ("alice", "obama2"), ("carol", "biden")]
@@ -127,32 +127,32 @@ def test_who_is_enrolled_between_the_search_and_the_storing_counts(
         found = search(*arguments, **options)
         with open_store(str(tmp_path / "gallery")) as other:
             photos = [NamedPhoto(name, people[photo]) for name, photo in faster]
-            answers = list(Enroller(extractor, other, None).enrol(photos))
+            answers = list(Enroller(extractor, other, None).enroll(photos))
         assert all(one.error is None for one in answers)
         return found
 
     monkeypatch.setattr(store, "search", overtaken)
     log = AuditLog(tmp_path / "audit.jsonl")
-    assert enrol(("alice", "obama"), audit=log) == ["matches-another"]
+    assert enroll(("alice", "obama"), audit=log) == ["matches-another"]
     store.remove("bob")
     faster[:] = [("alice", "obama"), ("alice", "obama2")]
     store.remove("alice")
-    assert enrol(("alice", "obama"), audit=log) == ["already"]
+    assert enroll(("alice", "obama"), audit=log) == ["already"]
     assert not (tmp_path / "audit.jsonl").exists()  # nothing was enrolled here
     monkeypatch.undo()
     assert list(store.names()) == [("alice", 2), ("carol", 1)]
 
 
-def test_unlike_own_and_force(enrol, store):
-    assert enrol(("alice", "obama"), ("alice", "biden")) == ["enrolled", "unlike-own"]
-    assert enrol(("bob", "obama2")) == ["matches-another"]
-    assert enrol(("alice", "biden"), ("bob", "obama2"), guarded=False) == ["enrolled", "enrolled"]
+def test_unlike_own_and_force(enroll, store):
+    assert enroll(("alice", "obama"), ("alice", "biden")) == ["enrolled", "unlike-own"]
+    assert enroll(("bob", "obama2")) == ["matches-another"]
+    assert enroll(("alice", "biden"), ("bob", "obama2"), guarded=False) == ["enrolled", "enrolled"]
     assert list(store.names()) == [("alice", 2), ("bob", 1)]
 
 
 def test_a_name_has_one_form(extractor, store, people):
     enroller = Enroller(extractor, store, None)
-    (answer,) = enroller.enrol([NamedPhoto("Jose\u0301", people["obama"])])
+    (answer,) = enroller.enroll([NamedPhoto("Jose\u0301", people["obama"])])
     assert answer.name == "Jos\u00e9"
     assert list(store.names()) == [("Jos\u00e9", 1)]
 
@@ -161,7 +161,7 @@ def test_errors_that_come_with_the_input_are_answers(extractor, store, people):
     trouble = UsageError("line 3 is no pair")
     enroller = Enroller(extractor, store, None)
     photos = [NamedPhoto("", "", trouble), NamedPhoto("alice", people["obama"])]
-    first, second = enroller.enrol(photos)
+    first, second = enroller.enroll(photos)
     assert first.error is trouble
     assert first.as_dict()["error"] == trouble.as_dict()
     assert second.as_dict() == {
@@ -179,36 +179,36 @@ def test_what_is_answered_is_on_the_disk_and_an_interrupted_run_goes_on(
     extractor, store, people, tmp_path
 ):
     photos = [NamedPhoto("alice", people["obama"]), NamedPhoto("bob", people["biden"])]
-    answers = Enroller(extractor, store, None).enrol(photos, workers=1)
+    answers = Enroller(extractor, store, None).enroll(photos, workers=1)
     first = next(answers)
     with open_store(str(tmp_path / "gallery")) as reader:
         assert [one.sequence for one in reader.of("alice")] == [first.sequence]
     answers.close()
-    found = [one.status for one in Enroller(extractor, store, None).enrol(photos)]
+    found = [one.status for one in Enroller(extractor, store, None).enroll(photos)]
     assert found[0] == "already"
     assert list(store.names()) == [("alice", 1), ("bob", 1)]
 
 
-def test_the_audit_log_holds_what_was_enrolled(enrol, tmp_path, store):
+def test_the_audit_log_holds_what_was_enrolled(enroll, tmp_path, store):
     path = tmp_path / "audit.jsonl"
-    enrol(("alice", "obama"), ("alice", "wall"), ("alice", "obama"), audit=AuditLog(path))
-    enrol(("bob", "obama"), guarded=False, audit=AuditLog(path))
+    enroll(("alice", "obama"), ("alice", "wall"), ("alice", "obama"), audit=AuditLog(path))
+    enroll(("bob", "obama"), guarded=False, audit=AuditLog(path))
     assert check_audit_log(path).problems == []
     alice, bob = map(json.loads, path.read_text().splitlines())
     (stored,) = store.of("alice")
-    assert (alice["event"], alice["name"], alice["forced"]) == ("enrol", "alice", False)
+    assert (alice["event"], alice["name"], alice["forced"]) == ("enroll", "alice", False)
     assert alice["photo_hash"] == stored.photo_hash.hex()
     assert (alice["template"], alice["model_id"]) == (stored.sequence, stored.model)
     assert (bob["name"], bob["forced"]) == ("bob", True)
 
 
-def test_a_log_that_cannot_be_written_stops_enrolment(enrol, tmp_path):
+def test_a_log_that_cannot_be_written_stops_enrollment(enroll, tmp_path):
     with pytest.raises(OutputError, match="audit log"):
-        enrol(("alice", "obama"), audit=AuditLog(tmp_path / "missing" / "audit.jsonl"))
+        enroll(("alice", "obama"), audit=AuditLog(tmp_path / "missing" / "audit.jsonl"))
 
 
 def test_a_gallery_of_another_model_gets_no_templates_even_by_force(extractor, store, people):
-    list(Enroller(extractor, store, None).enrol([NamedPhoto("alice", people["obama"])]))
+    list(Enroller(extractor, store, None).enroll([NamedPhoto("alice", people["obama"])]))
     (template,) = store.of("alice")
     store.replace_model(extractor.model.id, [template], model="feedfacefeedface")
     with pytest.raises(GalleryError, match="feedfacefeedface"):

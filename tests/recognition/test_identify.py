@@ -16,7 +16,7 @@ from faceverify.errors import GalleryError, ModelError, NoFaceError, UsageError
 from faceverify.faces.options import FaceOptions
 from faceverify.gallery.audit import AuditLog, check_audit_log
 from faceverify.gallery.open import open_store
-from faceverify.gallery.store import Enrolment
+from faceverify.gallery.store import Enrollment
 from faceverify.matching.threshold import MEAN_MARGIN, distance_at
 from faceverify.recognition.identify import Identifier
 from faceverify.recognition.verify_claim import ClaimVerifier, fused_distance
@@ -56,7 +56,7 @@ def store(tmp_path, extractor, templates):
     with open_store(str(tmp_path / "gallery"), create=True) as store:
         people = ((OBAMA, "barack"), (OBAMA2, "barack"), (BIDEN, "joe"))
         new = [
-            Enrolment(name, templates[photo].embedding, photo, digest(photo), 1.0)
+            Enrollment(name, templates[photo].embedding, photo, digest(photo), 1.0)
             for photo, name in people
         ]
         store.add(new, model=extractor.model.id)
@@ -67,12 +67,12 @@ def digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def strangers(count: int) -> list[Enrolment]:
+def strangers(count: int) -> list[Enrollment]:
     """People who are like nobody."""
     rows = np.random.default_rng(1).normal(size=(count, 128))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return [
-        Enrolment(f"p{i}", row.astype(np.float32), "", digest(f"p{i}"), 1.0)
+        Enrollment(f"p{i}", row.astype(np.float32), "", digest(f"p{i}"), 1.0)
         for i, row in enumerate(rows)
     ]
 

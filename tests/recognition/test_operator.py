@@ -10,7 +10,7 @@ from faceverify.embeddings.extractor import TemplateExtractor
 from faceverify.errors import FaceverifyError, OutputError, PairListError
 from faceverify.gallery.audit import AuditLog, check_audit_log
 from faceverify.gallery.open import open_store
-from faceverify.gallery.store import Enrolment
+from faceverify.gallery.store import Enrollment
 from faceverify.recognition.identify import Identifier
 from faceverify.recognition.operator import Plain
 from faceverify.recognition.verify import Verifier
@@ -33,7 +33,7 @@ def store(tmp_path, extractor):
         for name, photo in (("barack", OBAMA), ("barack", OBAMA2), ("joe", BIDEN)):
             (template,) = extractor.extract(photo)
             digest = hashlib.sha256(photo.encode()).digest()
-            new.append(Enrolment(name, template.embedding, photo, digest, 1.0))
+            new.append(Enrollment(name, template.embedding, photo, digest, 1.0))
         store.add(new, model=extractor.model.id)
         yield store
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceverify.choices import GroupingMethod
+from faceverify.choices import ClusteringMethod
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import ComparisonRate, Threshold
 from faceverify.cli.options import (
@@ -39,8 +39,8 @@ def cluster(
         ),
     ] = None,
     method: Annotated[
-        GroupingMethod, typer.Option("--method", help="How faces are grouped.")
-    ] = GroupingMethod.AGGLOMERATIVE,
+        ClusteringMethod, typer.Option("--method", help="How faces are grouped.")
+    ] = ClusteringMethod.AGGLOMERATIVE,
     fmr: ComparisonRate = 1e-4,
     threshold: Threshold = None,
     model: Model = "default",
@@ -64,7 +64,7 @@ def cluster(
     import numpy as np
 
     from faceverify.embeddings.extractor import TemplateExtractor
-    from faceverify.gallery.cluster import group_faces
+    from faceverify.gallery.cluster import cluster_faces
     from faceverify.runtime.folders import check_apart
     from faceverify.runtime.parallel import map_ordered
 
@@ -86,7 +86,7 @@ def cluster(
             console.message(str(outcome.error))
     size = extractor.model.contract.embedding_size
     rows = [template.embedding for _, _, template in found]
-    groups = group_faces(np.array(rows, np.float32).reshape(-1, size), limit, method=method)
+    groups = cluster_faces(np.array(rows, np.float32).reshape(-1, size), limit, method=method)
     for (photo, number, _), group in zip(found, groups.tolist(), strict=True):
         person = f"person-{group + 1:04d}"
         if into is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,9 +14,6 @@ from faceverify.cli.options import (
     Quiet,
 )
 from faceverify.errors import DIFFERENT, SAME
-
-if TYPE_CHECKING:
-    pass
 
 
 def dedupe(
@@ -38,7 +34,7 @@ def dedupe(
 
     **Example:** `faceverify gallery dedupe --json | jq -r '[.first, .second] | @tsv'`
     """
-    from faceverify.gallery.cluster import find_doubles
+    from faceverify.gallery.cluster import find_duplicates
     from faceverify.models.registry import load_model
 
     console = Console(json, quiet)
@@ -46,8 +42,8 @@ def dedupe(
     limit = file.operating_point(fmr, threshold).threshold
     found = False
     with open_gallery(gallery, key_file) as store:
-        for double in console.progress(find_doubles(store, file.id, limit), "doubles"):
+        for duplicate in console.progress(find_duplicates(store, file.id, limit), "duplicates"):
             found = True
-            text = f"{double.first}\t{double.second}\tdistance {double.distance:.4f}"
-            console.result(asdict(double), text)
+            text = f"{duplicate.first}\t{duplicate.second}\tdistance {duplicate.distance:.4f}"
+            console.result(asdict(duplicate), text)
     raise typer.Exit(DIFFERENT if found else SAME)

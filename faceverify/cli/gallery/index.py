@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import Gallery, open_server
 from faceverify.cli.options import Json
-
-if TYPE_CHECKING:
-    pass
 
 
 def index(

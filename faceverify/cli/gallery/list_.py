@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import Gallery, KeyFile, open_gallery
 from faceverify.cli.options import Json
-
-if TYPE_CHECKING:
-    pass
 
 
 def list_people(gallery: Gallery = None, key_file: KeyFile = None, json: Json = False) -> None:

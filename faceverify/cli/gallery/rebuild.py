@@ -59,7 +59,7 @@ def rebuild(
     from functools import partial
 
     from faceverify.embeddings.extractor import TemplateExtractor
-    from faceverify.recognition.reembed import embed_again, old_model
+    from faceverify.recognition.reembed import old_model, reembed
 
     console = Console(json, quiet)
     load = partial(TemplateExtractor.load, model, faces)
@@ -67,22 +67,22 @@ def rebuild(
         new = extractor.model.id
         replaced = old or old_model(store, new)
         total = store.count().get(replaced, 0)
-        again = embed_again(extractor, store.since(0, model=replaced), workers=workers)
-        enrolments, lost = [], 0
+        again = reembed(extractor, store.since(0, model=replaced), workers=workers)
+        enrollments, lost = [], 0
         for one in console.progress(again, "photos", total):
             if one.new is not None:
-                enrolments.append(one.new)
+                enrollments.append(one.new)
             elif one.error is not None:
                 lost += 1
                 console.message(f"{one.old.name}: {one.error}")
-        done = bool(enrolments) and (drop_missing or not lost)
+        done = bool(enrollments) and (drop_missing or not lost)
         if done:
-            store.replace_model(replaced, enrolments, model=new)
+            store.replace_model(replaced, enrollments, model=new)
             if (log := open_audit(audit)) is not None:
                 facts = {"old_model_id": replaced, "model_id": new}
-                log.append("rebuild", **facts, templates=len(enrolments), lost=lost)
-    told = {"rebuilt": done, "model_id": new, "templates": len(enrolments), "missing": lost}
-    text = f"{len(enrolments):,} templates of {extractor.model.provenance.name}"
+                log.append("rebuild", **facts, templates=len(enrollments), lost=lost)
+    told = {"rebuilt": done, "model_id": new, "templates": len(enrollments), "missing": lost}
+    text = f"{len(enrollments):,} templates of {extractor.model.provenance.name}"
     if not done:
         text = f"nothing was changed: {lost:,} of {total:,} photos are missing or give no face"
     elif lost:

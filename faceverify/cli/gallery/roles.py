@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import Gallery, open_server
 from faceverify.cli.options import Json
 
-if TYPE_CHECKING:
-    pass
-
 
 def roles(gallery: Gallery = None, json: Json = False) -> None:
-    """Make the roles of a PostgreSQL gallery: one may enrol and remove, one may only search.
+    """Make the roles of a PostgreSQL gallery: one may enroll and remove, one may only search.
 
     They cannot log in. Make login users members of them: `GRANT faceverify_default_search TO door`.
 
     **Example:** `faceverify gallery roles --gallery postgresql://db/faces`
     """
     with open_server(gallery) as store:
-        enrol, search = store.create_roles()
-    Console(json).result({"enrol": enrol, "search": search}, f"{enrol}\n{search}")
+        enroll, search = store.create_roles()
+    Console(json).result({"enroll": enroll, "search": search}, f"{enroll}\n{search}")

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import Gallery, KeyFile, open_gallery
 from faceverify.cli.options import Json
-
-if TYPE_CHECKING:
-    pass
 
 
 def stats(gallery: Gallery = None, key_file: KeyFile = None, json: Json = False) -> None:

@@ -73,7 +73,7 @@ class FacePoints(Listing):
 
 
 @dataclass(frozen=True, eq=False)
-class Enrolment:
+class Enrollment:
     """Which person each of T templates shows: a gallery, or probes."""
 
     template: list[int]
@@ -130,7 +130,7 @@ def read_points(path: Path) -> FacePoints:
     return FacePoints(images, table[:, :10].reshape(-1, 5, 2), table[:, 10])
 
 
-def read_enrolment(path: Path) -> Enrolment:
+def read_enrollment(path: Path) -> Enrollment:
     """Read a CSV whose first columns are template and subject, with or without a header.
 
     A template that is listed again, once for each of its photos, counts once.
@@ -152,7 +152,7 @@ def read_enrolment(path: Path) -> Enrolment:
             raise wrong_line(
                 path, line, f"template {template} of {subject}", f"of {known}", "remove one"
             )
-    return Enrolment(list(subject_of), list(subject_of.values()))
+    return Enrollment(list(subject_of), list(subject_of.values()))
 
 
 def _is_pairs(file: ListFile) -> bool:

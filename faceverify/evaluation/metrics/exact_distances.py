@@ -38,7 +38,7 @@ def unit_rows(embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
         raise ModelError(
             f"embeddings: found {what} in row {wrong[0]}, {wrong.size} such rows of {len(rows)}, "
             "expected directions",
-            cure="leave failed photos out and count them as failures to enrol",
+            cure="leave failed photos out and count them as failures to enroll",
         )
     return np.asarray(rows / lengths, np.float32)
 

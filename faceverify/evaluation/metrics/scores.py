@@ -21,7 +21,7 @@ class ScoreCounts:
     Args:
         distances: finite, strictly ascending, (K,).
         genuine, impostor: comparisons at each distance, (K,) each.
-        failed_genuine, failed_impostor: comparisons that could not be made (failure to enrol):
+        failed_genuine, failed_impostor: comparisons that could not be made (failure to enroll):
             they match at no threshold and stay in every denominator.
     """
 

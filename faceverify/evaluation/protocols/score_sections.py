@@ -40,7 +40,7 @@ def data_section(counts: ScoreCounts, photos: int, failures: int, people: int | 
         Figure("impostor", "impostor comparisons", counts.impostors, "count"),
         Figure("photos", "photos", photos, "count"),
         rate_figure(
-            "failure_to_enrol", "failure to enrol (photos without a face)", failures, photos
+            "failure_to_enroll", "failure to enroll (photos without a face)", failures, photos
         ),
         Figure(
             "failed_comparisons",

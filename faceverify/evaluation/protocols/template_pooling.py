@@ -88,7 +88,7 @@ def template_distances(
         second: likewise.
 
     Returns:
-        Cosine distances, (N,); ``inf`` where a template is missing: a failure to enrol.
+        Cosine distances, (N,); ``inf`` where a template is missing: a failure to enroll.
     """
     one, other = (_positions(templates.ids, ids) for ids in (first, second))
     enrolled = np.append(np.ones(len(templates.ids), bool), False)  # a missing one stands at -1

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from faceverify.errors import PairListError, UsageError
 from faceverify.evaluation.lists.ijb import (
-    Enrolment,
+    Enrollment,
     TemplateMedia,
-    read_enrolment,
+    read_enrollment,
     read_points,
     read_template_media,
 )
@@ -40,8 +40,8 @@ class TemplateTask:
     media: TemplateMedia
     pairs: PairList
     score: NDArray[np.float64] | None
-    galleries: list[tuple[str, Enrolment]]
-    probes: Enrolment | None
+    galleries: list[tuple[str, Enrollment]]
+    probes: Enrollment | None
     protocol: str = "templates"
 
     @property
@@ -98,8 +98,8 @@ def read_template_task(
         photos,
         listed,
         score,
-        [(gallery.name, read_enrolment(gallery)) for gallery in galleries],
-        None if probes is None else read_enrolment(probes),
+        [(gallery.name, read_enrollment(gallery)) for gallery in galleries],
+        None if probes is None else read_enrollment(probes),
     )
 
 

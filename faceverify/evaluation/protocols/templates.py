@@ -30,7 +30,7 @@ from faceverify.evaluation.protocols.template_pooling import (
 from faceverify.evaluation.results import Evaluation, Figure, Section
 
 if TYPE_CHECKING:
-    from faceverify.evaluation.lists.ijb import Enrolment
+    from faceverify.evaluation.lists.ijb import Enrollment
     from faceverify.evaluation.protocols.template_task import TemplateTask
 
 RANKS = (1, 5, 10)
@@ -86,7 +86,9 @@ def evaluate(task: TemplateTask, photos: EmbeddedPhotos, _: Settings) -> Measure
     )
 
 
-def identification_section(templates: Templates, gallery: Enrolment, probes: Enrolment) -> Section:
+def identification_section(
+    templates: Templates, gallery: Enrollment, probes: Enrollment
+) -> Section:
     """Search every probe in a gallery (1:N): rank-k and TPIR at FPIR.
 
     Raises:
@@ -111,11 +113,11 @@ def identification_section(templates: Templates, gallery: Enrolment, probes: Enr
 
 
 def _rows(
-    templates: Templates, enrolment: Enrolment
+    templates: Templates, enrollment: Enrollment
 ) -> tuple[NDArray[np.float32], list[str], list[str]]:
     """Embeddings and people of the templates that have one, and the people of the others."""
     place = {int(template): index for index, template in enumerate(templates.ids)}
-    listed = list(zip(enrolment.template, enrolment.identity, strict=True))
+    listed = list(zip(enrollment.template, enrollment.identity, strict=True))
     rows = [place[template] for template, _ in listed if template in place]
     people = [person for template, person in listed if template in place]
     failed = [person for template, person in listed if template not in place]

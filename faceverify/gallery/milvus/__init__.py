@@ -1,1 +1,1 @@
-"""A gallery in Milvus, a server or a folder: ``store.py`` is the engine, the rest its parts."""
+"""Milvus engine, a server or milvus-lite: ``store.py`` is the store, the others its parts."""

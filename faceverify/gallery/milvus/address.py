@@ -1,4 +1,4 @@
-"""Where a gallery on Milvus is: its URL, taken apart, and shown without its password.
+"""URL of a gallery on Milvus: parsed, and shown without its password.
 
 A server or cluster: ``milvus://user:password@host:port/gallery?database=NAME&tls=1``. A file of
 milvus-lite, inside this process: ``milvus:///path/to/file.db?gallery=NAME``.
@@ -14,19 +14,19 @@ from urllib.parse import quote, unquote, urlsplit
 from faceverify.errors import GalleryError
 
 PORT = 19530
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")  # what Milvus allows, and room for what follows
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")  # Milvus's rule, with room for a suffix
 
 
 @dataclass(frozen=True)
 class Address:
-    """A gallery on Milvus.
+    """Address of a gallery on Milvus.
 
     Attributes:
-        uri: for pymilvus.
+        uri: URI for pymilvus.
         token: user and password; empty for none.
-        database: of the server; empty for its default.
-        gallery: name of the collection that lists the gallery's models, and prefix of theirs.
-        file: milvus-lite's; None for a server.
+        database: database of the server; empty for its default.
+        gallery: name of the collection that lists the models, and prefix of their collections.
+        file: file of milvus-lite; None for a server.
         shown: the URL without password.
     """
 
@@ -39,10 +39,10 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """Take a URL apart.
+    """Parse a URL.
 
     Raises:
-        GalleryError: it is no such URL. The message holds nothing of the URL that may be secret.
+        GalleryError: it is malformed. The message contains no part that may be secret.
     """
     try:
         parts = urlsplit(url)

@@ -1,8 +1,8 @@
-"""The collections of a gallery on Milvus: one that lists its models, and one for each of them.
+"""Collections of a gallery on Milvus: one that lists its models, and one for each model.
 
-A collection's vectors have one dimension, and a search sees all of a collection: hence one a model.
-Its index is FLAT: every vector is compared. Milvus sorts and pages by nothing but a search's
-distance; so what is read in order is read by ranges, halved until one fits into memory.
+The vectors of a collection have one dimension, and a search covers all of it: hence one for each
+model. The index is FLAT: every vector is compared. Milvus sorts and pages by search distance only;
+so rows are read in order by ranges of keys, bisected until a range fits into memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.milvus.freshness import FreshClient
+from faceverify.gallery.milvus.consistency import ConsistentClient
 from faceverify.gallery.milvus.rows import (
     FIELDS,
     KEY_DIGITS,
@@ -24,10 +24,10 @@ from faceverify.gallery.milvus.rows import (
 )
 
 VERSION = 1
-MARK = "faceverify gallery"  # the row of the list that is no model, and tells the version
+MARK = "faceverify gallery"  # the row of the list that holds the version, not a model
 PAGE = 4_096  # rows of a range that is fetched
-AT_ONCE = 1_000  # keys in one question
-SMALLEST_DIMENSION = 2  # of Milvus
+AT_ONCE = 1_000  # keys in one query
+SMALLEST_DIMENSION = 2  # that Milvus accepts
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Model:
     """A model of a gallery.
 
     Attributes:
-        name: its id.
-        collection: where its templates are.
-        dimension: of its embeddings.
+        name: id of the model.
+        collection: name of the collection of its templates.
+        dimension: dimension of its embeddings.
     """
 
     name: str
@@ -45,23 +45,23 @@ class Model:
     dimension: int
 
 
-def make_list(client: FreshClient, gallery: str) -> None:
-    """Make the collection that lists the models, and with it the gallery."""
+def make_list(client: ConsistentClient, gallery: str) -> None:
+    """Create the collection that lists the models, and with it the gallery."""
     from pymilvus import DataType
 
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("model", DataType.VARCHAR, max_length=LONGEST_TEXT, is_primary=True)
     schema.add_field("collection", DataType.VARCHAR, max_length=256)
     schema.add_field("dimension", DataType.INT64)
-    schema.add_field("nothing", DataType.FLOAT_VECTOR, dim=2)  # Milvus wants a vector
+    schema.add_field("nothing", DataType.FLOAT_VECTOR, dim=2)  # Milvus requires a vector
     _create(client, gallery, schema, "nothing")
     _list(client, gallery, MARK, "", VERSION)
 
 
-def version_of(client: FreshClient, gallery: str) -> int | None:
-    """The version of the gallery; None if there is none, 0 if its name is taken by another program.
+def version_of(client: ConsistentClient, gallery: str) -> int | None:
+    """Schema version of the gallery; None without one, 0 for a collection of another program.
 
-    A gallery whose maker was interrupted has a list without a mark: it is marked now.
+    A list without the version row, left by an interrupted creation, gets it now.
     """
     if not client.has_collection(gallery):
         return None
@@ -75,14 +75,14 @@ def version_of(client: FreshClient, gallery: str) -> int | None:
     return marks[0].dimension if marks else VERSION
 
 
-def models_of(client: FreshClient, gallery: str) -> dict[str, Model]:
-    """The models of a gallery, by name; what other processes added is among them."""
+def models_of(client: ConsistentClient, gallery: str) -> dict[str, Model]:
+    """Models of a gallery, by name, those added by other processes included."""
     found = _models(client, gallery, f'model != "{MARK}"')
     return {model.name: model for model in sorted(found, key=lambda one: one.name)}
 
 
-def make_model(client: FreshClient, gallery: str, name: str, dimension: int) -> Model:
-    """Make a model's collection, if nobody did, and list it."""
+def make_model(client: ConsistentClient, gallery: str, name: str, dimension: int) -> Model:
+    """Create a model's collection, unless it exists, and list it."""
     from pymilvus import DataType
 
     if dimension < SMALLEST_DIMENSION:
@@ -104,29 +104,29 @@ def make_model(client: FreshClient, gallery: str, name: str, dimension: int) -> 
     return Model(name, collection, dimension)
 
 
-def drop_model(client: FreshClient, gallery: str, model: Model) -> None:
-    """Drop a model's collection, and take it off the list."""
+def drop_model(client: ConsistentClient, gallery: str, model: Model) -> None:
+    """Drop a model's collection and its row in the list."""
     client.drop_collection(model.collection)
     client.delete(gallery, ids=[model.name])
 
 
 def person(name: str) -> str:
-    """The condition of a person's rows; hex digits only, whatever the name is."""
+    """Filter for a person's rows; contains hex digits only, never the name."""
     return f'person == "{person_of(name)}"'
 
 
 def rows_of(
-    client: FreshClient, model: Model, condition: str, fields: Sequence[str] = FIELDS
+    client: ConsistentClient, model: Model, condition: str, fields: Sequence[str] = FIELDS
 ) -> list[Row]:
-    """The rows that meet a condition, in no order."""
+    """Rows that match a filter, in no order."""
     found = client.query(model.collection, filter=condition, output_fields=list(fields))
     return [dict(row) for row in found]
 
 
 def rows_by_key(
-    client: FreshClient, model: Model, keys: Sequence[str], fields: Sequence[str]
+    client: ConsistentClient, model: Model, keys: Sequence[str], fields: Sequence[str]
 ) -> list[Row]:
-    """The rows of these keys, in no order."""
+    """Rows with these keys, in no order."""
     found: list[Row] = []
     for start in range(0, len(keys), AT_ONCE):
         part = list(keys[start : start + AT_ONCE])
@@ -136,17 +136,19 @@ def rows_by_key(
 
 
 def rows_in_order(
-    client: FreshClient,
+    client: ConsistentClient,
     model: Model,
     field: str,
     *,
     above: int = -1,
     fields: Sequence[str] = FIELDS,
 ) -> Iterator[Row]:
-    """All rows in the order of their ``key`` or ``sequence``, a page of them in memory.
+    """All rows ordered by ``field``, with one page in memory.
 
     Args:
-        above: only those with a greater sequence number.
+        field: "key" or "sequence".
+        above: only rows with a greater sequence number.
+        fields: the fields to read.
     """
     low, high = (0, 16**KEY_DIGITS) if field == "key" else (above + 1, 2**63 - 1)
 
@@ -164,16 +166,16 @@ def rows_in_order(
         return int(counted[0]["count(*)"])
 
     for start, end in _ranges(count, low, high, count(low, high)):
-        wanted = list(dict.fromkeys([field, *fields]))
+        columns = list(dict.fromkeys([field, *fields]))
         yield from sorted(
-            rows_of(client, model, condition(start, end), wanted), key=lambda row: row[field]
+            rows_of(client, model, condition(start, end), columns), key=lambda row: row[field]
         )
 
 
 def _ranges(
     count: Callable[[int, int], int], low: int, high: int, found: int
 ) -> Iterator[tuple[int, int]]:
-    """Ranges, in order, that hold about a page of what ``count`` counts."""
+    """Ranges in order, bisected until ``count`` gives at most a page in each."""
     if found <= PAGE or high - low < 2:
         if found:
             yield low, high
@@ -184,8 +186,8 @@ def _ranges(
     yield from _ranges(count, middle, high, found - below)
 
 
-def _create(client: FreshClient, collection: str, schema: Any, vector: str) -> None:
-    """Create and load a collection; another process may be doing the same at any of the steps."""
+def _create(client: ConsistentClient, collection: str, schema: Any, vector: str) -> None:
+    """Create and load a collection; another process may do the same concurrently."""
     from pymilvus import MilvusException
 
     if not client.has_collection(collection):
@@ -205,12 +207,14 @@ def _create(client: FreshClient, collection: str, schema: Any, vector: str) -> N
     client.load_collection(collection)
 
 
-def _list(client: FreshClient, gallery: str, model: str, collection: str, dimension: int) -> None:
+def _list(
+    client: ConsistentClient, gallery: str, model: str, collection: str, dimension: int
+) -> None:
     row = {"model": model, "collection": collection, "dimension": dimension, "nothing": [1.0, 0.0]}
     client.upsert(gallery, [row])
 
 
-def _models(client: FreshClient, gallery: str, condition: str) -> list[Model]:
+def _models(client: ConsistentClient, gallery: str, condition: str) -> list[Model]:
     fields = ["model", "collection", "dimension"]
     found = client.query(gallery, filter=condition, output_fields=fields)
     return [Model(row["model"], row["collection"], row["dimension"]) for row in found]

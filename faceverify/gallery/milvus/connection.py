@@ -1,7 +1,7 @@
-"""Connections to Milvus, and what goes wrong with them in one line each.
+"""Connections to Milvus, and its errors as one-line GalleryErrors.
 
-milvus-lite is a server, too, in this process: it is started with the first connection to its file
-and stopped with the last, so that another process may open the file then.
+milvus-lite is a server inside this process: it is started with the first connection to its file
+and stopped with the last, so that another process can open the file.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from pymilvus import MilvusClient, MilvusException
 
 from faceverify.errors import GalleryError
 from faceverify.gallery.milvus.address import Address
-from faceverify.gallery.milvus.freshness import FreshClient
+from faceverify.gallery.milvus.consistency import ConsistentClient
 
 CONNECT_SECONDS = 10.0
 UNREACHABLE, NO_COLLECTION = 2, 100  # codes of pymilvus and of the server
 
-_files: Counter[Path] = Counter()  # how often this process has each open
+_files: Counter[Path] = Counter()  # open connections of this process to each file
 _guard = threading.Lock()
 
 
-def connect(address: Address) -> FreshClient:
-    """Connect to a server, or open a file, which must exist.
+def connect(address: Address) -> ConsistentClient:
+    """Connect to a server, or open an existing file.
 
     Raises:
-        GalleryError: it cannot be reached, or another process has it open.
+        GalleryError: the server cannot be reached, or another process has the file open.
     """
     for name in (
         "pymilvus",
         "milvus_lite",
         "grpc._server",
-    ):  # they print a traceback for what they raise as well
+    ):  # they print a traceback of errors that they raise as well
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     if address.file is None:
         with failures(address):
-            return FreshClient(
+            return ConsistentClient(
                 MilvusClient(
                     uri=address.uri,
                     token=address.token,
@@ -52,7 +52,7 @@ def connect(address: Address) -> FreshClient:
     _check_lite()
     with _guard:
         try:
-            client = FreshClient(MilvusClient(uri=address.uri))
+            client = ConsistentClient(MilvusClient(uri=address.uri))
         except MilvusException as problem:
             raise GalleryError(
                 f"{address.shown}: cannot be opened: another process uses it, or it is no file of"
@@ -65,10 +65,10 @@ def connect(address: Address) -> FreshClient:
 
 
 def make_folder(address: Address, file: Path) -> None:
-    """Make what milvus-lite calls its file, a folder, where it is missing; its owner's alone.
+    """Create the folder that milvus-lite calls its file, if missing, accessible to its owner alone.
 
     Raises:
-        GalleryError: something else is there, or it cannot be made.
+        GalleryError: a file of another kind is there, or the folder cannot be created.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -85,8 +85,8 @@ def make_folder(address: Address, file: Path) -> None:
         ) from problem
 
 
-def disconnect(client: FreshClient, address: Address) -> None:
-    """Let go of the server, or of the file."""
+def disconnect(client: ConsistentClient, address: Address) -> None:
+    """Close the connection, and the file with its last one."""
     client.close()
     if address.file is None:
         return
@@ -100,7 +100,7 @@ def disconnect(client: FreshClient, address: Address) -> None:
 
 @contextmanager
 def failures(address: Address) -> Iterator[None]:
-    """Turn what pymilvus raises into one line."""
+    """Turn pymilvus's errors into GalleryError."""
     try:
         yield
     except MilvusException as problem:
@@ -135,7 +135,7 @@ def _unreachable(address: Address, text: str) -> GalleryError:
 
 
 def _check_lite() -> None:
-    """Make sure that there is a milvus-lite to open a file with."""
+    """Check that milvus-lite is installed."""
     from importlib.util import find_spec
 
     if find_spec("milvus_lite") is None:

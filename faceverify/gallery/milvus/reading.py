@@ -1,4 +1,4 @@
-"""What a gallery on Milvus holds, read in order: its templates, its people, and what is wrong."""
+"""Reading of a gallery on Milvus, in order: templates, people, damage."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from faceverify.gallery.milvus.collections import Model, rows_in_order, rows_of
-from faceverify.gallery.milvus.freshness import FreshClient
+from faceverify.gallery.milvus.consistency import ConsistentClient
 from faceverify.gallery.milvus.rows import damage, from_row
 from faceverify.gallery.store import StoredTemplate
 
 
-def templates_since(client: FreshClient, model: Model, sequence: int) -> Iterator[StoredTemplate]:
-    """A model's templates with a greater number, in their order."""
+def templates_since(
+    client: ConsistentClient, model: Model, sequence: int
+) -> Iterator[StoredTemplate]:
+    """A model's templates with a greater sequence number, in their order."""
     for row in rows_in_order(client, model, "sequence", above=sequence):
         yield from_row(row, model.name)
 
 
 def templates_where(
-    client: FreshClient, models: Iterable[Model], condition: str
+    client: ConsistentClient, models: Iterable[Model], condition: str
 ) -> list[StoredTemplate]:
-    """The templates that meet a condition, in the order of their numbers."""
+    """Templates that match a filter, in the order of their numbers."""
     found = [
         from_row(row, model.name) for model in models for row in rows_of(client, model, condition)
     ]
     return sorted(found, key=lambda one: one.sequence)
 
 
-def people(client: FreshClient, models: Iterable[Model]) -> Iterator[tuple[str, int]]:
-    """Every person with the number of templates, in the order of the names' hashes."""
+def people(client: ConsistentClient, models: Iterable[Model]) -> Iterator[tuple[str, int]]:
+    """Every name with its number of templates, ordered by the names' hashes."""
     streams = [rows_in_order(client, model, "key", fields=["person", "name"]) for model in models]
     rows = heapq.merge(*streams, key=lambda row: row["person"])  # a key begins with its person
     for _, group in groupby(rows, key=lambda row: row["person"]):
@@ -37,14 +39,14 @@ def people(client: FreshClient, models: Iterable[Model]) -> Iterator[tuple[str, 
         yield names[0], len(names)
 
 
-def count(client: FreshClient, model: Model) -> int:
-    """How many templates a model has."""
+def count(client: ConsistentClient, model: Model) -> int:
+    """Number of templates of a model."""
     rows = client.query(model.collection, filter="", output_fields=["count(*)"])
     return int(rows[0]["count(*)"])
 
 
-def damages(client: FreshClient, model: Model) -> Iterator[str]:
-    """What is wrong with a model's templates, a line each."""
+def damages(client: ConsistentClient, model: Model) -> Iterator[str]:
+    """Faults of a model's templates, one line each."""
     last = ""
     for row in rows_in_order(client, model, "key"):
         if row["key"] == last:

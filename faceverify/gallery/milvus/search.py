@@ -1,4 +1,4 @@
-"""Searches of a gallery on Milvus: the nearest people, of templates or of their means."""
+"""Search of a gallery on Milvus: the nearest people, by templates or by mean templates."""
 
 from __future__ import annotations
 
@@ -9,29 +9,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.gallery.milvus.collections import Model, rows_in_order
-from faceverify.gallery.milvus.freshness import FreshClient
+from faceverify.gallery.milvus.consistency import ConsistentClient
 from faceverify.gallery.milvus.rows import person_of
 from faceverify.gallery.store import Candidate
 from faceverify.matching.fusion import mean_direction
 
-PER_PERSON = 4  # templates fetched for each person wanted, to begin with
-MOST = 16_384  # results that Milvus gives to one query
+PER_PERSON = 4  # templates fetched first for each person requested
+MOST = 16_384  # results of one query, at most, in Milvus
 TOGETHER = 64  # queries in one request
 MEANS_AT_ONCE = 4_096
 
 
 def nearest_templates(
-    client: FreshClient,
+    client: ConsistentClient,
     model: Model,
     queries: NDArray[np.float32],
     count: int,
     *,
     names: Sequence[str] | None,
 ) -> list[list[Candidate]]:
-    """The people of the nearest templates, compared with every template.
+    """The nearest people by their nearest templates, exactly.
 
-    More and more templates are fetched, until enough different people are among them; where Milvus
-    gives no more at once, the people known already are left out of the next question.
+    The number of templates fetched is increased until they belong to ``count`` people. At Milvus's
+    limit, the people found so far are excluded from the next query instead.
+
+    Args:
+        queries: unit length, (Q, D).
+        count: maximum number of people for each query.
+        names: the people to search among; None for all.
     """
     found: list[dict[str, Candidate]] = [{} for _ in queries]
     among = "" if names is None else f"person in {_hashes(names)}"
@@ -62,16 +67,19 @@ def nearest_templates(
 
 
 def nearest_means(
-    client: FreshClient,
+    client: ConsistentClient,
     model: Model,
     queries: NDArray[np.float32],
     count: int,
     *,
     names: Sequence[str] | None,
 ) -> list[list[Candidate]]:
-    """The people whose mean templates are nearest.
+    """The nearest people by their mean templates, exactly.
 
-    Milvus computes no means: every template of the model is read, and compared here.
+    Milvus computes no means: every template of the model is read and compared by the client.
+
+    Args:
+        queries, count, names: as for :func:`nearest_templates`.
     """
     people = None if names is None else set(names)
     best: list[list[Candidate]] = [[] for _ in queries]
@@ -101,9 +109,9 @@ def nearest_means(
 
 
 def _hits(
-    client: FreshClient, model: Model, queries: NDArray[np.float32], limit: int, condition: str
+    client: ConsistentClient, model: Model, queries: NDArray[np.float32], limit: int, condition: str
 ) -> list[list[Candidate]]:
-    """The nearest templates of each query."""
+    """The nearest templates of each query, those that match the filter."""
     found = client.search(
         model.collection,
         data=list(queries),
@@ -116,7 +124,7 @@ def _hits(
         [
             Candidate(
                 hit["entity"]["name"],
-                min(max(1 - hit["distance"], 0.0), 2.0),  # Milvus tells the similarity
+                min(max(1 - hit["distance"], 0.0), 2.0),  # Milvus returns the similarity
                 hit["entity"]["sequence"],
             )
             for hit in hits
@@ -126,7 +134,7 @@ def _hits(
 
 
 def _gather(found: dict[str, Candidate], hits: list[Candidate], count: int) -> bool:
-    """Keep each person's nearest; tells whether people are still missing."""
+    """Keep the nearest template of each person; returns whether people are still missing."""
     for one in sorted(hits, key=_distance):
         if one.name not in found or one.distance < found[one.name].distance:
             found[one.name] = one
@@ -138,5 +146,5 @@ def _distance(candidate: Candidate) -> tuple[float, int]:
 
 
 def _hashes(names: Sequence[str]) -> str:
-    """People as a list in a filter: hex digits only, so nothing in a name can be read as one."""
+    """List of people for a filter: hex digits only, so that a name cannot inject a filter."""
     return "[" + ", ".join(f'"{person_of(name)}"' for name in names) + "]"

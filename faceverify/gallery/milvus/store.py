@@ -1,20 +1,20 @@
-"""The gallery on Milvus, for tens of millions of templates and more: a cluster, or milvus-lite.
+"""The Milvus engine, for tens of millions of templates and more: a cluster, or milvus-lite.
 
-What Milvus gives: exact search (FLAT) over many machines; what a process wrote is seen by its next
-search, and what anybody wrote before the gallery was opened, too (``freshness.py``); a
-template that was acknowledged is in the server's log, or in the file of milvus-lite.
+Milvus offers exact search (FLAT) over many machines. A process sees its own writes in its next
+search, and everything written before it opened the gallery (``consistency.py``). An acknowledged
+template is in the server's log, or in the file of milvus-lite.
 
-What it does not give, and the other engines do:
+Unlike the other engines it does not offer:
 
-- a transaction: a batch of more than 16 MB, a new name and a new model are several steps.
-  Each may be repeated after an interruption until it is done, and none is lost half-way;
-- what others write meanwhile: a gallery that is open sees it within some seconds. So two processes
-  that enrol one face under two names within these seconds both succeed: see docs/gallery.md;
-- sequence numbers in the order of the commits: they come from the clocks of the writers. Who goes
-  on from the last number it saw misses what a writer with a slow clock adds later under a smaller;
-- erasure: a removed template is found no more at once, but its bytes stay until Milvus compacts its
-  segments and collects the garbage, hours later by default; milvus-lite does not promise when;
-- a disk write for each commit: milvus-lite survives a kill, not always a power cut.
+- transactions: a batch of more than 16 MB, a rename and a new model are several steps. Each can be
+  repeated after an interruption until it is complete;
+- immediate visibility of others' writes: an open gallery sees them within seconds. Two processes
+  that enroll one face under two names within these seconds both succeed: see docs/gallery.md;
+- sequence numbers in commit order: they come from the clocks of the writers. A reader that
+  continues from the last number it saw misses a smaller one added later by a slow clock;
+- erasure: a removed template is not found any more, but its bytes stay until Milvus compacts its
+  segments and collects the garbage, by default hours later; milvus-lite does not say when;
+- a disk sync for each commit: milvus-lite survives a kill, not always a power cut.
 """
 
 from __future__ import annotations
@@ -58,20 +58,20 @@ from faceverify.gallery.milvus.reading import (
 )
 from faceverify.gallery.milvus.rows import SequenceNumbers
 from faceverify.gallery.milvus.search import nearest_means, nearest_templates
-from faceverify.gallery.store import Added, Admit, Candidate, Enrolment, Stats, StoredTemplate
-from faceverify.gallery.validation import check_enrolments, check_name, check_queries
+from faceverify.gallery.store import Added, Admit, Candidate, Enrollment, Stats, StoredTemplate
+from faceverify.gallery.validation import check_enrollments, check_name, check_queries
 
 
 class MilvusStore:
-    """A gallery on Milvus; a :class:`~faceverify.gallery.store.Store`. Use it from one thread.
+    """A gallery on Milvus; a :class:`~faceverify.gallery.store.Store`, used by one thread.
 
     Args:
         url: ``milvus://host:port/gallery`` or ``milvus:///path/to/file.db``.
-        create: make the gallery where there is none.
+        create: create the gallery if it does not exist.
 
     Raises:
-        GalleryError: the server cannot be reached, the file is in use; there is no such gallery,
-            or one of a newer version.
+        GalleryError: the server cannot be reached; the file is in use; the gallery does not exist,
+            or is of a newer version.
     """
 
     def __init__(self, url: str, *, create: bool = False) -> None:
@@ -105,29 +105,29 @@ class MilvusStore:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connection; of a file, when nothing of this process uses it any more."""
+        """Close the connection; a file is closed with its last connection in this process."""
         disconnect(self._client, self._address)
 
     def add(
-        self, enrolments: Sequence[Enrolment], *, model: str, admit: Admit | None = None
+        self, enrollments: Sequence[Enrollment], *, model: str, admit: Admit | None = None
     ) -> list[Added]:
-        """Store templates; see the protocol and the module about what is all or none here.
+        """Store templates; durable, but not atomic: see the module.
 
         A stored template keeps its time. Others may write while ``admit`` decides.
         """
-        if not enrolments:
+        if not enrollments:
             return []
         known = self._model(model)
         width = None if known is None else known.dimension
-        dimension = check_enrolments(enrolments, width=width, model=model)
+        dimension = check_enrollments(enrollments, width=width, model=model)
         with failures(self._address):
             if known is None:
                 known = make_model(self._client, self._address.gallery, model, dimension)
                 self._models[model] = known
             if admit is not None:
                 places = admit(list(templates_since(self._client, known, admit.after)))
-                enrolments = [enrolments[place] for place in places]
-            return writing.store(self._client, known, enrolments, self._numbers)
+                enrollments = [enrollments[place] for place in places]
+            return writing.store(self._client, known, enrollments, self._numbers)
 
     def search(
         self,
@@ -138,7 +138,7 @@ class MilvusStore:
         fusion: Fusion = Fusion.MAX,
         names: Sequence[str] | None = None,
     ) -> list[list[Candidate]]:
-        """The nearest people of each query; always exact. Means are computed on this side."""
+        """The nearest people of each query; always exact. Means are computed by the client."""
         known = self._model(model)
         if known is None:
             return [[] for _ in queries]
@@ -150,11 +150,11 @@ class MilvusStore:
             return nearest(self._client, known, queries, count, names=names)
 
     def newest(self) -> int:
-        """What this process writes from now on gets a greater number; see the module on others."""
+        """Later templates of this process get greater numbers; for others, see the module."""
         return self._numbers.newest()
 
     def since(self, sequence: int, *, model: str | None = None) -> Iterator[StoredTemplate]:
-        """Templates with a greater sequence number, in their order; see the module on late ones."""
+        """Templates with a greater sequence number, in their order; see the module."""
         streams = [
             templates_since(self._client, known, sequence) for known in self._all_models(model)
         ]
@@ -166,38 +166,40 @@ class MilvusStore:
         return self._templates(person(name), model)
 
     def with_photo(self, photo_hash: bytes, *, model: str | None = None) -> list[StoredTemplate]:
-        """Templates made of a photo of this content."""
+        """Templates of photos with this SHA-256."""
         return self._templates(f'photo_hash == "{photo_hash.hex()}"', model)
 
     def names(self) -> Iterator[tuple[str, int]]:
-        """Every person with the number of templates, ordered by name.
+        """Every name with its number of templates, ordered by name.
 
-        All names are read, and held, before the first is told: Milvus orders nothing.
+        All names are read into memory first, as Milvus cannot sort them.
         """
         with failures(self._address):
             return iter(sorted(people(self._client, self._all_models(None))))
 
     def remove(self, name: str, *, sequences: Sequence[int] | None = None) -> int:
-        """Remove a person or some templates: found no more, but see the module on their bytes."""
+        """Remove a person or some templates; for the erasure of their bytes, see the module."""
         models = self._all_models(None)
         with failures(self._address):
             return sum(writing.remove(self._client, known, name, sequences) for known in models)
 
     def rename(self, old: str, new: str) -> int:
-        """Rename a person; returns how many templates. Interrupted, it can be repeated."""
+        """Rename a person; returns the number of templates. It can be repeated if interrupted."""
         check_name(new)
         models = self._all_models(None)
         with failures(self._address):
             return writing.rename(self._client, models, old, new)
 
-    def replace_model(self, old: str, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
+    def replace_model(
+        self, old: str, enrollments: Sequence[Enrollment], *, model: str
+    ) -> list[int]:
         """Store these templates, then drop those of model ``old``; repeat it if interrupted."""
         before = self._model(old)
-        if old == model and before is not None and enrolments:
-            check_enrolments(enrolments, width=before.dimension, model=model)
+        if old == model and before is not None and enrollments:
+            check_enrollments(enrollments, width=before.dimension, model=model)
             with failures(self._address):
-                return writing.replace(self._client, before, enrolments, self._numbers)
-        sequences = [one.sequence for one in self.add(enrolments, model=model)]
+                return writing.replace(self._client, before, enrollments, self._numbers)
+        sequences = [one.sequence for one in self.add(enrollments, model=model)]
         if before is not None:
             with failures(self._address):
                 drop_model(self._client, self._address.gallery, before)
@@ -205,14 +207,14 @@ class MilvusStore:
         return sequences
 
     def count(self) -> dict[str, int]:
-        """How many templates of each model there are: Milvus counts."""
+        """Number of templates by model id, counted by Milvus."""
         models = self._all_models(None)
         with failures(self._address):
             counts = {known.name: count(self._client, known) for known in models}
         return {name: found for name, found in counts.items() if found}
 
     def stats(self) -> Stats:
-        """What the gallery holds. Milvus counts no people: every template's name is read."""
+        """Statistics of the gallery. To count people, the name of every template is read."""
         counts = self.count()
         lite = self._address.file is not None
         with failures(self._address):
@@ -226,20 +228,20 @@ class MilvusStore:
         return Stats("milvus", self.url, identities, sum(counts.values()), counts, details)
 
     def check(self) -> list[str]:
-        """Check every template's checksum, and that each is stored once and under its own key."""
+        """Check every template's checksum, and that it is stored once, under its key."""
         models = self._all_models(None)
         with failures(self._address):
             return [line for known in models for line in damages(self._client, known)]
 
     def compact(self) -> None:
-        """Ask Milvus to write its segments anew; it does so, and forgets, in its own time."""
+        """Ask Milvus to compact its segments, which it does asynchronously."""
         with failures(self._address):
             for known in self._all_models(None):
                 self._client.flush(known.collection)
                 self._client.compact(known.collection)
 
     def _open(self, *, create: bool) -> None:
-        """Make sure that there is a gallery of ours."""
+        """Check that the gallery exists, or create it."""
         gallery, shown = self._address.gallery, self._address.shown
         version = version_of(self._client, gallery)
         if version is None:
@@ -262,12 +264,12 @@ class MilvusStore:
     def _missing(self) -> GalleryError:
         return GalleryError(
             f"{self._address.shown}: there is no such gallery",
-            cure="enrol somebody, which makes it",
+            cure="enroll somebody, which makes it",
             code="gallery-missing",
         )
 
     def _model(self, name: str) -> Model | None:
-        """A model of the gallery; another process may just have added it."""
+        """A model of the gallery, also one that another process has just added; else None."""
         if name not in self._models:
             self._all_models(None)
         return self._models.get(name)

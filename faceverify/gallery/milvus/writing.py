@@ -1,4 +1,4 @@
-"""How templates get into a gallery on Milvus, and out of it: each step may be repeated."""
+"""Writing and removal of templates on Milvus, in steps that can be repeated."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from faceverify.gallery.milvus.collections import (
     rows_in_order,
     rows_of,
 )
-from faceverify.gallery.milvus.freshness import FreshClient
+from faceverify.gallery.milvus.consistency import ConsistentClient
 from faceverify.gallery.milvus.rows import FIELDS, Row, SequenceNumbers, numbered, renamed, to_row
-from faceverify.gallery.store import Added, Enrolment
+from faceverify.gallery.store import Added, Enrollment
 
-BATCH_BYTES = 16_000_000  # of templates in one message; servers take up to 64 MB
-ROW_BYTES = 1_000  # of a template beside its embedding
+BATCH_BYTES = 16_000_000  # of templates in one message; servers accept up to 64 MB
+ROW_BYTES = 1_000  # of a template without its embedding
 
 
 def store(
-    client: FreshClient,
+    client: ConsistentClient,
     model: Model,
-    enrolments: Sequence[Enrolment],
+    enrollments: Sequence[Enrollment],
     numbers: SequenceNumbers,
     *,
-    anew: bool = False,
+    overwrite: bool = False,
 ) -> list[Added]:
-    """Write templates; what became of each.
+    """Write templates; returns the result of each.
 
     Args:
-        anew: those that are there already as well, in their place.
+        overwrite: replace existing templates of the same person and photo.
     """
-    if not enrolments:
+    if not enrollments:
         return []
     now = time.time()
     rows: dict[str, Row] = {}
     keys = []
-    for row in (to_row(one, now) for one in enrolments):
+    for row in (to_row(one, now) for one in enrollments):
         keys.append(row["key"])
         rows.setdefault(row["key"], row)
-    known = [] if anew else rows_by_key(client, model, list(rows), ["key", "sequence"])
+    known = [] if overwrite else rows_by_key(client, model, list(rows), ["key", "sequence"])
     found = {row["key"]: row["sequence"] for row in known}
     fresh = [key for key in rows if key not in found]
     found |= dict(zip(fresh, numbers.draw(len(fresh)), strict=True))
@@ -54,31 +54,36 @@ def store(
 
 
 def replace(
-    client: FreshClient, model: Model, enrolments: Sequence[Enrolment], numbers: SequenceNumbers
+    client: ConsistentClient,
+    model: Model,
+    enrollments: Sequence[Enrollment],
+    numbers: SequenceNumbers,
 ) -> list[int]:
-    """Write templates, and then delete all others of the model."""
-    sequences = [one.sequence for one in store(client, model, enrolments, numbers, anew=True)]
+    """Write templates, then delete all others of the model."""
+    sequences = [one.sequence for one in store(client, model, enrollments, numbers, overwrite=True)]
     kept = set(sequences)
     rows = rows_in_order(client, model, "key", fields=["sequence"])
     delete(client, model, [row["key"] for row in rows if row["sequence"] not in kept])
     return sequences
 
 
-def remove(client: FreshClient, model: Model, name: str, sequences: Sequence[int] | None) -> int:
-    """Delete a person's templates, all or these; returns how many."""
+def remove(
+    client: ConsistentClient, model: Model, name: str, sequences: Sequence[int] | None
+) -> int:
+    """Delete a person's templates, all or these; returns their number."""
     rows = rows_of(client, model, person(name), ["key", "sequence"])
-    wanted = None if sequences is None else set(sequences)
-    keys = [row["key"] for row in rows if wanted is None or row["sequence"] in wanted]
+    chosen = None if sequences is None else set(sequences)
+    keys = [row["key"] for row in rows if chosen is None or row["sequence"] in chosen]
     return delete(client, model, keys)
 
 
-def rename(client: FreshClient, models: Iterable[Model], old: str, new: str) -> int:
-    """Write a person's templates under another name, then delete them under the old one.
+def rename(client: ConsistentClient, models: Iterable[Model], old: str, new: str) -> int:
+    """Write a person's templates under another name, then delete those under the old one.
 
-    Interrupted between, they are there under both, with the same numbers, and it can be repeated.
+    After an interruption they exist under both names, with the same numbers; repeat the call.
 
     Raises:
-        GalleryError: somebody else has that name.
+        GalleryError: another person has that name.
     """
     found = {model: rows_of(client, model, person(old), ["key", *FIELDS]) for model in models}
     numbers = {row["sequence"] for rows in found.values() for row in rows}
@@ -92,14 +97,14 @@ def rename(client: FreshClient, models: Iterable[Model], old: str, new: str) -> 
     return count
 
 
-def delete(client: FreshClient, model: Model, keys: Sequence[str]) -> int:
-    """Delete rows; returns how many."""
+def delete(client: ConsistentClient, model: Model, keys: Sequence[str]) -> int:
+    """Delete rows; returns their number."""
     for start in range(0, len(keys), AT_ONCE):
         client.delete(model.collection, list(keys[start : start + AT_ONCE]))
     return len(keys)
 
 
-def _write(client: FreshClient, model: Model, rows: Sequence[Row]) -> None:
+def _write(client: ConsistentClient, model: Model, rows: Sequence[Row]) -> None:
     step = max(1, BATCH_BYTES // (4 * model.dimension + ROW_BYTES))
     for start in range(0, len(rows), step):
         client.upsert(model.collection, list(rows[start : start + step]))

@@ -1,1 +1,1 @@
-"""A gallery on a PostgreSQL server: ``store.py`` is the engine, the rest its parts."""
+"""PostgreSQL engine: ``store.py`` is the store, the other modules are its parts."""

@@ -1,8 +1,8 @@
-"""Where a gallery on a PostgreSQL server is: its URL, taken apart, and shown without its password.
+"""URL of a gallery on a PostgreSQL server: parsed, and shown without its password.
 
 ``postgresql://user:password@host:port/database?gallery=NAME&search=hnsw`` with any other parameter
-that libpq knows (``sslmode=verify-full``, ``passfile=...``). What is left out comes from where
-PostgreSQL's own programs take it: ``PGHOST``, ``PGPASSWORD``, ``~/.pgpass``.
+of libpq (``sslmode=verify-full``, ``passfile=...``). Missing parts come from libpq's environment
+variables and files: ``PGHOST``, ``PGPASSWORD``, ``~/.pgpass``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from psycopg.errors import ProgrammingError
 from faceverify.errors import GalleryError
 
 SCHEMES = ("postgresql://", "postgres://")
-PREFIX = "faceverify_"  # of a gallery's schema: nothing else of the database has such a name
+PREFIX = "faceverify_"  # of a gallery's schema
 LONGEST_NAME = 44  # bytes: with the prefix and "_search" it fits the 63 of PostgreSQL's names
 DEFAULTS = {
     "application_name": "faceverify",
@@ -31,20 +31,20 @@ DEFAULTS = {
 
 
 class SearchKind(str, Enum):
-    """How a search goes over the templates."""
+    """Search method on PostgreSQL."""
 
-    EXACT = "exact"  # reads them all
-    HNSW = "hnsw"  # follows an index that was built before; may miss some
+    EXACT = "exact"  # compares every template
+    HNSW = "hnsw"  # uses an approximate index built before; may miss some
 
 
 @dataclass(frozen=True)
 class Address:
-    """A gallery on a server.
+    """Address of a gallery on a PostgreSQL server.
 
     Attributes:
-        parameters: of the connection; the password may be among them.
-        gallery: which of the database's galleries.
-        search: how it is searched.
+        parameters: libpq's connection parameters; may include the password.
+        gallery: name of the gallery in the database.
+        search: search method.
         shown: the URL without password.
     """
 
@@ -60,11 +60,11 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """Take a URL apart.
+    """Parse a URL.
 
     Raises:
-        GalleryError: it is no such URL. The message holds nothing of the URL, for what is wrong
-            about it may be the password.
+        GalleryError: it is malformed. The message contains no part of the URL, as the malformed
+            part may be the password.
     """
     plain, _, query = url.partition("?")
     own = {"gallery": "default", "search": SearchKind.EXACT.value}

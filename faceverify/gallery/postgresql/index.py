@@ -1,8 +1,8 @@
-"""The HNSW index of a gallery on PostgreSQL: built on request, and never without its recall.
+"""HNSW index of a gallery on PostgreSQL: built on request, with its recall measured.
 
-An index follows a graph instead of reading every template, and may miss some. How many is measured
-on the gallery itself, for how well it works depends on the faces in it; and a search uses it only
-where the URL says so (``?search=hnsw``).
+HNSW (Malkov and Yashunin, 2018) is an approximate index: it follows a graph and may miss templates.
+Its recall is measured on the gallery itself, as it depends on the faces in it. A search uses the
+index only if the URL says so (``?search=hnsw``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from faceverify.gallery.postgresql.session import Conn
 from faceverify.gallery.postgresql.store import PostgresStore
 from faceverify.gallery.postgresql.vectors import MOST_INDEXED, Vector, to_vectors
 
-ITERATIVE = (0, 8)  # the first pgvector whose index goes on until there are enough results
+ITERATIVE = (0, 8)  # the first pgvector with iterative index scans
 NEAREST = """
 SELECT {distance} AS distance FROM templates WHERE model = {model} AND sequence <> %s
 ORDER BY distance LIMIT %s
@@ -30,16 +30,16 @@ ROUNDING = 1e-6  # between two distances of equal templates
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What an index costs and what it finds.
+    """Measured cost and recall of an index.
 
     Attributes:
-        model: whose templates it holds.
-        templates, dimension: how many, and of how many numbers.
-        seconds: to build it.
-        megabytes: of the index.
-        recall: share of the ``count`` nearest other templates that it finds.
-        count, samples: of how many neighbours, for how many templates of the gallery.
-        exact_ms, index_ms: median time of a search without and with it.
+        model: id of the model whose templates are indexed.
+        templates, dimension: number and dimension of the embeddings.
+        seconds: build time.
+        megabytes: size of the index.
+        recall: share of the ``count`` nearest other templates that a search by index finds.
+        count, samples: number of neighbours, and of templates used as queries.
+        exact_ms, index_ms: median time of an exact search and of one by index, milliseconds.
         connections, construction, effort: pgvector's m, ef_construction and ef_search.
     """
 
@@ -69,17 +69,20 @@ def build_index(
     samples: int = 200,
     memory: str = "512MB",
 ) -> IndexReport:
-    """Build a model's HNSW index anew, and measure it. Enrolling and searching go on meanwhile.
+    """Rebuild a model's HNSW index and measure it; enrollment and search continue meanwhile.
 
     Args:
-        connections, construction: of the graph; more finds more, and costs space and time.
-        effort: how many nodes a search keeps in view, up to 1000; searches use the same.
-        count: how many neighbours the recall is about.
-        samples: for how many templates it is measured.
-        memory: the server's for building (``maintenance_work_mem``).
+        store: the gallery.
+        model: id of the model.
+        connections, construction: pgvector's m and ef_construction; larger values give a higher
+            recall and cost space and time.
+        effort: pgvector's ef_search, up to 1000; later searches use the same.
+        count: neighbours in the measurement of recall.
+        samples: templates used as queries in that measurement.
+        memory: the server's ``maintenance_work_mem`` while building.
 
     Raises:
-        GalleryError: no such model, too many dimensions, or a pgvector that is too old.
+        GalleryError: an unknown model, too many dimensions, or a pgvector that is too old.
     """
     number, dimension = store.session.read(lambda connection: _indexable(connection, model))
     name = f"templates_hnsw_{number}"
@@ -91,7 +94,7 @@ def build_index(
         f" USING hnsw ((embedding::vector({dimension})) vector_cosine_ops)"
         f" WITH (m = {connections:d}, ef_construction = {construction:d}) WHERE model = {number}"
     )
-    # else ANALYZE keeps samples of the embeddings, which no removal would reach
+    # otherwise ANALYZE keeps samples of the embeddings, which a removal does not erase
     store.session.outside(f"ALTER INDEX {name} ALTER COLUMN 1 SET STATISTICS 0")
     seconds = time.perf_counter() - started
 
@@ -124,7 +127,7 @@ def build_index(
 
 
 def _indexable(connection: Conn, model: str) -> tuple[int, int]:
-    """A model's number and dimension, where its templates can be indexed."""
+    """Number and dimension of a model whose templates can be indexed."""
     query = "SELECT id, dimension FROM models WHERE name = %s"
     row = connection.execute(query, (model,)).fetchone()
     if row is None:
@@ -149,9 +152,9 @@ def _indexable(connection: Conn, model: str) -> tuple[int, int]:
 def _recall(
     connection: Conn, model: int, dimension: int, count: int, samples: int
 ) -> tuple[float, float, float]:
-    """Recall, and the median milliseconds of exact and of indexed searches.
+    """Recall, and median milliseconds of exact and of indexed searches.
 
-    Templates of the gallery are looked up, each as if it were not there itself.
+    The queries are templates of the gallery; each is excluded from its own results.
     """
     sample = connection.cursor(binary=True).execute(
         "SELECT sequence, embedding FROM templates WHERE model = %s"
@@ -162,7 +165,7 @@ def _recall(
     exact = sql.SQL(NEAREST).format(distance=sql.SQL("embedding <=> %s"), **fields)
     shape = sql.SQL("embedding::vector({}) <=> %s").format(dimension)
     indexed = sql.SQL(NEAREST).format(distance=shape, **fields)
-    found = wanted = 0
+    found = expected = 0
     times: tuple[list[float], list[float]] = ([], [])
     for sequence, embedding in sample.fetchall():
         (vector,) = to_vectors(embedding[None])
@@ -170,9 +173,9 @@ def _recall(
         times[0].append(seconds)
         near, seconds = _timed(connection, indexed, vector, sequence, count)
         times[1].append(seconds)
-        wanted += len(truth)
+        expected += len(truth)
         found += sum(distance <= truth[-1] + ROUNDING for distance in near) if truth else 0
-    recall = round(found / wanted, 4) if wanted else 1.0
+    recall = round(found / expected, 4) if expected else 1.0
     return recall, *(round(1000 * statistics.median(one or [0.0]), 3) for one in times)  # type: ignore[return-value]
 
 

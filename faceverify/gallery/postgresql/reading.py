@@ -1,4 +1,4 @@
-"""What a gallery on PostgreSQL holds: its rows, its figures, and what is wrong with it."""
+"""Reading of a gallery on PostgreSQL: templates, names, statistics, integrity checks."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ DISAGREEMENTS = {
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A row of the table.
+    """A row of the table of templates.
 
     Attributes:
-        template: what it says.
-        checksum: what was computed of it when it was stored.
+        template: its template.
+        checksum: its stored checksum.
     """
 
     template: StoredTemplate
@@ -62,7 +62,7 @@ class Row:
 
 
 def rows(connection: Conn, condition: str, **values: object) -> list[Row]:
-    """The rows of a condition, which may name ``t``, ``i`` and ``m``; ``model`` must be given."""
+    """Rows that meet an SQL condition on ``t``, ``i`` and ``m``; pass ``model``, None for all."""
     cursor = connection.cursor(binary=True).execute(ROWS + condition, values)
     return [
         Row(
@@ -83,19 +83,19 @@ def rows(connection: Conn, condition: str, **values: object) -> list[Row]:
 
 
 def names(connection: Conn, *, after: str, count: int) -> list[tuple[str, int]]:
-    """The next people after a name, each with the number of templates."""
+    """The next ``count`` names after a name, with their numbers of templates."""
     return [(name, found) for name, found in connection.execute(NAMES, (after, count))]
 
 
 def newest(connection: Conn) -> int:
-    """The last sequence number of a transaction that was committed."""
+    """The last committed sequence number."""
     row = connection.execute("SELECT last_sequence FROM gallery").fetchone()
     assert row is not None
     return int(row[0])
 
 
 def damage(row: Row) -> str | None:
-    """What is wrong with a row, in one line."""
+    """Fault of a row, in one line; None for an intact row."""
     one = row.template
     photo = one.photo.encode("utf-8", "surrogateescape")
     if checksum(one.embedding, photo, one.photo_hash, one.quality, one.time) == row.checksum:
@@ -104,7 +104,7 @@ def damage(row: Row) -> str | None:
 
 
 def disagreements(connection: Conn) -> list[str]:
-    """What is wrong with the tables as a whole, or with the server's promises."""
+    """Faults of the tables as a whole, or of the server's settings, one line each."""
     return [
         text
         for text, query in DISAGREEMENTS.items()
@@ -113,12 +113,12 @@ def disagreements(connection: Conn) -> list[str]:
 
 
 def count(connection: Conn) -> dict[str, int]:
-    """How many templates each model has, by its id."""
+    """Number of templates by model id."""
     return dict(connection.execute(COUNT))
 
 
 def stats(connection: Conn, address: Address) -> Stats:
-    """What the gallery holds."""
+    """Statistics of the gallery."""
     counts = count(connection)
     facts = connection.execute(FACTS)
     columns = [column.name for column in facts.description or ()]

@@ -1,8 +1,8 @@
-"""What is removed from a gallery on PostgreSQL is really gone from the server's table files.
+"""Erasure of removed templates from the server's table files.
 
-DELETE only marks a row, and VACUUM only frees its place: the bytes stay in the page until something
-else is written there. VACUUM FULL writes the table anew, without what no transaction can see any
-more; so those that still can see it are waited for. It locks the table meanwhile.
+DELETE only marks a row, and VACUUM only frees its space: the bytes stay in the page until they are
+overwritten. VACUUM FULL rewrites the table without the rows that no transaction can see; so older
+transactions are waited for first. It locks the table meanwhile.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from faceverify.gallery.postgresql.session import Conn, Session
 TABLES = ("templates", "identities")
 WAIT_SECONDS = 30.0
 
-# A transaction that began before the rows were deleted may still read them, and keeps them.
-ONLOOKERS = """
+# A transaction that began before the rows were deleted may still read them, and so keeps them.
+OLDER_TRANSACTIONS = """
 WITH horizon AS (SELECT %s::xid8::xid AS number)
 SELECT format('process %%s of %%s', pid, coalesce(usename, backend_type))
 FROM pg_stat_activity, horizon
@@ -31,10 +31,10 @@ WHERE age(xmin) > age(number)
 
 
 def check_rights(connection: Conn, address: Address) -> None:
-    """Refuse to remove what could not be erased.
+    """Check that the user may rewrite the tables, before anything is removed.
 
     Raises:
-        GalleryError: the user may not rewrite the tables.
+        GalleryError: the user may not.
     """
     if connection.info.server_version >= 170_000:
         right = "has_table_privilege(oid, 'MAINTAIN')"
@@ -45,22 +45,22 @@ def check_rights(connection: Conn, address: Address) -> None:
     if row is None or not row[0]:
         raise GalleryError(
             f"{address.shown}: this user may not rewrite the tables, and so cannot erase anything",
-            cure="ask the gallery's owner to do it, or for its enrol role (since PostgreSQL 17)",
+            cure="ask the gallery's owner to do it, or for its enroll role (since PostgreSQL 17)",
         )
 
 
 def rewrite(session: Session, address: Address) -> None:
-    """Write the tables and their indexes anew, without what was deleted.
+    """Rewrite the tables and their indexes without the deleted rows.
 
     Raises:
-        GalleryError: a transaction that can still see it did not end.
+        GalleryError: an older transaction did not end within WAIT_SECONDS.
     """
-    _wait_for_onlookers(session, address)
+    _wait_for_older_transactions(session, address)
     for table in TABLES:
         session.outside(f"VACUUM (FULL, ANALYZE) {table}")
 
 
-def _wait_for_onlookers(session: Session, address: Address) -> None:
+def _wait_for_older_transactions(session: Session, address: Address) -> None:
     def horizon(connection: Conn) -> str:
         row = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
         assert row is not None
@@ -69,7 +69,9 @@ def _wait_for_onlookers(session: Session, address: Address) -> None:
     number = session.read(horizon)
     end = time.monotonic() + WAIT_SECONDS
     while True:
-        found = session.read(lambda connection: connection.execute(ONLOOKERS, (number,)).fetchone())
+        found = session.read(
+            lambda connection: connection.execute(OLDER_TRANSACTIONS, (number,)).fetchone()
+        )
         if found is None:
             return
         if time.monotonic() > end:

@@ -1,9 +1,9 @@
-"""The tables of a gallery on PostgreSQL: made, migrated, checked for their version, and given away.
+"""Schema of a gallery on PostgreSQL: tables, migrations, version check, roles.
 
-Each gallery is a schema of its own, ``faceverify_NAME``. Sequence numbers do not come from a
-PostgreSQL sequence: its numbers become visible out of order, and a reader that goes on after the
-highest number it saw would miss a transaction that commits late. They come from a counter row that
-a writing transaction holds until it has committed, so that number n is visible before n + 1.
+Each gallery is a separate schema, ``faceverify_NAME``. Sequence numbers do not come from a
+PostgreSQL sequence: its numbers become visible out of order, and a reader that continues after the
+greatest number it saw would miss a transaction that commits late. They come from a counter row that
+a writing transaction locks until it has committed, so that number n is visible before n + 1.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from faceverify.errors import GalleryError
 from faceverify.gallery.postgresql.address import Address
 from faceverify.gallery.postgresql.session import Conn, enter
 
-ONE_AT_A_TIME = 0x66766731  # "fvg1": the advisory lock of whoever makes or migrates a gallery
+ONE_AT_A_TIME = 0x66766731  # "fvg1": advisory lock for creating and migrating a gallery
 
 # toast_tuple_target: up to 2,000 dimensions a template stays in its row, where a scan finds it; the
-# same as STORAGE PLAIN, which would refuse larger ones. STATISTICS 0: else the planner's statistics
-# keep samples of faces and names that a removal does not reach. Names are ordered by their bytes.
-# No foreign keys: they halve the speed of enrolling, and whoever writes holds the counter; `check`
-# looks for what they would forbid.
+# same as STORAGE PLAIN, which would refuse larger ones. STATISTICS 0: otherwise the planner's
+# statistics keep samples of faces and names that a removal does not erase. Names are ordered by
+# their bytes. No foreign keys: they halve the speed of enrollment, and writers are serialised by
+# the counter; `check` looks for what foreign keys would forbid.
 FIRST = """
 CREATE TABLE gallery (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -66,21 +66,21 @@ MIGRATIONS = (FIRST,)  # migration i leads from version i to i + 1
 
 
 def prepare(connection: Conn, address: Address, *, create: bool) -> None:
-    """Make the gallery where it is missing, migrate it where it is old, and enter it.
+    """Create a missing gallery, migrate an old one, and set the session up for it.
 
     Raises:
-        GalleryError: there is none, it is another program's, or of a newer version.
+        GalleryError: it does not exist, is another program's, or of a newer version.
     """
     version = version_of(connection, address)
     if version is None and not create:
         raise GalleryError(
-            f"{address.shown}: there is no such gallery", cure="enrol somebody, which makes it",
+            f"{address.shown}: there is no such gallery", cure="enroll somebody, which makes it",
             code="gallery-missing",
         )  # fmt: skip
     if version is None or version < len(MIGRATIONS):
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (ONE_AT_A_TIME,))
-            version = version_of(connection, address)  # another one may have been faster
+            version = version_of(connection, address)  # another process may have been first
             if version is None:
                 _make(connection, address)
             _migrate(connection, address, version or 0)
@@ -88,17 +88,17 @@ def prepare(connection: Conn, address: Address, *, create: bool) -> None:
 
 
 def version_of(connection: Conn, address: Address) -> int | None:
-    """The schema's version; None where there is no gallery.
+    """Schema version; None if the gallery does not exist.
 
     Raises:
-        GalleryError: its schema is another program's, or of a newer version.
+        GalleryError: the schema is another program's, or of a newer version.
     """
     row = connection.execute(
         "SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = n.oid) FROM pg_namespace n"
         " WHERE nspname = %s",
         (address.schema,),
     ).fetchone()
-    if row is None or row[0] == 0:  # an administrator may have made an empty schema for us
+    if row is None or row[0] == 0:  # an administrator may have created an empty schema
         return None
     table = sql.Identifier(address.schema, "gallery")
     query = sql.SQL("SELECT version FROM {} WHERE application = 'faceverify'").format(table)
@@ -124,7 +124,7 @@ def version_of(connection: Conn, address: Address) -> int | None:
 
 
 def _make(connection: Conn, address: Address) -> None:
-    """An empty schema, in a database that has pgvector and can hold any name."""
+    """Create an empty schema, after checking pgvector and the database's encoding."""
     row = connection.execute("SHOW server_encoding").fetchone()
     if row is not None and row[0] != "UTF8":
         raise GalleryError(
@@ -158,45 +158,45 @@ def _migrate(connection: Conn, address: Address, version: int) -> None:
         connection.execute("UPDATE gallery SET version = %s", (len(MIGRATIONS),))
 
 
-# "Search only" reads templates too: the distance is computed in the query. Identity columns need no
-# right of their own. TEMPORARY is for what COPY fills before it is merged.
+# The search role reads templates too: the distance is computed in the query. Identity columns need
+# no separate right. TEMPORARY is for the staging table of COPY.
 SEARCH_RIGHTS = """
 GRANT USAGE ON SCHEMA {schema} TO {search};
 GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {search};
 """
-ENROL_RIGHTS = """
-GRANT {search} TO {enrol};
-GRANT INSERT, UPDATE, DELETE ON writers, models, identities, templates TO {enrol};
-GRANT UPDATE ON gallery TO {enrol};
-GRANT TEMPORARY ON DATABASE {database} TO {enrol};
+ENROLL_RIGHTS = """
+GRANT {search} TO {enroll};
+GRANT INSERT, UPDATE, DELETE ON writers, models, identities, templates TO {enroll};
+GRANT UPDATE ON gallery TO {enroll};
+GRANT TEMPORARY ON DATABASE {database} TO {enroll};
 """
-REMOVE_RIGHTS = "GRANT MAINTAIN ON identities, templates TO {enrol};"  # since PostgreSQL 17
+REMOVE_RIGHTS = "GRANT MAINTAIN ON identities, templates TO {enroll};"  # since PostgreSQL 17
 
 
 def create_roles(connection: Conn, address: Address) -> tuple[str, str]:
-    """Make the gallery's two roles, or give them their rights again; returns (enrol, search).
+    """Create the gallery's two roles, or grant their rights again; returns (enroll, search).
 
-    ``faceverify_NAME_search`` may look people up and change nothing; ``faceverify_NAME_enrol`` may
-    enrol, rename and remove as well, but not change tables or build an index. Neither can log in:
-    ``GRANT faceverify_NAME_search TO kiosk`` makes a login user one of them.
+    ``faceverify_NAME_search`` may search and change nothing; ``faceverify_NAME_enroll`` may enroll,
+    rename and remove as well, but not change tables or build an index. Neither can log in:
+    ``GRANT faceverify_NAME_search TO kiosk`` gives the role to a login user.
     """
-    enrol, search = f"{address.schema}_enrol", f"{address.schema}_search"
+    enroll, search = f"{address.schema}_enroll", f"{address.schema}_search"
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (ONE_AT_A_TIME,))
-        for role in (enrol, search):
+        for role in (enroll, search):
             query = "SELECT FROM pg_roles WHERE rolname = %s"
             if connection.execute(query, (role,)).fetchone() is None:
                 create = sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role))
                 connection.execute(create)
-        rights = SEARCH_RIGHTS + ENROL_RIGHTS
+        rights = SEARCH_RIGHTS + ENROLL_RIGHTS
         if connection.info.server_version >= 170_000:
             rights += REMOVE_RIGHTS
         connection.execute(
             sql.SQL(rights).format(
                 schema=sql.Identifier(address.schema),
                 database=sql.Identifier(connection.info.dbname),
-                enrol=sql.Identifier(enrol),
+                enroll=sql.Identifier(enroll),
                 search=sql.Identifier(search),
             )
         )
-    return enrol, search
+    return enroll, search

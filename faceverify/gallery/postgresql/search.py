@@ -1,4 +1,4 @@
-"""Searches of a gallery on PostgreSQL: the server compares, sorts and groups."""
+"""Search of a gallery on PostgreSQL: the server computes, sorts and groups distances."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from faceverify.gallery.postgresql.session import Conn
 from faceverify.gallery.postgresql.vectors import Vector
 from faceverify.gallery.store import Candidate
 
-PER_PERSON = 4  # templates fetched for each person wanted, to begin with
-MOST_EFFORT = 1000  # of pgvector's hnsw.ef_search
+PER_PERSON = 4  # templates fetched first for each person requested
+MOST_EFFORT = 1000  # upper limit of pgvector's hnsw.ef_search
 
-# The distance on the bare column is not the expression of any index: every template is read.
+# No index is on the bare column: every template is read.
 EXACT = "embedding <=> %(query)s"
 NEAREST = """
 SELECT n.sequence, i.name, n.distance FROM (
@@ -22,7 +22,7 @@ SELECT n.sequence, i.name, n.distance FROM (
   ORDER BY {order} LIMIT %(limit)s) n
 JOIN identities i ON i.id = n.identity ORDER BY n.distance, n.sequence
 """
-# The length of a mean does not change its cosine distance; a mean of nothing has no direction: 1.
+# The length of a mean does not change its cosine distance; a zero mean has the distance 1.
 MEANS = """
 SELECT NULL, i.name, n.distance FROM (
   SELECT identity, coalesce(nullif(avg(embedding) <=> %(query)s, 'NaN'), 1) AS distance
@@ -30,7 +30,7 @@ SELECT NULL, i.name, n.distance FROM (
   ORDER BY distance, identity LIMIT %(limit)s) n
 JOIN identities i ON i.id = n.identity ORDER BY n.distance, n.identity
 """
-THESE = "AND identity IN (SELECT id FROM identities WHERE name = ANY(%(names)s))"
+OF_NAMES = "AND identity IN (SELECT id FROM identities WHERE name = ANY(%(names)s))"
 
 
 def nearest_templates(
@@ -42,23 +42,27 @@ def nearest_templates(
     names: Sequence[str] | None,
     dimension: int | None = None,
 ) -> list[Candidate]:
-    """The people of the nearest templates.
+    """The nearest people by their nearest templates.
 
-    More and more templates are fetched, until enough different people are among them.
+    The number of templates fetched is increased until they belong to ``count`` people.
 
     Args:
-        dimension: of the model, to follow its HNSW index; None to compare with every template.
+        query: unit length.
+        count: maximum number of people.
+        model: number of the model in this gallery.
+        names: the people to search among; None for all.
+        dimension: dimension of the model, to use its HNSW index; None for exact search.
     """
     distance: sql.Composable
     if dimension is None:
         distance, order = sql.SQL(EXACT), sql.SQL("distance, sequence")
-    else:  # the planner takes the index for exactly its expression, condition and order
+    else:  # the planner uses the index for exactly its expression, condition and order
         distance = sql.SQL("embedding::vector({}) <=> %(query)s").format(dimension)
         order = sql.SQL("distance")
     statement = sql.SQL(NEAREST).format(
         distance=distance,
         model=sql.Literal(model),
-        filter=sql.SQL("" if names is None else THESE),
+        filter=sql.SQL("" if names is None else OF_NAMES),
         order=order,
     )
     limit = count * PER_PERSON
@@ -76,17 +80,17 @@ def nearest_templates(
 def nearest_means(
     connection: Conn, query: Vector, count: int, *, model: int, names: Sequence[str] | None
 ) -> list[Candidate]:
-    """The people whose mean templates are nearest; always of all of them."""
-    statement = sql.SQL(MEANS).format(filter=sql.SQL("" if names is None else THESE))
+    """The nearest people by their mean templates; always exact."""
+    statement = sql.SQL(MEANS).format(filter=sql.SQL("" if names is None else OF_NAMES))
     values: dict[str, Any] = {"query": query, "model": model, "names": _list(names), "limit": count}
     rows = connection.execute(statement, values)
     return [Candidate(name, distance, None) for _, name, distance in rows]
 
 
 def set_effort(connection: Conn, effort: int) -> None:
-    """How far the following searches by index look: pgvector's ``hnsw.ef_search``.
+    """Set pgvector's ``hnsw.ef_search`` for the following searches by index.
 
-    With a filter or a large count the index is asked for more, in order, until there is enough.
+    With a filter or a large count, an iterative scan continues in order until there is enough.
     """
     connection.execute(
         "SELECT set_config('hnsw.ef_search', %s, false),"

@@ -1,9 +1,9 @@
-"""A connection to PostgreSQL that comes back: reads are repeated, writes happen exactly once.
+"""Reconnecting session with PostgreSQL: reads are retried, writes happen exactly once.
 
-When the connection breaks while a transaction is committed, nobody was told whether it was. So each
-transaction notes its session's id and a number in the table ``writers``, and is begun again: if the
-number is there, it was committed, and only what was not is done again. (PostgreSQL's own number of
-the transaction would not do, ``pg_xact_status``: after a crash another one may get it.)
+If the connection breaks during a commit, the client does not know whether it was committed. So each
+transaction records its session's id and a number in the table ``writers``; after reconnecting it is
+started again, and the number shows whether it was committed. (PostgreSQL's transaction id, with
+``pg_xact_status``, does not serve: after a crash it may be given again.)
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ RETRY_SECONDS = 30.0  # for a server that restarts, or another that takes over
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 REPEATABLE = (errors.SerializationFailure, errors.DeadlockDetected)  # rolled back as a whole
 
-# What decides a result or a promise is not left to the server's configuration: the level that the
-# counter of schema.py needs, and commits that wait for the disk; nor for how long a
-# transaction holds its locks whose client has vanished. JIT compiling costs more than these
-# queries, and a plan that is kept was made when the tables were smaller. A schema of the user's own
-# choice cannot come before the gallery's.
+# Settings that results and guarantees depend on, whatever the server's configuration: the isolation
+# level that the counter of schema.py needs, commits that wait for the disk, and keepalives, which
+# limit how long a vanished client holds its locks. JIT compilation costs more than these queries,
+# and a cached plan was made when the tables were smaller. The gallery's schema comes first in the
+# search path.
 SETTINGS = """
 SELECT set_config('default_transaction_isolation', 'read committed', false),
   set_config('synchronous_commit', CASE current_setting('synchronous_commit')
@@ -55,20 +55,20 @@ TIDY = "DELETE FROM writers WHERE id = %s OR time < now() - interval '7 days'"
 
 
 def connect(address: Address) -> Conn:
-    """Connect once.
+    """Connect to the server, in one attempt.
 
     Raises:
-        GalleryError: the server cannot be reached, or does not let this user in (code
+        GalleryError: the server cannot be reached, or refuses the user (code
             ``gallery-unreachable``).
     """
     try:
         return psycopg.connect(**address.parameters, autocommit=True)  # type: ignore[arg-type]
     except (psycopg.Error, UnicodeError) as problem:
-        raise _unreachable(address, problem) from None  # its context holds the password
+        raise _unreachable(address, problem) from None  # the context contains the password
 
 
 def enter(connection: Conn, address: Address) -> None:
-    """Make the gallery's tables and pgvector's operators visible by their plain names."""
+    """Apply SETTINGS, with the gallery's schema as search path, and register pgvector's type."""
     connection.execute(SETTINGS, (address.schema,))
     row = connection.execute("SELECT to_regtype('vector')::oid").fetchone()
     if row is not None and row[0] is not None:
@@ -76,10 +76,11 @@ def enter(connection: Conn, address: Address) -> None:
 
 
 class Session:
-    """A connection to one gallery; use it from one thread at a time.
+    """Reconnecting session with one gallery; used by one thread at a time.
 
     Args:
-        connection: as :func:`enter` left it.
+        address: the gallery.
+        connection: a connection after :func:`enter`.
     """
 
     def __init__(self, address: Address, connection: Conn) -> None:
@@ -89,63 +90,63 @@ class Session:
         self._writes = 0
 
     def close(self) -> None:
-        """Let go of the connection, and take what was noted back."""
-        with suppress(psycopg.Error):  # others tidy up after who cannot
+        """Delete the session's row in ``writers`` and close the connection."""
+        with suppress(psycopg.Error):  # another session deletes old rows
             if self._writes and not self._connection.closed:
                 self._connection.execute(TIDY, (self._id,))
         self._connection.close()
 
     def read(self, work: Callable[[Conn], T]) -> T:
-        """Do what changes nothing, again where the connection broke.
+        """Run a read-only function, again if the connection breaks.
 
         Raises:
-            GalleryError: the server is gone for longer than RETRY_SECONDS, or refuses.
+            GalleryError: the server is away for longer than RETRY_SECONDS, or refuses.
         """
-        patience = _Patience()
+        deadline = _RetryDeadline()
         while True:
             try:
-                return work(self._connected(patience))
+                return work(self._connected(deadline))
             except psycopg.Error as problem:  # noqa: PERF203 - to try again
-                self._wait_or_raise(problem, patience)
+                self._wait_or_raise(problem, deadline)
 
     def write(self, work: Callable[[Conn], T]) -> T:
-        """Do something in one transaction, exactly once.
+        """Run a function in one transaction, exactly once.
 
         Raises:
             GalleryError: as :meth:`read`.
         """
-        patience = _Patience()
+        deadline = _RetryDeadline()
         self._writes += 1
         results: list[T] = []
         while True:
             try:
-                connection = self._connected(patience)
+                connection = self._connected(deadline)
                 with connection.transaction():
-                    # waits for the end of an attempt that the server still works on
+                    # waits for an earlier attempt that the server is still processing
                     if connection.execute(NOTE, (self._id, self._writes)).rowcount:
                         results = [work(connection)]
             except psycopg.Error as problem:  # noqa: PERF203 - to try again
-                self._wait_or_raise(problem, patience)
+                self._wait_or_raise(problem, deadline)
             else:
                 return results[0]
 
     def outside(self, statement: str) -> None:
-        """Run a command that cannot be part of a transaction, such as VACUUM."""
+        """Run a statement outside a transaction, such as VACUUM."""
         self.read(lambda connection: connection.execute(statement))
 
-    def _connected(self, patience: _Patience) -> Conn:
-        """The connection; a new one where it was lost, as soon as the server lets us in."""
+    def _connected(self, deadline: _RetryDeadline) -> Conn:
+        """The connection, re-established if it was lost."""
         while self._connection.closed:
             try:
                 connection = connect(self._address)
             except GalleryError as problem:
-                if not patience.left():
+                if not deadline.left():
                     raise GalleryError(
                         f"{problem}: not back within {RETRY_SECONDS:g} s",
                         cure="try again: what was stored is not stored twice",
                         code="gallery-unreachable",
                     ) from None
-                patience.pause()
+                deadline.pause()
                 continue
             self._connection = connection
             enter(connection, self._address)
@@ -154,18 +155,18 @@ class Session:
     def _is_lost(self, problem: psycopg.Error) -> bool:
         return self._connection.closed or self._connection.broken
 
-    def _wait_or_raise(self, problem: psycopg.Error, patience: _Patience) -> None:
+    def _wait_or_raise(self, problem: psycopg.Error, deadline: _RetryDeadline) -> None:
         if self._is_lost(problem):
             self._connection.close()
         elif not isinstance(problem, REPEATABLE):
             raise refused(self._address, problem) from problem
-        if not patience.left():
+        if not deadline.left():
             raise _unreachable(self._address, problem) from problem
-        patience.pause()
+        deadline.pause()
 
 
-class _Patience:
-    """How long one call has waited already."""
+class _RetryDeadline:
+    """Deadline and back-off of the retries of one call."""
 
     def __init__(self) -> None:
         self._end = time.monotonic() + RETRY_SECONDS
@@ -180,7 +181,7 @@ class _Patience:
 
 
 def refused(address: Address, problem: psycopg.Error) -> GalleryError:
-    """What the server said, in one line; never its details, which may hold what is stored."""
+    """The server's error in one line, without its details, which may contain stored data."""
     text = problem.diag.message_primary or str(problem).partition("\n")[0]
     cure, code = "", None
     if isinstance(problem, errors.InsufficientPrivilege):

@@ -1,7 +1,7 @@
-"""The gallery on a PostgreSQL server with pgvector: many writers on many hosts, exact search.
+"""The PostgreSQL engine, with pgvector: many writers on many hosts, exact search.
 
-Distances are computed by the server (``<=>``). A search reads every template of the model: the
-index of ``index.py`` lies on another expression, which only ``?search=hnsw`` asks for.
+Distances are computed by the server (``<=>``). A search reads every template of the model, unless
+the URL has ``?search=hnsw``, which uses the index of ``index.py``.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from faceverify.gallery.postgresql.session import Conn, Session, connect, refuse
 from faceverify.gallery.postgresql.vectors import to_vectors
 from faceverify.gallery.postgresql.writing import (
     delete,
+    delete_empty_identities,
     delete_model,
-    delete_nobodies,
     hold_counter,
     merge,
     rename,
@@ -51,23 +51,23 @@ from faceverify.gallery.postgresql.writing import (
     staged_rows,
     unstage,
 )
-from faceverify.gallery.store import Added, Admit, Candidate, Enrolment, Stats, StoredTemplate
+from faceverify.gallery.store import Added, Admit, Candidate, Enrollment, Stats, StoredTemplate
 from faceverify.gallery.validation import check_queries
 
-PAGE = 2_000  # templates, or names, that are read at once
+PAGE = 2_000  # templates, or names, read at once
 LATER = "AND t.sequence > %(after)s ORDER BY t.sequence"
 
 
 class PostgresStore:
-    """A gallery on a server; a :class:`~faceverify.gallery.store.Store`. One thread at a time.
+    """A gallery on a PostgreSQL server; a :class:`~faceverify.gallery.store.Store`.
 
     Args:
         url: ``postgresql://user@host:port/database?gallery=NAME&search=exact|hnsw``.
-        create: make the gallery where there is none.
+        create: create the gallery if it does not exist.
 
     Raises:
-        GalleryError: the server cannot be reached or has no pgvector; there is no such gallery, or
-            one of a newer version.
+        GalleryError: the server cannot be reached or has no pgvector; the gallery does not exist,
+            or is of a newer version.
     """
 
     def __init__(self, url: str, *, create: bool = False) -> None:
@@ -96,19 +96,19 @@ class PostgresStore:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self.session.close()
 
     def add(
-        self, enrolments: Sequence[Enrolment], *, model: str, admit: Admit | None = None
+        self, enrollments: Sequence[Enrollment], *, model: str, admit: Admit | None = None
     ) -> list[Added]:
-        """Store templates, all or none; see the protocol. A stored template keeps its time."""
-        if not enrolments:
+        """Store templates, all or none. A stored template keeps its time."""
+        if not enrollments:
             return []
-        staged, dimension = staged_rows(enrolments, model)
+        staged, dimension = staged_rows(enrollments, model)
 
         def work(connection: Conn) -> list[Added]:
-            stage(connection, staged)  # others need not wait for the network
+            stage(connection, staged)  # before the lock: others do not wait for the network
             last = hold_counter(connection)
             places: Sequence[int] = range(len(staged))
             if admit is not None:
@@ -122,9 +122,11 @@ class PostgresStore:
 
         return self.session.write(work)
 
-    def replace_model(self, old: str, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
-        """Drop all templates of model ``old`` and store these of another instead, in one step."""
-        staged, dimension = staged_rows(enrolments, model) if enrolments else ([], 0)
+    def replace_model(
+        self, old: str, enrollments: Sequence[Enrollment], *, model: str
+    ) -> list[int]:
+        """Replace all templates of model ``old`` by these, in one step."""
+        staged, dimension = staged_rows(enrollments, model) if enrollments else ([], 0)
 
         def work(connection: Conn) -> tuple[list[int], int]:
             check_rights(connection, self._address)
@@ -133,7 +135,7 @@ class PostgresStore:
             gone = delete_model(connection, old)
             places = range(len(staged))
             added = merge(connection, last, places, model=model, dimension=dimension)
-            delete_nobodies(connection)
+            delete_empty_identities(connection)
             return [one.sequence for one in added], gone
 
         sequences, gone = self.session.write(work)
@@ -142,7 +144,7 @@ class PostgresStore:
         return sequences
 
     def remove(self, name: str, *, sequences: Sequence[int] | None = None) -> int:
-        """Remove a person or some of the templates; the tables are then written anew."""
+        """Remove a person or some templates; the tables are then rewritten."""
         numbers = None if sequences is None else list(sequences)
 
         def work(connection: Conn) -> int:
@@ -159,7 +161,7 @@ class PostgresStore:
         return self.session.write(lambda connection: rename(connection, old, new))
 
     def compact(self) -> None:
-        """Write tables and indexes anew, without what was removed."""
+        """Rewrite tables and indexes without the removed rows."""
         self.session.read(lambda connection: check_rights(connection, self._address))
         rewrite(self.session, self._address)
 
@@ -172,9 +174,9 @@ class PostgresStore:
         fusion: Fusion = Fusion.MAX,
         names: Sequence[str] | None = None,
     ) -> list[list[Candidate]]:
-        """The nearest people of each query; by index only where the URL says ``search=hnsw``.
+        """The nearest people of each query; by index only if the URL has ``search=hnsw``.
 
-        Means, and searches among given people, are exact even then.
+        Searches of means, and among given names, are always exact.
         """
 
         def work(connection: Conn) -> list[list[Candidate]]:
@@ -206,14 +208,14 @@ class PostgresStore:
         return self.session.read(work)
 
     def newest(self) -> int:
-        """The greatest number that a template was given so far."""
+        """The greatest sequence number given so far."""
         return self.session.read(newest)
 
     def since(self, sequence: int, *, model: str | None = None) -> Iterator[StoredTemplate]:
         """Templates with a greater sequence number, in their order.
 
-        They are read in pages: no transaction stays open, and a restart of the server is no end.
-        Numbers become visible in their order, so none is missed.
+        They are read in pages: no transaction stays open, and a restart of the server does not end
+        the iteration. Numbers become visible in their order, so none is missed.
         """
         return (row.template for row in self._since(sequence, model))
 
@@ -222,11 +224,11 @@ class PostgresStore:
         return self._templates("AND i.name = %(name)s", model=model, name=name)
 
     def with_photo(self, photo_hash: bytes, *, model: str | None = None) -> list[StoredTemplate]:
-        """Templates made of a photo of this content."""
+        """Templates of photos with this SHA-256."""
         return self._templates("AND t.photo_hash = %(hash)s", model=model, hash=photo_hash)
 
     def names(self) -> Iterator[tuple[str, int]]:
-        """Every person with the number of templates, ordered by name."""
+        """Every name with its number of templates, ordered by name."""
         last = ""
         while True:
             page = self.session.read(partial(names, after=last, count=PAGE))
@@ -236,20 +238,20 @@ class PostgresStore:
             last = page[-1][0]
 
     def count(self) -> dict[str, int]:
-        """How many templates of each model there are: the server counts."""
+        """Number of templates by model id, counted by the server."""
         return self.session.read(count)
 
     def stats(self) -> Stats:
-        """What the gallery holds; details tell of the server and of its indexes."""
+        """Statistics of the gallery, with details of the server and of its indexes."""
         return self.session.read(lambda connection: stats(connection, self._address))
 
     def check(self) -> list[str]:
-        """Check every template's checksum and what the tables must agree about."""
+        """Check every template's checksum and the consistency of the tables."""
         wrong = self.session.read(disagreements)
         return wrong + [line for row in self._since(0, None) if (line := damage(row)) is not None]
 
     def create_roles(self) -> tuple[str, str]:
-        """Make the gallery's roles, for whoever enrols and for whoever only searches."""
+        """Create the gallery's roles for enrollment and for search; returns their names."""
         return self.session.read(lambda connection: create_roles(connection, self._address))
 
     def _since(self, sequence: int, model: str | None) -> Iterator[Row]:
@@ -274,7 +276,7 @@ class PostgresStore:
 
 
 def _effort(indexed: dict[str, Any] | None, model: str) -> int:
-    """The effort that the index's recall was measured with."""
+    """ef_search with which the index's recall was measured."""
     if indexed is None:
         raise GalleryError(
             f"model {model} has no HNSW index",

@@ -1,6 +1,6 @@
-"""pgvector's ``vector`` to and from NumPy, in its binary form: every bit of a float32 stays.
+"""Conversion of pgvector's ``vector`` to and from NumPy, in its binary format, bit for bit.
 
-The form, big-endian: dimension int16, zero int16, float32 each. See ``vector_send`` of pgvector.
+The format, big-endian: dimension int16, zero int16, float32 values (``vector_send`` of pgvector).
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     from psycopg.abc import Buffer
 
 HEAD = struct.Struct(">HH")
-MOST_INDEXED = 2000  # dimensions that an HNSW index of pgvector takes
+MOST_INDEXED = 2000  # dimensions that an HNSW index of pgvector accepts
 
 
 class Vector(bytes):
-    """A vector in pgvector's binary form, on its way to the server."""
+    """A vector in pgvector's binary format, to be sent to the server."""
 
     __slots__ = ()
 
 
 def to_vectors(rows: NDArray[np.float32]) -> list[Vector]:
-    """Rows (N, D) in binary form."""
+    """Rows (N, D) in binary format."""
     head = HEAD.pack(rows.shape[1], 0)
     return [Vector(head + row.tobytes()) for row in rows.astype(">f4")]
 
 
 def from_vector(data: Buffer) -> NDArray[np.float32]:
-    """A vector (D,) of its binary form."""
+    """A vector (D,) from its binary format."""
     return np.frombuffer(data, ">f4", offset=HEAD.size).astype(np.float32)
 
 
 def register(connection: Connection[Any], oid: int) -> None:
-    """Make a connection know the type, whose number differs from database to database."""
+    """Register the type with a connection; its oid differs between databases."""
 
     class VectorDumper(Dumper):
         format = Format.BINARY

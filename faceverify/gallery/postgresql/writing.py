@@ -1,8 +1,8 @@
-"""How templates get into a gallery on PostgreSQL, and out of it: the parts of one transaction.
+"""Writing and removal of templates on PostgreSQL: the parts of one transaction.
 
-Templates are sent by COPY into a temporary table and merged from there. Whoever merges, renames or
-removes holds the counter row until it has committed: so there is one writer at a time, doubles are
-seen, nobody waits in a circle, and sequence numbers become visible in their order.
+Templates are sent by COPY into a temporary table and merged from there. A merge, rename or removal
+locks the counter row until it has committed: so there is one writer at a time, duplicates are
+seen, there are no deadlocks, and sequence numbers become visible in their order.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from faceverify.errors import GalleryError
 from faceverify.gallery.postgresql.session import Conn
 from faceverify.gallery.postgresql.vectors import to_vectors
-from faceverify.gallery.store import Added, Enrolment, StoredTemplate
-from faceverify.gallery.validation import check_enrolments, check_name
+from faceverify.gallery.store import Added, Enrollment, StoredTemplate
+from faceverify.gallery.validation import check_enrollments, check_name
 
 Row = tuple[Any, ...]
 
@@ -34,7 +34,7 @@ COPIED = ("int4", "text", "float8", "float8", "int8", "bytea", "bytea", "vector"
 NEW_NAMES = """
 INSERT INTO identities (name) SELECT DISTINCT name FROM pg_temp.staged ON CONFLICT DO NOTHING
 """
-# Subqueries, not joins: looked up row by row by index, however little is known of the tables.
+# Subqueries, not joins: looked up row by row by index, even without statistics of the tables.
 NEW_TEMPLATES = """
 INSERT INTO templates
   (sequence, identity, model, quality, time, checksum, photo_hash, photo, embedding)
@@ -47,22 +47,22 @@ SELECT (SELECT t.sequence FROM templates t WHERE t.model = %s AND t.photo_hash =
   AND t.identity = (SELECT id FROM identities i WHERE i.name = s.name))
 FROM pg_temp.staged s ORDER BY ordinal
 """
-NOBODY_LEFT = """
+EMPTY_IDENTITIES = """
 DELETE FROM identities i WHERE NOT EXISTS (SELECT FROM templates t WHERE t.identity = i.id)
 """
 
 
-def staged_rows(enrolments: Sequence[Enrolment], model: str) -> tuple[list[Row], int]:
+def staged_rows(enrollments: Sequence[Enrollment], model: str) -> tuple[list[Row], int]:
     """Rows for COPY, and the dimension of their embeddings.
 
     Raises:
-        GalleryError: something that is no embedding, or no name.
+        GalleryError: an invalid embedding or name.
     """
-    dimension = check_enrolments(enrolments, width=None, model=model)
-    embeddings = np.stack([one.embedding for one in enrolments]).astype(np.float32, copy=False)
+    dimension = check_enrollments(enrollments, width=None, model=model)
+    embeddings = np.stack([one.embedding for one in enrollments]).astype(np.float32, copy=False)
     now = time.time()
     rows = []
-    for ordinal, (one, vector) in enumerate(zip(enrolments, to_vectors(embeddings), strict=True)):
+    for ordinal, (one, vector) in enumerate(zip(enrollments, to_vectors(embeddings), strict=True)):
         moment = one.time if isinstance(one, StoredTemplate) else now
         photo = one.photo.encode("utf-8", "surrogateescape")
         check = checksum(embeddings[ordinal], photo, one.photo_hash, one.quality, moment)
@@ -73,13 +73,13 @@ def staged_rows(enrolments: Sequence[Enrolment], model: str) -> tuple[list[Row],
 def checksum(
     embedding: NDArray[np.float32], photo: bytes, photo_hash: bytes, quality: float, moment: float
 ) -> int:
-    """CRC-32 of all that is stored of a template, but its name, which may change."""
+    """CRC-32 of a stored template without its name, which may change."""
     start = zlib.crc32(struct.pack("<dd", quality, moment) + photo_hash + photo)
     return zlib.crc32(embedding.astype("<f4", copy=False).tobytes(), start)
 
 
 def stage(connection: Conn, rows: list[Row]) -> None:
-    """Send rows to the temporary table, which is empty when the transaction begins and ends."""
+    """Send rows to the temporary table, which is emptied with each transaction."""
     connection.execute(STAGED)
     with connection.cursor().copy(COPY) as copy:
         copy.set_types(COPIED)
@@ -88,14 +88,14 @@ def stage(connection: Conn, rows: list[Row]) -> None:
 
 
 def hold_counter(connection: Conn) -> int:
-    """Become the one writer until the transaction ends; returns the last sequence number."""
+    """Take the write lock until the transaction ends; returns the last sequence number."""
     row = connection.execute("SELECT last_sequence FROM gallery FOR UPDATE").fetchone()
     assert row is not None
     return int(row[0])
 
 
 def unstage(connection: Conn, places: Sequence[int]) -> None:
-    """Leave only the rows of these places in the temporary table."""
+    """Delete all but these rows from the temporary table."""
     query = "DELETE FROM pg_temp.staged WHERE ordinal <> ALL(%s)"
     connection.execute(query, (list(places),))
 
@@ -103,7 +103,12 @@ def unstage(connection: Conn, places: Sequence[int]) -> None:
 def merge(
     connection: Conn, last: int, places: Sequence[int], *, model: str, dimension: int
 ) -> list[Added]:
-    """Store what is new of the staged rows, which have these places; what became of each."""
+    """Store the staged rows that are new; returns the result of each.
+
+    Args:
+        last: the last sequence number.
+        places: numbers of the staged rows.
+    """
     if not places:
         return []
     number = _model_number(connection, model, dimension)
@@ -118,7 +123,7 @@ def merge(
 
 
 def _model_number(connection: Conn, model: str, dimension: int) -> int:
-    """The model's number here, where it is of this dimension."""
+    """Number of a model in this gallery; its dimension is checked."""
     query = "SELECT id, dimension FROM models WHERE name = %s"
     row = connection.execute(query, (model,)).fetchone()
     if row is None:
@@ -130,10 +135,10 @@ def _model_number(connection: Conn, model: str, dimension: int) -> int:
 
 
 def check_dimension(model: str, *, stored: int, found: int) -> None:
-    """Refuse embeddings that cannot be this model's.
+    """Check the dimension of embeddings against the model's.
 
     Raises:
-        GalleryError: they are of another length (code ``gallery-model``).
+        GalleryError: it is another one (code ``gallery-model``).
     """
     if stored != found:
         raise GalleryError(
@@ -143,10 +148,10 @@ def check_dimension(model: str, *, stored: int, found: int) -> None:
 
 
 def rename(connection: Conn, old: str, new: str) -> int:
-    """Give a person another name; returns how many templates the person has.
+    """Give a person another name; returns the number of templates.
 
     Raises:
-        GalleryError: somebody has that name.
+        GalleryError: the name is in use.
     """
     check_name(new)
     hold_counter(connection)
@@ -161,23 +166,23 @@ def rename(connection: Conn, old: str, new: str) -> int:
 
 
 def delete(connection: Conn, name: str, sequences: list[int] | None) -> int:
-    """Delete a person's templates, all or these, and who has none left; returns how many."""
+    """Delete a person's templates, all or these, and an empty identity; returns their number."""
     hold_counter(connection)
     gone = connection.execute(
         "DELETE FROM templates t USING identities i WHERE i.id = t.identity AND i.name = %s"
         " AND (%s::bigint[] IS NULL OR t.sequence = ANY(%s::bigint[]))",
         (name, sequences, sequences),
     ).rowcount
-    connection.execute(NOBODY_LEFT + " AND name = %s", (name,))
+    connection.execute(EMPTY_IDENTITIES + " AND name = %s", (name,))
     return gone
 
 
 def delete_model(connection: Conn, model: str) -> int:
-    """Delete all templates of a model; returns how many. Whoever has none left stays for now."""
+    """Delete all templates of a model; returns their number. Empty identities are left."""
     query = "DELETE FROM templates WHERE model = (SELECT id FROM models WHERE name = %s)"
     return connection.execute(query, (model,)).rowcount
 
 
-def delete_nobodies(connection: Conn) -> None:
+def delete_empty_identities(connection: Conn) -> None:
     """Delete identities without templates."""
-    connection.execute(NOBODY_LEFT)
+    connection.execute(EMPTY_IDENTITIES)

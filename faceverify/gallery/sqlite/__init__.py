@@ -1,1 +1,1 @@
-"""A gallery in a folder: ``store.py`` is the engine, SQLite its truth, the search files derived."""
+"""Embedded engine: a gallery in a folder, kept by SQLite, with search files derived from it."""

@@ -1,8 +1,8 @@
-"""Search by binary templates: bits find a shortlist, embeddings decide about it.
+"""Approximate search by binary templates: Hamming shortlist, re-ranked by the embeddings.
 
-The codes of a search file's rows lie in a file beside it. Counting bits reads a fraction of what
-the embeddings take; whom the bits leave off the shortlist is not found, which is measured when
-codes are fitted. Every distance is one of embeddings, as in any other search.
+The binary codes of a search file's rows are in a file beside it, a fraction of the embeddings'
+size. People who are not on the shortlist are missed; the recall is measured when codes are fitted.
+Distances returned are cosine distances of embeddings, as in any other search.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ from faceverify.matching.binary_templates import (
     random_directions,
 )
 
-SHORTLIST = 200  # rows measured in full, at least
-PEOPLE = 40  # and so many for each person asked for, who may have several templates
+SHORTLIST = 200  # rows re-ranked, at least
+PEOPLE = 40  # rows re-ranked for each person requested, who may have several templates
 PIECE = 8192  # rows encoded at once
-PROBES, NEAREST = 100, 5  # searches that a fit is measured by, and how many people each asks for
+PROBES, NEAREST = 100, 5  # searches in the measurement of a fit, and people requested by each
 
 
 @dataclass(frozen=True)
 class CodeFit:
-    """What codes save, and what they cost.
+    """Measured size, speed and recall of binary codes.
 
     Attributes:
-        bits: of a code.
-        bytes: a code takes.
-        embedding_bytes: what an embedding takes.
-        exact_ms, codes_ms: a search, in the median.
-        recall: share of the nearest people that a search by codes finds, too.
-        searches: how many that was measured by, of the gallery's own templates, each blurred.
+        bits: length of a code, bits.
+        bytes: size of a code.
+        embedding_bytes: size of an embedding.
+        exact_ms, codes_ms: median time of a search, milliseconds.
+        recall: share of the nearest people of an exact search that a search by codes finds.
+        searches: number of queries: templates of the gallery with noise added.
     """
 
     bits: int
@@ -66,8 +66,8 @@ class CodeFit:
     searches: int
 
 
-class CodeIndex:
-    """The codes of all rows in a :class:`TemplateIndex`.
+class BinaryIndex:
+    """Binary codes of the rows of a :class:`TemplateIndex`.
 
     Args:
         database: the gallery.
@@ -96,7 +96,13 @@ class CodeIndex:
     def nearest(
         self, templates: TemplateIndex, queries: NDArray[np.float32], count: int
     ) -> list[list[Found]]:
-        """The nearest people of each query among those on its shortlist, and all of the newest."""
+        """The nearest people of each query among its shortlist and the rows not yet encoded.
+
+        Args:
+            templates: the index of the same model.
+            queries: unit length, (Q, D).
+            count: maximum number of people for each query.
+        """
         base = templates.base
         others = [] if templates.tail is None else [templates.tail]
         if base is None:
@@ -115,7 +121,7 @@ class CodeIndex:
         return found
 
     def _codes_of_file(self, rows: Rows, publication: str) -> NDArray[np.uint8]:
-        """From the file beside the search file; written, where it is not there."""
+        """Codes of the search file's rows, from the file beside it, which is written if missing."""
         database, model = self._database, self._model
         for attempt in range(2):
             found = read_search_file(database, model, CODES, publication=publication)
@@ -146,12 +152,16 @@ class CodeIndex:
 def fit_codes(
     database: Database, rows: Rows, *, model: str, bits: int, method: CodeMethod
 ) -> CodeDirections:
-    """Fit directions to a gallery's templates, and keep them beside its search files.
+    """Fit directions to a gallery's templates and write them beside its search files.
+
+    Args:
+        rows: all templates of the model.
+        bits: length of a code.
 
     Raises:
-        UsageError: an impossible number of bits, or too few templates.
-        GalleryError: another process writes search files all the while.
-        OutputError: they cannot be written.
+        UsageError: an invalid number of bits, or too few templates.
+        GalleryError: another process holds the lock of the search files.
+        OutputError: the file cannot be written.
     """
     if method is CodeMethod.RANDOM:
         fitted = random_directions(rows.embeddings.shape[1], bits)
@@ -178,8 +188,11 @@ def fit_codes(
     return fitted
 
 
-def measure_codes(codes: CodeIndex, templates: TemplateIndex, parts: list[Rows]) -> CodeFit:
-    """Search for some templates by codes and exactly, each a little off, as another photo is."""
+def measure_codes(codes: BinaryIndex, templates: TemplateIndex, parts: list[Rows]) -> CodeFit:
+    """Measure recall and time of a search by codes against an exact one.
+
+    The queries are templates of the gallery plus Gaussian noise, in place of other photos.
+    """
     generator = np.random.default_rng(0)
     rows = parts[0]
     width = rows.embeddings.shape[1]

@@ -1,7 +1,7 @@
-"""The nearest binary templates of a query: every code is looked at, bits are counted.
+"""Exhaustive Hamming search of binary templates.
 
-FAISS (https://github.com/facebookresearch/faiss, an extra) counts them with the processor's own
-instructions, straight on the mapped file; numpy does it several times slower.
+FAISS (https://github.com/facebookresearch/faiss, an extra) counts bits with the processor's
+instructions, straight on the mapped file; numpy is several times slower.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ Codes: TypeAlias = NDArray[np.uint8]
 Nearest: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 BLOCK = 16_384  # codes that numpy compares at a time: they stay in the cache
-LEAST_PART = 50_000  # codes for which another thread pays
+LEAST_PART = 50_000  # codes from which another thread pays
 
 
 def nearest_codes(queries: Codes, codes: Codes, count: int) -> Nearest:
-    """The rows of the nearest codes and their distances, nearest first.
+    """The nearest codes of each query, nearest first.
 
-    Of codes as far as the last one given, any may be left out.
+    Which codes are returned among those tied with the last one is not defined.
 
     Args:
-        queries: (Q, B / 8).
-        codes: (N, B / 8), contiguous rows.
-        count: how many of each query, at most N are given.
+        queries: (Q, B / 8) uint8.
+        codes: (N, B / 8) uint8, contiguous rows.
+        count: number of codes for each query, limited to N.
 
     Returns:
-        Rows and bits apart, (Q, count) each.
+        Row numbers and Hamming distances in bits, (Q, count) each.
     """
     count = min(count, len(codes))
     if not count:
@@ -44,7 +44,7 @@ def nearest_codes(queries: Codes, codes: Codes, count: int) -> Nearest:
     scan = _faiss_scan() or _numpy_scan
     parts = max(1, min(default_workers(), len(codes) // LEAST_PART))
     pieces = list(pairwise(np.linspace(0, len(codes), parts + 1).astype(int).tolist()))
-    with ThreadPoolExecutor(parts) as pool:  # counting bits lets go of Python's lock
+    with ThreadPoolExecutor(parts) as pool:  # counting bits releases Python's lock
         found = list(pool.map(lambda piece: scan(queries, codes[slice(*piece)], count), pieces))
     rows = np.concatenate(
         [rows + start for (rows, _), (start, _) in zip(found, pieces, strict=True)], 1

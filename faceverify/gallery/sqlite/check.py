@@ -1,4 +1,4 @@
-"""Check of an embedded gallery: every page, every row, and that none is missing or too many."""
+"""Integrity check of an embedded gallery: every page, every row, and the set of rows."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from collections.abc import Iterator
 from faceverify.errors import GalleryError
 from faceverify.gallery.sqlite import records
 from faceverify.gallery.sqlite.database import Database
-from faceverify.gallery.sqlite.manifest import RowSet, State
+from faceverify.gallery.sqlite.manifest import Manifest, RowSet
 
 
 def check_database(database: Database) -> list[str]:
-    """One line for each thing that is wrong; none for a gallery that is whole."""
+    """One line for each fault; empty for an intact gallery."""
     try:
-        with database.reading() as state:
-            return list(_problems(database, state))
+        with database.reading() as manifest:
+            return list(_problems(database, manifest))
     except GalleryError as problem:
         return [str(problem)]
 
 
-def _problems(database: Database, state: State) -> Iterator[str]:
+def _problems(database: Database, manifest: Manifest) -> Iterator[str]:
     try:
         for (line,) in database.sql.execute("PRAGMA integrity_check"):
             if line != "ok":
                 yield f"{database.path}: {' '.join(line.split())}"
-        yield from _identities(database, state)
-        yield from _templates(database, state)
+        yield from _identities(database, manifest)
+        yield from _templates(database, manifest)
     except sqlite3.DatabaseError as problem:
         yield f"{database.path}: {problem}"
 
 
-def _identities(database: Database, state: State) -> Iterator[str]:
+def _identities(database: Database, manifest: Manifest) -> Iterator[str]:
     protection, found = database.protection, RowSet()
     for identity, key, sealed in database.sql.execute("SELECT id, name_key, name FROM identities"):
         try:
@@ -42,15 +42,15 @@ def _identities(database: Database, state: State) -> Iterator[str]:
         found = found.changed(1, tag)
         if records.name_key(protection, name) != key:
             yield f"identities/{identity}: is filed under another name"
-    yield from _compared(found, state.identities, "people")
-    alone = "SELECT id FROM identities WHERE id NOT IN (SELECT identity FROM templates)"
-    for (identity,) in database.sql.execute(alone):
+    yield from _compared(found, manifest.identities, "people")
+    without_templates = "SELECT id FROM identities WHERE id NOT IN (SELECT identity FROM templates)"
+    for (identity,) in database.sql.execute(without_templates):
         yield f"identities/{identity}: has no template"
 
 
-def _templates(database: Database, state: State) -> Iterator[str]:
+def _templates(database: Database, manifest: Manifest) -> Iterator[str]:
     protection = database.protection
-    found: dict[int, RowSet] = {model.key: RowSet() for model in state.models.values()}
+    found: dict[int, RowSet] = {model.key: RowSet() for model in manifest.models.values()}
     query = (
         "SELECT t.sequence, t.identity, t.model, t.photo_key, t.record, i.id FROM templates t "
         "LEFT JOIN identities i ON i.id = t.identity"
@@ -58,7 +58,7 @@ def _templates(database: Database, state: State) -> Iterator[str]:
     for sequence, identity, model, key, record, owner in database.sql.execute(query):
         try:
             opened, tag = records.open_template(protection, sequence, identity, model, record)
-            records.embedding_bytes(opened, state.model_of(model).width)
+            records.embedding_bytes(opened, manifest.model_of(model).width)
         except GalleryError as problem:
             yield str(problem)
             continue
@@ -67,7 +67,7 @@ def _templates(database: Database, state: State) -> Iterator[str]:
             yield f"templates/{sequence}: is filed under another photo"
         if owner is None:
             yield f"templates/{sequence}: belongs to nobody"
-    for known in state.models.values():
+    for known in manifest.models.values():
         yield from _compared(found[known.key], known.rows, f"templates of model {known.name}")
 
 

@@ -1,13 +1,13 @@
-"""Search files: columns of numbers derived from the database, mapped into memory as they lie.
+"""Columnar file format of the search files, derived from the database and memory-mapped.
 
-Nothing in one is the truth: a file that is missing, cut short, damaged or of another gallery is as
-good as none. It appears whole or not at all. Layout::
+The database is authoritative: a file that is missing, truncated, damaged or of another gallery is
+ignored. Files are written atomically. Layout::
 
     "FVSEARCH" | offset u64 | length u64 | ... columns ... | trailer
 
-The trailer is JSON, sealed: what the file is of, and each column's name, type, shape, and pieces
-of ``ROWS`` rows. Columns of an open gallery lie as numpy holds them, each piece with a checksum
-that is taken at the speed of memory. Those of an encrypted one are sealed piece by piece.
+The trailer is sealed JSON: what the file is derived from, and each column's name, type, shape and
+pieces of ``ROWS`` rows. Columns of an unencrypted gallery are stored as numpy holds them, with a
+fast checksum for each piece. Those of an encrypted gallery are sealed piece by piece.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Column:
     """A column of a search file.
 
     Attributes:
-        name: what it is called.
-        dtype: type of its numbers, as numpy writes it ("<f4").
-        width: numbers in a row; 0 for one, in an array of one dimension.
+        name: its name.
+        dtype: numpy type string, such as "<f4".
+        width: numbers in a row; 0 for a one-dimensional column.
     """
 
     name: str
@@ -55,11 +55,11 @@ class Column:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of a row."""
+        """Size of a row in bytes."""
         return np.dtype(self.dtype).itemsize * max(self.width, 1)
 
     def shape(self, count: int) -> tuple[int, ...]:
-        """Shape of so many rows."""
+        """Array shape of ``count`` rows."""
         return (count, self.width) if self.width else (count,)
 
 
@@ -71,12 +71,15 @@ def write_columns(
     parts: Iterable[Sequence[Array]],
     protection: Protection,
 ) -> None:
-    """Write a search file, whole or not at all.
+    """Write a search file atomically.
 
     Args:
-        about: what the file is of; plain values, returned by :func:`read_columns`.
-        count: rows in all.
-        parts: some rows after others, an array for each column.
+        path: the file.
+        about: what the file is derived from; JSON values, returned by :func:`read_columns`.
+        columns: its columns.
+        count: total number of rows.
+        parts: consecutive chunks of rows, an array for each column.
+        protection: seals the trailer, and the columns of an encrypted gallery.
 
     Raises:
         OutputError: it cannot be written.
@@ -120,9 +123,10 @@ def write_columns(
 def read_columns(
     path: Path, protection: Protection
 ) -> tuple[dict[str, Any], dict[str, Array]] | None:
-    """What a search file is of, and its columns; None where there is no file that can be trusted.
+    """Contents of a search file: (about, columns by name); None for a missing or invalid file.
 
-    Columns of an open gallery are mapped, and read-only; those of an encrypted one are in memory.
+    Columns of an unencrypted gallery are memory-mapped and read-only; those of an encrypted one
+    are decrypted into memory.
     """
     try:
         with open(path, "rb") as stream:
@@ -163,7 +167,7 @@ def _read(stream: BinaryIO, protection: Protection) -> tuple[dict[str, Any], dic
 def _in_pieces(
     columns: Sequence[Column], parts: Iterable[Sequence[Array]]
 ) -> Iterable[list[Array]]:
-    """The same rows, ``ROWS`` at a time."""
+    """The rows in chunks of ``ROWS``."""
     held = [np.empty(column.shape(ROWS), column.dtype) for column in columns]
     filled = 0
     for arrays in parts:
@@ -200,10 +204,10 @@ def _check(array: Array, checksums: Sequence[str]) -> None:
 
 
 def _checksum(data: bytes | Array) -> str:
-    """A hash of the sums of the data's words, page by page.
+    """Checksum of the data: a hash of the sums of its 64-bit words, page by page.
 
-    Any word that changes changes the sum of its page. It sees damage, at 10 times the speed of a
-    hash of the data itself; against an attacker there is encryption.
+    A changed word changes the sum of its page. It detects damage, 10 times faster than a hash of
+    the data itself; it is no protection against an attacker, for which there is encryption.
     """
     flat = (
         np.frombuffer(data, np.uint8)

@@ -1,4 +1,4 @@
-"""The database of an embedded gallery, open: its key, its transactions and its state."""
+"""Open database of an embedded gallery: key, transactions and manifest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.sqlite.manifest import State, read_state
+from faceverify.gallery.sqlite.manifest import Manifest, read_manifest
 from faceverify.gallery.sqlite.protection import Checksums, Encryption, Protection
 from faceverify.gallery.sqlite.schema import (
     FILE,
@@ -28,17 +28,23 @@ from faceverify.runtime.file_lock import FileLock
 
 LOCK, SEARCH = "lock", "search"
 BUSY = 30.0  # seconds to wait for another process
-OURS = {FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", LOCK, SEARCH, "audit.jsonl"}
+OWN_FILES = {FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", LOCK, SEARCH, "audit.jsonl"}
 
 
 class Database:
-    """A gallery's folder, open. Use it from one thread at a time.
+    """Open database of a gallery folder; used by one thread at a time.
+
+    Args:
+        folder: the gallery's folder.
+        create: create the gallery if it does not exist.
+        key: passphrase of an encrypted gallery; None without encryption.
+        busy: seconds to wait for another process.
 
     Attributes:
-        folder: where it lies.
+        folder: the gallery's folder.
         sql: the connection; use it inside :meth:`reading` or :meth:`writing`.
-        protection: what seals rows.
-        id: drawn when the gallery was made.
+        protection: seals and opens rows.
+        id: random id of the gallery, 16 bytes.
 
     Raises:
         GalleryError: see :class:`faceverify.gallery.sqlite.store.SqliteStore`.
@@ -67,37 +73,37 @@ class Database:
             raise
 
     @contextmanager
-    def reading(self) -> Iterator[State]:
-        """One unchanging view of the gallery, however many others write meanwhile."""
+    def reading(self) -> Iterator[Manifest]:
+        """Read transaction: a consistent snapshot; yields its manifest."""
         with failures(self.path):
             self.sql.execute("BEGIN")
             try:
-                yield self.state()
+                yield self.manifest()
             finally:
-                if self.sql.in_transaction:  # an error of the disk may have ended it
+                if self.sql.in_transaction:  # a disk error ends it
                     self.sql.execute("COMMIT")
 
     @contextmanager
     def writing(self) -> Iterator[Change]:
-        """A transaction of the only writer; what it did is on the disk when the block ends."""
-        with self.alone(), failures(self.path):
+        """Exclusive write transaction, durable when the block ends."""
+        with self.exclusive(), failures(self.path):
             self.sql.execute("BEGIN IMMEDIATE")
             try:
-                before = self.state()
+                before = self.manifest()
                 change = Change(before)
                 yield change
-                if change.state != before:
-                    sealed = change.state.seal(self.protection)
+                if change.manifest != before:
+                    sealed = change.manifest.seal(self.protection)
                     self.sql.execute("UPDATE gallery SET state = ?", (sealed,))
                 self.sql.execute("COMMIT")
             except BaseException:
-                if self.sql.in_transaction:  # a full disk may have ended it already
+                if self.sql.in_transaction:  # a full disk rolls back by itself
                     self.sql.execute("ROLLBACK")
                 raise
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """While no other process writes."""
+    def exclusive(self) -> Iterator[None]:
+        """The write lock: no other process writes inside the block."""
         try:
             taken = self._lock.take(self.busy)
         except OSError as problem:
@@ -112,21 +118,21 @@ class Database:
         finally:
             self._lock.give_back()
 
-    def state(self) -> State:
-        """What the gallery holds, as of this transaction."""
+    def manifest(self) -> Manifest:
+        """Manifest of the gallery, as of this transaction."""
         row = self.sql.execute("SELECT state FROM gallery").fetchone()
         if row is None or not isinstance(row[0], bytes):
             raise damaged(self.path, "its state is missing")
-        return read_state(self.protection, row[0])
+        return read_manifest(self.protection, row[0])
 
     def vacuum(self) -> None:
-        """Write the database anew, and empty its log: what was removed is in neither.
+        """Rewrite the database and truncate its log, so that removed rows are in neither.
 
         Raises:
-            GalleryError: another process reads an older state all the while.
+            GalleryError: another process keeps an older snapshot open.
         """
-        with self.alone(), failures(self.path):
-            # the copy that VACUUM makes on its way lies in this folder, not in /tmp
+        with self.exclusive(), failures(self.path):
+            # VACUUM's temporary copy goes into this folder, not into /tmp
             self.sql.execute("PRAGMA temp_store = FILE")
             place = str(self.folder).replace("'", "''")
             self.sql.execute(f"PRAGMA temp_store_directory = '{place}'")
@@ -147,7 +153,7 @@ class Database:
                 time.sleep(0.01)
 
     def close(self) -> None:
-        """Let go of the file; the last one to do so empties the log, which no writer may meet."""
+        """Close the file, under the write lock: the last connection checkpoints the log."""
         with suppress(OSError):
             self._lock.take(1.0)
         try:
@@ -156,8 +162,8 @@ class Database:
             self._lock.give_back()
 
     def _prepare(self, *, create: bool, key: str | None) -> None:
-        """Make the tables, or bring them to the newest version."""
-        with self.alone():
+        """Create the tables, or migrate them to the newest version."""
+        with self.exclusive():
             version = version_of(self.sql, self.path)  # another process may have been first
             if not version and self.sql.execute("SELECT 1 FROM sqlite_master").fetchone():
                 raise damaged(self.path, "it has tables and no version")
@@ -168,14 +174,14 @@ class Database:
             try:
                 migrate(self.sql, version)
                 if not version:
-                    self._found(key)
+                    self._initialise(key)
                 self.sql.execute("COMMIT")
             except BaseException:
                 if self.sql.in_transaction:
                     self.sql.execute("ROLLBACK")
                 raise
 
-    def _found(self, key: str | None) -> None:
+    def _initialise(self, key: str | None) -> None:
         protection: Protection = Checksums()
         encryption = None
         if key is not None:
@@ -183,19 +189,19 @@ class Database:
             encryption = json.dumps(parameters)
         self.sql.execute(
             "INSERT INTO gallery VALUES (1, ?, ?, ?)",
-            (secrets.token_bytes(16), encryption, State().seal(protection)),
+            (secrets.token_bytes(16), encryption, Manifest().seal(protection)),
         )
 
 
 class Change:
-    """What a transaction makes of the gallery's state: set ``state`` to the new one."""
+    """Manifest of a write transaction: set ``manifest`` to the new one."""
 
-    def __init__(self, state: State) -> None:
-        self.state = state
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
 
 
 def _find(folder: Path, *, create: bool) -> None:
-    """Make sure that there is a database file in the folder."""
+    """Find the database file of a folder, or create it."""
     try:
         if folder.exists() and not folder.is_dir():
             raise GalleryError(
@@ -208,7 +214,7 @@ def _find(folder: Path, *, create: bool) -> None:
         if not create:
             raise _missing(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        strangers = {entry.name for entry in folder.iterdir()} - OURS
+        strangers = {entry.name for entry in folder.iterdir()} - OWN_FILES
         if strangers:
             raise GalleryError(
                 f"{folder}: a folder of other files ({min(strangers)}), not a gallery",
@@ -231,7 +237,7 @@ def _find(folder: Path, *, create: bool) -> None:
 def _missing(folder: Path) -> GalleryError:
     return GalleryError(
         f"{folder}: no gallery there",
-        cure="enrol somebody first: faceverify enroll NAME PHOTO",
+        cure="enroll somebody first: faceverify enroll NAME PHOTO",
         code="gallery-missing",
     )
 

@@ -1,6 +1,9 @@
-"""What a gallery holds in all, sealed in one row: how many rows, and the sum of their tags.
+"""Manifest of a gallery: number of rows and multiset hash of each table, sealed in one row.
 
 It is read with every search and written with every change, in the same transaction as the rows.
+The multiset hash is additive, as MSet-Add-Hash (Clarke et al., ASIACRYPT 2003): the sum of hashes
+of the rows, modulo 2^256, keyed if the gallery is encrypted. It reveals missing, duplicated,
+restored and changed rows.
 """
 
 from __future__ import annotations
@@ -18,29 +21,29 @@ PLACE = b"gallery/state"
 
 @dataclass(frozen=True)
 class RowSet:
-    """A set of rows.
+    """Multiset hash of a set of rows.
 
     Attributes:
-        count: how many.
-        sum: of their tags, modulo 2^256.
+        count: number of rows.
+        sum: sum of their tags, modulo 2^256.
     """
 
     count: int = 0
     sum: int = 0
 
     def changed(self, count: int, by: int) -> RowSet:
-        """With so many rows more (or less), whose tags sum to ``by``."""
+        """The set after adding ``count`` rows (negative: removing) whose tags sum to ``by``."""
         return RowSet(self.count + count, (self.sum + by) % MODULUS)
 
 
 @dataclass(frozen=True)
 class ModelRows:
-    """The templates of a model.
+    """Templates of a model.
 
     Attributes:
         key: number of the model in this gallery.
-        name: its id.
-        width: how many numbers an embedding has.
+        name: id of the model.
+        width: dimension of its embeddings.
         rows: the set of its templates.
     """
 
@@ -51,13 +54,14 @@ class ModelRows:
 
 
 @dataclass(frozen=True)
-class State:
-    """The whole gallery.
+class Manifest:
+    """Contents of the whole gallery.
 
     Attributes:
-        epoch: rises with every removal.
+        epoch: increases with every removal.
         identities: the set of people.
-        models: by id; a model without templates is not in it.
+        models: the models with templates, by id.
+        next_model: key of the next new model.
     """
 
     epoch: int = 0
@@ -67,11 +71,11 @@ class State:
 
     @property
     def templates(self) -> dict[str, int]:
-        """How many templates of each model there are, by its id."""
+        """Number of templates by model id."""
         return {model.name: model.rows.count for model in self.models.values()}
 
-    def with_model(self, model: ModelRows) -> State:
-        """With this many templates of a model; none at all, and it is forgotten."""
+    def with_model(self, model: ModelRows) -> Manifest:
+        """The manifest with a model replaced, or dropped if it has no template."""
         models = {**self.models, model.name: model}
         if not model.rows.count:
             del models[model.name]
@@ -89,7 +93,7 @@ class State:
         raise GalleryError(f"a template of the unknown model {key}", code="gallery-damaged")
 
     def seal(self, protection: Protection) -> bytes:
-        """As it is stored."""
+        """Its sealed form in the database."""
         models = [
             [m.key, m.name, m.width, m.rows.count, hex(m.rows.sum)] for m in self.models.values()
         ]
@@ -102,15 +106,15 @@ class State:
         return protection.seal(json.dumps(content, separators=(",", ":")).encode(), PLACE)
 
 
-def read_state(protection: Protection, sealed: bytes) -> State:
-    """What :meth:`State.seal` made.
+def read_manifest(protection: Protection, sealed: bytes) -> Manifest:
+    """Open what :meth:`Manifest.seal` returned.
 
     Raises:
         GalleryError: it was changed.
     """
     content = json.loads(protection.open(sealed, PLACE))
     count, tags = content["identities"]
-    return State(
+    return Manifest(
         epoch=content["epoch"],
         identities=RowSet(count, int(tags, 16)),
         models={

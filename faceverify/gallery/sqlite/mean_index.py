@@ -1,4 +1,4 @@
-"""One embedding a person: the mean of the person's templates, of length 1."""
+"""Mean templates: one embedding a person, the normalised mean of the person's templates."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 from faceverify.gallery.sqlite.nearest import Rows
 from faceverify.matching.fusion import mean_direction
 
-SUMMED = 1 << 22  # numbers of sums in memory at once: 32 MB
+SUMMED = 1 << 22  # values summed in memory at once: 32 MB
 
 
 def means_of(parts: Sequence[Rows]) -> Rows:
-    """The mean of each person's rows, ordered by the person's number; in place of a sequence, it.
+    """Normalised mean of each person's rows, ordered by identity.
 
     Args:
-        parts: at least one; all of them together are averaged.
+        parts: at least one; averaged together.
+
+    Returns:
+        One row a person; its sequence number is the identity.
     """
     width = parts[0].embeddings.shape[1]
     places = [_by_person(part) for part in parts]
@@ -38,11 +41,11 @@ def means_of(parts: Sequence[Rows]) -> Rows:
 
 
 def mean_of(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean of some rows, of length 1; (N, D) -> (D,)."""
+    """Normalised mean of embeddings, (N, D) -> (D,)."""
     return mean_direction(embeddings.sum(axis=0, dtype=np.float64)).astype(np.float32)
 
 
 def _by_person(part: Rows) -> NDArray[np.int64]:
-    """The places of the rows that exist, person by person."""
+    """Indices of the rows alive, ordered by identity."""
     rows = np.arange(len(part)) if part.alive is None else np.flatnonzero(part.alive)
     return rows[np.argsort(part.identities[rows], kind="stable")]

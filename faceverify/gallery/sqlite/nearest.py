@@ -1,9 +1,9 @@
-"""Exact search: the nearest people of a query, at the speed at which memory is read.
+"""Exact search for the nearest people, at memory bandwidth.
 
-Embeddings are read once, block by block. A block's cosines are compared with a floor: that of the
-worst person who is still among the nearest. Most blocks have nothing above it, and are done with
-once their largest cosine is known. What is above it is collected, and compared once more in double
-precision at the end, so that rounding decides nothing.
+Embeddings are read once, block by block. The cosines of a block are compared with a floor: the
+cosine of the last of the nearest people so far. Most blocks have no cosine above it and need only
+their maximum. Rows above the floor are collected and ranked again in float64, so that float32
+rounding does not change the result.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from numpy.typing import NDArray
 from faceverify.matching.distance import cosine_distance
 from faceverify.runtime.parallel import default_workers
 
-# Numbers in a block: 1 MB, which stays in the cache. A product this small runs on one thread in
-# OpenBLAS, so that threads of ours share the blocks, and two searches do not wait for each other.
+# Values in a block: 1 MB, which stays in the cache. OpenBLAS runs a product this small on one
+# thread, so our threads share the blocks, and concurrent searches do not wait for each other.
 BLOCK = 1 << 18
-QUERIES = 256  # searched in one pass
+QUERIES = 256  # queries in one pass
 MANY = 1 << 22  # cosines of several queries at once, 16 MB: few products, on OpenBLAS's threads
 UNIT_ROUNDING = 2.0**-24  # of float32
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """What is searched.
+    """Rows of a search index.
 
     Attributes:
-        embeddings: of length 1, (N, D) float32.
-        identities: whose each is, (N,) int32.
-        sequences: number of each template, (N,) int64.
-        alive: which rows still exist, (N,); None where all do.
+        embeddings: unit length, (N, D) float32.
+        identities: number of the person of each row, (N,) int32.
+        sequences: sequence number of each template, (N,) int64.
+        alive: mask of the rows not removed, (N,); None if none was removed.
     """
 
     embeddings: NDArray[np.float32]
@@ -49,29 +49,29 @@ class Rows:
 
     @property
     def columns(self) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]:
-        """As a search file holds them: embeddings, identities, sequences."""
+        """Columns of a search file: embeddings, identities, sequences."""
         return self.embeddings, self.identities, self.sequences
 
     def at(self, places: NDArray[np.int64] | NDArray[np.bool_]) -> Rows:
-        """A copy of some rows alone, alive or not."""
+        """Copy of the rows at these indices or in this mask, removed ones included."""
         return Rows(self.embeddings[places], self.identities[places], self.sequences[places])
 
     def of(self, identities: NDArray[np.int32]) -> Rows:
-        """A copy of the rows of these people alone."""
-        wanted = np.isin(self.identities, identities)
+        """Copy of the rows of these people, removed ones excluded."""
+        chosen = np.isin(self.identities, identities)
         if self.alive is not None:
-            wanted &= self.alive
-        return self.at(wanted)
+            chosen &= self.alive
+        return self.at(chosen)
 
 
 @dataclass(frozen=True)
 class Found:
-    """The best row of a person.
+    """Nearest row of a person.
 
     Attributes:
-        identity: the person's number.
+        identity: number of the person.
         distance: cosine distance in [0, 2].
-        sequence: of the row.
+        sequence: sequence number of the row.
     """
 
     identity: int
@@ -91,8 +91,10 @@ def nearest(
     Each person appears once, with the nearest row; equal distances are ordered by sequence number.
 
     Args:
-        parts: all of them together are searched.
-        threads: how many read at once where one query is searched; by default all processors.
+        parts: searched together.
+        queries: unit length, (Q, D).
+        count: maximum number of people for each query.
+        threads: threads that scan for a single query; by default one for each processor.
     """
     parts = [part for part in parts if len(part)]
     if not parts or count < 1:
@@ -112,10 +114,10 @@ def nearest(
 
 
 class _Best:
-    """The rows that may still be among the nearest of a query.
+    """Rows that may be among the nearest of a query, during a scan.
 
-    A cosine of float32 errs by at most D roundings, so what lies within two such errors below the
-    worst person who is in may yet be nearer: the floor is that far below.
+    A float32 cosine has an error of at most about D roundings. So a row within two such errors
+    below the last of the nearest people may still be nearer, and the floor is that much lower.
     """
 
     def __init__(self, count: int, width: int) -> None:
@@ -128,12 +130,12 @@ class _Best:
         self._lock = threading.Lock()
 
     def offer(self, number: int, part: Rows, start: int, cosines: NDArray[np.float32]) -> None:
-        """Look at the cosines of a block, of which some are above the floor."""
+        """Add the rows of a block whose cosines are above the floor, and raise the floor."""
         chosen = np.flatnonzero(cosines >= self.floor)
         if part.alive is not None:
             chosen = chosen[part.alive[chosen + start]]
         head = 8 * self._count + 64
-        if len(chosen) > 4 * head:  # the first block, above no floor yet: raise it by the best
+        if len(chosen) > 4 * head:  # the first block: raise the floor by its best rows first
             best = chosen[np.argpartition(-cosines[chosen], head)[:head]]
             worst = _worst(cosines[best], part.identities[best + start], self._count)
             chosen = chosen[cosines[chosen] >= worst - self._error]
@@ -152,7 +154,7 @@ class _Best:
             self._places = self._places[kept]
 
     def settle(self, parts: Sequence[Rows], query: NDArray[np.float32]) -> list[Found]:
-        """The nearest people, by distances in double precision."""
+        """The nearest people, by distances in float64."""
         rows: list[Found] = []
         for number, part in enumerate(parts):
             places = self._places[self._places[:, 0] == number, 1]
@@ -167,7 +169,7 @@ class _Best:
 
 
 def _worst(cosines: NDArray[np.float32], identities: NDArray[np.int32], count: int) -> float:
-    """The cosine of the last of the ``count`` nearest people; -inf where there are fewer."""
+    """The cosine of the last of the ``count`` nearest people; -inf if there are fewer."""
     order = np.argsort(-cosines, kind="stable")
     _, firsts = np.unique(identities[order], return_index=True)
     if len(firsts) < count:

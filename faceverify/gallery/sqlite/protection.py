@@ -1,10 +1,10 @@
-"""What protects the rows of an embedded gallery: checksums, or encryption with a key.
+"""Protection of the rows of an embedded gallery: checksums, or authenticated encryption.
 
-Encryption is AES-256-GCM, each piece of data bound to its place. The key is a passphrase stretched
-by scrypt (RFC 7914), or 64 hexadecimal digits, which are a key already and cost nothing at start.
-Two keys are derived from it: one encrypts, the other blinds the names under which rows are found.
-NIST SP 800-38D allows 2^32 random nonces a key. It protects what lies on the disk, not what a
-process has in memory while it searches.
+Encryption is AES-256-GCM (NIST SP 800-38D) with the place of the data as associated data. The key
+is derived from a passphrase by scrypt (RFC 7914), or is 64 hexadecimal digits, which need no
+derivation. Two keys are derived from it: one encrypts, the other makes the lookup keys of rows
+(HMAC-SHA-256). SP 800-38D allows 2^32 random nonces a key. Data at rest is protected, not the
+memory of a process that searches.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from typing import Any, Protocol
 
 from faceverify.errors import GalleryError
 
-CHECKSUM = 8  # bytes: one damaged row in 2^64 passes
-NONCE = 12  # bytes: what GCM is made for
+CHECKSUM = 8  # bytes: one damaged row in 2^64 is missed
+NONCE = 12  # bytes, as GCM recommends
 # memory 128 * n * r = 128 MiB and a third of a second: the least that OWASP advises for scrypt
 COSTS = {"n": 2**17, "r": 8, "p": 1}
-MOST_MEMORY = 2**30  # bytes that a gallery of a stranger may make scrypt take
+MOST_MEMORY = 2**30  # bytes of scrypt: limits what the parameters of an untrusted gallery can do
 READY_KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class Protection(Protocol):
-    """Seals what is stored, each piece bound to its place."""
+    """Protocol: seals stored data, each piece bound to its place."""
 
     def seal(self, plain: bytes, place: bytes) -> bytes:
-        """Encrypt and authenticate a piece of data for one place ("templates/17/embedding")."""
+        """Seal a piece of data for one place, such as "templates/17/3/1"."""
         ...
 
     def open(self, sealed: bytes, place: bytes) -> bytes:
-        """Decrypt it.
+        """Check and open a sealed piece.
 
         Raises:
             GalleryError: it was changed, or belongs to another place (code ``gallery-damaged``).
@@ -41,19 +41,19 @@ class Protection(Protocol):
         ...
 
     def blind(self, value: bytes) -> bytes:
-        """A keyed hash, 32 bytes: finds what is stored under a name without telling the name."""
+        """Hash for lookups, 32 bytes; keyed if encrypted, so that it does not reveal the value."""
         ...
 
 
 class Checksums:
-    """Keeps data as it is, followed by a checksum of it and of its place. No secret is involved."""
+    """Data in the clear, followed by a checksum of it and of its place; no secret."""
 
     def seal(self, plain: bytes, place: bytes) -> bytes:
         """The data and its checksum."""
         return plain + _checksum(plain, place)
 
     def open(self, sealed: bytes, place: bytes) -> bytes:
-        """The data, if it is whole.
+        """The data, if the checksum matches.
 
         Raises:
             GalleryError: it was changed, or belongs to another place (code ``gallery-damaged``).
@@ -66,14 +66,14 @@ class Checksums:
         return plain
 
     def blind(self, value: bytes) -> bytes:
-        """A hash, 32 bytes."""
+        """BLAKE2b hash, 32 bytes; not keyed."""
         return blake2b(value, digest_size=32).digest()
 
 
 class Encryption:
-    """Seals and opens pieces of data with one key.
+    """AES-256-GCM with one key.
 
-    Make one with :meth:`create` or :meth:`unlock`.
+    Made by :meth:`create` or :meth:`unlock`.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -90,9 +90,9 @@ class Encryption:
 
     @classmethod
     def create(cls, passphrase: str) -> tuple[Encryption, dict[str, Any]]:
-        """A new key of a passphrase, and the parameters that are needed to unlock it again.
+        """New key of a passphrase, and the parameters needed to unlock it again.
 
-        The parameters tell nothing about the key and are stored in the open.
+        The parameters do not reveal the key and are stored in the clear.
 
         Raises:
             GalleryError: the passphrase is empty.
@@ -105,10 +105,10 @@ class Encryption:
 
     @classmethod
     def unlock(cls, passphrase: str, parameters: dict[str, Any]) -> Encryption:
-        """The key of a gallery that exists.
+        """Key of an existing gallery.
 
         Raises:
-            GalleryError: the passphrase is another one, or the parameters are damaged.
+            GalleryError: the passphrase is wrong, or the parameters are damaged.
         """
         encryption = cls(_key(passphrase, parameters))
         check = parameters.get("check")
@@ -148,12 +148,12 @@ class Encryption:
             ) from None
 
     def blind(self, value: bytes) -> bytes:
-        """A keyed hash of 32 bytes: the same value gives the same one, and nothing tells which."""
+        """HMAC-SHA-256 of the value, 32 bytes."""
         return hmac.digest(self._blinding, value, "sha256")
 
 
 def _key(passphrase: str, parameters: dict[str, Any]) -> bytes:
-    """Stretch a passphrase; 32 bytes."""
+    """Key of a passphrase, 32 bytes."""
     if not passphrase.strip():
         raise GalleryError(
             "the key of the gallery is empty",
@@ -181,7 +181,7 @@ def _key(passphrase: str, parameters: dict[str, Any]) -> bytes:
 
 
 def _derived(key: bytes, purpose: bytes) -> bytes:
-    """A key of its own for each purpose: HKDF's expand step (RFC 5869), one block."""
+    """Derived key for one purpose: HKDF's expand step (RFC 5869), one block."""
     return hmac.digest(key, purpose + b"\x01", "sha256")
 
 

@@ -1,4 +1,4 @@
-"""Rows of an embedded gallery become templates: opened, and checked on the way."""
+"""Reading of templates from an embedded gallery: rows opened and checked."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from itertools import pairwise
 from faceverify.errors import GalleryError
 from faceverify.gallery.sqlite import records
 from faceverify.gallery.sqlite.database import Database
-from faceverify.gallery.sqlite.manifest import State
+from faceverify.gallery.sqlite.manifest import Manifest
 from faceverify.gallery.store import StoredTemplate
 
 QUERY = (
     "SELECT t.sequence, t.identity, t.model, t.record, i.name "
     "FROM templates t LEFT JOIN identities i ON i.id = t.identity WHERE "
 )
-# what the condition of a query may be
+# conditions of a query
 AFTER = "t.sequence > ? ORDER BY t.sequence LIMIT ?"
 NUMBERED = "t.sequence = ?"
 OF_PERSON = "t.identity = ? ORDER BY t.sequence"
@@ -22,9 +22,9 @@ OF_PHOTO = "t.photo_key = ? ORDER BY t.sequence"
 
 
 def templates(
-    database: Database, state: State, condition: str, *values: int | bytes
+    database: Database, manifest: Manifest, condition: str, *values: int | bytes
 ) -> list[StoredTemplate]:
-    """Templates under one of the conditions above, inside the caller's transaction.
+    """Templates that meet one of the conditions above, inside the caller's transaction.
 
     Raises:
         GalleryError: one of them is damaged.
@@ -35,16 +35,16 @@ def templates(
     ):
         opened, _ = records.open_template(database.protection, sequence, identity, model, record)
         name, _ = records.open_name(database.protection, identity, sealed)
-        model_id = state.model_of(model).name
+        model_id = manifest.model_of(model).name
         found.append(records.unpack(opened, name=name, sequence=sequence, model=model_id))
     return found
 
 
 def check_rising(sequences: list[int], after: int) -> None:
-    """Make sure that a page of rows goes on, so that whoever turns the pages comes to an end.
+    """Check that sequence numbers increase, so that reading page by page terminates.
 
     Raises:
-        GalleryError: it goes back.
+        GalleryError: they do not.
     """
     if any(later <= earlier for earlier, later in pairwise([after, *sequences])):
         raise GalleryError(

@@ -1,13 +1,12 @@
-"""What lies in a row of an embedded gallery, and how a row is bound to its place and its set.
+"""Record format of an embedded gallery, and the binding of a row to its place and its set.
 
-A template's record is, sealed for the place it stands at (sequence, identity and model)::
+The record of a template, sealed for its place (sequence, identity and model), is::
 
     photo hash 32 bytes | quality f64 | time f64 | D u32 | embedding D x f32 | photo, UTF-8
 
-all little-endian. An identity's name is sealed for its number. So a row that was changed, or put
-in another one's place, does not open. Each row has a tag, too, a keyed hash of all of it; the sum
-of the tags of all rows stands in the gallery's sealed state, and tells of rows that are missing or
-were brought back.
+all little-endian. The name of an identity is sealed for its number. So a row that was changed, or
+moved to another place, does not open. Each row also has a tag, a hash of the whole row; the sum of
+all tags is in the gallery's sealed manifest, and reveals missing and restored rows.
 """
 
 from __future__ import annotations
@@ -19,40 +18,40 @@ import numpy as np
 
 from faceverify.errors import GalleryError
 from faceverify.gallery.sqlite.protection import Protection
-from faceverify.gallery.store import Enrolment, StoredTemplate
+from faceverify.gallery.store import Enrollment, StoredTemplate
 
 HEAD = struct.Struct("<32sddI")
-KEY = 16  # bytes of a blinded name or photo hash: enough to find it by
+KEY = 16  # bytes of a lookup key, of a name or photo hash
 MODULUS = 1 << 256  # tags are added modulo this
 
 
 def name_key(protection: Protection, name: str) -> bytes:
-    """What a person is found by."""
+    """Lookup key of a person's name."""
     return protection.blind(b"name\0" + name.encode())[:KEY]
 
 
 def photo_key(protection: Protection, photo_hash: bytes) -> bytes:
-    """What the templates of a photo are found by."""
+    """Lookup key of a photo's hash."""
     return protection.blind(b"photo\0" + photo_hash)[:KEY]
 
 
 def template_place(sequence: int, identity: int, model: int) -> bytes:
-    """Where a record belongs."""
+    """Place of a template's record."""
     return b"templates/%d/%d/%d" % (sequence, identity, model)
 
 
 def identity_place(identity: int) -> bytes:
-    """Where a name belongs."""
+    """Place of a person's name."""
     return b"identities/%d" % identity
 
 
 def open_template(
     protection: Protection, sequence: int, identity: int, model: int, record: bytes
 ) -> tuple[bytes, int]:
-    """A record, opened, and its tag.
+    """An opened record and its tag.
 
     Raises:
-        GalleryError: it was changed, or belongs elsewhere.
+        GalleryError: it was changed, or belongs to another place.
     """
     if not (isinstance(record, bytes) and isinstance(identity, int) and isinstance(model, int)):
         raise GalleryError(
@@ -63,10 +62,10 @@ def open_template(
 
 
 def open_name(protection: Protection, identity: int, sealed: bytes | None) -> tuple[str, int]:
-    """A name, opened, and its tag.
+    """An opened name and its tag.
 
     Raises:
-        GalleryError: it was changed, or belongs to another person, or is missing.
+        GalleryError: it was changed, belongs to another person, or is missing.
     """
     place = identity_place(identity)
     if not isinstance(sealed, bytes):
@@ -79,24 +78,24 @@ def open_name(protection: Protection, identity: int, sealed: bytes | None) -> tu
 
 
 def tag(protection: Protection, place: bytes, sealed: bytes) -> int:
-    """The share of a row in the sum over its set."""
+    """Tag of a row: its summand in the multiset hash."""
     return int.from_bytes(protection.blind(b"row\0" + place + b"\0" + sealed), "little")
 
 
 def total(tags: Iterable[int]) -> int:
-    """The sum of tags: the same in any order, another one if a row is missing or doubled."""
+    """Sum of tags modulo 2^256: independent of their order."""
     return sum(tags) % MODULUS
 
 
-def pack(enrolment: Enrolment, time: float) -> bytes:
-    """A record, not yet sealed."""
-    embedding = enrolment.embedding.astype("<f4", copy=False)
-    head = HEAD.pack(enrolment.photo_hash, enrolment.quality, time, len(embedding))
-    return head + embedding.tobytes() + enrolment.photo.encode("utf-8", "surrogateescape")
+def pack(enrollment: Enrollment, time: float) -> bytes:
+    """Record of a template, not yet sealed."""
+    embedding = enrollment.embedding.astype("<f4", copy=False)
+    head = HEAD.pack(enrollment.photo_hash, enrollment.quality, time, len(embedding))
+    return head + embedding.tobytes() + enrollment.photo.encode("utf-8", "surrogateescape")
 
 
 def unpack(record: bytes, *, name: str, sequence: int, model: str) -> StoredTemplate:
-    """A record, opened."""
+    """Template of an opened record."""
     photo_hash, quality, time, width = HEAD.unpack_from(record)
     return StoredTemplate(
         name=name,
@@ -111,10 +110,10 @@ def unpack(record: bytes, *, name: str, sequence: int, model: str) -> StoredTemp
 
 
 def embedding_bytes(record: bytes, width: int) -> bytes:
-    """Only the embedding of an opened record.
+    """Embedding of an opened record, as little-endian float32.
 
     Raises:
-        GalleryError: it has not the model's length.
+        GalleryError: its dimension is not the model's.
     """
     (found,) = struct.unpack_from("<I", record, HEAD.size - 4)
     if found != width:

@@ -1,6 +1,6 @@
-"""The database of an embedded gallery: its tables, its version, and how it is opened.
+"""Database schema of an embedded gallery: tables, migrations, connection and SQLite's errors.
 
-Each migration brings a database from one version to the next; a new one goes through all of them.
+Each migration brings a database from one version to the next; a new database runs all of them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from faceverify.errors import GalleryError
 FILE = "gallery.sqlite"
 APPLICATION = 0x66766731  # "fvg1"
 
-# What is sealed, and for which place, is written in records.py. `name_key`, `photo_key`: blinded.
-# AUTOINCREMENT: a sequence number is never used again. The second index finds photos and doubles.
+# records.py says what is sealed, and for which place. `state`: the manifest, sealed. `name_key`,
+# `photo_key`: lookup keys. AUTOINCREMENT: a sequence number is never used again. The second index
+# finds photos, and duplicates.
 FIRST = """
 CREATE TABLE gallery (
   only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -36,9 +37,10 @@ MIGRATIONS = (FIRST,)  # migration i leads from version i to i + 1
 
 
 def connect(path: Path, *, busy: float) -> sqlite3.Connection:
-    """Open the database file, which exists; only to be read, where it cannot be written.
+    """Open an existing database file; read-only if it cannot be written.
 
     Args:
+        path: the file.
         busy: seconds to wait for another process.
 
     Raises:
@@ -46,7 +48,7 @@ def connect(path: Path, *, busy: float) -> sqlite3.Connection:
     """
     where = path.absolute().as_uri()
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
-        # without a log nobody writes it: on a read-only disk it is read as it lies
+        # without a log there is no writer: a file on a read-only disk does not change
         logged = Path(f"{path}-wal").exists()
         where += "?mode=ro" if logged else "?immutable=1"
     database = sqlite3.connect(
@@ -70,10 +72,10 @@ def connect(path: Path, *, busy: float) -> sqlite3.Connection:
 
 
 def version_of(database: sqlite3.Connection, path: Path) -> int:
-    """The schema's version; 0 for a database that is still empty.
+    """Schema version; 0 for an empty database.
 
     Raises:
-        GalleryError: it is no gallery, or of a newer version.
+        GalleryError: it is not a gallery, or of a newer version.
     """
     (application,) = database.execute("PRAGMA application_id").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()
@@ -94,7 +96,7 @@ def version_of(database: sqlite3.Connection, path: Path) -> int:
 
 
 def migrate(database: sqlite3.Connection, version: int) -> None:
-    """Bring the tables to the newest version, inside the caller's transaction."""
+    """Migrate the tables to the newest version, inside the caller's transaction."""
     for migration in MIGRATIONS[version:]:
         for statement in filter(str.strip, migration.split(";")):
             database.execute(statement)
@@ -103,13 +105,13 @@ def migrate(database: sqlite3.Connection, version: int) -> None:
 
 
 def prepare_file(path: Path) -> None:
-    """Make the database file, empty, readable by its owner alone."""
+    """Create an empty database file, readable by its owner alone."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 @contextmanager
 def failures(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises into one line: where, what, and the cure."""
+    """Turn SQLite's errors into GalleryError: path, problem and cure in one line."""
     try:
         yield
     except sqlite3.Error as problem:
@@ -138,14 +140,14 @@ def _explained(path: Path, problem: sqlite3.Error) -> GalleryError:
 
 
 def damaged(path: Path, what: str) -> GalleryError:
-    """The database is not as it was written."""
+    """Error for a damaged database."""
     return GalleryError(
         f"{path}: damaged ({what})", cure="restore a backup", code="gallery-damaged"
     )
 
 
 def locked(path: Path) -> GalleryError:
-    """Another process kept it for itself too long."""
+    """Error for a lock that another process held too long."""
     return GalleryError(
         f"{path}: locked by another process", cure="try again", code="gallery-locked"
     )

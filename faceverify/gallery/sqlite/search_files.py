@@ -1,7 +1,7 @@
-"""Where the search files of a gallery lie, what they are of, and when one may be used.
+"""Paths, identification and locking of the search files of a gallery.
 
-The search file of a model holds its templates. The file of codes is derived from it, row by row: it
-names the publication of the search file that it was made of, and goes with it.
+The search file of a model holds its templates. The file of binary codes is derived from it, row by
+row: it names the publication of the search file it was made from, and is valid with that one only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Columns = dict[str, Array]
 
 
 def template_columns(width: int) -> list[Column]:
-    """The columns of a search file: embeddings of so many numbers, whose, and which."""
+    """Columns of a search file: embedding of dimension ``width``, identity, sequence."""
     return [
         Column("embedding", "<f4", width),
         Column("identity", "<i4"),
@@ -33,7 +33,7 @@ def template_columns(width: int) -> list[Column]:
 
 
 def search_file(database: Database, model: str, kind: str = TEMPLATES) -> Path:
-    """Where a search file of a model lies."""
+    """Path of a search file of a model."""
     name = sha256(model.encode()).hexdigest()[:16]
     return database.folder / SEARCH / f"{name}.{kind}"
 
@@ -41,10 +41,11 @@ def search_file(database: Database, model: str, kind: str = TEMPLATES) -> Path:
 def read_search_file(
     database: Database, model: str, kind: str = TEMPLATES, *, publication: str | None = None
 ) -> tuple[dict[str, Any], Columns] | None:
-    """What a search file is of, and its columns; None where there is none to be trusted.
+    """Contents of a search file: (about, columns by name); None for a missing or invalid file.
 
     Args:
-        publication: of the search file, where a file derived from it is wanted.
+        kind: kind of the file.
+        publication: for a derived file: publication of the search file it must be made from.
     """
     found = read_columns(search_file(database, model, kind), database.protection)
     if found is None:
@@ -57,7 +58,7 @@ def read_search_file(
 
 
 def about_of(database: Database, model: str, kind: str) -> dict[str, Any]:
-    """What every search file says of itself."""
+    """Identification that every search file carries."""
     return {"kind": kind, "gallery": database.id.hex(), "model": model}
 
 
@@ -72,20 +73,20 @@ def write_derived(
     publication: str,
     **about: str,
 ) -> None:
-    """Write a file derived from a search file, where that can be done now: no search needs it.
+    """Write a file derived from a search file, if that is possible now; it is optional.
 
     Args:
-        kind: of the file.
-        columns, count, parts: as :func:`~.matrix.write_columns`.
-        publication: of the search file that it was made of.
-        about: what else it says of itself.
+        kind: kind of the file.
+        columns, count, parts: as for :func:`~.column_file.write_columns`.
+        publication: publication of the search file it is made from.
+        about: further identification.
     """
     with (
         suppress(OSError, OutputError, GalleryError),
         publishing(database, seconds=0) as taken,
     ):
         now = read_search_file(database, model)
-        # a removal may have renewed the search file: nothing of what is gone is written
+        # a removal may have rewritten the search file: removed rows must not be written
         if taken and now is not None and now[0]["publication"] == publication:
             write_columns(
                 search_file(database, model, kind),
@@ -99,7 +100,7 @@ def write_derived(
 
 @contextmanager
 def publishing(database: Database, *, seconds: float) -> Iterator[bool]:
-    """While no other process writes search files; False where one does, after so many seconds."""
+    """Lock of the search files; yields False if it is still held after ``seconds``."""
     folder = database.folder / SEARCH
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)

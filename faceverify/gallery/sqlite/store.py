@@ -1,8 +1,8 @@
-"""The embedded engine: a gallery is a folder, its database the truth.
+"""The embedded engine: a gallery is a folder.
 
-``gallery.sqlite`` holds people and templates, sealed row by row (see ``records.py``); ``lock`` lets
-one process write at a time; ``search/`` holds what a search maps into memory, derived and
-disposable (see ``index.py``). All of it is readable by its owner alone.
+``gallery.sqlite`` holds people and templates, sealed row by row (see ``records.py``); ``lock`` is
+the write lock; ``search/`` holds memory-mapped search files, which are derived and disposable (see
+``index.py``). All files are readable by their owner alone.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from faceverify.gallery.sqlite.database import BUSY, Database
 from faceverify.gallery.sqlite.schema import MIGRATIONS
 from faceverify.gallery.sqlite.search import Searcher
 from faceverify.gallery.sqlite.search_file_writing import wipe
-from faceverify.gallery.store import Added, Admit, Candidate, Enrolment, Stats, StoredTemplate
+from faceverify.gallery.store import Added, Admit, Candidate, Enrollment, Stats, StoredTemplate
 from faceverify.gallery.validation import check_name
 
-PAGE = 1000  # rows read at once while a caller goes through them
+PAGE = 1000  # rows read at once by an iterator
 
 
 class SqliteStore:
@@ -35,14 +35,15 @@ class SqliteStore:
 
     Args:
         url: the folder.
-        create: make a gallery where there is none.
-        key: passphrase of an encrypted gallery; a new one becomes encrypted by it.
+        create: create the gallery if it does not exist.
+        key: passphrase of an encrypted gallery; a new gallery is encrypted with it.
         busy: seconds to wait for another process.
-        search: how people are looked for.
+        search: search method.
 
     Raises:
-        GalleryError: there is none (code ``gallery-missing``); it is damaged, foreign, of a newer
-            version, or locked; it is encrypted and the key is missing or another (``gallery-key``).
+        GalleryError: it does not exist (code ``gallery-missing``); it is damaged, foreign, of a
+            newer version, or locked; it is encrypted and the key is missing or wrong
+            (``gallery-key``).
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class SqliteStore:
         self.url = str(self._database.folder)
         self._method = search
         self._searcher = Searcher(self._database, search)
-        self._enrolled: set[str] = set()  # models, whose search files may be overdue
+        self._enrolled: set[str] = set()  # models whose search files may be overdue
 
     def __enter__(self) -> SqliteStore:
         return self
@@ -69,24 +70,24 @@ class SqliteStore:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is not None:  # let go at once
+        if kind is not None:  # close at once
             self._enrolled.clear()
         self.close()
 
     def add(
-        self, enrolments: Sequence[Enrolment], *, model: str, admit: Admit | None = None
+        self, enrollments: Sequence[Enrollment], *, model: str, admit: Admit | None = None
     ) -> list[Added]:
         """Store templates, all or none; they are durable once this returns."""
-        if not enrolments:
+        if not enrollments:
             return []
         database = self._database
         with database.writing() as change:
             if admit is not None:
-                late = reading.templates(database, change.state, reading.AFTER, admit.after, -1)
+                late = reading.templates(database, change.manifest, reading.AFTER, admit.after, -1)
                 places = admit([one for one in late if one.model == model])
-                enrolments = [enrolments[place] for place in places]
-            change.state, added = writing.insert(
-                database.sql, database.protection, change.state, enrolments, model=model
+                enrollments = [enrollments[place] for place in places]
+            change.manifest, added = writing.insert(
+                database.sql, database.protection, change.manifest, enrollments, model=model
             )
         self._enrolled.add(model)
         return added
@@ -100,26 +101,26 @@ class SqliteStore:
         fusion: Fusion = Fusion.MAX,
         names: Sequence[str] | None = None,
     ) -> list[list[Candidate]]:
-        """The nearest people of each query; each query is a row."""
+        """The nearest people of each query, (Q, D) -> Q lists."""
         return self._searcher.search(queries, count, model=model, fusion=fusion, names=names)
 
     def fit_codes(self, model: str, *, bits: int, method: CodeMethod) -> CodeFit:
-        """Make binary templates of a model's, for searches by codes.
+        """Fit binary codes to a model's templates, for searches by codes.
 
         Raises:
-            UsageError: an impossible number of bits, or too few templates.
+            UsageError: an invalid number of bits, or too few templates.
             GalleryError, OutputError: they cannot be written.
         """
         return self._searcher.fit_codes(model, bits=bits, method=method)
 
     def newest(self) -> int:
-        """The greatest number that a template was given so far."""
+        """The greatest sequence number given so far."""
         with self._database.reading():
             return writing.last(self._database.sql, "templates")
 
     def since(self, sequence: int, *, model: str | None = None) -> Iterator[StoredTemplate]:
-        """Templates with a greater sequence number, in their order; of all models by default."""
-        while True:  # a page at a time, so that nothing is held while the caller works
+        """Templates with a greater sequence number, in their order; of one model or all."""
+        while True:  # a page at a time: no transaction stays open while the caller works
             page = self._templates(reading.AFTER, sequence, PAGE)
             if not page:
                 return
@@ -130,22 +131,22 @@ class SqliteStore:
     def of(self, name: str, *, model: str | None = None) -> list[StoredTemplate]:
         """A person's templates, in their order."""
         database = self._database
-        with database.reading() as state:
+        with database.reading() as manifest:
             identity = writing.identity_of(database.sql, database.protection, name)
             if identity is None:
                 return []
-            found = reading.templates(database, state, reading.OF_PERSON, identity)
+            found = reading.templates(database, manifest, reading.OF_PERSON, identity)
         return [one for one in found if model in (None, one.model)]
 
     def with_photo(self, photo_hash: bytes, *, model: str | None = None) -> list[StoredTemplate]:
-        """Templates made of a photo of this content."""
+        """Templates of photos with this SHA-256."""
         found = self._templates(
             reading.OF_PHOTO, records.photo_key(self._database.protection, photo_hash)
         )
         return [one for one in found if model in (None, one.model)]
 
     def names(self) -> Iterator[tuple[str, int]]:
-        """Every person with the number of templates, ordered by name."""
+        """Every name with its number of templates, ordered by name."""
         with self._database.reading():
             found = self._database.sql.execute(
                 "SELECT i.id, i.name, count(*) FROM identities i "
@@ -157,7 +158,7 @@ class SqliteStore:
         )
 
     def remove(self, name: str, *, sequences: Sequence[int] | None = None) -> int:
-        """Remove a person, or some templates; their bytes are gone from every file."""
+        """Remove a person, or some templates; their bytes are erased from every file."""
         database = self._database
         with database.writing() as change:
             identity = writing.identity_of(database.sql, database.protection, name)
@@ -168,15 +169,15 @@ class SqliteStore:
                 doomed = [row for row in doomed if row[0] in set(sequences)]
             if not doomed:
                 return 0
-            state = writing.delete(database.sql, database.protection, change.state, doomed)
-            change.state = writing.forget_people(
-                database.sql, database.protection, state, [identity]
+            manifest = writing.delete(database.sql, database.protection, change.manifest, doomed)
+            change.manifest = writing.delete_empty_identities(
+                database.sql, database.protection, manifest, [identity]
             )
         self._wipe()
         return len(doomed)
 
     def rename(self, old: str, new: str) -> int:
-        """Rename a person; returns how many templates."""
+        """Rename a person; returns the number of templates."""
         database = self._database
         check_name(new)
         with database.writing() as change:
@@ -187,31 +188,33 @@ class SqliteStore:
                 raise GalleryError(
                     f"{new} is enrolled already", cure="remove that person first, or name another"
                 )
-            change.state = writing.rename(
-                database.sql, database.protection, change.state, identity, new
+            change.manifest = writing.rename(
+                database.sql, database.protection, change.manifest, identity, new
             )
             return len(writing.templates_of(database.sql, identity))
 
-    def replace_model(self, old: str, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
-        """Drop all templates of model ``old`` and store these instead, in one step."""
+    def replace_model(
+        self, old: str, enrollments: Sequence[Enrollment], *, model: str
+    ) -> list[int]:
+        """Replace all templates of model ``old`` by these, in one step."""
         database = self._database
         sql, protection = database.sql, database.protection
         with database.writing() as change:
-            state, people = writing.drop_model(sql, change.state, old)
-            state, added = writing.insert(sql, protection, state, enrolments, model=model)
-            change.state = writing.forget_people(sql, protection, state, people)
+            manifest, people = writing.drop_model(sql, change.manifest, old)
+            manifest, added = writing.insert(sql, protection, manifest, enrollments, model=model)
+            change.manifest = writing.delete_empty_identities(sql, protection, manifest, people)
         self._wipe()
         return [one.sequence for one in added]
 
     def count(self) -> dict[str, int]:
-        """How many templates of each model there are: the sealed state says it."""
-        with self._database.reading() as state:
-            return state.templates
+        """Number of templates by model id, from the manifest."""
+        with self._database.reading() as manifest:
+            return manifest.templates
 
     def stats(self) -> Stats:
-        """What the store holds."""
-        with self._database.reading() as state:
-            models, identities = state.templates, state.identities.count
+        """Statistics of the store."""
+        with self._database.reading() as manifest:
+            models, identities = manifest.templates, manifest.identities.count
         return Stats(
             engine="sqlite",
             url=self.url,
@@ -222,36 +225,36 @@ class SqliteStore:
         )
 
     def check(self) -> list[str]:
-        """Check every checksum; returns one line for each thing that is wrong."""
+        """Check every checksum; returns one line for each fault."""
         return check_database(self._database)
 
     def compact(self) -> None:
-        """Give back the space of what was removed; build the search structures anew."""
+        """Reclaim the space of removed templates and rewrite the search files."""
         self._wipe()
-        with self._database.writing():  # no search file is older now
+        with self._database.writing():  # no search file is from before a removal now
             self._database.sql.execute("DELETE FROM tombstones")
 
     def close(self) -> None:
-        """Let go of the files; write the search files that are overdue, for the next one."""
+        """Close the files, after writing the search files that are overdue."""
         try:
-            with suppress(GalleryError):  # whoever searches is told
+            with suppress(GalleryError):  # the next search reports it
                 self.renew_search_files()
         finally:
             self._searcher.forget()
             self._database.close()
 
     def renew_search_files(self) -> None:
-        """Write those search files anew that are overdue after what was enrolled here."""
+        """Rewrite the search files that are overdue after enrollments by this store."""
         for model in self._enrolled:
             self._searcher.renew(model)
         self._enrolled.clear()
 
     def _templates(self, condition: str, *values: int | bytes) -> list[StoredTemplate]:
-        with self._database.reading() as state:
-            return reading.templates(self._database, state, condition, *values)
+        with self._database.reading() as manifest:
+            return reading.templates(self._database, manifest, condition, *values)
 
     def _wipe(self) -> None:
-        """Make sure that the bytes of what was removed are in none of the files."""
+        """Erase the bytes of removed templates from all files."""
         self._searcher.forget()
         wipe(self._database)
         self._database.vacuum()
@@ -259,7 +262,7 @@ class SqliteStore:
     def _details(self) -> dict[str, object]:
         size = 0
         for path in self._database.folder.rglob("*"):
-            with suppress(OSError):  # another process may just have renewed it
+            with suppress(OSError):  # another process may have replaced it
                 size += path.stat().st_size if path.is_file() else 0
         return {
             "schema": len(MIGRATIONS),

@@ -145,7 +145,7 @@ def _with_thresholds(
     if rates:
         try:
             return calibrated(source, task, rates, replicates=200).model, ""
-        except UsageError as error:  # failures to enrol left too few comparisons
+        except UsageError as error:  # failures to enroll left too few comparisons
             return model, f"no threshold set: {error}"
     return model, "no threshold set: too few comparisons; run `faceverify calibrate`"
 

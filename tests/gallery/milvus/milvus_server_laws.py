@@ -10,7 +10,7 @@ import uuid
 from contextlib import ExitStack
 
 import pytest
-from enrolled_people import MODEL, enrol, enrolments, unit_rows
+from enrolled_people import MODEL, enroll, enrollments, unit_rows
 from store_conformance import StoreLaws, expected, found, numbers, same
 
 from faceverify.gallery.milvus.store import MilvusStore
@@ -43,7 +43,7 @@ class TestServer(StoreLaws):
 def test_a_gallery_that_is_open_sees_within_seconds_what_others_write(url):
     with MilvusStore(url, create=True) as store, MilvusStore(url) as reader:
         for start in range(0, 30, 10):
-            store.add(enrolments(10, first=start), model=MODEL)
+            store.add(enrollments(10, first=start), model=MODEL)
             assert sum(1 for _ in store.since(0)) == start + 10  # and its own at once
             end = time.monotonic() + 20
             while sum(1 for _ in reader.since(0)) < start + 10:
@@ -52,9 +52,11 @@ def test_a_gallery_that_is_open_sees_within_seconds_what_others_write(url):
         assert store.of("person 7") == []
 
 
-def test_processes_that_enrol_the_same_people_at_once_lose_and_double_nothing(url):
+def test_processes_that_enroll_the_same_people_at_once_lose_and_double_nothing(url):
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=enrol, args=(url, first, 100, 5)) for first in (0, 0, 50, 50)]
+    writers = [
+        context.Process(target=enroll, args=(url, first, 100, 5)) for first in (0, 0, 50, 50)
+    ]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -68,7 +70,7 @@ def test_processes_that_enrol_the_same_people_at_once_lose_and_double_nothing(ur
 
 
 def test_a_page_of_a_large_gallery_is_no_limit(url):
-    people = enrolments(20_000, people=3)  # more than a search of Milvus returns at once
+    people = enrollments(20_000, people=3)  # more than a search of Milvus returns at once
     with MilvusStore(url, create=True) as store:
         sequences = numbers(store.add(people, model=MODEL))
         assert [one.sequence for one in store.since(0)] == sequences

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from enrolled_people import MODEL, enrolments, unit_rows
+from enrolled_people import MODEL, enrollments, unit_rows
 from milvus_server import ADDRESS, Unavailable, milvus_server
 from store_conformance import StoreLaws, expected, found, numbers, same
 
@@ -89,7 +89,7 @@ def test_an_address_that_makes_no_sense_is_one_line_without_the_password(url):
 def test_what_does_not_fit_into_a_page_comes_in_order(store, monkeypatch):
     monkeypatch.setattr(milvus_collections, "PAGE", 5)
     monkeypatch.setattr(milvus_search, "MEANS_AT_ONCE", 4)
-    people = enrolments(24, people=7)
+    people = enrollments(24, people=7)
     added = store.add(people[:15], model=MODEL) + store.add(people[15:], model=MODEL)
     sequences = numbers(added)
     assert [one.sequence for one in store.since(0)] == sequences == sorted(sequences)
@@ -104,7 +104,7 @@ def test_what_does_not_fit_into_a_page_comes_in_order(store, monkeypatch):
 
 
 def test_templates_are_counted_without_being_read(store, monkeypatch):
-    store.add(enrolments(24, people=7), model=MODEL)
+    store.add(enrollments(24, people=7), model=MODEL)
     for name in ("rows_of", "rows_in_order"):
         for module in (milvus_collections, milvus_reading):
             monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("rows are read"))
@@ -114,7 +114,7 @@ def test_templates_are_counted_without_being_read(store, monkeypatch):
 @pytest.mark.parametrize("most", [7, 16, 64])
 def test_a_search_goes_on_until_there_are_enough_people(store, monkeypatch, most):
     monkeypatch.setattr(milvus_search, "MOST", most)  # Milvus gives 16,384 at once
-    people = enrolments(100, people=2) + enrolments(30, first=200)
+    people = enrollments(100, people=2) + enrollments(30, first=200)
     store.add(people, model=MODEL)
     queries = unit_rows(3, seed=5)
     for count, names in itertools.product((1, 10, 99), (None, ["person 0", "person 210"])):
@@ -125,7 +125,7 @@ def test_a_search_goes_on_until_there_are_enough_people(store, monkeypatch, most
 
 
 def test_what_is_altered_behind_its_back_is_found(store):
-    store.add(enrolments(5), model=MODEL)
+    store.add(enrollments(5), model=MODEL)
     (model,) = store._models.values()
     rows = milvus_collections.rows_of(
         store._client, model, "sequence > 0", ["key", "person", *milvus_collections.FIELDS]
@@ -139,7 +139,7 @@ def test_what_is_altered_behind_its_back_is_found(store):
 
 
 def test_a_renaming_that_was_interrupted_is_ended_by_the_next(store):
-    sequences = numbers(store.add(enrolments(4, people=1), model=MODEL))
+    sequences = numbers(store.add(enrollments(4, people=1), model=MODEL))
     (model,) = store._models.values()
     rows = milvus_collections.rows_of(
         store._client, model, "sequence > 0", ["key", "person", *milvus_collections.FIELDS]
@@ -150,14 +150,14 @@ def test_a_renaming_that_was_interrupted_is_ended_by_the_next(store):
     assert sorted(dict(store.names()).values()) == [4, 4]
     assert store.rename("person 0", "Ann") == 4
     assert [one.sequence for one in store.since(0)] == sequences
-    store.add(enrolments(1, first=9), model=MODEL)
+    store.add(enrollments(1, first=9), model=MODEL)
     with pytest.raises(GalleryError, match="Ann"):
         store.rename("person 9", "Ann")
 
 
 def test_the_same_model_can_be_embedded_again(store):
-    store.add(enrolments(6, people=3), model=MODEL)
-    renewed = enrolments(2, people=1, seed=7)
+    store.add(enrollments(6, people=3), model=MODEL)
+    renewed = enrollments(2, people=1, seed=7)
     before = [one.sequence for one in store.since(0)]
     sequences = store.replace_model(MODEL, renewed, model=MODEL)
     assert [one.sequence for one in store.since(0)] == sequences
@@ -212,7 +212,7 @@ def test_a_newer_or_a_foreign_gallery_is_left_alone(store, url):
     row = {"model": milvus_collections.MARK, "collection": "", "dimension": 99, "nothing": [1, 0]}
     store._client.upsert(gallery, [row])
     assert "schema 99" in refusal("gallery-newer", url)
-    store.add(enrolments(1), model=MODEL)
+    store.add(enrollments(1), model=MODEL)
     (model,) = store._models.values()
     foreign = url.replace(gallery, model.collection)
     assert "another program's" in refusal("gallery-foreign", foreign, create=True)
@@ -236,7 +236,7 @@ def test_a_file_is_one_process_s_and_then_the_next_s(tmp_path):
         assert "another process" in refusal("gallery-locked", url)
         other.stdin.close()
     with MilvusStore(url) as store:
-        store.add(enrolments(1), model=MODEL)
+        store.add(enrollments(1), model=MODEL)
     assert os.stat(tmp_path / "gallery.db").st_mode & 0o077 == 0
     held = subprocess.run(
         [sys.executable, "-c", HOLD, url], input="", capture_output=True, text=True, check=True
@@ -280,15 +280,15 @@ def test_without_its_driver_the_cure_is_told():
 
 # Whole servers, and what is killed
 
-ENROL = """
+ENROLL = """
 import sys
 sys.path.insert(0, sys.argv[2])
-from enrolled_people import MODEL, enrolments
+from enrolled_people import MODEL, enrollments
 from faceverify.gallery.milvus.store import MilvusStore
 first, count = int(sys.argv[3]), int(sys.argv[4])
 with MilvusStore(sys.argv[1], create=True) as store:
     for number in range(first, first + count):
-        store.add(enrolments(1, first=number), model=MODEL)
+        store.add(enrollments(1, first=number), model=MODEL)
         print(number, flush=True)
 """
 CHECK = """
@@ -306,7 +306,7 @@ def test_a_process_that_is_killed_loses_nothing_that_it_told(tmp_path):
     url = f"milvus://{tmp_path}/gallery.db"
     told = []
     for attempt in range(10):
-        command = [sys.executable, "-c", ENROL, url, HERE, str(10_000 * attempt), "10000"]
+        command = [sys.executable, "-c", ENROLL, url, HERE, str(10_000 * attempt), "10000"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             for _ in range(10 + 7 * attempt):
                 told.append(int(process.stdout.readline()))
@@ -338,7 +338,7 @@ def test_a_server_obeys_the_laws_and_loses_nothing_when_it_is_killed():
             assert done.returncode == 0, done.stdout
 
             url = f"milvus://{ADDRESS}/killed"
-            done = server.run(sys.executable, "-c", ENROL, url, HERE, "0", "300")
+            done = server.run(sys.executable, "-c", ENROLL, url, HERE, "0", "300")
             assert done.stdout.split() == [str(number) for number in range(300)], done.stderr
             server.stop()
             server.start()

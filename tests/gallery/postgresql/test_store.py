@@ -13,7 +13,7 @@ import numpy as np
 import psycopg
 import pytest
 from breaking_proxy import COMMIT, COMMITTED, BreakingProxy
-from enrolled_people import MODEL, enrol, enrolments, unit_rows
+from enrolled_people import MODEL, enroll, enrollments, unit_rows
 from postgresql_server import PASSWORD
 from store_conformance import StoreLaws, numbers
 
@@ -26,7 +26,7 @@ from faceverify.gallery.postgresql.address import SearchKind, parse
 from faceverify.gallery.postgresql.index import build_index
 from faceverify.gallery.postgresql.store import PostgresStore
 from faceverify.gallery.postgresql.writing import hold_counter
-from faceverify.gallery.store import Enrolment
+from faceverify.gallery.store import Enrollment
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_an_address_that_makes_no_sense_is_one_line_without_the_password(url):
 
 @pytest.mark.parametrize("dimension", [1, 512, 2000, 4096, 16000])
 def test_any_dimension_fits(store, postgresql, name, dimension):
-    people = enrolments(2, dimension=dimension)
+    people = enrollments(2, dimension=dimension)
     store.add(people, model=MODEL)
     assert [one.embedding.tobytes() for one in store.since(0)] == [
         one.embedding.tobytes() for one in people
@@ -116,13 +116,13 @@ def test_galleries_of_one_database_know_nothing_of_each_other(postgresql, name):
         PostgresStore(postgresql.url(f'{name}"%20;'), create=True) as first,
         PostgresStore(postgresql.url(f"{name}%C3%A4"), create=True) as second,
     ):
-        first.add(enrolments(3), model=MODEL)
+        first.add(enrollments(3), model=MODEL)
         assert (first.stats().templates, second.stats().templates) == (3, 0)
         assert first.stats().url.endswith(f"gallery={name}%22%20%3B")
 
 
 def test_what_is_altered_behind_its_back_is_found(store, postgresql, name):
-    store.add(enrolments(5), model=MODEL)
+    store.add(enrollments(5), model=MODEL)
     with postgresql.connection() as connection:
         connection.execute(f"UPDATE faceverify_{name}.templates SET quality = 2 WHERE sequence = 3")
         connection.execute(f"DELETE FROM faceverify_{name}.identities WHERE name = 'person 4'")
@@ -152,9 +152,9 @@ def oracle(people, query, count, fusion, names):
 @pytest.mark.parametrize("fusion", Fusion)
 @pytest.mark.parametrize("names", [None, [], ["person 3", "nobody", "person 5"]])
 def test_a_search_finds_what_the_book_says(store, fusion, names):
-    people = enrolments(400, people=21) + enrolments(300, people=2, first=1000)
+    people = enrollments(400, people=21) + enrollments(300, people=2, first=1000)
     store.add(people, model=MODEL)
-    store.add(enrolments(50, dimension=8, first=5000), model="another")
+    store.add(enrollments(50, dimension=8, first=5000), model="another")
     queries = unit_rows(5, seed=9)
     for count in (1, 5, 30):
         found = store.search(queries, count, model=MODEL, fusion=fusion, names=names)
@@ -167,16 +167,18 @@ def test_a_search_finds_what_the_book_says(store, fusion, names):
 
 def test_means_that_cancel_out_are_far_from_everything_alike(store):
     row = unit_rows(1)[0]
-    pair = [Enrolment("both", sign * row, "", bytes(31) + bytes([sign + 1]), 1) for sign in (1, -1)]
+    pair = [
+        Enrollment("both", sign * row, "", bytes(31) + bytes([sign + 1]), 1) for sign in (1, -1)
+    ]
     store.add(pair, model=MODEL)
     (found,) = store.search(row[None], 1, model=MODEL, fusion=Fusion.MEAN)
     assert found[0].distance == 1
 
 
 def test_another_length_of_embeddings_is_refused(store):
-    store.add(enrolments(2), model=MODEL)
+    store.add(enrollments(2), model=MODEL)
     for work in (
-        lambda: store.add(enrolments(1, dimension=8, first=9), model=MODEL),
+        lambda: store.add(enrollments(1, dimension=8, first=9), model=MODEL),
         lambda: store.search(unit_rows(1, dimension=8), 1, model=MODEL),
     ):
         with pytest.raises(GalleryError) as error:
@@ -191,7 +193,7 @@ def test_another_length_of_embeddings_is_refused(store):
 def clustered(count, people):
     """Templates of each person near each other, as real ones are."""
     centres, noise = unit_rows(people, dimension=32), unit_rows(count, dimension=32, seed=1)
-    plain = enrolments(count, people=people, dimension=32)
+    plain = enrollments(count, people=people, dimension=32)
     for number, one in enumerate(plain):
         row = centres[number % people] + 0.5 * noise[number]
         one.embedding[:] = row / np.linalg.norm(row)
@@ -232,7 +234,7 @@ def test_an_index_is_measured_and_used_only_when_asked_for(postgresql, store, na
 
 
 def test_what_cannot_be_indexed_is_refused(store):
-    store.add(enrolments(2, dimension=2001), model=MODEL)
+    store.add(enrollments(2, dimension=2001), model=MODEL)
     with pytest.raises(GalleryError, match="2001"):
         build_index(store, model=MODEL)
     with pytest.raises(GalleryError, match="nobody"):
@@ -252,8 +254,8 @@ def on_disk(server, *needles):
 
 
 def test_what_is_removed_is_gone_from_the_server_s_files(store, postgresql):
-    people = enrolments(45, people=9, dimension=64, seed=4711)
-    last = enrolments(5, people=1, first=45, dimension=64, seed=4711)  # the end of a page
+    people = enrollments(45, people=9, dimension=64, seed=4711)
+    last = enrollments(5, people=1, first=45, dimension=64, seed=4711)  # the end of a page
     people += [replace(one, name="person 9") for one in last]
     for number, one in enumerate(people):  # nothing that is in another gallery of this server
         of_us = {
@@ -279,7 +281,7 @@ def test_what_is_removed_is_gone_from_the_server_s_files(store, postgresql):
 
 
 def test_whoever_still_sees_what_is_removed_is_named(store, postgresql, monkeypatch):
-    store.add(enrolments(5, seed=4712), model=MODEL)
+    store.add(enrollments(5, seed=4712), model=MODEL)
     monkeypatch.setattr(postgresql_removal, "WAIT_SECONDS", 0.2)
     with postgresql.connection() as reader:
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
@@ -287,7 +289,7 @@ def test_whoever_still_sees_what_is_removed_is_named(store, postgresql, monkeypa
         with pytest.raises(GalleryError, match=f"process {reader.info.backend_pid} of postgres"):
             store.remove("person 1")
         assert store.of("person 1") == []
-    needle = enrolments(5, seed=4712)[1].embedding.tobytes()
+    needle = enrollments(5, seed=4712)[1].embedding.tobytes()
     assert on_disk(postgresql, needle)
     store.compact()
     assert not on_disk(postgresql, needle)
@@ -297,10 +299,10 @@ def test_whoever_still_sees_what_is_removed_is_named(store, postgresql, monkeypa
 
 
 def run_writers(url, starts, count):
-    """Processes that enrol at once; returns what each was told."""
+    """Processes that enroll at once; returns what each was told."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    writers = [context.Process(target=enrol, args=(url, one, count, 1, queue)) for one in starts]
+    writers = [context.Process(target=enroll, args=(url, one, count, 1, queue)) for one in starts]
     for writer in writers:
         writer.start()
     told = [queue.get(timeout=120) for _ in writers]
@@ -321,7 +323,7 @@ def check_writers(store, told, photos):
 @pytest.mark.parametrize(
     ("processes", "count"), [(3, 40), pytest.param(8, 1000, marks=pytest.mark.slow)]
 )
-def test_processes_that_enrol_at_once_lose_and_double_nothing(postgresql, name, processes, count):
+def test_processes_that_enroll_at_once_lose_and_double_nothing(postgresql, name, processes, count):
     # each photo is enrolled by two of them, and the gallery is made by whoever comes first
     starts = [index * count // 2 for index in range(processes)]
     told = run_writers(postgresql.url(name), starts, count)
@@ -332,7 +334,7 @@ def test_processes_that_enrol_at_once_lose_and_double_nothing(postgresql, name, 
 
 
 def test_a_reader_misses_no_transaction_that_commits_late(postgresql, store, name):
-    store.add(enrolments(1), model=MODEL)
+    store.add(enrollments(1), model=MODEL)
     holding, commit = threading.Event(), threading.Event()
     late = PostgresStore(postgresql.url(name))
 
@@ -344,7 +346,7 @@ def test_a_reader_misses_no_transaction_that_commits_late(postgresql, store, nam
 
     def hurry():
         with PostgresStore(postgresql.url(name)) as hasty:
-            hasty.add(enrolments(1, first=10), model=MODEL)
+            hasty.add(enrollments(1, first=10), model=MODEL)
 
     writers = [threading.Thread(target=late.session.write, args=(slow,))]
     writers[0].start()
@@ -369,7 +371,7 @@ def test_a_restart_in_the_middle_is_only_a_pause(postgresql, store):
     told = []
     number = 0
     while restarts.is_alive() or number < 50:
-        told += [(number, store.add(enrolments(1, first=number), model=MODEL)[0].sequence)]
+        told += [(number, store.add(enrollments(1, first=number), model=MODEL)[0].sequence)]
         assert len(store.of(f"person {number}")) == 1
         number += 1
     restarts.join()
@@ -394,13 +396,13 @@ def test_a_commit_or_its_answer_that_is_lost_neither_loses_nor_doubles(
     with PostgresStore(url) as far:
         for number in range(5):
             proxy.armed = [lost]
-            assert numbers(far.add(enrolments(1, first=number), model=MODEL)) == [number + 1]
+            assert numbers(far.add(enrollments(1, first=number), model=MODEL)) == [number + 1]
         proxy.armed = [lost]
         assert far.rename("person 0", "Ann") == 1
         proxy.armed = [lost]
         assert far.remove("person 1") == 1
         proxy.armed = [lost]
-        assert far.replace_model(MODEL, enrolments(2), model="new") == [6, 7]
+        assert far.replace_model(MODEL, enrollments(2), model="new") == [6, 7]
     assert proxy.broken == 8
     proxy.close()
     assert [one.sequence for one in store.since(0)] == [6, 7]
@@ -416,7 +418,7 @@ def test_a_crash_is_not_taken_for_a_commit(postgresql, store, name):
         if len(attempts) == 1:
             postgresql.stop(signal.SIGQUIT)
             postgresql.start()
-            others.add(enrolments(1), model=MODEL)  # the server gives it our transaction's number
+            others.add(enrollments(1), model=MODEL)  # the server gives it our transaction's number
         return len(attempts)
 
     assert store.session.write(work) == 2
@@ -429,7 +431,7 @@ def test_a_crash_is_not_taken_for_a_commit(postgresql, store, name):
 def test_who_has_closed_leaves_no_note(postgresql, store, name):
     for first in (0, 1):
         with PostgresStore(postgresql.url(name)) as other:
-            other.add(enrolments(1, first=first), model=MODEL)
+            other.add(enrollments(1, first=first), model=MODEL)
     with postgresql.connection() as connection:
         count = f"SELECT count(*) FROM faceverify_{name}.writers"
         assert connection.execute(count).fetchone() == (0,)
@@ -437,11 +439,11 @@ def test_who_has_closed_leaves_no_note(postgresql, store, name):
 
 def test_a_server_that_stays_away_is_one_line(postgresql, store, monkeypatch):
     monkeypatch.setattr(postgresql_session, "RETRY_SECONDS", 0.3)
-    store.add(enrolments(1), model=MODEL)
+    store.add(enrollments(1), model=MODEL)
     postgresql.stop()
     try:
         for work in (
-            lambda: store.add(enrolments(1), model=MODEL),
+            lambda: store.add(enrollments(1), model=MODEL),
             lambda: store.of("person 0"),
             lambda: list(store.since(0)),
         ):
@@ -465,7 +467,7 @@ def test_a_server_that_cannot_be_used_is_one_line(postgresql, name):
     assert "check host, port" in outcome("gallery-unreachable", free)
     other = postgresql.url(name).replace("/postgres?", "/nothing?")
     assert "check user and database" in outcome("gallery-unreachable", other)
-    assert "enrol somebody" in outcome("gallery-missing", postgresql.url(name))
+    assert "enroll somebody" in outcome("gallery-missing", postgresql.url(name))
 
 
 def test_a_server_without_pgvector_is_one_line(postgresql, name):
@@ -497,7 +499,7 @@ def test_a_newer_or_a_foreign_schema_is_left_alone(postgresql, store, name):
 
 
 def test_an_older_gallery_is_migrated_by_one_of_many(postgresql, store, name, monkeypatch):
-    store.add(enrolments(3), model=MODEL)
+    store.add(enrollments(3), model=MODEL)
     step = "ALTER TABLE identities ADD COLUMN note text; UPDATE identities SET note = 'migrated';"
     monkeypatch.setattr(postgresql_schema, "MIGRATIONS", (*postgresql_schema.MIGRATIONS, step))
     opened = []
@@ -523,19 +525,19 @@ def login(server, user, role):
 
 
 def test_each_role_may_do_its_own_and_no_more(postgresql, store, name):
-    store.add(enrolments(6, people=3), model=MODEL)
+    store.add(enrollments(6, people=3), model=MODEL)
     with postgresql.connection() as connection:
         connection.execute("REVOKE TEMPORARY ON DATABASE postgres FROM PUBLIC")
     assert store.create_roles() == store.create_roles()
-    enrol, search = store.create_roles()
+    enroll, search = store.create_roles()
     login(postgresql, "door", search)
-    login(postgresql, "desk", enrol)
+    login(postgresql, "desk", enroll)
     query = unit_rows(1)
     with PostgresStore(postgresql.url(name, user="door"), create=True) as door:
         assert door.search(query, 3, model=MODEL) == store.search(query, 3, model=MODEL)
         assert door.stats().templates == 6
         for forbidden in (
-            lambda: door.add(enrolments(1, first=9), model=MODEL),
+            lambda: door.add(enrollments(1, first=9), model=MODEL),
             lambda: door.remove("person 1"),
             lambda: door.rename("person 1", "Ann"),
             lambda: door.replace_model(MODEL, [], model="new"),
@@ -548,7 +550,7 @@ def test_each_role_may_do_its_own_and_no_more(postgresql, store, name):
             assert "\n" not in str(error.value)
         assert list(door.names()) == [(f"person {one}", 2) for one in range(3)]
     with PostgresStore(postgresql.url(name, user="desk")) as desk:
-        assert numbers(desk.add(enrolments(1, first=9), model="another")) == [7]
+        assert numbers(desk.add(enrollments(1, first=9), model="another")) == [7]
         assert desk.rename("person 9", "Ann") == 1
         assert desk.remove("Ann") == 1
         desk.compact()
@@ -576,5 +578,5 @@ def test_nothing_of_the_driver_is_printed(store, postgresql, capfd):
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
             " AND application_name = 'faceverify'"
         )
-    store.add(enrolments(1), model=MODEL)
+    store.add(enrollments(1), model=MODEL)
     assert capfd.readouterr() == ("", "")

@@ -7,7 +7,7 @@ from faceverify.choices import CodeMethod, Fusion, SearchMethod
 from faceverify.errors import GalleryError, UsageError
 from faceverify.gallery.sqlite import index
 from faceverify.gallery.sqlite.store import SqliteStore
-from faceverify.gallery.store import Enrolment
+from faceverify.gallery.store import Enrollment
 
 MODEL = "0123456789abcdef"
 WIDTH, PEOPLE, EACH = 32, 500, 2
@@ -17,7 +17,7 @@ def unit(rows):
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def enrolments(start, count, generator):
+def enrollments(start, count, generator):
     """Two templates a person, in a cone, as embeddings are."""
     people = np.repeat(np.arange(start, start + count), EACH)
     centres = generator.standard_normal((count, WIDTH)) + 4 * np.eye(WIDTH)[0]
@@ -25,7 +25,7 @@ def enrolments(start, count, generator):
         np.repeat(centres, EACH, axis=0) + 0.3 * generator.standard_normal((len(people), WIDTH))
     )
     return [
-        Enrolment(
+        Enrollment(
             f"p{who:05d}",
             row,
             f"{who}-{i}.jpg",
@@ -47,7 +47,7 @@ def gallery(request, tmp_path, monkeypatch):
         pytest.importorskip("cryptography")
     monkeypatch.setattr(index, "LEAST", 100)
     store = SqliteStore(str(tmp_path / "g"), create=True, key=request.param)
-    store.add(enrolments(0, PEOPLE, np.random.default_rng(0)), model=MODEL)
+    store.add(enrollments(0, PEOPLE, np.random.default_rng(0)), model=MODEL)
     store.close()
 
     def reopen(search=SearchMethod.CODES):
@@ -63,7 +63,7 @@ def test_a_search_by_codes_finds_the_same_people(gallery, method):
         assert (fit.bits, fit.bytes, fit.embedding_bytes) == (256, 32, 4 * WIDTH)
         assert fit.recall > 0.9
         assert fit.searches == 100
-    queries = np.stack([one.embedding for one in enrolments(0, 50, np.random.default_rng(0))])
+    queries = np.stack([one.embedding for one in enrollments(0, 50, np.random.default_rng(0))])
     with gallery(SearchMethod.EXACT) as store:
         expected = store.search(queries, 3, model=MODEL)
     with gallery() as store:
@@ -77,12 +77,12 @@ def test_a_search_by_codes_finds_the_same_people(gallery, method):
 def test_who_was_enrolled_or_removed_since_is_found_or_not(gallery):
     with gallery() as store:
         store.fit_codes(MODEL, bits=128, method=CodeMethod.CENTRED)
-        new = enrolments(9000, 10, np.random.default_rng(9))
+        new = enrollments(9000, 10, np.random.default_rng(9))
         store.add(new, model=MODEL)
         row = store.search(new[4].embedding[None], 1, model=MODEL)[0][0]
         assert row.name == new[4].name
         assert row.distance == pytest.approx(0, abs=1e-6)
-        gone = enrolments(0, 10, np.random.default_rng(0))[6]
+        gone = enrollments(0, 10, np.random.default_rng(0))[6]
         assert store.search(gone.embedding[None], 1, model=MODEL)[0][0].name == gone.name
         store.remove(gone.name)
         assert store.search(gone.embedding[None], 1, model=MODEL)[0][0].name != gone.name
@@ -91,7 +91,7 @@ def test_who_was_enrolled_or_removed_since_is_found_or_not(gallery):
 
 
 def test_codes_of_other_directions_are_not_used(gallery):
-    query = enrolments(0, 1, np.random.default_rng(0))[0]
+    query = enrollments(0, 1, np.random.default_rng(0))[0]
     with gallery() as store:
         store.fit_codes(MODEL, bits=128, method=CodeMethod.RANDOM)
         store.search(query.embedding[None], 1, model=MODEL)

@@ -15,7 +15,7 @@ pytest.register_assert_rewrite("store_conformance")
 from store_conformance import (  # noqa: E402
     MODEL,
     directions,
-    enrolment,
+    enrollment,
     expected,
     found,
     people,
@@ -52,7 +52,7 @@ def refused(code, folder, **options):
 
 def test_only_its_owner_reads_it(folder):
     with SqliteStore(str(folder)) as store:
-        store.add([enrolment("Ann", QUERY[0])], model=MODEL)
+        store.add([enrollment("Ann", QUERY[0])], model=MODEL)
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert set(modes.values()) == {0o600}
@@ -134,12 +134,12 @@ def test_locked_by_another(folder):
     with SqliteStore(str(folder), busy=0.1) as store:
         assert lock.take(0)
         with pytest.raises(GalleryError) as problem:
-            store.add([enrolment("Ann", QUERY[0])], model=MODEL)
+            store.add([enrollment("Ann", QUERY[0])], model=MODEL)
         assert problem.value.code == "gallery-locked"
         (answer,) = store.search(QUERY, 3, model=MODEL)  # readers do not mind
         same(found(answer), expected(PEOPLE, QUERY[0], 3))
         lock.give_back()
-        store.add([enrolment("Ann", QUERY[0])], model=MODEL)
+        store.add([enrollment("Ann", QUERY[0])], model=MODEL)
         assert store.check() == []
 
 
@@ -148,10 +148,10 @@ def test_locked_by_a_program_that_does_not_know_the_lock_file(folder):
     other.execute("BEGIN IMMEDIATE")
     with SqliteStore(str(folder), busy=0.1) as store:
         with pytest.raises(GalleryError) as problem:
-            store.add([enrolment("Ann", QUERY[0])], model=MODEL)
+            store.add([enrollment("Ann", QUERY[0])], model=MODEL)
         assert problem.value.code == "gallery-locked"
         other.close()
-        store.add([enrolment("Ann", QUERY[0])], model=MODEL)
+        store.add([enrollment("Ann", QUERY[0])], model=MODEL)
 
 
 def test_a_database_that_cannot_grow(folder):
@@ -202,14 +202,14 @@ def test_files_that_may_not_grow(folder):
 
 
 def test_read_only_for_whoever_may_not_write(folder, monkeypatch):
-    """A read-only disk: searches go on, an enrolment is one line."""
+    """A read-only disk: searches go on, an enrollment is one line."""
     monkeypatch.setattr(schema.os, "access", lambda *_: False)
     before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     with SqliteStore(str(folder)) as store:
         (answer,) = store.search(QUERY, 3, model=MODEL)
         same(found(answer), expected(PEOPLE, QUERY[0], 3))
         with pytest.raises(GalleryError, match="cannot be written"):
-            store.add([enrolment("Ann", QUERY[0])], model=MODEL)
+            store.add([enrollment("Ann", QUERY[0])], model=MODEL)
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 

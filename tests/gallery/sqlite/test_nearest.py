@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceverify.gallery.sqlite import nearest as search
-from faceverify.gallery.sqlite.nearest import Found, Rows, nearest
+from faceverify.gallery.sqlite import nearest
+from faceverify.gallery.sqlite.nearest import Found, Rows
 from faceverify.matching.distance import cosine_distance
 
 
@@ -59,8 +59,8 @@ def rows(count, width, seed, *, people, first=1, alike=False, masked=False):
 def test_nearest_is_the_head_of_the_sorted_list(
     sizes, width, queries, people, count, threads, alike, masked, seed
 ):
-    before = search.BLOCK
-    search.BLOCK = 700  # some rows a block
+    before = nearest.BLOCK
+    nearest.BLOCK = 700  # some rows a block
     try:
         parts = [
             rows(size, width, seed + i, people=people, first=1 + 1000 * i, alike=alike,
@@ -70,10 +70,10 @@ def test_nearest_is_the_head_of_the_sorted_list(
         asked = unit(queries, width, seed + 99)
         if alike and sizes and sizes[0] and queries:
             asked[0] = parts[0].embeddings[0]
-        found = nearest(parts, asked, count, threads=threads)
+        found = nearest.nearest(parts, asked, count, threads=threads)
         assert found == [slowly(parts, query, count) for query in asked]
     finally:
-        search.BLOCK = before
+        nearest.BLOCK = before
 
 
 def test_equal_distances_are_ordered_by_number():
@@ -84,7 +84,7 @@ def test_equal_distances_are_ordered_by_number():
         Rows(*(column[half] for column in whole.columns)) for half in np.split(np.arange(6000), 2)
     )
     for parts in ([whole], [second, first]):
-        (found,) = nearest(parts, row, 4)
+        (found,) = nearest.nearest(parts, row, 4)
         assert [one.sequence for one in found] == [1, 2, 3, 4]
 
 
@@ -97,7 +97,7 @@ def test_rounding_in_float32_decides_nothing():
     part = Rows(near, np.arange(8_000, dtype=np.int32), np.arange(8_000))
     for query in (base, unit(1, 512, 2)[0]):
         for many in (1, 2):
-            found = nearest([part], np.stack([query] * many), 10)
+            found = nearest.nearest([part], np.stack([query] * many), 10)
             assert found == [slowly([part], query, 10)] * many
 
 
@@ -106,8 +106,10 @@ def test_a_large_matrix_on_many_threads():
     asked = unit(3, 64, 8)
     expected = [slowly([part], query, 5) for query in asked]
     for threads in (1, 2, 5):
-        assert [nearest([part], query[None], 5, threads=threads)[0] for query in asked] == expected
-    assert nearest([part], asked, 5) == expected
+        assert [
+            nearest.nearest([part], query[None], 5, threads=threads)[0] for query in asked
+        ] == expected
+    assert nearest.nearest([part], asked, 5) == expected
 
 
 def test_an_error_in_a_thread_is_not_lost():
@@ -126,7 +128,7 @@ def test_an_error_in_a_thread_is_not_lost():
     part = rows(50_000, 64, 5, people=100)
     broken = Rows(part.embeddings.view(Breaking), part.identities, part.sequences)
     with pytest.raises(OSError, match="unreadable"):
-        nearest([broken], unit(1, 64, 1), 5, threads=2)
+        nearest.nearest([broken], unit(1, 64, 1), 5, threads=2)
 
 
 def test_people_are_picked():
@@ -134,4 +136,4 @@ def test_people_are_picked():
     chosen = np.array([3, 7, 99], np.int32)
     (query,) = unit(1, 8, 4)
     expected = [one for one in slowly([part], query, 500) if one.identity in chosen]
-    assert nearest([part.of(chosen)], query[None], 50) == [expected]
+    assert nearest.nearest([part.of(chosen)], query[None], 50) == [expected]

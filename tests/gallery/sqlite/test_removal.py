@@ -8,7 +8,7 @@ import pytest
 
 pytest.register_assert_rewrite("store_conformance")
 
-from store_conformance import MODEL, OTHER, enrolment, people  # noqa: E402
+from store_conformance import MODEL, OTHER, enrollment, people  # noqa: E402
 
 from faceverify.choices import (  # noqa: E402
     CodeMethod,
@@ -44,7 +44,7 @@ def enrolled(store, victims=4):
     """A gallery of some people, one of whom is to be removed; what to look for."""
     one = people(victims, width=128, seed=7)
     mine = [
-        enrolment(VICTIM, template.embedding, f"/secret/{number}.jpg")
+        enrollment(VICTIM, template.embedding, f"/secret/{number}.jpg")
         for number, template in enumerate(one)
     ]
     others = people(40, 2, width=128)
@@ -83,7 +83,7 @@ def test_the_bytes_of_a_removed_template_are_in_no_file(folder):
 def test_the_bytes_of_a_model_that_was_replaced_are_in_no_file(folder):
     with SqliteStore(str(folder), create=True) as store:
         needles = enrolled(store)
-        renewed = [enrolment("Ann", people(1, width=64)[0].embedding)]
+        renewed = [enrollment("Ann", people(1, width=64)[0].embedding)]
         store.replace_model(MODEL, renewed, model=OTHER)
         assert traces(folder, needles) == []
 

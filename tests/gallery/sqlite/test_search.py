@@ -12,7 +12,7 @@ from store_conformance import (  # noqa: E402
     MODEL,
     OTHER,
     directions,
-    enrolment,
+    enrollment,
     expected,
     found,
     people,
@@ -24,8 +24,13 @@ from faceverify.choices import (  # noqa: E402
     Fusion,
     SearchMethod,
 )
-from faceverify.gallery.sqlite import column_file, index, search_file_writing, search_files  # noqa: E402
-from faceverify.gallery.sqlite import search as searching  # noqa: E402
+from faceverify.gallery.sqlite import (  # noqa: E402
+    column_file,
+    index,
+    search,
+    search_file_writing,
+    search_files,
+)
 from faceverify.gallery.sqlite.mean_index import means_of  # noqa: E402
 from faceverify.gallery.sqlite.store import SqliteStore  # noqa: E402
 
@@ -106,7 +111,7 @@ def test_few_new_rows_are_read_and_many_renew_the_file(folder, key, monkeypatch)
     counted = rows_read(monkeypatch)
     with opened(folder, key) as store:
         for number in range(25):
-            more = [enrolment(f"new {number}", directions(1, seed=100 + number)[0])]
+            more = [enrollment(f"new {number}", directions(1, seed=100 + number)[0])]
             store.add(more, model=MODEL)
             enrolled += more
             check(store, enrolled, seed=number)
@@ -132,14 +137,16 @@ def test_removed_rows_are_masked_before_the_file_is_renewed(folder, key, monkeyp
 def test_what_was_followed_is_not_followed_again(folder, key, monkeypatch):
     filled(folder, key)
     with opened(folder, key) as reader, opened(folder, key) as writer:
-        writer.add([enrolment(f"new {i}", directions(1, seed=i)[0]) for i in range(9)], model=MODEL)
+        writer.add(
+            [enrollment(f"new {i}", directions(1, seed=i)[0]) for i in range(9)], model=MODEL
+        )
         reader.search(directions(1), 1, model=MODEL)
         with monkeypatch.context() as patched:
             patched.setattr(SqliteStore, "_wipe", lambda _: None)
             writer.remove("person 0003")
         reader.search(directions(1), 1, model=MODEL)
         counted = rows_read(monkeypatch)
-        writer.add([enrolment("last", directions(1, seed=99)[0])], model=MODEL)
+        writer.add([enrollment("last", directions(1, seed=99)[0])], model=MODEL)
         reader.search(directions(1), 1, model=MODEL)
         assert sum(counted) == 1
 
@@ -171,7 +178,7 @@ def test_any_order_of_changes_by_two_processes_searched_by_three(folder, key, se
                 old = draws.choice(enrolled).name
                 store.rename(old, f"renamed {step}")
                 enrolled = [
-                    enrolment(f"renamed {step}", one.embedding, one.photo)
+                    enrollment(f"renamed {step}", one.embedding, one.photo)
                     if one.name == old else one
                     for one in enrolled
                 ]  # fmt: skip
@@ -230,8 +237,8 @@ def test_the_file_of_another_gallery(folder, key, tmp_path):
         files(folder, "templates")[0].with_suffix(f".{kind}").write_bytes(
             files(theirs, kind)[0].read_bytes()
         )
-    for search in SearchMethod:
-        with opened(folder, key, search) as store:
+    for method in SearchMethod:
+        with opened(folder, key, method) as store:
             check(store, mine)
 
 
@@ -331,9 +338,7 @@ def test_models_have_files_of_their_own(folder, key):
 def test_means_are_computed_once_for_what_is_enrolled(folder, key, monkeypatch):
     enrolled = filled(folder, key)
     computed = []
-    monkeypatch.setattr(
-        searching, "means_of", lambda parts: computed.append(parts) or means_of(parts)
-    )
+    monkeypatch.setattr(search, "means_of", lambda parts: computed.append(parts) or means_of(parts))
     with opened(folder, key) as store, opened(folder, key) as other:
         check(store, enrolled)
         check(store, enrolled)
@@ -354,7 +359,7 @@ def test_names_few_and_many(folder, key, monkeypatch):
     with opened(folder, key) as store:
         store.add(people(3, seed=4), model=MODEL)
         for few in (0, 100):
-            monkeypatch.setattr(searching, "FEW", few)
+            monkeypatch.setattr(search, "FEW", few)
             for fusion in Fusion:
                 query = directions(1, seed=few)
                 (answer,) = store.search(query, 5, model=MODEL, names=names, fusion=fusion)

@@ -17,7 +17,7 @@ import pytest
 
 pytest.register_assert_rewrite("store_conformance")
 
-from store_conformance import MODEL, enrolment, expected, found, same  # noqa: E402
+from store_conformance import MODEL, enrollment, expected, found, same  # noqa: E402
 
 from faceverify.errors import GalleryError  # noqa: E402
 from faceverify.gallery.sqlite import index  # noqa: E402
@@ -31,23 +31,23 @@ fork = multiprocessing.get_context("fork")
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A gallery whose search file is renewed after a few enrolments."""
+    """A gallery whose search file is renewed after a few enrollments."""
     monkeypatch.setattr(index, "LEAST", 40)
     SqliteStore(str(tmp_path / "gallery"), create=True).close()
     return tmp_path / "gallery"
 
 
 def face(number, name=None):
-    """Enrolment ``number``, the same in every process."""
+    """Enrollment ``number``, the same in every process."""
     row = np.random.default_rng(number).standard_normal(WIDTH)
     row = (row / np.linalg.norm(row)).astype(np.float32)
-    return enrolment(name or f"person {number}", row, f"/photos/{number}.jpg")
+    return enrollment(name or f"person {number}", row, f"/photos/{number}.jpg")
 
 
 # kill -9
 
 
-def enrol_until_killed(folder, first, pipe):
+def enroll_until_killed(folder, first, pipe):
     """Tell what is about to be done and what was acknowledged, a line each."""
 
     def tell(word, *numbers):
@@ -77,7 +77,7 @@ def enrol_until_killed(folder, first, pipe):
 def enrolled_until_killed(folder, first, draws):
     """Kill an enrolling process at some moment; returns what it told."""
     reading, writing = os.pipe()
-    child = fork.Process(target=enrol_until_killed, args=(folder, first, writing))
+    child = fork.Process(target=enroll_until_killed, args=(folder, first, writing))
     child.start()
     os.close(writing)
     with os.fdopen(reading, "rb") as lines:
@@ -107,7 +107,7 @@ def test_killed_at_any_moment(folder, kills):
                     there.discard(int(numbers[0]))
             stored = {int(one.name.split()[1]): one for one in reader.since(0)}
             gone = there - stored.keys()
-            assert gone <= perhaps, "an acknowledged enrolment is lost, or a removal came back"
+            assert gone <= perhaps, "an acknowledged enrollment is lost, or a removal came back"
             unacknowledged = [number for number in stored if number not in there]
             # a batch stored and not yet acknowledged is there as a whole
             assert len(unacknowledged) in (0, 1, BATCH)
@@ -121,7 +121,7 @@ def test_killed_at_any_moment(folder, kills):
             perhaps.clear()
             if kill % 20 == 0:
                 assert reader.check() == []
-        assert len(there) > kills  # it did enrol
+        assert len(there) > kills  # it did enroll
         assert reader.check() == []
         reader.compact()
     assert not list(folder.rglob("*.part"))
@@ -136,7 +136,7 @@ def test_killed_at_any_moment(folder, kills):
 TEMPLATES = 4  # a person, enrolled in one step
 
 
-def enrol_people(folder, process, count):
+def enroll_people(folder, process, count):
     with SqliteStore(str(folder)) as store:
         for number in range(0, count, TEMPLATES):
             name = f"person {process} {number}"
@@ -165,11 +165,11 @@ def look_on(folder, ended, problems):
 @pytest.mark.parametrize(
     ("processes", "count"), [(4, 40), pytest.param(8, 1000, marks=pytest.mark.slow)]
 )
-def test_many_processes_enrol_at_once(folder, processes, count):
+def test_many_processes_enroll_at_once(folder, processes, count):
     ended, problems = fork.Event(), fork.Queue()
     readers = [fork.Process(target=look_on, args=(folder, ended, problems)) for _ in range(2)]
     writers = [
-        fork.Process(target=enrol_people, args=(folder, number, count))
+        fork.Process(target=enroll_people, args=(folder, number, count))
         for number in range(processes)
     ]
     for process in readers + writers:
@@ -273,7 +273,7 @@ def test_a_removal_on_a_full_disk(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("in_use", [False, True])
 def test_a_read_only_disk(tmp_path, monkeypatch, in_use):
-    """Searches go on; an enrolment is one line. The disk may have become so while it was in use."""
+    """Searches go on; an enrollment is one line. The disk may become so while it is in use."""
     monkeypatch.setattr(index, "LEAST", 40)
     with small_disk(tmp_path / "disk", "5m") as disk:
         writer = SqliteStore(str(disk / "gallery"), create=True)
