@@ -56,7 +56,7 @@ def train(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Any setting, such as head.margin=0.4; may be repeated.",
+            help="Any setting, such as loss.margin=0.4; may be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -64,8 +64,8 @@ def train(
         str | None,
         typer.Option("--backbone", help="Architecture, or timm:NAME.", show_default=False),
     ] = None,
-    head: Annotated[
-        str | None, typer.Option("--head", help="The loss.", show_default=False)
+    loss: Annotated[
+        str | None, typer.Option("--loss", help="The loss.", show_default=False)
     ] = None,
     init: Annotated[
         str | None,
@@ -173,7 +173,7 @@ def train(
         "seed": seed,
         "data": {"source": place_of(data), "workers": workers},
         "backbone": {"name": backbone, "init": place_of(init), "freeze": words(freeze)},
-        "head": {"name": head},
+        "loss": {"name": loss},
         "budget": {"epochs": epochs, "steps": steps, "minutes": minutes},
         "batches": {"size": batch_size},
         "optimiser": {"learning_rate": learning_rate},

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import Backbone, Config, Head
+from faceverify.training.config.schema import Backbone, Config, Loss
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -20,7 +20,7 @@ else:
 RECIPES = Path(__file__).parent / "recipes"
 # keys of the sections that take options of whatever they name
 WITH_OPTIONS = {
-    "head": tuple(field.name for field in dataclasses.fields(Head)),
+    "loss": tuple(field.name for field in dataclasses.fields(Loss)),
     "backbone": tuple(field.name for field in dataclasses.fields(Backbone)),
 }
 
@@ -64,10 +64,10 @@ def overridden(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[st
     """Lay changes over values, section by section; a change of None is none.
 
     A change of the budget replaces the whole of it: ``--steps`` over a recipe's epochs. Another
-    head or backbone by name drops the options of the one that it replaces.
+    loss or backbone by name drops the options of the one that it replaces.
 
-    >>> overridden({"head": {"name": "arcface"}, "seed": 1}, {"seed": 2, "head": {"margin": 0.4}})
-    {'head': {'name': 'arcface', 'margin': 0.4}, 'seed': 2}
+    >>> overridden({"loss": {"name": "arcface"}, "seed": 1}, {"seed": 2, "loss": {"margin": 0.4}})
+    {'loss': {'name': 'arcface', 'margin': 0.4}, 'seed': 2}
     """
     merged = dict(values)
     for key, change in changes.items():
@@ -92,14 +92,14 @@ def changes_of(assignments: Iterable[str]) -> dict[str, Any]:
     Raises:
         TrainingError: no ``=`` in it.
 
-    >>> changes_of(["head.margin=0.4", "head.name=cosface", "backbone.freeze=['stem']"])
-    {'head': {'margin': 0.4, 'name': 'cosface'}, 'backbone': {'freeze': ['stem']}}
+    >>> changes_of(["loss.margin=0.4", "loss.name=cosface", "backbone.freeze=['stem']"])
+    {'loss': {'margin': 0.4, 'name': 'cosface'}, 'backbone': {'freeze': ['stem']}}
     """
     changes: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not key.strip():
-            raise config_error(f"--set {assignment}: no key=value", "for example head.margin=0.4")
+            raise config_error(f"--set {assignment}: no key=value", "for example loss.margin=0.4")
         *sections, last = key.strip().split(".")
         place = changes
         for section in sections:
@@ -130,10 +130,10 @@ def as_dict(config: Config) -> dict[str, Any]:
 def to_toml(values: Mapping[str, Any]) -> str:
     """Write plain values, and one level of sections, as TOML; numbers come back exactly.
 
-    >>> print(to_toml({"seed": 1, "head": {"name": "arcface", "margin": 0.1}}), end="")
+    >>> print(to_toml({"seed": 1, "loss": {"name": "arcface", "margin": 0.1}}), end="")
     seed = 1
     <BLANKLINE>
-    [head]
+    [loss]
     name = "arcface"
     margin = 0.1
     """

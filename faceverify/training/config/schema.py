@@ -74,12 +74,12 @@ class Backbone:
 class Method:
     """``[method]``: how the backbone learns."""
 
-    name: str = setting("supervised", "supervised: by the loss of ``[head]`` and the labels")
+    name: str = setting("supervised", "supervised: by the loss of ``[loss]`` and the labels")
 
 
 @dataclass(frozen=True)
-class Head:
-    """``[head]``: the loss. Keys other than ``name`` are options of that loss."""
+class Loss:
+    """``[loss]``: the loss. Keys other than ``name`` are options of that loss."""
 
     name: str = setting("arcface", "the loss")
     options: dict[str, Any] = field(
@@ -93,7 +93,7 @@ class Optimiser:
 
     name: str = setting("sgd", "", choices=("sgd", "adamw"))
     learning_rate: float = setting(0.1, "highest, of the backbone", above=0)
-    head_factor: float = setting(1.0, "the head's learning rate over the backbone's", above=0)
+    loss_factor: float = setting(1.0, "the loss's learning rate over the backbone's", above=0)
     layer_decay: float = setting(
         1.0, "learning rate of a stage over that of the next: below 1 to fine-tune", above=0, most=1
     )
@@ -215,7 +215,7 @@ class Config:
     batches: Batches = field(default_factory=Batches)
     backbone: Backbone = field(default_factory=Backbone)
     method: Method = field(default_factory=Method)
-    head: Head = field(default_factory=Head)
+    loss: Loss = field(default_factory=Loss)
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
     budget: Budget = field(default_factory=Budget)

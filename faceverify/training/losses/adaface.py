@@ -13,14 +13,14 @@ from faceverify.training.losses.annealing import warm_up
 from faceverify.training.losses.engine.class_scores import softmax_loss
 from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 from faceverify.training.losses.margins import WIDEST, add_angle
 
 SHORTEST, LONGEST = 1e-3, 100.0  # lengths are taken into this range
 FIRST_MEAN, FIRST_DEVIATION = 20.0, 100.0  # of lengths, until some were seen
 
 
-class AdaFace(Head):
+class AdaFace(Loss):
     """Target logit s (cos(t - m z) - m - m z), others s cos(t).
 
     z in [-1, 1] is ``concentration`` times how many standard deviations the embedding's length lies
@@ -49,11 +49,11 @@ class AdaFace(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        require(0 <= margin <= WIDEST, "head.margin", margin, f"in [0, {WIDEST}]")
-        require(scale > 0, "head.scale", scale, "above 0")
-        require(concentration > 0, "head.concentration", concentration, "above 0")
-        require(0 < momentum <= 1, "head.momentum", momentum, "in (0, 1]")
-        require(0 <= warm_up <= 1, "head.warm_up", warm_up, "in [0, 1]")
+        require(0 <= margin <= WIDEST, "loss.margin", margin, f"in [0, {WIDEST}]")
+        require(scale > 0, "loss.scale", scale, "above 0")
+        require(concentration > 0, "loss.concentration", concentration, "above 0")
+        require(0 < momentum <= 1, "loss.momentum", momentum, "in (0, 1]")
+        require(0 <= warm_up <= 1, "loss.warm_up", warm_up, "in [0, 1]")
         self.margin, self.scale, self.concentration = margin, scale, concentration
         self.momentum, self.warm_up = momentum, warm_up
         self.margin_share = 1.0
@@ -68,7 +68,7 @@ class AdaFace(Head):
         self.margin_share = warm_up(step, total, self.warm_up)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         quality = self._quality(embeddings.detach())
         scores = self.softmax(self.scale * l2_normalize(embeddings), labels)
         margin = self.margin_share * self.margin

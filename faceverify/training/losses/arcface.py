@@ -13,11 +13,11 @@ from faceverify.training.losses.annealing import warm_up
 from faceverify.training.losses.engine.class_scores import softmax_loss
 from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 from faceverify.training.losses.margins import WIDEST, add_angle
 
 
-class ArcFace(Head):
+class ArcFace(Loss):
     """Target logit s cos(t + m), others s cos(t).
 
     Args:
@@ -39,9 +39,9 @@ class ArcFace(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        require(0 <= margin <= WIDEST, "head.margin", margin, f"in [0, {WIDEST}], in radians")
-        require(scale > 0, "head.scale", scale, "above 0")
-        require(0 <= warm_up <= 1, "head.warm_up", warm_up, "in [0, 1]")
+        require(0 <= margin <= WIDEST, "loss.margin", margin, f"in [0, {WIDEST}], in radians")
+        require(scale > 0, "loss.scale", scale, "above 0")
+        require(0 <= warm_up <= 1, "loss.warm_up", warm_up, "in [0, 1]")
         self.margin, self.scale, self.warm_up = margin, scale, warm_up
         self.margin_share = 1.0
         self.softmax = SoftmaxEngine(
@@ -57,7 +57,7 @@ class ArcFace(Head):
         self.margin_share = warm_up(step, total, self.warm_up)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         scores = self.softmax(self.scale * l2_normalize(embeddings), labels)
         cosine = scores.target_logit / self.scale
         target_logit = self.scale * add_angle(cosine, self.margin_share * self.margin)

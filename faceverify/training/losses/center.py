@@ -11,10 +11,10 @@ from torch import Tensor
 from faceverify.training.distributed.collectives import sum_over_processes
 from faceverify.training.losses.engine.class_scores import add_rows, softmax_loss
 from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 
 
-class Center(Head):
+class Center(Loss):
     """Softmax, plus weight / 2 times the mean of ||x - c_y||^2.
 
     The centres have no gradient. After each step c_j moves by ``alpha`` times
@@ -38,8 +38,8 @@ class Center(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        require(weight >= 0, "head.weight", weight, "at least 0")
-        require(0 <= alpha <= 1, "head.alpha", alpha, "in [0, 1]")
+        require(weight >= 0, "loss.weight", weight, "at least 0")
+        require(0 <= alpha <= 1, "loss.alpha", alpha, "in [0, 1]")
         self.weight, self.alpha = weight, alpha
         self.softmax = SoftmaxEngine(
             embedding_size=embedding_size,
@@ -55,7 +55,7 @@ class Center(Head):
         self._seen: list[tuple[Tensor, Tensor]] = []
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         scores = self.softmax(embeddings, labels)
         local = self.softmax.local(labels)
         here = (local >= 0).unsqueeze(1)

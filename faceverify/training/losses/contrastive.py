@@ -8,10 +8,10 @@ from torch import Tensor
 
 from faceverify.training.losses.distances import euclidean_distances, genuine_and_impostor, no_loss
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 
 
-class Contrastive(Head):
+class Contrastive(Loss):
     """Genuine pairs 1/2 d^2, impostor pairs 1/2 [margin - d]+^2, on unit embeddings.
 
     The mean over genuine pairs plus the mean over the impostor pairs inside the margin: a batch has
@@ -26,11 +26,11 @@ class Contrastive(Head):
 
     def __init__(self, *, embedding_size: int, classes: int, margin: float = 1.0) -> None:
         super().__init__()
-        require(0 < margin <= 2, "head.margin", margin, "in (0, 2]")
+        require(0 < margin <= 2, "loss.margin", margin, "in (0, 2]")
         self.margin = margin
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         distances = euclidean_distances(l2_normalize(embeddings))
         genuine, impostor = genuine_and_impostor(labels)
         short = (self.margin - distances)[impostor]

@@ -12,11 +12,11 @@ from faceverify.training.losses.annealing import warm_up
 from faceverify.training.losses.engine.class_scores import HardNegatives, softmax_loss
 from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 from faceverify.training.losses.margins import WIDEST, add_angle
 
 
-class CurricularFace(Head):
+class CurricularFace(Loss):
     """Target logit s cos(t + m); others s cos(t), above the target's s cos(t) (w + cos(t)).
 
     w is the running mean of the targets' cosines, small at first. Neither w nor what counts as hard
@@ -43,10 +43,10 @@ class CurricularFace(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        require(0 <= margin <= WIDEST, "head.margin", margin, f"in [0, {WIDEST}], in radians")
-        require(scale > 0, "head.scale", scale, "above 0")
-        require(0 < momentum <= 1, "head.momentum", momentum, "in (0, 1]")
-        require(0 <= warm_up <= 1, "head.warm_up", warm_up, "in [0, 1]")
+        require(0 <= margin <= WIDEST, "loss.margin", margin, f"in [0, {WIDEST}], in radians")
+        require(scale > 0, "loss.scale", scale, "above 0")
+        require(0 < momentum <= 1, "loss.momentum", momentum, "in (0, 1]")
+        require(0 <= warm_up <= 1, "loss.warm_up", warm_up, "in [0, 1]")
         self.margin, self.scale = margin, scale
         self.momentum, self.warm_up = momentum, warm_up
         self.margin_share = 1.0
@@ -60,7 +60,7 @@ class CurricularFace(Head):
         self.margin_share = warm_up(step, total, self.warm_up)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         rows, angle = self.scale * l2_normalize(embeddings), self.margin_share * self.margin
         with torch.no_grad():
             cosine = self.softmax.target_products(rows, labels) / self.scale

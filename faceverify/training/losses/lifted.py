@@ -13,12 +13,12 @@ from torch import Tensor
 
 from faceverify.training.losses.distances import euclidean_distances, genuine_and_impostor, no_loss
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 
 FORMS = ("smooth", "max")
 
 
-class Lifted(Head):
+class Lifted(Loss):
     """1 / (2 |P|) sum over genuine pairs of [J_ij]+^2, on unit embeddings.
 
     J_ij = D_ij + max(max_k margin - D_ik, max_l margin - D_jl) over the impostors k of i and l of
@@ -36,12 +36,12 @@ class Lifted(Head):
         self, *, embedding_size: int, classes: int, margin: float = 1.0, form: str = "smooth"
     ) -> None:
         super().__init__()
-        require(0 < margin <= 2, "head.margin", margin, "in (0, 2]")
-        require(form in FORMS, "head.form", form, "one of " + ", ".join(FORMS))
+        require(0 < margin <= 2, "loss.margin", margin, "in (0, 2]")
+        require(form in FORMS, "loss.form", form, "one of " + ", ".join(FORMS))
         self.margin, self.form = margin, form
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         distances = euclidean_distances(l2_normalize(embeddings))
         genuine, impostor = genuine_and_impostor(labels)
         if not genuine.any() or not impostor.any():

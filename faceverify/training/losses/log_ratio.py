@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from faceverify.training.losses.distances import no_loss
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 
 TINY = 1e-6  # of squared distances of embeddings, whose logarithm has no end towards 0
 
 
-class LogRatio(Head):
+class LogRatio(Loss):
     """{ log(D(a, i) / D(a, j)) - log(D(y_a, y_i) / D(y_a, y_j)) }^2, D squared distances.
 
     With g_i = log D(a, i) - log D(y_a, y_i) that is (g_i - g_j)^2, and its sum over all i, j is
@@ -34,11 +34,11 @@ class LogRatio(Head):
 
     def __init__(self, *, embedding_size: int, classes: int, resolution: float = 0.0) -> None:
         super().__init__()
-        require(resolution >= 0, "head.resolution", resolution, "at least 0")
+        require(resolution >= 0, "loss.resolution", resolution, "at least 0")
         self.resolution = resolution
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`; labels are any numbers, (N,) or (N, V)."""
+        """See :meth:`Loss.forward`; labels are any numbers, (N,) or (N, V)."""
         values = labels.to(embeddings.dtype).reshape(len(labels), -1)
         apart = (values[:, None] - values).square().sum(dim=2).clamp(min=self.resolution**2)
         compared = (apart > 0).fill_diagonal_(False)  # (N, N)

@@ -1,4 +1,4 @@
-"""What every head is: a loss over embeddings and labels, and what it learns itself."""
+"""What every loss is: a loss over embeddings and labels, and what it learns itself."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from faceverify.training.config.fields import config_error
 from faceverify.training.distributed.collectives import gather_batch
 
 
-class Head(nn.Module):
-    """Base of all heads. A head writes :meth:`loss`; the method of supervised learning calls it.
+class Loss(nn.Module):
+    """Base of all losses. A loss writes :meth:`loss`; the method of supervised learning calls it.
 
-    With several processes each calls the head with its own embeddings, all equally many. Each gets
+    With several processes each calls the loss with its own embeddings, all equally many. Each gets
     the mean loss of the batch of all, and gradients that belong together with
     DistributedDataParallel around the backbone (see ``collectives``). After the step all hold the
     same parameters, but for those that ``sharded`` of a module names: of these each process has
@@ -43,7 +43,7 @@ class Head(nn.Module):
             return self.loss(*gather_batch(embeddings.to(exact), labels))
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """The mean loss of the batch of all processes; to be written by each head."""
+        """The mean loss of the batch of all processes; to be written by each loss."""
         raise NotImplementedError
 
     def begin_step(self, step: int, total: int) -> None:
@@ -54,7 +54,7 @@ class Head(nn.Module):
 
 
 def require(good: bool, option: str, value: object, words: str) -> None:
-    """Refuse an impossible value of a head's option.
+    """Refuse an impossible value of a loss's option.
 
     Raises:
         TrainingError: it is not good; ``words`` says what would be.

@@ -13,11 +13,11 @@ from faceverify.training.losses.annealing import warm_up
 from faceverify.training.losses.engine.class_scores import softmax_loss
 from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 from faceverify.training.losses.margins import WIDEST, add_angle
 
 
-class MagFace(Head):
+class MagFace(Loss):
     """Target logit s cos(t + m(a)), others s cos(t); plus weight g(a) = a / longest^2 + 1 / a.
 
     a is the embedding's length, taken into [shortest, longest]; m(a) rises in a straight line from
@@ -46,18 +46,18 @@ class MagFace(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        require(least_margin >= 0, "head.least_margin", least_margin, "at least 0")
+        require(least_margin >= 0, "loss.least_margin", least_margin, "at least 0")
         require(
             least_margin <= most_margin <= WIDEST,
-            "head.most_margin",
+            "loss.most_margin",
             most_margin,
             f"in [least_margin, {WIDEST}], in radians",
         )
-        require(shortest > 0, "head.shortest", shortest, "above 0")
-        require(shortest < longest, "head.longest", longest, "above shortest")
-        require(weight >= 0, "head.weight", weight, "at least 0")
-        require(scale > 0, "head.scale", scale, "above 0")
-        require(0 <= warm_up <= 1, "head.warm_up", warm_up, "in [0, 1]")
+        require(shortest > 0, "loss.shortest", shortest, "above 0")
+        require(shortest < longest, "loss.longest", longest, "above shortest")
+        require(weight >= 0, "loss.weight", weight, "at least 0")
+        require(scale > 0, "loss.scale", scale, "above 0")
+        require(0 <= warm_up <= 1, "loss.warm_up", warm_up, "in [0, 1]")
         self.least_margin, self.most_margin = least_margin, most_margin
         self.shortest, self.longest = shortest, longest
         self.weight, self.scale, self.warm_up = weight, scale, warm_up
@@ -71,7 +71,7 @@ class MagFace(Head):
         self.margin_share = warm_up(step, total, self.warm_up)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         lengths = torch.linalg.vector_norm(embeddings, dim=1).clamp(self.shortest, self.longest)
         along = (lengths - self.shortest) / (self.longest - self.shortest)
         margin = self.least_margin + (self.most_margin - self.least_margin) * along

@@ -2,7 +2,7 @@
 
 An identity is several clusters, which need not come together; impostor clusters are repelled. The
 paper's index, k-means over the embeddings of all images, is made here of the latest embeddings of
-each identity, which the head remembers. Its batches are built around clusters that confuse each
+each identity, which the loss remembers. Its batches are built around clusters that confuse each
 other; ours hold identities drawn at random.
 """
 
@@ -15,10 +15,10 @@ from torch import Tensor
 
 from faceverify.training.losses.clusters import cluster_centres
 from faceverify.training.losses.distances import no_loss
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 
 
-class Magnet(Head):
+class Magnet(Loss):
     """[ |r - mu|^2 / 2 s^2 + margin + log sum_c exp(-|r - mu_c|^2 / 2 s^2) ]+, the mean over r.
 
     The index says which cluster of its identity an image belongs to; mu, the clusters' means, and
@@ -49,10 +49,10 @@ class Magnet(Head):
         refresh: int = 100,
     ) -> None:
         super().__init__()
-        require(margin >= 0, "head.margin", margin, "at least 0")
-        require(clusters >= 1, "head.clusters", clusters, "at least 1")
-        require(memory >= clusters, "head.memory", memory, f"at least head.clusters, {clusters}")
-        require(refresh >= 1, "head.refresh", refresh, "at least 1")
+        require(margin >= 0, "loss.margin", margin, "at least 0")
+        require(clusters >= 1, "loss.clusters", clusters, "at least 1")
+        require(memory >= clusters, "loss.memory", memory, f"at least loss.clusters, {clusters}")
+        require(refresh >= 1, "loss.refresh", refresh, "at least 1")
         self.margin, self.clusters, self.refresh = margin, clusters, refresh
         self.register_buffer("memory", torch.zeros(classes, memory, embedding_size))
         self.register_buffer("remembered", torch.zeros(classes, dtype=torch.int64))
@@ -61,7 +61,7 @@ class Magnet(Head):
         self._latest: tuple[Tensor, Tensor] | None = None
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         if self.training:
             self._latest = embeddings.detach(), labels
         with torch.no_grad():
@@ -82,7 +82,7 @@ class Magnet(Head):
         return loss
 
     def begin_step(self, step: int, total: int) -> None:
-        """See :meth:`Head.begin_step`."""
+        """See :meth:`Loss.begin_step`."""
         self._step = step
 
     @torch.no_grad()

@@ -11,10 +11,10 @@ from torch import Tensor
 from faceverify.training.losses.engine.class_scores import softmax_loss
 from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 
 
-class NormFace(Head):
+class NormFace(Loss):
     """Logits s cos(t)."""
 
     def __init__(
@@ -27,13 +27,13 @@ class NormFace(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        require(scale > 0, "head.scale", scale, "above 0")
+        require(scale > 0, "loss.scale", scale, "above 0")
         self.scale = scale
         self.softmax = SoftmaxEngine(
             embedding_size=embedding_size, classes=classes, engine=engine, sample=sample
         )
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         scores = self.softmax(self.scale * l2_normalize(embeddings), labels)
         return softmax_loss(scores.target_logit, scores.log_sum_exp)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from faceverify.training.losses.distances import no_loss
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 
 FORMS = ("multi-class", "one-against-one")
 
@@ -27,7 +27,7 @@ def pairs_in_order(labels: Tensor) -> tuple[Tensor, Tensor]:
     return order[first], order[first + 1]
 
 
-class NPair(Head):
+class NPair(Loss):
     """log(1 + sum_j exp(x_i . x_j+ - x_i . x_i+)), the mean over anchors x_i, with partners x_j+.
 
     Embeddings keep their lengths, as in the paper. Its batches hold two images of each identity;
@@ -49,12 +49,12 @@ class NPair(Head):
         norm_weight: float = 0.0,
     ) -> None:
         super().__init__()
-        require(form in FORMS, "head.form", form, "one of " + ", ".join(FORMS))
-        require(norm_weight >= 0, "head.norm_weight", norm_weight, "at least 0")
+        require(form in FORMS, "loss.form", form, "one of " + ", ".join(FORMS))
+        require(norm_weight >= 0, "loss.norm_weight", norm_weight, "at least 0")
         self.form, self.norm_weight = form, norm_weight
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         anchors, partners = pairs_in_order(labels)
         if not len(anchors):
             return no_loss(embeddings)

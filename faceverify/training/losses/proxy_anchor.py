@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 
 
-class ProxyAnchor(Head):
+class ProxyAnchor(Loss):
     """Each identity's proxy is an anchor, compared with the whole batch; pytorch-metric-learning's.
 
     Options:
@@ -25,11 +25,11 @@ class ProxyAnchor(Head):
         from pytorch_metric_learning.losses import ProxyAnchorLoss
 
         super().__init__()
-        require(0 <= margin < 1, "head.margin", margin, "in [0, 1)")
-        require(scale > 0, "head.scale", scale, "above 0")
+        require(0 <= margin < 1, "loss.margin", margin, "in [0, 1)")
+        require(scale > 0, "loss.scale", scale, "above 0")
         self.proxies = ProxyAnchorLoss(classes, embedding_size, margin=margin, alpha=scale)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         loss: Tensor = self.proxies(embeddings, labels)
         return loss

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 
 
-class ProxyNca(Head):
+class ProxyNca(Loss):
     """Minus the logarithm of exp(s cos(t_y)) / sum over other classes of exp(s cos(t_j)).
 
     Distances of unit vectors, ||x - p||^2 = 2 - 2 cos(t), give the same with s = 2.
@@ -26,13 +26,13 @@ class ProxyNca(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        require(scale > 0, "head.scale", scale, "above 0")
+        require(scale > 0, "loss.scale", scale, "above 0")
         self.scale = scale
         self.softmax = SoftmaxEngine(
             embedding_size=embedding_size, classes=classes, engine=engine, sample=sample
         )
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         scores = self.softmax(self.scale * l2_normalize(embeddings), labels)
         return torch.mean(scores.log_sum_exp - scores.target_logit)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from faceverify.training.losses.distances import genuine_and_impostor, squared_distances
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 from faceverify.training.losses.mining import Mined, mine
 from faceverify.training.losses.triplet import mean_of_triplets
 
@@ -50,7 +50,7 @@ def _between(ordered: Tensor, low: Tensor, high: Tensor, *, right: bool = False)
     return found - torch.searchsorted(ordered, low, right=right)
 
 
-class Quadruplet(Head):
+class Quadruplet(Loss):
     """[d(x, p) - d(x, n1) + margin]+ + [d(x, p) - d(n2, n1) + second_margin]+, d squared distances.
 
     On unit embeddings; all triplets and all quadruplets of the batch, each term's mean over those
@@ -72,12 +72,12 @@ class Quadruplet(Head):
         second_margin: float = 0.1,
     ) -> None:
         super().__init__()
-        require(0 < margin < 4, "head.margin", margin, "in (0, 4)")
-        require(0 <= second_margin <= margin, "head.second_margin", second_margin, "in [0, margin]")
+        require(0 < margin < 4, "loss.margin", margin, "in (0, 4)")
+        require(0 <= second_margin <= margin, "loss.second_margin", second_margin, "in [0, margin]")
         self.margin, self.second_margin = margin, second_margin
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         squared = squared_distances(l2_normalize(embeddings))
         fixed = squared.detach()
         triplets = mine(fixed, labels, "all", margin=self.margin)

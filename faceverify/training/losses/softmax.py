@@ -6,10 +6,10 @@ from torch import Tensor
 
 from faceverify.training.losses.engine.class_scores import softmax_loss
 from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
-from faceverify.training.losses.loss import Head
+from faceverify.training.losses.loss import Loss
 
 
-class Softmax(Head):
+class Softmax(Loss):
     """Logits W_j . x + b_j."""
 
     def __init__(
@@ -31,6 +31,6 @@ class Softmax(Head):
         )
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         scores = self.softmax(embeddings, labels)
         return softmax_loss(scores.target_logit, scores.log_sum_exp)

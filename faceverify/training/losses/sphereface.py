@@ -8,11 +8,11 @@ from torch import Tensor
 from faceverify.training.losses.annealing import anneal
 from faceverify.training.losses.engine.class_scores import softmax_loss
 from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 from faceverify.training.losses.margins import cosine_of, multiply_angle
 
 
-class SphereFace(Head):
+class SphereFace(Loss):
     """Target logit ||x|| (lambda cos(t) + psi(t)) / (1 + lambda), others ||x|| cos(t).
 
     Args:
@@ -34,10 +34,10 @@ class SphereFace(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        require(1 <= margin <= 8, "head.margin", margin, "in 1 to 8")
-        require(anneal_to >= 0, "head.anneal_to", anneal_to, "at least 0")
-        require(anneal_to <= anneal_from, "head.anneal_from", anneal_from, "at least anneal_to")
-        require(0 <= annealing <= 1, "head.annealing", annealing, "in [0, 1]")
+        require(1 <= margin <= 8, "loss.margin", margin, "in 1 to 8")
+        require(anneal_to >= 0, "loss.anneal_to", anneal_to, "at least 0")
+        require(anneal_to <= anneal_from, "loss.anneal_from", anneal_from, "at least anneal_to")
+        require(0 <= annealing <= 1, "loss.annealing", annealing, "in [0, 1]")
         self.margin, self.annealing = margin, annealing
         self.anneal_from, self.anneal_to = anneal_from, anneal_to
         self.easing = anneal_to
@@ -52,7 +52,7 @@ class SphereFace(Head):
         )
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         scores = self.softmax(embeddings, labels)
         lengths = torch.linalg.vector_norm(embeddings, dim=1)
         cosine = cosine_of(scores.target_logit, lengths)

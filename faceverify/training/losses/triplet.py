@@ -11,7 +11,7 @@ from torch import Tensor
 
 from faceverify.training.losses.distances import squared_distances
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 from faceverify.training.losses.mining import MINING, WITHOUT_SEMI_HARD, Mined, mine
 
 
@@ -26,7 +26,7 @@ def mean_of_triplets(squared: Tensor, mined: Mined, margin: float) -> Tensor:
     return (mined.counts * squared).sum() / mined.triplets.clamp(min=1) + margin * some
 
 
-class Triplet(Head):
+class Triplet(Loss):
     """[ |a - p|^2 - |a - n|^2 + margin ]+ on unit embeddings, the mean over those above 0.
 
     FaceNet sums; the mean does not change with the batch, nor fade as triplets are learned.
@@ -48,15 +48,15 @@ class Triplet(Head):
         without_semi_hard: str = "skip",
     ) -> None:
         super().__init__()
-        require(0 < margin < 4, "head.margin", margin, "in (0, 4)")
-        require(mining in MINING, "head.mining", mining, "one of " + ", ".join(MINING))
+        require(0 < margin < 4, "loss.margin", margin, "in (0, 4)")
+        require(mining in MINING, "loss.mining", mining, "one of " + ", ".join(MINING))
         choices = "one of " + ", ".join(WITHOUT_SEMI_HARD)
         known = without_semi_hard in WITHOUT_SEMI_HARD
-        require(known, "head.without_semi_hard", without_semi_hard, choices)
+        require(known, "loss.without_semi_hard", without_semi_hard, choices)
         self.margin, self.mining, self.without_semi_hard = margin, mining, without_semi_hard
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         squared = squared_distances(l2_normalize(embeddings))
         mined = mine(
             squared.detach(),

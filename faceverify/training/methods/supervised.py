@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from faceverify.training.data.views import Batch
-from faceverify.training.losses.loss import Head
+from faceverify.training.losses.loss import Loss
 from faceverify.training.methods.method import Method
 from faceverify.training.optim.view_encoder import Embed
 
@@ -21,7 +21,7 @@ class Supervised(Method):
 
     needs_labels: ClassVar[bool] = True
 
-    def __init__(self, loss: Head) -> None:
+    def __init__(self, loss: Loss) -> None:
         super().__init__()
         self.loss = loss
 

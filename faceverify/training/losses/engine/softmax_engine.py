@@ -80,9 +80,9 @@ class SoftmaxEngine(nn.Module):
         super().__init__()
         assert not (unit and bias)
         require(classes >= 2, "the number of identities", classes, "at least 2")
-        require(engine in ENGINES, "head.engine", engine, f"one of {', '.join(ENGINES)}")
-        require(0 < sample <= 1, "head.sample", sample, "in (0, 1]")
-        require(sub_centres >= 1, "head.sub_centres", sub_centres, "at least 1")
+        require(engine in ENGINES, "loss.engine", engine, f"one of {', '.join(ENGINES)}")
+        require(0 < sample <= 1, "loss.sample", sample, "in (0, 1]")
+        require(sub_centres >= 1, "loss.sub_centres", sub_centres, "at least 1")
         if classes < process_count():
             raise TrainingError(
                 f"{classes} identities cannot be shared by {process_count()} processes",

@@ -9,7 +9,7 @@ from every_case import CASES, build_case
 from refused_options import check_refused
 
 from faceverify.errors import TrainingError
-from faceverify.training.losses import build_head
+from faceverify.training.losses import build_loss
 from faceverify.training.losses.engine import chunked_scores
 from faceverify.training.losses.engine.class_scores import HardNegatives, Scoring, add_rows
 from faceverify.training.losses.engine.negative_sampling import (
@@ -102,9 +102,9 @@ def test_no_more_is_kept_than_the_budget(monkeypatch):
         return products
 
     monkeypatch.setattr(chunked_scores, "_products", counted)
-    head = build_case("arcface", classes=40)
-    rows, labels = batch_of(head)
-    loss = head(rows.requires_grad_(), labels)
+    arcface = build_case("arcface", classes=40)
+    rows, labels = batch_of(arcface)
+    loss = arcface(rows.requires_grad_(), labels)
     assert kept == [32] * 10  # 8 images, 4 classes
     loss.backward()
     assert kept == [32] * 10 + [32] * 6  # 4 of 32 fit into 150
@@ -125,9 +125,9 @@ def test_a_process_with_one_class_has_no_others_for_its_own_images(engine):
 
 
 def test_a_graph_may_be_used_twice(small_blocks):
-    head = build_case("arcface")
-    rows, labels = batch_of(head)
-    loss = head(rows.requires_grad_(), labels)
+    arcface = build_case("arcface")
+    rows, labels = batch_of(arcface)
+    loss = arcface(rows.requires_grad_(), labels)
     (first,) = torch.autograd.grad(loss, rows, retain_graph=True)
     (again,) = torch.autograd.grad(loss, rows)
     torch.testing.assert_close(first, again)
@@ -135,11 +135,11 @@ def test_a_graph_may_be_used_twice(small_blocks):
 
 def test_large_logits_do_not_overflow(small_blocks):
     for engine in ("dense", "chunked"):
-        head = build_head("softmax", embedding_size=SIZE, classes=CLASSES, engine=engine)
+        criterion = build_loss("softmax", embedding_size=SIZE, classes=CLASSES, engine=engine)
         rows = torch.full((4, SIZE), 1e4)
-        torch.nn.init.constant_(head.softmax.centres, 1.0)
-        head.softmax.centres.data[3] = -1.0
-        loss, *slopes = gradients(head, rows, torch.tensor([0, 3, 3, 0]))
+        torch.nn.init.constant_(criterion.softmax.centres, 1.0)
+        criterion.softmax.centres.data[3] = -1.0
+        loss, *slopes = gradients(criterion, rows, torch.tensor([0, 3, 3, 0]))
         assert loss.item() == pytest.approx(6e4, rel=1e-3)
         assert all(one.isfinite().all() for one in slopes)
 
@@ -153,13 +153,13 @@ def test_the_slope_of_hard_negatives_is_that_of_their_change():
 
 def test_the_same_run_twice_gives_the_same_bits(small_blocks):
     def run():
-        head = build_case("center", dtype=torch.float32, sample=0.5)
+        criterion = build_case("center", dtype=torch.float32, sample=0.5)
         for seed in range(3):
             torch.manual_seed(seed)
             rows, labels = torch.randn(32, SIZE), torch.randint(3, (32,))
-            loss, *slopes = gradients(head, rows, labels)
-            head.finish_step()
-        return [loss, *slopes, head.centres]
+            loss, *slopes = gradients(criterion, rows, labels)
+            criterion.finish_step()
+        return [loss, *slopes, criterion.centres]
 
     assert all(torch.equal(one, other) for one, other in zip(run(), run(), strict=True))
 
@@ -191,12 +191,12 @@ class TestSampling:
         assert len(sample_classes(torch.arange(10), 10, 0.01, torch.tensor(1))) == 10
 
     def test_a_run_that_goes_on_draws_what_it_would_have_drawn(self):
-        head, other = (build_case("arcface", sample=0.3, classes=50) for _ in range(2))
-        rows, labels = batch_of(head)
-        head(rows, labels)
-        other.load_state_dict(head.state_dict())
-        assert head(rows, labels) == other(rows, labels)
-        assert head(rows, labels) != head(rows, labels)
+        arcface, other = (build_case("arcface", sample=0.3, classes=50) for _ in range(2))
+        rows, labels = batch_of(arcface)
+        arcface(rows, labels)
+        other.load_state_dict(arcface.state_dict())
+        assert arcface(rows, labels) == other(rows, labels)
+        assert arcface(rows, labels) != arcface(rows, labels)
 
     def test_all_classes_take_part_outside_training(self):
         sampled, whole = build_case("arcface", sample=0.3).eval(), build_case("arcface").eval()
@@ -244,7 +244,7 @@ def test_an_impossible_option_is_one_line(options, words):
 
 def test_one_identity_is_not_enough():
     with pytest.raises(TrainingError, match="number of identities is 1"):
-        build_head("arcface", embedding_size=SIZE, classes=1)
+        build_loss("arcface", embedding_size=SIZE, classes=1)
 
 
 @pytest.mark.gpu
