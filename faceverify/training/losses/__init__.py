@@ -1,4 +1,4 @@
-"""Losses: the losses, by the name on the command line."""
+"""Losses for supervised training, by the name that ``--loss`` takes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from faceverify.training.losses.supcon import SupCon
 from faceverify.training.losses.triplet import Triplet
 
 LOSSES: dict[str, type[Loss]] = {
-    # softmax over class centres
+    # classification: softmax over class centres
     "softmax": Softmax,
     "normface": NormFace,
     "coco": NormFace,
@@ -46,7 +46,7 @@ LOSSES: dict[str, type[Loss]] = {
     "curricularface": CurricularFace,
     "magface": MagFace,
     "proxy-nca": ProxyNca,
-    # pairs of the batch
+    # metric learning: pairs and triplets of the batch
     "contrastive": Contrastive,
     "triplet": Triplet,
     "quadruplet": Quadruplet,
@@ -62,16 +62,16 @@ KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "
 
 
 def build_loss(name: str, *, embedding_size: int, classes: int, **options: Any) -> Loss:
-    """Build a loss by its name.
+    """Build a loss from its name and options.
 
     Args:
         name: a key of ``LOSSES``.
-        embedding_size: D.
-        classes: how many identities there are.
-        options: keyword arguments of that loss's class.
+        embedding_size: D, length of an embedding.
+        classes: C, number of identities.
+        options: keyword arguments of the loss.
 
     Raises:
-        TrainingError: no such loss or option, or an impossible value.
+        TrainingError: unknown loss or option, or a value out of range.
     """
     if name not in LOSSES:
         near = difflib.get_close_matches(name, LOSSES, n=1)
@@ -89,7 +89,7 @@ def build_loss(name: str, *, embedding_size: int, classes: int, **options: Any) 
 
 
 def loss_options(name: str) -> dict[str, Any]:
-    """The options of a loss, with their defaults."""
+    """Options of a loss and their default values."""
     parameters = inspect.signature(LOSSES[name]).parameters
     sizes = ("embedding_size", "classes")
     return {key: one.default for key, one in parameters.items() if key not in sizes}

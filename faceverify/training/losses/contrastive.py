@@ -12,14 +12,14 @@ from faceverify.training.losses.loss import Loss, require
 
 
 class Contrastive(Loss):
-    """Genuine pairs 1/2 d^2, impostor pairs 1/2 [margin - d]+^2, on unit embeddings.
+    """1/2 d^2 of genuine and 1/2 [margin - d]+^2 of impostor pairs, d between unit embeddings.
 
-    The mean over genuine pairs plus the mean over the impostor pairs inside the margin: a batch has
-    hundreds of impostor pairs to a genuine one, and one mean of all would hardly pull at all.
-    (pytorch-metric-learning's loss of this name is linear in the distance, another equation.)
+    The mean over genuine pairs plus the mean over impostor pairs inside the margin: there are
+    hundreds of impostor pairs per genuine pair, and in one common mean the genuine ones would
+    hardly count. (pytorch-metric-learning's ContrastiveLoss is linear in d: another equation.)
 
-    Options:
-        margin: Euclidean distance at which impostors are far enough, in (0, 2].
+    Args:
+        margin: distance beyond which an impostor pair adds nothing, in (0, 2].
     """
 
     batches: ClassVar[str] = "identities"

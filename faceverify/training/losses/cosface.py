@@ -1,4 +1,4 @@
-"""CosFace, the additive cosine margin: https://arxiv.org/abs/1801.09414, eq. 4."""
+"""CosFace, additive cosine margin loss: https://arxiv.org/abs/1801.09414, eq. 4."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from faceverify.training.losses.margins import subtract_from_cosine
 
 
 class CosFace(Loss):
-    """Target logit s (cos(t) - m), others s cos(t).
+    """Softmax with target logit s (cos(t) - m) and other logits s cos(t).
+
+    t is the angle between an embedding and a class centre.
 
     Args:
-        warm_up: share of the run over which the margin grows from 0.
+        margin: m.
+        scale: s.
+        warm_up: share of the run's steps over which the margin rises from 0.
+        engine, sample: see :class:`SoftmaxEngine`.
     """
 
     def __init__(
@@ -41,12 +46,12 @@ class CosFace(Loss):
         )
 
     def begin_step(self, step: int, total: int) -> None:
-        """Let the margin grow."""
+        """Raise the margin while it warms up."""
         self.margin_share = warm_up(step, total, self.warm_up)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """See :meth:`Loss.forward`."""
         scores = self.softmax(self.scale * l2_normalize(embeddings), labels)
-        cosine = scores.target_logit / self.scale
+        cosine = scores.target_logit / self.scale  # cos(t), (N,)
         target_logit = self.scale * subtract_from_cosine(cosine, self.margin_share * self.margin)
         return softmax_loss(target_logit, scores.log_sum_exp)

@@ -1,4 +1,4 @@
-"""L-Softmax, the multiplicative angular margin: https://arxiv.org/abs/1612.02295, eq. 4 to 6."""
+"""L-Softmax, large-margin softmax loss: https://arxiv.org/abs/1612.02295, eq. 4 to 6."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from faceverify.training.losses.margins import cosine_of, multiply_angle
 
 
 class LSoftmax(Loss):
-    """Target logit ||W|| ||x|| (lambda cos(t) + psi(t)) / (1 + lambda), others W_j . x.
+    """Softmax, target logit ||W|| ||x|| (lambda cos(t) + psi(t)) / (1 + lambda), others W_j . x.
+
+    psi(t), the multiplicative angular margin, is cos(m t) continued to decrease over [0, pi].
 
     Args:
-        margin: m of psi, which is cos(m t) made to fall all the way.
-        anneal_from, anneal_to: lambda at the first step, and from ``annealing`` on.
-        annealing: share of the run over which it falls.
+        margin: m, a whole number.
+        anneal_from, anneal_to: lambda at the first step, and at the end of the annealing.
+        annealing: share of the run's steps over which lambda falls.
+        engine, sample: see :class:`SoftmaxEngine`.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class LSoftmax(Loss):
         )
 
     def begin_step(self, step: int, total: int) -> None:
-        """Let lambda fall."""
+        """Anneal lambda."""
         self.easing = anneal(
             step, total, self.annealing, first=self.anneal_from, last=self.anneal_to
         )

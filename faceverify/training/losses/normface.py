@@ -1,7 +1,6 @@
-"""NormFace and COCO: a softmax of cosines.
+"""NormFace, https://arxiv.org/abs/1704.06369, and COCO, https://arxiv.org/abs/1710.00870.
 
-https://arxiv.org/abs/1704.06369, https://arxiv.org/abs/1710.00870. Both normalise embeddings and
-centres, and differ only in how they advise to choose the scale.
+The two are the same loss and differ only in their advice for the scale.
 """
 
 from __future__ import annotations
@@ -15,7 +14,12 @@ from faceverify.training.losses.loss import Loss, require
 
 
 class NormFace(Loss):
-    """Logits s cos(t)."""
+    """Softmax with logits s cos(t), t the angle between an embedding and a class centre.
+
+    Args:
+        scale: s.
+        engine, sample: see :class:`SoftmaxEngine`.
+    """
 
     def __init__(
         self,

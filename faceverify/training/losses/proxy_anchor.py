@@ -10,10 +10,10 @@ from faceverify.training.losses.loss import Loss, require
 
 
 class ProxyAnchor(Loss):
-    """Each identity's proxy is an anchor, compared with the whole batch; pytorch-metric-learning's.
+    """One proxy per identity, as the anchor against the whole batch; pytorch-metric-learning's.
 
-    Options:
-        margin: delta of the paper, of cosines.
+    Args:
+        margin: delta of the paper, a cosine.
         scale: alpha of the paper.
     """
 

@@ -1,4 +1,4 @@
-"""Proxy-NCA, a softmax over the other classes only: https://arxiv.org/abs/1703.07464, eq. 4."""
+"""Proxy-NCA, Movshovitz-Attias et al. 2017: https://arxiv.org/abs/1703.07464, eq. 4."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from faceverify.training.losses.loss import Loss, require
 
 
 class ProxyNca(Loss):
-    """Minus the logarithm of exp(s cos(t_y)) / sum over other classes of exp(s cos(t_j)).
+    """-log of exp(s cos(t_y)) / sum over the other classes j of exp(s cos(t_j)).
 
-    Distances of unit vectors, ||x - p||^2 = 2 - 2 cos(t), give the same with s = 2.
+    The paper's squared distances of unit vectors, ||x - p||^2 = 2 - 2 cos(t), are s = 2.
+
+    Args:
+        scale: s.
+        engine, sample: see :class:`SoftmaxEngine`.
     """
 
     def __init__(

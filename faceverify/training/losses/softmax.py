@@ -1,4 +1,4 @@
-"""The plain softmax over classes: cross-entropy of W_j . x + b_j."""
+"""Softmax loss."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from faceverify.training.losses.loss import Loss
 
 
 class Softmax(Loss):
-    """Logits W_j . x + b_j."""
+    """Cross-entropy with logits W_j . x + b_j.
+
+    Args:
+        engine, sample: see :class:`SoftmaxEngine`.
+    """
 
     def __init__(
         self,

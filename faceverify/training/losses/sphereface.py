@@ -1,4 +1,4 @@
-"""SphereFace, the multiplicative angular margin on unit centres: https://arxiv.org/abs/1704.08063."""
+"""SphereFace, the A-Softmax loss: https://arxiv.org/abs/1704.08063, eq. 7."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from faceverify.training.losses.margins import cosine_of, multiply_angle
 
 
 class SphereFace(Loss):
-    """Target logit ||x|| (lambda cos(t) + psi(t)) / (1 + lambda), others ||x|| cos(t).
+    """Softmax, target logit ||x|| (lambda cos(t) + psi(t)) / (1 + lambda), others ||x|| cos(t).
+
+    psi(t), the multiplicative angular margin, is cos(m t) continued to decrease over [0, pi].
+    Class centres are normalised, embeddings are not.
 
     Args:
-        margin: m of psi, which is cos(m t) made to fall all the way.
-        anneal_from, anneal_to: lambda at the first step, and from ``annealing`` on.
-        annealing: share of the run over which it falls.
+        margin: m, a whole number.
+        anneal_from, anneal_to: lambda at the first step, and at the end of the annealing.
+        annealing: share of the run's steps over which lambda falls.
+        engine, sample: see :class:`SoftmaxEngine`.
     """
 
     def __init__(
@@ -46,7 +50,7 @@ class SphereFace(Loss):
         )
 
     def begin_step(self, step: int, total: int) -> None:
-        """Let lambda fall."""
+        """Anneal lambda."""
         self.easing = anneal(
             step, total, self.annealing, first=self.anneal_from, last=self.anneal_to
         )

@@ -1,4 +1,4 @@
-"""SphereFace-R, version 1, with embeddings of one length: https://arxiv.org/abs/2109.05565."""
+"""SphereFace-R, version 1, with normalised embeddings: https://arxiv.org/abs/2109.05565."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from faceverify.training.losses.margins import stretch_angle
 
 
 class SphereFaceR(Loss):
-    """Target logit s cos(min(m t, pi)), others s cos(t).
+    """Softmax with target logit s cos(min(m t, pi)) and other logits s cos(t).
+
+    t is the angle between an embedding and a class centre.
 
     Args:
-        warm_up: share of the run over which the margin grows from 1.
+        margin: m, a factor.
+        scale: s.
+        warm_up: share of the run's steps over which the margin rises from 1.
+        engine, sample: see :class:`SoftmaxEngine`.
     """
 
     def __init__(
@@ -41,7 +46,7 @@ class SphereFaceR(Loss):
         )
 
     def begin_step(self, step: int, total: int) -> None:
-        """Let the margin grow."""
+        """Raise the margin while it warms up."""
         self.margin_share = warm_up(step, total, self.warm_up)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:

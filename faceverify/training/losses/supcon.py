@@ -10,12 +10,12 @@ from faceverify.training.losses.loss import Loss, require
 
 
 class SupCon(Loss):
-    """Softmax over the batch, the mean over partners outside the logarithm.
+    """Softmax over the batch, the mean over positives outside the logarithm.
 
-    It is pytorch-metric-learning's; the mean is over the anchors that have a partner in the batch.
+    pytorch-metric-learning's; the mean is over the anchors that have a positive in the batch.
 
-    Options:
-        temperature: by which cosines are divided.
+    Args:
+        temperature: divides the cosines.
     """
 
     batches: ClassVar[str] = "identities"

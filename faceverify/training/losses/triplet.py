@@ -1,6 +1,6 @@
 """Triplet loss with online mining, FaceNet: https://arxiv.org/abs/1503.03832, eq. 2, section 3.2.
 
-Batch-hard mining is from https://arxiv.org/abs/1703.07737.
+Batch-hard mining: https://arxiv.org/abs/1703.07737.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from faceverify.training.losses.mining import MINING, WITHOUT_SEMI_HARD, Mined, 
 
 
 def mean_of_triplets(squared: Tensor, mined: Mined, margin: float) -> Tensor:
-    """Mean of d(a, p) - d(a, n) + margin over the triplets mined; 0 where there are none.
+    """Mean of d(a, p) - d(a, n) + margin over the mined triplets, (); 0 where there are none.
 
     Args:
-        squared: distances, (N, N).
-        mined: how often each of them takes part.
+        squared: squared distances, (N, N).
+        mined: how often each pair is in a triplet.
+        margin: squared distance.
     """
     some = (mined.triplets > 0).to(squared.dtype)
     return (mined.counts * squared).sum() / mined.triplets.clamp(min=1) + margin * some
@@ -29,11 +30,12 @@ def mean_of_triplets(squared: Tensor, mined: Mined, margin: float) -> Tensor:
 class Triplet(Loss):
     """[ |a - p|^2 - |a - n|^2 + margin ]+ on unit embeddings, the mean over those above 0.
 
-    FaceNet sums; the mean does not change with the batch, nor fade as triplets are learned.
+    FaceNet takes the sum; the mean depends neither on the size of the batch nor on how many
+    triplets are learned already.
 
-    Options:
-        margin: of squared distances, in (0, 4).
-        mining, without_semi_hard: which triplets, see :func:`~.mining.mine`.
+    Args:
+        margin: squared distance, in (0, 4).
+        mining, without_semi_hard: see :func:`~.mining.mine`.
     """
 
     batches: ClassVar[str] = "identities"

@@ -1,4 +1,4 @@
-"""Supervised learning: a loss of embeddings and of who is on the images."""
+"""Supervised learning: a loss of embeddings and identity labels."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from faceverify.training.optim.view_encoder import Embed
 
 
 class Supervised(Method):
-    """The loss of one view of each image and its label.
+    """Supervised learning from one view of each image and its label.
 
     Args:
-        loss: any of ``faceverify.training.losses``.
+        loss: a loss of ``faceverify.training.losses``.
     """
 
     needs_labels: ClassVar[bool] = True
