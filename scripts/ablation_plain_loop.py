@@ -117,8 +117,8 @@ def main() -> None:
         size=recipe.data.size,
         **recipe.backbone.options,
     )
-    head = loss_of(asked.loss, len(data.classes), size)
-    optimiser = torch.optim.Adam([*backbone.parameters(), *head.parameters()], lr=1e-3)
+    criterion = loss_of(asked.loss, len(data.classes), size)
+    optimiser = torch.optim.Adam([*backbone.parameters(), *criterion.parameters()], lr=1e-3)
 
     def validated() -> PairFigures:
         return pair_figures(judged, embed_crops(backbone, judged.crops, plain))
@@ -140,7 +140,7 @@ def main() -> None:
                 group["lr"] = 1e-3 if step < LAST_TENTH * steps else 1e-4
             embeddings = backbone(images)
             mined = (miner(embeddings, labels),) if miner else ()
-            loss = head(embeddings, labels, *mined)
+            loss = criterion(embeddings, labels, *mined)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -56,13 +56,13 @@ def ours(rule, embeddings, labels, repeats):
         mined = mine(squared, labels, rule, margin=MARGIN)
         return mean_of_triplets(squared, mined, MARGIN), mined.triplets
 
-    head = Triplet(embedding_size=DIMENSIONS, classes=1, margin=MARGIN, mining=rule)
+    criterion = Triplet(embedding_size=DIMENSIONS, classes=1, margin=MARGIN, mining=rule)
     rows = embeddings.clone().requires_grad_()
     loss, triplets = beyond()
     return {
         "matrix": times(lambda: squared_distances(l2_normalize(embeddings)), repeats),
         "beyond": times(beyond, repeats),
-        "step": times(lambda: head(rows, labels).backward(), repeats),
+        "step": times(lambda: criterion(rows, labels).backward(), repeats),
         "loss": float(loss),
         "triplets": int(triplets),
     }

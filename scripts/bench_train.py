@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from faceverify.training.backbones import build_backbone
 from faceverify.training.config.schema import Compute
 from faceverify.training.distributed.processes import Processes
-from faceverify.training.losses import build_head
+from faceverify.training.losses import build_loss
 from faceverify.training.optim.cpu import tuned_process
 from faceverify.training.optim.optimisers import make_optimiser, parameter_groups
 from faceverify.training.optim.precision import PRECISIONS, emulates_bfloat16, run_on
@@ -194,14 +194,14 @@ def our_step(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """A step as ``faceverify.training.loop`` takes it."""
     device = centres.device
-    head = build_head(
+    criterion = build_loss(
         "arcface", embedding_size=SIZE, classes=len(centres), margin=MARGIN, scale=SCALE
     ).to(device)
-    head.softmax.centres.data.copy_(centres)  # type: ignore[union-attr, operator]
+    criterion.softmax.centres.data.copy_(centres)  # type: ignore[union-attr, operator]
     running = run_on(backbone, Compute(precision=precision), Processes(0, 1, device))
     optimiser = make_optimiser(
         "sgd",
-        parameter_groups(backbone, head, learning_rate=RATE, weight_decay=DECAY),
+        parameter_groups(backbone, criterion, learning_rate=RATE, weight_decay=DECAY),
         momentum=MOMENTUM,
     )
 
@@ -210,7 +210,7 @@ def our_step(
         images = images.contiguous(memory_format=torch.channels_last)
         with running.autocast():
             embeddings = running.embed([images])[0]
-        loss: Tensor = head(embeddings, labels)
+        loss: Tensor = criterion(embeddings, labels)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(backbone.parameters(), CLIP)
         optimiser.step()

@@ -1,4 +1,4 @@
-"""``faceverify train``: from a folder of people to a model file."""
+"""``faceverify train``: train a model on a set of face crops."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from faceverify.training.run.train import Trained
 
 DEFAULT_RECIPE = "small-arcface"
-PATIENCE = 2.0  # seconds that other processes leave the first one to speak
+PATIENCE = 2.0  # seconds that other processes give the first one to print the same error
 
 
 def train(
@@ -36,27 +36,31 @@ def train(
         typer.Option(
             "--recipe",
             metavar="NAME|FILE",
-            help="Settings to begin with, see --recipes.  [default: small-arcface]",
+            help="Initial settings, see --recipes.  [default: small-arcface]",
             show_default=False,
         ),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option("--name", help="Of the run; by default the recipe's.", show_default=False),
+        typer.Option(
+            "--name", help="Name of the run; by default that of the recipe.", show_default=False
+        ),
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Where runs lie, a folder each.")
+        Path, typer.Option("--out", metavar="FOLDER", help="Folder of all runs.")
     ] = Path("runs"),
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on from the run's last checkpoint.", show_default=False),
+        typer.Option(
+            "--resume", help="Continue from the last checkpoint of the run.", show_default=False
+        ),
     ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Any setting, such as head.margin=0.4; may be repeated.",
+            help="Any setting, such as loss.margin=0.4; may be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -64,15 +68,16 @@ def train(
         str | None,
         typer.Option("--backbone", help="Architecture, or timm:NAME.", show_default=False),
     ] = None,
-    head: Annotated[
-        str | None, typer.Option("--head", help="The loss.", show_default=False)
+    loss: Annotated[
+        str | None,
+        typer.Option("--loss", help="Loss function, such as arcface.", show_default=False),
     ] = None,
     init: Annotated[
         str | None,
         typer.Option(
             "--init",
             metavar="MODEL",
-            help="Weights to start from: a model, a checkpoint, facenet:NAME.",
+            help="Initial weights: a model, a checkpoint, facenet:NAME.",
             show_default=False,
         ),
     ] = None,
@@ -81,12 +86,13 @@ def train(
         typer.Option(
             "--freeze",
             metavar="STAGES",
-            help="Stages whose weights stay, separated by commas.",
+            help="Frozen stages of the backbone, separated by commas.",
             show_default=False,
         ),
     ] = None,
     epochs: Annotated[
-        float | None, typer.Option("--epochs", help="Passes over the data.", show_default=False)
+        float | None,
+        typer.Option("--epochs", help="Epochs, passes over the data.", show_default=False),
     ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", help="Optimiser steps instead.", show_default=False)
@@ -95,26 +101,28 @@ def train(
         float | None,
         typer.Option(
             "--minutes",
-            help="As many steps as fit, with 10 validations or fewer, instead.",
+            help="As many steps as fit into this time, with validations, instead.",
             show_default=False,
         ),
     ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
-            "--batch-size", help="Images of a step, over all processes.", show_default=False
+            "--batch-size", help="Images in a global batch, over all processes.", show_default=False
         ),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option("--learning-rate", help="Highest, of the backbone.", show_default=False),
+        typer.Option(
+            "--learning-rate", help="Peak learning rate of the backbone.", show_default=False
+        ),
     ] = None,
     validate: Annotated[
         str | None,
         typer.Option(
             "--validate",
             metavar="LIST",
-            help="Pairs that choose the best checkpoint; by default people held out of DATA.",
+            help="Pairs that select the best checkpoint; by default identities held out of DATA.",
             show_default=False,
         ),
     ] = None,
@@ -123,7 +131,7 @@ def train(
         typer.Option(
             "--images",
             metavar="ROOT",
-            help="Where the photos of LIST lie; by default beside it.",
+            help="Folder of the photos of LIST; by default that of LIST.",
             show_default=False,
         ),
     ] = None,
@@ -137,10 +145,10 @@ def train(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", help="Threads that make batches.", min=0, show_default=False),
+        typer.Option("--workers", help="Loader threads.", min=0, show_default=False),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Of everything drawn.", show_default=False)
+        int | None, typer.Option("--seed", help="Seed of all random numbers.", show_default=False)
     ] = None,
     recipes: Annotated[
         bool, typer.Option("--recipes", help="List the recipes.", show_default=False)
@@ -149,11 +157,11 @@ def train(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Learn a model from photos of people; it lands in FOLDER/NAME/model.onnx.
+    """Train a model on aligned face crops; the result is FOLDER/NAME/model.onnx.
 
-    Photos are aligned crops, as `faceverify align` cuts them. Ctrl-C, SIGTERM or a terminal that is
-    closed finishes the step, saves, and exits with 130, 143 or 129; `--resume` goes on as if
-    nothing had been. A second signal leaves at once. With torchrun, several processes and machines
+    `faceverify align` makes the crops. Ctrl-C, SIGTERM or the end of the terminal finishes the
+    step, saves a checkpoint, and exits with 130, 143 or 129; `--resume` continues the run exactly
+    where it stopped. A second signal exits at once. With torchrun, several processes and machines
     train together.
 
     **Examples:**
@@ -173,7 +181,7 @@ def train(
         "seed": seed,
         "data": {"source": place_of(data), "workers": workers},
         "backbone": {"name": backbone, "init": place_of(init), "freeze": words(freeze)},
-        "head": {"name": head},
+        "loss": {"name": loss},
         "budget": {"epochs": epochs, "steps": steps, "minutes": minutes},
         "batches": {"size": batch_size},
         "optimiser": {"learning_rate": learning_rate},
@@ -183,7 +191,7 @@ def train(
     try:
         trained = run(changes, settings or [], recipe, out, name, console, resume=resume)
     except FaceverifyError:
-        if rank:  # the same error, most often, as the first process has: let that one say it
+        if rank:  # most often the same error as in the first process, which prints it
             time.sleep(PATIENCE)
         raise
     if rank == 0:
@@ -202,7 +210,17 @@ def run(
     *,
     resume: bool,
 ) -> Trained:
-    """Put the configuration together and train."""
+    """Make the configuration and train.
+
+    Args:
+        changes: settings of the flags, by section; None is not given.
+        settings: ``--set`` assignments, applied last.
+        recipe: name or file; None for the default.
+        out: folder of all runs.
+        name: name of the run; None for that of the recipe.
+        console: where to report.
+        resume: continue the run, with its own settings instead of a recipe.
+    """
     from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
     from faceverify.training.run.folder import RunFolder
 
@@ -232,7 +250,7 @@ def run(
 
 
 def refuse_command(section: object) -> None:
-    """UsageError where a file's ``[data]`` would run a command: only who types one may."""
+    """UsageError if ``data.source`` of a file is a command: only the command line may give one."""
     from faceverify.training.data.sets.shard_stream import has_command
 
     source = section.get("source") if isinstance(section, dict) else None
@@ -244,17 +262,17 @@ def refuse_command(section: object) -> None:
 
 
 def place_of(text: str | None) -> str | None:
-    """A path that exists as one from the root, so that the run can go on from anywhere."""
+    """Absolute path if it exists, so that the run can be resumed from any folder."""
     return os.path.abspath(text) if text and os.path.exists(text) else text
 
 
 def words(text: str | None) -> list[str] | None:
-    """A list out of ``a,b``."""
+    """List of comma-separated words."""
     return None if text is None else [one.strip() for one in text.split(",") if one.strip()]
 
 
 def show(trained: Trained, console: Console) -> None:
-    """Print what became of a run."""
+    """Print the result of a run."""
     figures = {key: round(value, 6) for key, value in trained.figures.items()}
     value = {
         "run": str(trained.folder),
@@ -279,7 +297,7 @@ def show(trained: Trained, console: Console) -> None:
 
 
 def show_recipes(console: Console) -> None:
-    """List the recipes, each with the first line of its file."""
+    """Print the recipes, each with the first line of its file."""
     from faceverify.training.config.files import RECIPES, recipe_names
 
     for name in recipe_names():

@@ -20,7 +20,7 @@ from faceverify.training.checkpoint.storage import Rows, Tensors
 from faceverify.training.config.schema import Config
 from faceverify.training.distributed.collectives import Shard
 from faceverify.training.distributed.processes import Processes
-from faceverify.training.losses import build_head
+from faceverify.training.losses import build_loss
 from faceverify.training.methods import find_method
 from faceverify.training.methods.method import Method
 from faceverify.training.optim.ema import WeightAverage
@@ -100,7 +100,7 @@ class Parts:
         """Fill all parts from a checkpoint, in place.
 
         Raises:
-            TrainingError: it is of another backbone or head, or damaged.
+            TrainingError: it is of another backbone or loss, or damaged.
         """
         stored = stored_tensors(checkpoint)
         for name, parameter in self._learning().items():
@@ -165,8 +165,8 @@ def build_parts(
     origin = initialise(backbone, config.backbone.init).origin if config.backbone.init else ""
     frozen = freeze(backbone, config.backbone.freeze)
     torch.manual_seed(config.seed)  # the method's first weights are the same from any backbone
-    loss = build_head(
-        config.head.name, embedding_size=embedding_size, classes=classes, **config.head.options
+    loss = build_loss(
+        config.loss.name, embedding_size=embedding_size, classes=classes, **config.loss.options
     )
     method = find_method(config.method.name)(loss)
     backbone, method = backbone.to(processes.device), method.to(processes.device)
@@ -178,7 +178,7 @@ def build_parts(
             method,
             learning_rate=config.optimiser.learning_rate,
             weight_decay=config.optimiser.weight_decay,
-            head_factor=config.optimiser.head_factor,
+            loss_factor=config.optimiser.loss_factor,
             layer_decay=config.optimiser.layer_decay,
         ),
         momentum=config.optimiser.momentum,

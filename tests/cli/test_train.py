@@ -23,7 +23,7 @@ name = "resnet18"
 stem = "original"
 width = 4
 embedding_size = 16
-[head]
+[loss]
 name = "arcface"
 scale = 16.0
 margin = 0.2
@@ -121,11 +121,11 @@ def lines(path: Path) -> list[dict]:
     ("arguments", "said"),
     [
         (["PEOPLE", "--epochs", "1", "--steps", "2"], "found budget.epochs and budget.steps"),
-        (["PEOPLE", "--set", "hed.name=arcface"], "unknown key hed; did you mean head?"),
-        (["PEOPLE", "--head", "arcfase"], "did you mean arcface?"),
+        (["PEOPLE", "--set", "los.name=arcface"], "unknown key los; did you mean loss?"),
+        (["PEOPLE", "--loss", "arcfase"], "did you mean arcface?"),
         (["PEOPLE", "--backbone", "resnet81"], "did you mean resnet18"),
-        (["PEOPLE", "--set", "head.margins=1"], "has no option 'margins'"),
-        (["PEOPLE", "--head", "triplet"], "use --set batches.sampler=identities"),
+        (["PEOPLE", "--set", "loss.margins=1"], "has no option 'margins'"),
+        (["PEOPLE", "--loss", "triplet"], "use --set batches.sampler=identities"),
         (["PEOPLE", "--batch-size", "15", "--set", "compute.accumulate=2"], "no multiple of"),
         (["PEOPLE", "--validate", "nowhere.txt"], "nowhere.txt"),
         (["nowhere"], "nowhere: no such file or folder"),
@@ -162,7 +162,7 @@ def test_people_of_whom_nothing_can_be_learned(run, people, tmp_path):
     other = tmp_path / "one" / "other"
     other.mkdir()
     Image.new("RGB", (32, 32)).save(other / "1.png")
-    pairs = ("--head", "triplet", "--set", "batches.sampler=identities")
+    pairs = ("--loss", "triplet", "--set", "batches.sampler=identities")
     assert "no person has 2 images, which this loss compares" in refused(one.parent, *pairs)
     (other / "1.png").write_bytes(b"no picture")
     assert "1.png" in refused(one.parent)

@@ -14,7 +14,7 @@ from faceverify.training.config.schema import Config, config_from_dict
 TINY: dict[str, Any] = {
     "data": {"size": 32, "workers": 0, "cache": "none"},
     "backbone": {"name": "resnet18", "stem": "original", "width": 4, "embedding_size": 16},
-    "head": {"name": "arcface", "scale": 16.0, "margin": 0.2},
+    "loss": {"name": "arcface", "scale": 16.0, "margin": 0.2},
     "batches": {"size": 16},
     "optimiser": {"learning_rate": 0.05},
     "validation": {"times": 0},

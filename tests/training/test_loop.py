@@ -53,16 +53,16 @@ CASES = {
         "optimiser": {"name": "adamw", "learning_rate": 1e-3},
         "log": {"steps": 4},
     },
-    "sampled": {"head": {"sample": 0.9, "warm_up": 0.5}, "schedule": {"name": "polynomial"}},
+    "sampled": {"loss": {"sample": 0.9, "warm_up": 0.5}, "schedule": {"name": "polynomial"}},
     "triplet": {
-        "head": {"name": "triplet"},
+        "loss": {"name": "triplet"},
         "batches": {"sampler": "identities", "images_per_identity": 4},
         "compute": {"gradient_cache": 6},
         "backbone": {"dropout": 0.2},
     },
-    "center": {"head": {"name": "center", "weight": 0.1}, "compute": {"precision": "bfloat16"}},
+    "center": {"loss": {"name": "center", "weight": 0.1}, "compute": {"precision": "bfloat16"}},
     "magnet": {
-        "head": {"name": "magnet"},
+        "loss": {"name": "magnet"},
         "batches": {"sampler": "identities", "images_per_identity": 4},
     },
 }
@@ -191,7 +191,7 @@ def test_a_loss_that_leads_nowhere_stops_and_the_last_checkpoint_stays_good(peop
     wild = {"learning_rate": 1e30, "clip_norm": 0.0}
     config = tiny_config(
         people,
-        head={"name": "softmax"},
+        loss={"name": "softmax"},
         optimiser=wild,
         schedule={"name": "step", "warm_up": 0.0, "milestones": [0.5], "factor": 1.0},
         checkpoints={"steps": 1},
@@ -258,7 +258,7 @@ def test_what_cannot_go_on_is_said_before_it_begins(people, tmp_path):
     with pytest.raises(TrainingError, match="has begun; go on with --resume"):
         train_model(config, run)
     other = tiny_config(people, backbone={"embedding_size": 8}, budget={"steps": 9})
-    with pytest.raises(TrainingError, match="of another backbone or head"):
+    with pytest.raises(TrainingError, match="of another backbone or loss"):
         train_model(other, run, resume=True)
 
 

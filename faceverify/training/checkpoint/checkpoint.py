@@ -117,7 +117,7 @@ def load_tensors(checkpoint: Path, tensors: Tensors) -> None:
         tensors: to fill.
 
     Raises:
-        TrainingError: the checkpoint is of another architecture or head, or damaged.
+        TrainingError: the checkpoint is of another architecture or loss, or damaged.
     """
     with _whole(checkpoint), opened_parts(checkpoint) as parts:
         missing = [f"no {name}" for name in tensors if name not in parts]
@@ -129,7 +129,7 @@ def load_tensors(checkpoint: Path, tensors: Tensors) -> None:
         if shown := missing + other:
             more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
             raise TrainingError(
-                f"{checkpoint}: of another backbone or head: {', '.join(shown[:SHOWN])}{more}",
+                f"{checkpoint}: of another backbone or loss: {', '.join(shown[:SHOWN])}{more}",
                 cure="resume with the configuration that the run began with",
                 code="training-checkpoint",
             )

@@ -1,1 +1,1 @@
-"""The configuration of a run: its settings, their limits, TOML, recipes."""
+"""Configuration of a training run: settings with limits, TOML files, recipes."""

@@ -1,4 +1,4 @@
-"""How images are varied while learning: chances and amounts. No torch here."""
+"""Settings of the data augmentation: probabilities and ranges. Does not import torch."""
 
 from __future__ import annotations
 
@@ -9,31 +9,35 @@ from faceverify.training.config.fields import setting
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Chances that an image is varied in each way, and by how much at most.
+    """``[augmentation]``: probabilities and strengths of the image transforms.
 
-    The amounts are drawn evenly from their range. What is stated of pixels is stated as a share of
-    the image's side, so that it means the same at any size.
+    Strengths are drawn uniformly from their range. Lengths are shares of the side of the image, so
+    that they mean the same at any size.
     """
 
-    flip: float = setting(0.5, "mirrored", least=0, most=1)
-    crop: float = setting(0.2, "zoomed, shifted and turned a little", least=0, most=1)
-    colour: float = setting(0.2, "brightness, contrast, saturation", least=0, most=1)
-    grey: float = setting(0.0, "without colour", least=0, most=1)
-    low_resolution: float = setting(0.0, "shrunk and enlarged again", least=0, most=1)
-    blur: float = setting(0.0, "blurred", least=0, most=1)
-    jpeg: float = setting(0.0, "compressed strongly", least=0, most=1)
-    occlusion: float = setting(0.0, "a rectangle covered", least=0, most=1)
+    flip: float = setting(0.5, "probability of a horizontal flip", least=0, most=1)
+    crop: float = setting(0.2, "probability of a random zoom, shift and rotation", least=0, most=1)
+    colour: float = setting(
+        0.2, "probability of a change of brightness, contrast, saturation", least=0, most=1
+    )
+    grey: float = setting(0.0, "probability of greyscale", least=0, most=1)
+    low_resolution: float = setting(0.0, "probability of down- and upsampling", least=0, most=1)
+    blur: float = setting(0.0, "probability of Gaussian blur", least=0, most=1)
+    jpeg: float = setting(0.0, "probability of JPEG compression", least=0, most=1)
+    occlusion: float = setting(0.0, "probability of a covered rectangle", least=0, most=1)
 
-    zoom: float = setting(0.1, "most of a crop, larger or smaller", least=0, most=0.9)
-    shift: float = setting(0.04, "most of a crop, as a share of the side", least=0, most=0.5)
-    turn: float = setting(5.0, "most of a crop, degrees", least=0, most=180)
-    brightness: float = setting(0.3, "most, brighter or darker", least=0, most=0.95)
-    contrast: float = setting(0.3, "most, more or less of it", least=0, most=0.95)
-    saturation: float = setting(0.3, "most, more or less of it", least=0, most=0.95)
-    resolution: float = setting(0.2, "least share of the side that is left", above=0, most=1)
-    radius: float = setting(0.02, "largest standard deviation of a blur", above=0, most=0.2)
-    quality: int = setting(15, "least quality of a JPEG; the best is 75", least=1, most=75)
-    area: float = setting(0.2, "largest share of the area that is covered", above=0, most=0.9)
+    zoom: float = setting(0.1, "largest change of size of a crop", least=0, most=0.9)
+    shift: float = setting(0.04, "largest shift of a crop, share of the side", least=0, most=0.5)
+    turn: float = setting(5.0, "largest rotation of a crop, degrees", least=0, most=180)
+    brightness: float = setting(0.3, "largest change of brightness", least=0, most=0.95)
+    contrast: float = setting(0.3, "largest change of contrast", least=0, most=0.95)
+    saturation: float = setting(0.3, "largest change of saturation", least=0, most=0.95)
+    resolution: float = setting(0.2, "least share of the side after downsampling", above=0, most=1)
+    radius: float = setting(
+        0.02, "largest standard deviation of the blur, share of the side", above=0, most=0.2
+    )
+    quality: int = setting(15, "least JPEG quality; the highest is 75", least=1, most=75)
+    area: float = setting(0.2, "largest covered share of the area", above=0, most=0.9)
 
 
 NONE = Augmentation(flip=0.0, crop=0.0, colour=0.0)

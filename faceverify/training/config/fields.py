@@ -1,8 +1,8 @@
-"""Settings with their limits: what a field of the configuration may hold, declared beside it.
+"""Fields of the configuration: a default, a description and limits, declared in place.
 
-A section of the configuration is a frozen dataclass of such fields; :func:`section_from_dict`
-builds one out of what a TOML file or the command line said, and where that cannot be says which
-key, what was found and what fits.
+A section of the configuration is a frozen dataclass of such fields. :func:`section_from_dict`
+builds one from the values of a TOML file or the command line; its errors name the key, the value
+found and the values allowed.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def setting(
     """Declare a field of a section.
 
     Args:
-        default: its value where nobody says another one.
-        text: what it decides, with its unit; printed in the documentation.
-        least, above, most: limits of a number (``above`` is itself not allowed).
-        choices: the words it may be.
+        default: default value.
+        text: description, with the unit.
+        least, above, most: limits of a number; ``above`` is exclusive, the others inclusive.
+        choices: allowed words.
     """
     limits = {"text": text, "least": least, "above": above, "most": most, "choices": choices}
     return dataclasses.field(default=default, metadata=limits)
@@ -42,16 +42,16 @@ def setting(
 def section_from_dict(
     section: type[Section], values: object, where: str, everywhere: Sequence[str] = ()
 ) -> Section:
-    """Check and build one section; sections inside it are built too.
+    """Check values and build a section, with the sections inside it.
 
     Args:
-        section: the dataclass.
-        values: what a file or the command line says of it; what is missing keeps its default.
-        where: its name and a dot, empty for the whole configuration.
-        everywhere: keys of all sections, to find one that was put into the wrong one.
+        section: dataclass of the section.
+        values: values by key; missing keys keep their default.
+        where: name of the section and a dot, empty for the whole configuration.
+        everywhere: keys of all sections, to name the right one for a key in the wrong section.
 
     Raises:
-        TrainingError: an unknown key (names the nearest known one), or an impossible value.
+        TrainingError: unknown key (the error names the nearest known one), or a value out of range.
     """
     if not isinstance(values, Mapping):
         raise config_error(f"{where.rstrip('.')} is {values!r}, not a section of keys")
@@ -82,7 +82,7 @@ def section_from_dict(
 
 
 def unknown_key(key: str, known: Sequence[str], everywhere: Sequence[str] = ()) -> TrainingError:
-    """The error of a key that nobody knows, with the nearest one that somebody does."""
+    """Error for an unknown key, naming the nearest known one."""
     last = key.rpartition(".")[2]
     near = [name for name in everywhere if name.rpartition(".")[2] == last]  # the wrong section
     near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
@@ -91,12 +91,12 @@ def unknown_key(key: str, known: Sequence[str], everywhere: Sequence[str] = ()) 
 
 
 def config_error(message: str, cure: str = "") -> TrainingError:
-    """A TrainingError of the configuration."""
+    """TrainingError with the code ``training-config``."""
     return TrainingError(message, cure=cure, code="training-config")
 
 
 def plain_value(value: Any, key: str) -> Any:
-    """Pass on a number, a word, a truth value, or a list of such."""
+    """Check an option: a finite number, a word, true, false, or a list of these."""
     if isinstance(value, list):
         return [plain_value(one, key) for one in value]
     if not isinstance(value, bool | int | float | str) or (
@@ -107,7 +107,7 @@ def plain_value(value: Any, key: str) -> Any:
 
 
 def _typed(value: Any, kind: Any, key: str) -> Any:
-    """The value as its field wants it: whole numbers where those are wanted, lists as tuples."""
+    """Check the type of a value and convert it to its field's: list to tuple, int to float."""
     accepted = get_args(kind) if type(None) in get_args(kind) else (kind,)
     if value is None and type(None) in accepted:
         return None

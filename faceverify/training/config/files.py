@@ -1,4 +1,4 @@
-"""Configurations as TOML: recipes that ship with the package, files, and ``--set key=value``."""
+"""Configurations as TOML: shipped recipes, files, and overrides by ``--set key=value``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import Backbone, Config, Head
+from faceverify.training.config.schema import Backbone, Config, Loss
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -18,23 +18,23 @@ else:
     import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
 
 RECIPES = Path(__file__).parent / "recipes"
-# keys of the sections that take options of whatever they name
+# own keys of the sections that also take options of the loss or backbone they name
 WITH_OPTIONS = {
-    "head": tuple(field.name for field in dataclasses.fields(Head)),
+    "loss": tuple(field.name for field in dataclasses.fields(Loss)),
     "backbone": tuple(field.name for field in dataclasses.fields(Backbone)),
 }
 
 
 def recipe_names() -> list[str]:
-    """The recipes that ship with the package."""
+    """Names of the shipped recipes."""
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 
 def read_recipe(name: str) -> dict[str, Any]:
-    """The values of a recipe of the package, by name, or of a TOML file, by path.
+    """Values of a shipped recipe, by name, or of a TOML file, by path.
 
     Raises:
-        TrainingError: there is none, or it is no TOML.
+        TrainingError: unknown recipe, or a file that is missing or no TOML.
     """
     if name.endswith(".toml") or "/" in name:
         return read_toml(Path(name))
@@ -46,10 +46,10 @@ def read_recipe(name: str) -> dict[str, Any]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The values of a TOML file.
+    """Values of a TOML file.
 
     Raises:
-        TrainingError: it cannot be read.
+        TrainingError: it cannot be read or is no TOML.
     """
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -61,13 +61,13 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def overridden(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay changes over values, section by section; a change of None is none.
+    """Values with changes applied, section by section; None means no change.
 
-    A change of the budget replaces the whole of it: ``--steps`` over a recipe's epochs. Another
-    head or backbone by name drops the options of the one that it replaces.
+    A change of the budget replaces the whole section (``--steps`` replaces the epochs of a recipe).
+    Another loss or backbone drops the options of the one that it replaces.
 
-    >>> overridden({"head": {"name": "arcface"}, "seed": 1}, {"seed": 2, "head": {"margin": 0.4}})
-    {'head': {'name': 'arcface', 'margin': 0.4}, 'seed': 2}
+    >>> overridden({"loss": {"name": "arcface"}, "seed": 1}, {"seed": 2, "loss": {"margin": 0.4}})
+    {'loss': {'name': 'arcface', 'margin': 0.4}, 'seed': 2}
     """
     merged = dict(values)
     for key, change in changes.items():
@@ -87,19 +87,19 @@ def overridden(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[st
 
 
 def changes_of(assignments: Iterable[str]) -> dict[str, Any]:
-    """What ``--set section.key=value`` says, nested; values are TOML, or else plain words.
+    """Nested values of ``--set section.key=value``; values are TOML, or else plain words.
 
     Raises:
-        TrainingError: no ``=`` in it.
+        TrainingError: an assignment without ``=``.
 
-    >>> changes_of(["head.margin=0.4", "head.name=cosface", "backbone.freeze=['stem']"])
-    {'head': {'margin': 0.4, 'name': 'cosface'}, 'backbone': {'freeze': ['stem']}}
+    >>> changes_of(["loss.margin=0.4", "loss.name=cosface", "backbone.freeze=['stem']"])
+    {'loss': {'margin': 0.4, 'name': 'cosface'}, 'backbone': {'freeze': ['stem']}}
     """
     changes: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not key.strip():
-            raise config_error(f"--set {assignment}: no key=value", "for example head.margin=0.4")
+            raise config_error(f"--set {assignment}: no key=value", "for example loss.margin=0.4")
         *sections, last = key.strip().split(".")
         place = changes
         for section in sections:
@@ -114,7 +114,7 @@ def changes_of(assignments: Iterable[str]) -> dict[str, Any]:
 
 
 def as_dict(config: Config) -> dict[str, Any]:
-    """A configuration as plain values; options stand beside the keys of their section."""
+    """Values of a configuration; options are beside the keys of their section, as in TOML."""
     values: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -128,12 +128,12 @@ def as_dict(config: Config) -> dict[str, Any]:
 
 
 def to_toml(values: Mapping[str, Any]) -> str:
-    """Write plain values, and one level of sections, as TOML; numbers come back exactly.
+    """TOML text of values and one level of sections; numbers are read back exactly.
 
-    >>> print(to_toml({"seed": 1, "head": {"name": "arcface", "margin": 0.1}}), end="")
+    >>> print(to_toml({"seed": 1, "loss": {"name": "arcface", "margin": 0.1}}), end="")
     seed = 1
     <BLANKLINE>
-    [head]
+    [loss]
     name = "arcface"
     margin = 0.1
     """
@@ -154,7 +154,7 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        text = repr(value)  # the shortest text that reads back as this very number
+        text = repr(value)  # shortest text that reads back as the same number
         return text if "." in text or "e" not in text else text.replace("e", ".0e")
     if isinstance(value, int):
         return str(value)

@@ -1,8 +1,8 @@
-"""The configuration of a training run: every setting, its default, its limits.
+"""Configuration of a training run: every setting, its default, its limits.
 
-A run's whole configuration is one frozen :class:`Config`. It is made of a recipe, a TOML file, and
-of what the command line changes (``files.py``), checked once, and written into the run's
-folder, from which the same run can be started again.
+The configuration is one frozen :class:`Config`, made from a recipe or TOML file and the overrides
+of the command line (``files.py``), checked once, and written into the folder of the run, from which
+the same run can be started again.
 """
 
 from __future__ import annotations
@@ -13,209 +13,232 @@ from typing import Any
 from faceverify.training.config.augmentation import Augmentation
 from faceverify.training.config.fields import config_error, section_from_dict, setting
 
-AUTOMATIC, VALIDATIONS = -1, 10  # validations over a run: by the machine, and how many then
-PAIR_SAMPLERS = ("identities", "facenet")  # every image has a partner in its batch
+AUTOMATIC, VALIDATIONS = -1, 10  # validation.times by default, and what it stands for
+PAIR_SAMPLERS = ("identities", "facenet")  # several images per identity in a batch
 
 
 @dataclass(frozen=True)
 class Data:
-    """``[data]``: what is learned from."""
+    """``[data]``: the training set."""
 
     source: str = setting("", "folder of people, RecordIO folder, WebDataset shards or their URLs")
     template: str = setting(
         "arcface-112",
-        "what the crops were cut to",
+        "alignment template of the crops",
         choices=("arcface-112", "dlib-150", "facenet-160"),
     )
-    size: int = setting(112, "side of the crops that the backbone sees, pixels", least=16, most=512)
-    workers: int = setting(-1, "threads that make batches; -1: by the machine, 0: none", least=-1)
+    size: int = setting(112, "side of the input images, pixels", least=16, most=512)
+    workers: int = setting(-1, "loader threads; -1: by the number of processors, 0: none", least=-1)
     cache: str = setting(
         "auto",
-        "packed uint8 copy of the decoded crops: auto where it fits into memory",
+        "cache of decoded crops, uint8; auto: where it fits into memory",
         choices=("auto", "memory", "none"),
     )
-    least_images: int = setting(1, "people with fewer images are left out", least=1)
-    column: str = setting("", "of labels.csv, learned instead of the person: for log-ratio")
-    stream_images: int = setting(0, "of shards read as a stream; 0: count first", least=0)
-    stream_people: int = setting(0, "labels of a stream are below it; 0: look first", least=0)
+    least_images: int = setting(
+        1, "least images of an identity; identities with fewer are left out", least=1
+    )
+    column: str = setting(
+        "", "column of labels.csv used as the label, for log-ratio; empty: the identity"
+    )
+    stream_images: int = setting(
+        0, "images in a stream of shards; 0: read it once and count", least=0
+    )
+    stream_people: int = setting(
+        0, "identities in a stream of shards; 0: read it once and count", least=0
+    )
 
 
 @dataclass(frozen=True)
 class Batches:
-    """``[batches]``: which images make a step."""
+    """``[batches]``: how batches are sampled."""
 
     sampler: str = setting(
         "shuffled",
-        "how a batch is drawn",
+        "sampler of the batches",
         choices=("shuffled", "balanced", *PAIR_SAMPLERS),
     )
-    size: int = setting(128, "images of a step, over all processes", least=2)
-    images_per_identity: int = setting(4, "in a batch, where people are drawn", least=2)
+    size: int = setting(128, "images in a global batch, over all processes", least=2)
+    images_per_identity: int = setting(
+        4, "images per identity in a batch of an identity sampler", least=2
+    )
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """``[backbone]``: the network that embeds."""
+    """``[backbone]``: the embedding network. Other keys are options of the architecture."""
 
-    name: str = setting("mobilefacenet", "architecture; timm:NAME for any of timm's")
-    embedding_size: int = setting(512, "numbers in an embedding", least=2, most=65_536)
-    init: str = setting("", "weights to start from: model file, checkpoint, facenet:NAME")
+    name: str = setting("mobilefacenet", "architecture; timm:NAME for one of timm")
+    embedding_size: int = setting(512, "length of an embedding", least=2, most=65_536)
+    init: str = setting("", "initial weights: model file, checkpoint, facenet:NAME; empty: random")
     imprint: int = setting(
         16,
-        "images of a person whose mean embedding its class centre begins at, after init; fewer "
+        "images per identity whose mean embedding initialises the class centre, with init; fewer "
         "where they would take more than a tenth of budget.minutes; 0: random centres",
         least=0,
     )
-    freeze: tuple[str, ...] = setting((), "stages whose weights stay as they are")
-    options: dict[str, Any] = field(default_factory=dict, metadata={"text": "of the architecture"})
+    freeze: tuple[str, ...] = setting((), "frozen stages")
+    options: dict[str, Any] = field(
+        default_factory=dict, metadata={"text": "options of the architecture"}
+    )
 
 
 @dataclass(frozen=True)
 class Method:
-    """``[method]``: how the backbone learns."""
+    """``[method]``: the learning method."""
 
-    name: str = setting("supervised", "supervised: by the loss of ``[head]`` and the labels")
+    name: str = setting(
+        "supervised", "learning method; supervised: the loss of ``[loss]`` on identity labels"
+    )
 
 
 @dataclass(frozen=True)
-class Head:
-    """``[head]``: the loss. Keys other than ``name`` are options of that loss."""
+class Loss:
+    """``[loss]``: the loss function. Other keys are options of the loss."""
 
-    name: str = setting("arcface", "the loss")
+    name: str = setting("arcface", "loss function")
     options: dict[str, Any] = field(
-        default_factory=dict, metadata={"text": "of the loss: margin, ..."}
+        default_factory=dict, metadata={"text": "options of the loss: margin, ..."}
     )
 
 
 @dataclass(frozen=True)
 class Optimiser:
-    """``[optimiser]``: how a gradient becomes a step."""
+    """``[optimiser]``: the optimiser."""
 
-    name: str = setting("sgd", "", choices=("sgd", "adamw"))
-    learning_rate: float = setting(0.1, "highest, of the backbone", above=0)
-    head_factor: float = setting(1.0, "the head's learning rate over the backbone's", above=0)
-    layer_decay: float = setting(
-        1.0, "learning rate of a stage over that of the next: below 1 to fine-tune", above=0, most=1
+    name: str = setting("sgd", "optimiser", choices=("sgd", "adamw"))
+    learning_rate: float = setting(0.1, "peak learning rate of the backbone", above=0)
+    loss_factor: float = setting(
+        1.0, "learning rate of the loss's own parameters over that of the backbone", above=0
     )
-    momentum: float = setting(0.9, "of SGD; the first beta of AdamW", least=0, most=0.9999)
-    weight_decay: float = setting(5e-4, "not on norms and biases", least=0)
-    clip_norm: float = setting(5.0, "longest gradient of the backbone; 0: any", least=0)
+    layer_decay: float = setting(
+        1.0,
+        "learning rate of a stage over that of the next; below 1 for fine-tuning",
+        above=0,
+        most=1,
+    )
+    momentum: float = setting(0.9, "momentum of SGD, or beta 1 of AdamW", least=0, most=0.9999)
+    weight_decay: float = setting(5e-4, "weight decay, not of norms and biases", least=0)
+    clip_norm: float = setting(
+        5.0, "largest gradient norm of the backbone; 0: no clipping", least=0
+    )
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """``[schedule]``: the learning rate over the run, as a share of the highest."""
+    """``[schedule]``: the learning rate over the run, as a share of its peak."""
 
-    name: str = setting("cosine", "", choices=("cosine", "polynomial", "step", "constant"))
-    warm_up: float = setting(0.05, "share of the steps in which it rises from 0", least=0, most=0.9)
-    power: float = setting(2.0, "of the polynomial", above=0)
+    name: str = setting("cosine", "schedule", choices=("cosine", "polynomial", "step", "constant"))
+    warm_up: float = setting(0.05, "share of the steps of linear warm-up from 0", least=0, most=0.9)
+    power: float = setting(2.0, "power of the polynomial schedule", above=0)
     milestones: tuple[float, ...] = setting(
-        (0.5, 0.75, 0.9), "shares of the steps at which a step schedule falls", above=0, most=1
+        (0.5, 0.75, 0.9), "shares of the steps at which the step schedule decays", above=0, most=1
     )
-    factor: float = setting(0.1, "by which it falls at each", above=0, most=1)
-    floor: float = setting(0.0, "what is left at the end", least=0, most=1)
+    factor: float = setting(0.1, "decay of the step schedule at each milestone", above=0, most=1)
+    floor: float = setting(0.0, "share of the peak at the end", least=0, most=1)
 
 
 @dataclass(frozen=True)
 class Budget:
-    """``[budget]``: how long; exactly one of the three.
+    """``[budget]``: length of the run; exactly one of the three.
 
-    ``minutes`` becomes ``steps`` before the first step: a rehearsal of a tenth of them at most
-    measures how long steps and validations take, so that the schedule, and a run that goes on after
-    a stop, know where the end is.
+    ``minutes`` are converted to ``steps`` before the first step: a rehearsal of at most a tenth of
+    the time measures steps and validations, so that the schedule and a resumed run know the end.
     """
 
-    epochs: float | None = setting(None, "passes over the images", above=0)
+    epochs: float | None = setting(None, "epochs, passes over the images", above=0)
     steps: int | None = setting(None, "optimiser steps", least=1)
-    minutes: float | None = setting(None, "of this machine", above=0)
+    minutes: float | None = setting(None, "minutes on this machine", above=0)
 
 
 @dataclass(frozen=True)
 class Compute:
-    """``[compute]``: where and in what arithmetic."""
+    """``[compute]``: device, precision and memory."""
 
-    device: str = setting("auto", "auto, cpu, cuda or mps", choices=("auto", "cpu", "cuda", "mps"))
+    device: str = setting("auto", "device", choices=("auto", "cpu", "cuda", "mps"))
     precision: str = setting(
         "auto",
-        "of the backbone; logits are float32 always. auto: bfloat16 where the device is fast in it",
+        "precision of the backbone (losses are float32); auto: bfloat16 where that is fast",
         choices=("auto", "float32", "bfloat16", "float16"),
     )
-    channels_last: bool = setting(True, "memory layout of images")
+    channels_last: bool = setting(True, "channels-last memory layout")
     compile: str = setting("auto", "torch.compile; auto: on a GPU", choices=("auto", "on", "off"))
-    accumulate: int = setting(1, "parts that the batch of a step is done in, one by one", least=1)
+    accumulate: int = setting(1, "gradient accumulation: parts of a batch", least=1)
     gradient_cache: int = setting(
-        0, "images embedded at once, where the loss needs the whole batch; 0: all", least=0
+        0, "gradient cache: images embedded at once, for pair losses; 0: all", least=0
     )
-    sync_batch_norm: bool = setting(False, "batch statistics over all processes (GPU)")
-    threads: int = setting(0, "CPU threads of each process; 0: torch decides", least=0)
+    sync_batch_norm: bool = setting(False, "batch normalisation over all processes (GPU)")
+    threads: int = setting(0, "CPU threads per process; 0: torch's default", least=0)
 
 
 @dataclass(frozen=True)
 class Average:
-    """``[average]``: a moving average of the weights; it is then what is verified and exported."""
+    """``[average]``: exponential moving average of the weights, which is validated and exported."""
 
-    decay: float = setting(0.0, "share that stays at each step; 0: none", least=0, most=0.99999)
+    decay: float = setting(0.0, "decay per step; 0: no average", least=0, most=0.99999)
     initial: float = setting(
-        0.0, "share of the weights of backbone.init that stays for good", least=0, most=0.99
+        0.0,
+        "share of the initial weights in the result (WiSE-FT), with backbone.init",
+        least=0,
+        most=0.99,
     )
 
 
 @dataclass(frozen=True)
 class Validation:
-    """``[validation]``: pairs that choose the best checkpoint. Never those you report."""
+    """``[validation]``: pairs that select the best checkpoint; never the test set."""
 
-    pairs: str = setting("", "a pair list or .bin pack; empty: people held out of the data")
-    images: str = setting("", "where the photos of the list lie; empty: beside it")
-    pattern: str = setting("{path}", "from a listed photo to its file")
-    aligned: bool = setting(False, "the photos are arcface-112 crops already")
+    pairs: str = setting("", "pair list or .bin pack; empty: identities held out of the data")
+    images: str = setting("", "folder of the listed photos; empty: that of the list")
+    pattern: str = setting("{path}", "file of a listed photo, from its path in the list")
+    aligned: bool = setting(False, "whether the photos are arcface-112 crops already")
     held_out: float = setting(
         0.1,
-        "share of the people (ten at least, if a quarter allows) that only validate",
+        "share of the identities held out (at least ten, if that is at most a quarter)",
         least=0,
         most=0.5,
     )
     times: int = setting(
         AUTOMATIC,
-        "how often over the run, the end included; -1: 10 times, and fewer where they would take "
+        "validations over the run, with the last step; -1: 10, and fewer where they would take "
         "more than a fifth of budget.minutes; 0: never",
         least=AUTOMATIC,
     )
 
     @property
     def number(self) -> int:
-        """How often."""
+        """Number of validations."""
         return VALIDATIONS if self.times == AUTOMATIC else self.times
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """``[checkpoints]``: what a run that was stopped goes on from."""
+    """``[checkpoints]``: checkpoints to resume from."""
 
-    minutes: float = setting(10.0, "between two of them", above=0)
-    steps: int = setting(0, "between two of them instead; 0: by minutes", least=0)
-    keep: int = setting(2, "last ones that stay, beside the best", least=1)
+    minutes: float = setting(10.0, "minutes between two checkpoints", above=0)
+    steps: int = setting(0, "steps between two checkpoints; 0: by minutes", least=0)
+    keep: int = setting(2, "number of latest checkpoints kept, beside the best", least=1)
 
 
 @dataclass(frozen=True)
 class Log:
-    """``[log]``: what a run says of itself."""
+    """``[log]``: metrics of the run."""
 
-    steps: int = setting(20, "of which one line of metrics.jsonl is the mean", least=1)
-    tensorboard: bool = setting(False, "event files for TensorBoard too")
+    steps: int = setting(20, "steps averaged in a line of metrics.jsonl", least=1)
+    tensorboard: bool = setting(False, "also write TensorBoard event files")
 
 
 @dataclass(frozen=True)
 class Config:
-    """A training run. The sections stand in the order in which a run meets them."""
+    """Configuration of a training run; sections in the order in which a run uses them."""
 
-    seed: int = setting(0, "of everything drawn", least=0, most=2**31 - 1)
-    licence: str = setting("unknown", "of the data; goes into the model file")
+    seed: int = setting(0, "seed of all random numbers", least=0, most=2**31 - 1)
+    licence: str = setting("unknown", "licence of the data, stored in the model file")
     data: Data = field(default_factory=Data)
     augmentation: Augmentation = field(default_factory=Augmentation)
     batches: Batches = field(default_factory=Batches)
     backbone: Backbone = field(default_factory=Backbone)
     method: Method = field(default_factory=Method)
-    head: Head = field(default_factory=Head)
+    loss: Loss = field(default_factory=Loss)
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
     budget: Budget = field(default_factory=Budget)
@@ -227,10 +250,10 @@ class Config:
 
 
 def config_from_dict(values: object) -> Config:
-    """Build a configuration and check all of it.
+    """Check values and build a configuration.
 
     Raises:
-        TrainingError: an unknown key, an impossible value, or values that exclude each other.
+        TrainingError: unknown key, value out of range, or values that exclude each other.
     """
     config = section_from_dict(Config, values, "", known_keys())
     _check_together(config)
@@ -238,7 +261,7 @@ def config_from_dict(values: object) -> Config:
 
 
 def known_keys() -> list[str]:
-    """Every key, with its section: ``optimiser.learning_rate``."""
+    """All keys with their section, such as ``optimiser.learning_rate``."""
     default = Config()
     keys = []
     for part in fields(Config):
@@ -251,7 +274,7 @@ def known_keys() -> list[str]:
 
 
 def _check_together(config: Config) -> None:
-    """Refuse values that exclude each other, before anything long begins."""
+    """Check values that exclude each other."""
     batches, compute = config.batches, config.compute
     given = [
         name for name in ("epochs", "steps", "minutes") if getattr(config.budget, name) is not None

@@ -1,6 +1,6 @@
 """What processes tell each other in a step, with its gradient; nothing at all where there is one.
 
-A head sees the batch of all processes: :func:`gather_batch` brings it together, and from there
+A loss sees the batch of all processes: :func:`gather_batch` brings it together, and from there
 every process computes the same numbers. Only of the class centres each holds a share of the rows;
 where a number depends on centres of other processes, ``..._over_processes`` joins the parts. So
 every process ends up with the loss of the whole batch and with its whole gradient.
@@ -94,7 +94,7 @@ def sum_gradient_over_processes(values: Tensor) -> Tensor:
 def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     """Give all processes the mean gradient of parameters that they all hold.
 
-    Heads compute the same gradient in every process, so this only removes rounding: copies that
+    Losses compute the same gradient in every process, so this only removes rounding: copies that
     drift apart over a long run on unlike machines. Parameters that are cut over processes
     (:func:`shards_of`) must not be given.
     """

@@ -1,4 +1,4 @@
-"""Heads: the losses, by the name on the command line."""
+"""Losses for supervised training, by the name that ``--loss`` takes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faceverify.training.losses.cosface import CosFace
 from faceverify.training.losses.curricularface import CurricularFace
 from faceverify.training.losses.lifted import Lifted
 from faceverify.training.losses.log_ratio import LogRatio
-from faceverify.training.losses.loss import Head
+from faceverify.training.losses.loss import Loss
 from faceverify.training.losses.lsoftmax import LSoftmax
 from faceverify.training.losses.magface import MagFace
 from faceverify.training.losses.magnet import Magnet
@@ -31,8 +31,8 @@ from faceverify.training.losses.sphereface_r import SphereFaceR
 from faceverify.training.losses.supcon import SupCon
 from faceverify.training.losses.triplet import Triplet
 
-HEADS: dict[str, type[Head]] = {
-    # softmax over class centres
+LOSSES: dict[str, type[Loss]] = {
+    # classification: softmax over class centres
     "softmax": Softmax,
     "normface": NormFace,
     "coco": NormFace,
@@ -46,7 +46,7 @@ HEADS: dict[str, type[Head]] = {
     "curricularface": CurricularFace,
     "magface": MagFace,
     "proxy-nca": ProxyNca,
-    # pairs of the batch
+    # metric learning: pairs and triplets of the batch
     "contrastive": Contrastive,
     "triplet": Triplet,
     "quadruplet": Quadruplet,
@@ -61,43 +61,43 @@ HEADS: dict[str, type[Head]] = {
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
 
 
-def build_head(name: str, *, embedding_size: int, classes: int, **options: Any) -> Head:
-    """Build a head by its name.
+def build_loss(name: str, *, embedding_size: int, classes: int, **options: Any) -> Loss:
+    """Build a loss from its name and options.
 
     Args:
-        name: a key of ``HEADS``.
-        embedding_size: D.
-        classes: how many identities there are.
-        options: keyword arguments of that head's class.
+        name: a key of ``LOSSES``.
+        embedding_size: D, length of an embedding.
+        classes: C, number of identities.
+        options: keyword arguments of the loss.
 
     Raises:
-        TrainingError: no such head or option, or an impossible value.
+        TrainingError: unknown loss or option, or a value out of range.
     """
-    if name not in HEADS:
-        near = difflib.get_close_matches(name, HEADS, n=1)
-        cure = f"did you mean {near[0]}?" if near else f"known: {', '.join(HEADS)}"
-        raise config_error(f"unknown head {name!r}", cure)
-    known = head_options(name)
-    kinds = get_type_hints(HEADS[name].__init__)
+    if name not in LOSSES:
+        near = difflib.get_close_matches(name, LOSSES, n=1)
+        cure = f"did you mean {near[0]}?" if near else f"known: {', '.join(LOSSES)}"
+        raise config_error(f"unknown loss {name!r}", cure)
+    known = loss_options(name)
+    kinds = get_type_hints(LOSSES[name].__init__)
     for option, value in options.items():
         if option not in known:
             raise config_error(
-                f"head {name} has no option {option!r}", f"known: {', '.join(known) or 'none'}"
+                f"loss {name} has no option {option!r}", f"known: {', '.join(known) or 'none'}"
             )
         _check_kind(name, option, value, kinds[option])
-    return HEADS[name](embedding_size=embedding_size, classes=classes, **options)
+    return LOSSES[name](embedding_size=embedding_size, classes=classes, **options)
 
 
-def head_options(name: str) -> dict[str, Any]:
-    """The options of a head, with their defaults."""
-    parameters = inspect.signature(HEADS[name]).parameters
+def loss_options(name: str) -> dict[str, Any]:
+    """Options of a loss and their default values."""
+    parameters = inspect.signature(LOSSES[name]).parameters
     sizes = ("embedding_size", "classes")
     return {key: one.default for key, one in parameters.items() if key not in sizes}
 
 
-def _check_kind(head: str, option: str, value: Any, kind: Any) -> None:
+def _check_kind(loss: str, option: str, value: Any, kind: Any) -> None:
     kinds = get_args(kind) or (kind,)
     fits = type(value) in kinds or (type(value) is int and float in kinds)
     if not fits or (isinstance(value, float) and not math.isfinite(value)):
         words = " or ".join(KINDS[one] for one in kinds if one in KINDS)
-        raise config_error(f"head.{option} of {head} is {value!r}, not {words}")
+        raise config_error(f"loss.{option} of {loss} is {value!r}, not {words}")

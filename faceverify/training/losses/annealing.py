@@ -1,4 +1,4 @@
-"""Schedules of a margin over the first steps of a run."""
+"""Warm-up and annealing of a margin over the first steps of a run."""
 
 from __future__ import annotations
 
@@ -6,21 +6,27 @@ STEEPNESS = 200.0
 
 
 def warm_up(step: int, total: int, share: float) -> float:
-    """Share of a margin that is in force: rises from 0 to 1 over the first share of the run.
+    """Linear warm-up: a factor that rises from 0 to 1 over the first ``share`` of the run.
 
     Args:
-        step: from 0.
+        step: current step, from 0.
         total: steps of the run.
-        share: of the steps; with 0 it is 1 throughout.
+        share: share of the steps, in [0, 1]; at 0 the factor is 1 throughout.
     """
     return min(1.0, step / (share * total)) if share > 0 else 1.0
 
 
 def anneal(step: int, total: int, share: float, *, first: float, last: float) -> float:
-    """SphereFace's lambda: falls from ``first`` about as 1 / step, to ``last`` at ``share``.
+    """Annealing of SphereFace's lambda: falls about as 1 / step from ``first`` to ``last``.
 
-    As published it is 1000 / (1 + 0.12 step), but at least 5, which it reaches at step 1,658 of
-    28,000; this has the same course, for runs of any length and for any last value.
+    The published schedule is max(5, 1000 / (1 + 0.12 step)), which reaches 5 at step 1,658 of
+    28,000; this is the same curve for a run of any length and any last value.
+
+    Args:
+        step: current step, from 0.
+        total: steps of the run.
+        share: share of the steps after which lambda is ``last``, in [0, 1].
+        first, last: lambda at the first step and at the end.
     """
     past = warm_up(step, total, share)
     return last + (first - last) * (1 - past) / (1 + STEEPNESS * past)

@@ -1,8 +1,7 @@
-"""ArcFace, the additive angular margin: https://arxiv.org/abs/1801.07698, eq. 3.
+"""ArcFace, additive angular margin loss: https://arxiv.org/abs/1801.07698, eq. 3.
 
-With sub-centres a class has several, of which the nearest counts, so that wrongly labelled images
-gather around one that is not the main one:
-https://www.ecva.net/papers/eccv_2020/papers_ECCV/papers/123560715.pdf.
+Sub-center ArcFace: a class has several centres, of which the nearest counts; mislabelled images
+collect at a non-dominant one: https://www.ecva.net/papers/eccv_2020/papers_ECCV/papers/123560715.pdf.
 """
 
 from __future__ import annotations
@@ -13,17 +12,21 @@ from faceverify.training.losses.annealing import warm_up
 from faceverify.training.losses.engine.class_scores import softmax_loss
 from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 from faceverify.training.losses.margins import WIDEST, add_angle
 
 
-class ArcFace(Head):
-    """Target logit s cos(t + m), others s cos(t).
+class ArcFace(Loss):
+    """Softmax with target logit s cos(t + m) and other logits s cos(t).
+
+    t is the angle between an embedding and a class centre.
 
     Args:
-        margin: in radians.
-        sub_centres: of each class.
-        warm_up: share of the run over which the margin grows from 0.
+        margin: m, radians.
+        scale: s.
+        sub_centres: centres per class.
+        warm_up: share of the run's steps over which the margin rises from 0.
+        engine, sample: see :class:`SoftmaxEngine`.
     """
 
     def __init__(
@@ -39,9 +42,9 @@ class ArcFace(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        require(0 <= margin <= WIDEST, "head.margin", margin, f"in [0, {WIDEST}], in radians")
-        require(scale > 0, "head.scale", scale, "above 0")
-        require(0 <= warm_up <= 1, "head.warm_up", warm_up, "in [0, 1]")
+        require(0 <= margin <= WIDEST, "loss.margin", margin, f"in [0, {WIDEST}], in radians")
+        require(scale > 0, "loss.scale", scale, "above 0")
+        require(0 <= warm_up <= 1, "loss.warm_up", warm_up, "in [0, 1]")
         self.margin, self.scale, self.warm_up = margin, scale, warm_up
         self.margin_share = 1.0
         self.softmax = SoftmaxEngine(
@@ -53,12 +56,12 @@ class ArcFace(Head):
         )
 
     def begin_step(self, step: int, total: int) -> None:
-        """Let the margin grow."""
+        """Raise the margin while it warms up."""
         self.margin_share = warm_up(step, total, self.warm_up)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         scores = self.softmax(self.scale * l2_normalize(embeddings), labels)
-        cosine = scores.target_logit / self.scale
+        cosine = scores.target_logit / self.scale  # cos(t), (N,)
         target_logit = self.scale * add_angle(cosine, self.margin_share * self.margin)
         return softmax_loss(target_logit, scores.log_sum_exp)

@@ -1,4 +1,4 @@
-"""k-means in many small sets of points at once."""
+"""Batched k-means."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ SETS_AT_ONCE = 1024
 
 
 def cluster_centres(points: Tensor, sizes: Tensor, clusters: int) -> Tensor:
-    """The k-means centres of each set. Draws nothing: the same points give the same centres.
+    """k-means centres of each of C sets of points; deterministic.
 
-    It starts from points far from each other, and ends after ``ROUNDS`` rounds. A set of fewer
-    points than clusters has some of its points twice; an empty one has zeros.
+    Farthest-point initialisation, then ``ROUNDS`` of Lloyd's iterations. A set with fewer points
+    than clusters has repeated centres; an empty set has zeros.
 
     Args:
-        points: C sets of up to M points, (C, M, D).
-        sizes: how many points each set has, its first ones; (C,).
+        points: (C, M, D), padded to M points.
+        sizes: number of points in each set, (C,).
         clusters: K.
 
     Returns:
@@ -35,8 +35,8 @@ def _centres(points: Tensor, sizes: Tensor, clusters: int) -> Tensor:
     points = points * present.unsqueeze(2)
     centres = points[:, :1]
     for _ in range(clusters - 1):
-        lonely = torch.cdist(points, centres).amin(dim=2).masked_fill(~present, -1)
-        farthest = lonely.argmax(dim=1)[:, None, None].expand(-1, 1, points.shape[2])
+        distance = torch.cdist(points, centres).amin(dim=2).masked_fill(~present, -1)
+        farthest = distance.argmax(dim=1)[:, None, None].expand(-1, 1, points.shape[2])
         centres = torch.cat([centres, points.gather(1, farthest)], dim=1)
     for _ in range(ROUNDS):
         nearest = torch.cdist(points, centres).argmin(dim=2)  # (C, M)

@@ -8,29 +8,29 @@ from torch import Tensor
 
 from faceverify.training.losses.distances import euclidean_distances, genuine_and_impostor, no_loss
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 
 
-class Contrastive(Head):
-    """Genuine pairs 1/2 d^2, impostor pairs 1/2 [margin - d]+^2, on unit embeddings.
+class Contrastive(Loss):
+    """1/2 d^2 of genuine and 1/2 [margin - d]+^2 of impostor pairs, d between unit embeddings.
 
-    The mean over genuine pairs plus the mean over the impostor pairs inside the margin: a batch has
-    hundreds of impostor pairs to a genuine one, and one mean of all would hardly pull at all.
-    (pytorch-metric-learning's loss of this name is linear in the distance, another equation.)
+    The mean over genuine pairs plus the mean over impostor pairs inside the margin: there are
+    hundreds of impostor pairs per genuine pair, and in one common mean the genuine ones would
+    hardly count. (pytorch-metric-learning's ContrastiveLoss is linear in d: another equation.)
 
-    Options:
-        margin: Euclidean distance at which impostors are far enough, in (0, 2].
+    Args:
+        margin: distance beyond which an impostor pair adds nothing, in (0, 2].
     """
 
     batches: ClassVar[str] = "identities"
 
     def __init__(self, *, embedding_size: int, classes: int, margin: float = 1.0) -> None:
         super().__init__()
-        require(0 < margin <= 2, "head.margin", margin, "in (0, 2]")
+        require(0 < margin <= 2, "loss.margin", margin, "in (0, 2]")
         self.margin = margin
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         distances = euclidean_distances(l2_normalize(embeddings))
         genuine, impostor = genuine_and_impostor(labels)
         short = (self.margin - distances)[impostor]

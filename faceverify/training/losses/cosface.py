@@ -1,4 +1,4 @@
-"""CosFace, the additive cosine margin: https://arxiv.org/abs/1801.09414, eq. 4."""
+"""CosFace, additive cosine margin loss: https://arxiv.org/abs/1801.09414, eq. 4."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from faceverify.training.losses.annealing import warm_up
 from faceverify.training.losses.engine.class_scores import softmax_loss
 from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 from faceverify.training.losses.margins import subtract_from_cosine
 
 
-class CosFace(Head):
-    """Target logit s (cos(t) - m), others s cos(t).
+class CosFace(Loss):
+    """Softmax with target logit s (cos(t) - m) and other logits s cos(t).
+
+    t is the angle between an embedding and a class centre.
 
     Args:
-        warm_up: share of the run over which the margin grows from 0.
+        margin: m.
+        scale: s.
+        warm_up: share of the run's steps over which the margin rises from 0.
+        engine, sample: see :class:`SoftmaxEngine`.
     """
 
     def __init__(
@@ -31,9 +36,9 @@ class CosFace(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        require(0 <= margin <= 2, "head.margin", margin, "in [0, 2]")
-        require(scale > 0, "head.scale", scale, "above 0")
-        require(0 <= warm_up <= 1, "head.warm_up", warm_up, "in [0, 1]")
+        require(0 <= margin <= 2, "loss.margin", margin, "in [0, 2]")
+        require(scale > 0, "loss.scale", scale, "above 0")
+        require(0 <= warm_up <= 1, "loss.warm_up", warm_up, "in [0, 1]")
         self.margin, self.scale, self.warm_up = margin, scale, warm_up
         self.margin_share = 1.0
         self.softmax = SoftmaxEngine(
@@ -41,12 +46,12 @@ class CosFace(Head):
         )
 
     def begin_step(self, step: int, total: int) -> None:
-        """Let the margin grow."""
+        """Raise the margin while it warms up."""
         self.margin_share = warm_up(step, total, self.warm_up)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         scores = self.softmax(self.scale * l2_normalize(embeddings), labels)
-        cosine = scores.target_logit / self.scale
+        cosine = scores.target_logit / self.scale  # cos(t), (N,)
         target_logit = self.scale * subtract_from_cosine(cosine, self.margin_share * self.margin)
         return softmax_loss(target_logit, scores.log_sum_exp)

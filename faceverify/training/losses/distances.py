@@ -1,4 +1,4 @@
-"""Distances between the embeddings of a batch, and which of its pairs are genuine."""
+"""Pairwise distances of a batch, and masks of its genuine and impostor pairs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def squared_distances(embeddings: Tensor) -> Tensor:
-    """Squared Euclidean distance of every pair, (N, D) to (N, N), never below 0.
+    """Squared Euclidean distances of all pairs, (N, D) to (N, N), never below 0.
 
-    Out of inner products, a hundred times as fast as one pair at a time; rounding makes about
-    1e-7 |x|^2 of the distance of a point to its double.
+    From inner products, a hundred times as fast as one pair at a time; in float32, rounding leaves
+    about 1e-7 |x|^2 where the distance is 0.
     """
     norms = embeddings.square().sum(dim=1)
     sums = norms[:, None] + norms
@@ -18,10 +18,10 @@ def squared_distances(embeddings: Tensor) -> Tensor:
 
 
 def euclidean_distances(embeddings: Tensor) -> Tensor:
-    """Euclidean distance of every pair, (N, D) to (N, N); without a slope where it is 0.
+    """Euclidean distances of all pairs, (N, D) to (N, N), with gradient 0 where they are 0.
 
-    A square root rises without bound at 0, and infinity times 0 is NaN in a gradient: what rounding
-    cannot tell from 0 counts as 0 (on unit embeddings in float32, distances below 0.001).
+    The square root has an infinite slope at 0, which would make the gradient NaN. So distances
+    within rounding of 0 are set to 0 (unit embeddings in float32: below 0.001).
     """
     squared = squared_distances(embeddings)
     longest = embeddings.detach().square().sum(dim=1).amax()
@@ -31,9 +31,9 @@ def euclidean_distances(embeddings: Tensor) -> Tensor:
 
 
 def genuine_and_impostor(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Which pairs show one identity, and which show two: masks, (N,) to (N, N) and (N, N).
+    """Masks of the genuine pairs (same label) and the impostor pairs, (N,) to (N, N) and (N, N).
 
-    No image is paired with itself.
+    The diagonal is in neither.
     """
     same = labels[:, None] == labels
     impostor = ~same
@@ -41,5 +41,5 @@ def genuine_and_impostor(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def no_loss(embeddings: Tensor) -> Tensor:
-    """0, or NaN where an embedding is, for a batch that has nothing to say; still in the graph."""
+    """A loss of 0 for a batch without pairs, still in the graph; NaN where an embedding is NaN."""
     return embeddings.sum() * 0

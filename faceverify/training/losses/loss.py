@@ -1,4 +1,4 @@
-"""What every head is: a loss over embeddings and labels, and what it learns itself."""
+"""Base class of the losses."""
 
 from __future__ import annotations
 
@@ -12,57 +12,66 @@ from faceverify.training.config.fields import config_error
 from faceverify.training.distributed.collectives import gather_batch
 
 
-class Head(nn.Module):
-    """Base of all heads. A head writes :meth:`loss`; the method of supervised learning calls it.
+class Loss(nn.Module):
+    """Loss of embeddings and labels, with what it learns itself. Subclasses write :meth:`loss`.
 
-    With several processes each calls the head with its own embeddings, all equally many. Each gets
-    the mean loss of the batch of all, and gradients that belong together with
-    DistributedDataParallel around the backbone (see ``collectives``). After the step all hold the
-    same parameters, but for those that ``sharded`` of a module names: of these each process has
-    some rows, with their whole gradient, and nothing may average them.
+    Distributed training: each process calls the loss with its own embeddings, the same number in
+    each. :meth:`forward` gathers them, so that every process returns the mean loss of the global
+    batch, with gradients that are right under DistributedDataParallel (see ``collectives``).
+    Parameters are replicated, except those that a module lists in ``sharded``: each process holds
+    some of their rows, with the complete gradient, which must not be averaged.
 
-    All that must be kept to go on later is in the ``state_dict``.
+    The ``state_dict`` holds everything that a resumed run needs.
 
     Attributes:
-        batches: what batches suit it: "shuffled", or "identities" (several images of each).
+        batches: batches it needs: "shuffled", or "identities" (several images per identity).
     """
 
     batches: ClassVar[str] = "shuffled"
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """The mean loss of the batch.
-
-        Computed in float32 at least, whatever autocast does around it.
+        """Mean loss of the global batch, (), computed in float32 or float64 even under autocast.
 
         Args:
-            embeddings: as the backbone gave them, not normalised, (N, D).
-            labels: their classes, int64, (N,).
+            embeddings: output of the backbone, not normalised, (N, D).
+            labels: class indices, int64, (N,).
         """
         with torch.autocast(embeddings.device.type, enabled=False):
             exact = torch.promote_types(embeddings.dtype, torch.float32)
             return self.loss(*gather_batch(embeddings.to(exact), labels))
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """The mean loss of the batch of all processes; to be written by each head."""
+        """Mean loss of the global batch, (); arguments as of :meth:`forward`."""
         raise NotImplementedError
 
     def begin_step(self, step: int, total: int) -> None:
-        """Be told the step of the optimiser that begins, from 0, and how many the run has."""
+        """Update what depends on the step, such as a margin that warms up.
+
+        Args:
+            step: optimiser step about to begin, from 0.
+            total: optimiser steps of the run.
+        """
 
     def finish_step(self) -> None:
-        """Be told that the optimiser has moved."""
+        """Update what follows the optimiser step, such as centres without gradient."""
 
 
 def require(good: bool, option: str, value: object, words: str) -> None:
-    """Refuse an impossible value of a head's option.
+    """Check the value of an option.
+
+    Args:
+        good: whether the value is in range.
+        option: its key in the configuration.
+        value: what was given.
+        words: the values in range.
 
     Raises:
-        TrainingError: it is not good; ``words`` says what would be.
+        TrainingError: it is out of range.
     """
     if not good:
         raise option_error(option, value, words)
 
 
 def option_error(option: str, value: object, words: str) -> TrainingError:
-    """The error of a value that an option cannot have."""
+    """Error for a value out of range."""
     return config_error(f"{option} is {value!r}, not {words}")

@@ -1,7 +1,7 @@
-"""MagFace, a margin that grows with the length: https://arxiv.org/abs/2103.06627, eq. 3.
+"""MagFace, magnitude-aware margin loss: https://arxiv.org/abs/2103.06627, eq. 3.
 
-The length of an embedding becomes a measure of quality: a larger one means a larger margin to keep,
-and costs less in g.
+The norm of an embedding comes to measure its quality: the margin rises with the norm, and the
+regulariser g favours large norms.
 """
 
 from __future__ import annotations
@@ -13,21 +13,23 @@ from faceverify.training.losses.annealing import warm_up
 from faceverify.training.losses.engine.class_scores import softmax_loss
 from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 from faceverify.training.losses.margins import WIDEST, add_angle
 
 
-class MagFace(Head):
-    """Target logit s cos(t + m(a)), others s cos(t); plus weight g(a) = a / longest^2 + 1 / a.
+class MagFace(Loss):
+    """Softmax with target logit s cos(t + m(a)), others s cos(t); plus the mean of weight g(a).
 
-    a is the embedding's length, taken into [shortest, longest]; m(a) rises in a straight line from
-    ``least_margin`` to ``most_margin`` over that range.
+    a is the norm of the embedding, clamped to [shortest, longest]; m(a) is linear in a, from
+    ``least_margin`` to ``most_margin``; g(a) = a / longest^2 + 1 / a.
 
     Args:
-        least_margin, most_margin: in radians.
-        shortest, longest: lengths of embeddings.
+        least_margin, most_margin: radians.
+        shortest, longest: norms of embeddings.
         weight: lambda_g of the paper.
-        warm_up: share of the run over which the margin grows from 0.
+        scale: s.
+        warm_up: share of the run's steps over which the margin rises from 0.
+        engine, sample: see :class:`SoftmaxEngine`.
     """
 
     def __init__(
@@ -46,18 +48,18 @@ class MagFace(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        require(least_margin >= 0, "head.least_margin", least_margin, "at least 0")
+        require(least_margin >= 0, "loss.least_margin", least_margin, "at least 0")
         require(
             least_margin <= most_margin <= WIDEST,
-            "head.most_margin",
+            "loss.most_margin",
             most_margin,
             f"in [least_margin, {WIDEST}], in radians",
         )
-        require(shortest > 0, "head.shortest", shortest, "above 0")
-        require(shortest < longest, "head.longest", longest, "above shortest")
-        require(weight >= 0, "head.weight", weight, "at least 0")
-        require(scale > 0, "head.scale", scale, "above 0")
-        require(0 <= warm_up <= 1, "head.warm_up", warm_up, "in [0, 1]")
+        require(shortest > 0, "loss.shortest", shortest, "above 0")
+        require(shortest < longest, "loss.longest", longest, "above shortest")
+        require(weight >= 0, "loss.weight", weight, "at least 0")
+        require(scale > 0, "loss.scale", scale, "above 0")
+        require(0 <= warm_up <= 1, "loss.warm_up", warm_up, "in [0, 1]")
         self.least_margin, self.most_margin = least_margin, most_margin
         self.shortest, self.longest = shortest, longest
         self.weight, self.scale, self.warm_up = weight, scale, warm_up
@@ -67,16 +69,16 @@ class MagFace(Head):
         )
 
     def begin_step(self, step: int, total: int) -> None:
-        """Let the margin grow."""
+        """Raise the margin while it warms up."""
         self.margin_share = warm_up(step, total, self.warm_up)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
-        lengths = torch.linalg.vector_norm(embeddings, dim=1).clamp(self.shortest, self.longest)
-        along = (lengths - self.shortest) / (self.longest - self.shortest)
+        """See :meth:`Loss.forward`."""
+        norms = torch.linalg.vector_norm(embeddings, dim=1).clamp(self.shortest, self.longest)
+        along = (norms - self.shortest) / (self.longest - self.shortest)
         margin = self.least_margin + (self.most_margin - self.least_margin) * along
         scores = self.softmax(self.scale * l2_normalize(embeddings), labels)
         cosine = scores.target_logit / self.scale
         target_logit = self.scale * add_angle(cosine, self.margin_share * margin)
-        pull = torch.mean(lengths / self.longest**2 + 1 / lengths)
-        return softmax_loss(target_logit, scores.log_sum_exp) + self.weight * pull
+        regulariser = torch.mean(norms / self.longest**2 + 1 / norms)
+        return softmax_loss(target_logit, scores.log_sum_exp) + self.weight * regulariser

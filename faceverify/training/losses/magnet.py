@@ -1,9 +1,8 @@
 """Magnet loss, Rippel et al. 2016: https://arxiv.org/abs/1511.05939, eq. 5 and 6.
 
-An identity is several clusters, which need not come together; impostor clusters are repelled. The
-paper's index, k-means over the embeddings of all images, is made here of the latest embeddings of
-each identity, which the head remembers. Its batches are built around clusters that confuse each
-other; ours hold identities drawn at random.
+Each identity is several clusters; only clusters of other identities are repelled. Unlike in the
+paper, k-means runs over a memory of the latest embeddings of each identity, and batches hold random
+identities instead of neighbouring clusters.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ from torch import Tensor
 
 from faceverify.training.losses.clusters import cluster_centres
 from faceverify.training.losses.distances import no_loss
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 
 
-class Magnet(Head):
+class Magnet(Loss):
     """[ |r - mu|^2 / 2 s^2 + margin + log sum_c exp(-|r - mu_c|^2 / 2 s^2) ]+, the mean over r.
 
-    The index says which cluster of its identity an image belongs to; mu, the clusters' means, and
-    s^2, the mean squared distance from them, are those of the batch, as in eq. 6. c runs over
-    clusters of other identities. Embeddings keep their lengths, of which s^2 makes nothing.
+    The index assigns an image to a cluster of its identity; mu, the means of the clusters, and s^2,
+    the mean squared distance to them, are of the batch, as in eq. 6. c runs over the clusters of
+    other identities. Embeddings are not normalised; the loss does not depend on their scale.
 
-    Options:
+    Args:
         margin: alpha of the paper.
-        clusters: of each identity.
-        memory: how many embeddings of each identity the index is made of; they take
-            4 x classes x memory x embedding size bytes, in checkpoints too.
-        refresh: steps between two indices.
+        clusters: clusters per identity.
+        memory: embeddings per identity in the memory, which takes 4 x classes x memory x
+            embedding_size bytes, in checkpoints too.
+        refresh: steps between two k-means runs.
     """
 
     batches: ClassVar[str] = "identities"
@@ -49,10 +48,10 @@ class Magnet(Head):
         refresh: int = 100,
     ) -> None:
         super().__init__()
-        require(margin >= 0, "head.margin", margin, "at least 0")
-        require(clusters >= 1, "head.clusters", clusters, "at least 1")
-        require(memory >= clusters, "head.memory", memory, f"at least head.clusters, {clusters}")
-        require(refresh >= 1, "head.refresh", refresh, "at least 1")
+        require(margin >= 0, "loss.margin", margin, "at least 0")
+        require(clusters >= 1, "loss.clusters", clusters, "at least 1")
+        require(memory >= clusters, "loss.memory", memory, f"at least loss.clusters, {clusters}")
+        require(refresh >= 1, "loss.refresh", refresh, "at least 1")
         self.margin, self.clusters, self.refresh = margin, clusters, refresh
         self.register_buffer("memory", torch.zeros(classes, memory, embedding_size))
         self.register_buffer("remembered", torch.zeros(classes, dtype=torch.int64))
@@ -61,12 +60,12 @@ class Magnet(Head):
         self._latest: tuple[Tensor, Tensor] | None = None
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         if self.training:
             self._latest = embeddings.detach(), labels
         with torch.no_grad():
-            own = self.centres[labels].to(embeddings.dtype)  # (N, K, D)
-            nearest = (own - embeddings.unsqueeze(1)).square().sum(dim=2).argmin(dim=1)
+            own_centres = self.centres[labels].to(embeddings.dtype)  # (N, K, D)
+            nearest = (own_centres - embeddings.unsqueeze(1)).square().sum(dim=2).argmin(dim=1)
         keys, member = torch.unique(labels * self.clusters + nearest, return_inverse=True)
         sums = embeddings.new_zeros(len(keys), embeddings.shape[1])
         means = sums.index_add(0, member, embeddings) / member.bincount().unsqueeze(1)  # (G, D)
@@ -77,17 +76,17 @@ class Magnet(Head):
             return no_loss(embeddings)
         tiny = torch.finfo(squared.dtype).eps
         width = 2 * (within.sum() / max(len(labels) - 1, 1)).clamp(min=tiny)
-        rivals = (-squared / width).masked_fill(~other, -torch.inf).logsumexp(dim=1)
-        loss: Tensor = (within / width + self.margin + rivals).relu().mean()
+        repulsion = (-squared / width).masked_fill(~other, -torch.inf).logsumexp(dim=1)
+        loss: Tensor = (within / width + self.margin + repulsion).relu().mean()
         return loss
 
     def begin_step(self, step: int, total: int) -> None:
-        """See :meth:`Head.begin_step`."""
+        """See :meth:`Loss.begin_step`."""
         self._step = step
 
     @torch.no_grad()
     def finish_step(self) -> None:
-        """Remember the step's embeddings; every ``refresh`` steps make a new index of them."""
+        """Store the embeddings of the step; every ``refresh`` steps run k-means on the memory."""
         if self._latest is None:
             return
         embeddings, labels = self._latest

@@ -1,8 +1,7 @@
-"""Margins: how the target's cosine is changed before the softmax.
+"""Margins: functions of the cosine between an embedding and the centre of its class, (N,).
 
-Each is a pure function of the cosine between an embedding and its own class centre, (N,), and never
-makes it larger. Their gradients are exact: nothing is held fixed on the way. At the poles, where
-the sine has no finite slope, the slope is that of the cosine alone.
+A margin never raises the cosine (but for AdaFace's negative angle). Gradients are exact: nothing is
+detached. At the poles, where the sine has an infinite slope, the slope of the cosine remains.
 """
 
 from __future__ import annotations
@@ -12,29 +11,29 @@ import math
 import torch
 from torch import Tensor
 
-WIDEST = 1.5  # radians: an added angle stays below a right angle
-STEEPEST = 1e-12  # least square of a sine whose root is taken
+WIDEST = 1.5  # largest added angle, radians: below pi / 2
+STEEPEST = 1e-12  # least squared sine, so that its root has a finite slope
 
 
 def cosine_of(products: Tensor, lengths: Tensor) -> Tensor:
-    """Products of two vectors over the product of their lengths; 0 where one is 0, (N,)."""
+    """Cosines from inner products and products of norms, (N,); 0 where a norm is 0."""
     return products / lengths.masked_fill(lengths == 0, math.inf)
 
 
 def sine_of(cosine: Tensor) -> Tensor:
-    """The sine of angles in [0, pi], from their cosines."""
+    """Sines of angles in [0, pi], from their cosines, (N,)."""
     return (1 - cosine.square()).clamp(min=STEEPEST).sqrt()
 
 
 def add_angle(cosine: Tensor, angle: Tensor | float) -> Tensor:
     """cos(t) -> cos(t + angle): ArcFace, https://arxiv.org/abs/1801.07698, eq. 3.
 
-    Where t + angle is past pi, and the cosine would rise again, it is cos(t) - angle sin(angle);
-    where it is below 0, with a negative angle (AdaFace), it is 1.
+    For t + angle > pi, where the cosine would rise again: cos(t) - angle sin(angle). For
+    t + angle < 0, with a negative angle (AdaFace): 1.
 
     Args:
         cosine: (N,), in [-1, 1].
-        angle: in radians, in (-pi/2, pi/2), one for all or one each.
+        angle: radians, in (-pi/2, pi/2), one for all or (N,).
     """
     angle = torch.as_tensor(angle, dtype=cosine.dtype, device=cosine.device)
     rotated = cosine * angle.cos() - sine_of(cosine) * angle.sin()
@@ -51,8 +50,8 @@ def subtract_from_cosine(cosine: Tensor, margin: float) -> Tensor:
 def multiply_angle(cosine: Tensor, factor: int) -> Tensor:
     """cos(t) -> psi(t) = (-1)^k cos(factor t) - 2k for t in [k pi/factor, (k + 1) pi/factor].
 
-    L-Softmax, https://arxiv.org/abs/1612.02295, eq. 6. The cosine of the multiple comes from
-    Chebyshev's recurrence, cos(nt) = 2 cos(t) cos((n - 1)t) - cos((n - 2)t): smooth at the poles.
+    L-Softmax, https://arxiv.org/abs/1612.02295, eq. 6. cos(factor t) by Chebyshev's recurrence,
+    cos(nt) = 2 cos(t) cos((n - 1)t) - cos((n - 2)t), which is smooth at the poles.
 
     Args:
         cosine: (N,), in [-1, 1].

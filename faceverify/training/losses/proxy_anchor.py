@@ -6,14 +6,14 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 
 
-class ProxyAnchor(Head):
-    """Each identity's proxy is an anchor, compared with the whole batch; pytorch-metric-learning's.
+class ProxyAnchor(Loss):
+    """One proxy per identity, as the anchor against the whole batch; pytorch-metric-learning's.
 
-    Options:
-        margin: delta of the paper, of cosines.
+    Args:
+        margin: delta of the paper, a cosine.
         scale: alpha of the paper.
     """
 
@@ -25,11 +25,11 @@ class ProxyAnchor(Head):
         from pytorch_metric_learning.losses import ProxyAnchorLoss
 
         super().__init__()
-        require(0 <= margin < 1, "head.margin", margin, "in [0, 1)")
-        require(scale > 0, "head.scale", scale, "above 0")
+        require(0 <= margin < 1, "loss.margin", margin, "in [0, 1)")
+        require(scale > 0, "loss.scale", scale, "above 0")
         self.proxies = ProxyAnchorLoss(classes, embedding_size, margin=margin, alpha=scale)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         loss: Tensor = self.proxies(embeddings, labels)
         return loss

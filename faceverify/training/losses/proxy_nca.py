@@ -1,4 +1,4 @@
-"""Proxy-NCA, a softmax over the other classes only: https://arxiv.org/abs/1703.07464, eq. 4."""
+"""Proxy-NCA, Movshovitz-Attias et al. 2017: https://arxiv.org/abs/1703.07464, eq. 4."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from torch import Tensor
 
 from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 
 
-class ProxyNca(Head):
-    """Minus the logarithm of exp(s cos(t_y)) / sum over other classes of exp(s cos(t_j)).
+class ProxyNca(Loss):
+    """-log of exp(s cos(t_y)) / sum over the other classes j of exp(s cos(t_j)).
 
-    Distances of unit vectors, ||x - p||^2 = 2 - 2 cos(t), give the same with s = 2.
+    The paper's squared distances of unit vectors, ||x - p||^2 = 2 - 2 cos(t), are s = 2.
+
+    Args:
+        scale: s.
+        engine, sample: see :class:`SoftmaxEngine`.
     """
 
     def __init__(
@@ -26,13 +30,13 @@ class ProxyNca(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        require(scale > 0, "head.scale", scale, "above 0")
+        require(scale > 0, "loss.scale", scale, "above 0")
         self.scale = scale
         self.softmax = SoftmaxEngine(
             embedding_size=embedding_size, classes=classes, engine=engine, sample=sample
         )
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         scores = self.softmax(self.scale * l2_normalize(embeddings), labels)
         return torch.mean(scores.log_sum_exp - scores.target_logit)

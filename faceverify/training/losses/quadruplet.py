@@ -9,20 +9,25 @@ from torch import Tensor
 
 from faceverify.training.losses.distances import genuine_and_impostor, squared_distances
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 from faceverify.training.losses.mining import Mined, mine
 from faceverify.training.losses.triplet import mean_of_triplets
 
 
 def count_quadruplets(squared: Tensor, labels: Tensor, margin: float) -> Mined:
-    """How often each pair takes part in a quadruplet: d(x, p) - d(n2, n1) + margin > 0.
+    """How often each pair is in a quadruplet with d(x, p) - d(n2, n1) + margin > 0.
 
-    Every genuine pair is held against every impostor pair that does not show its identity, as
-    triplets are in ``mining``: counted in sorted distances, N^2 log N, and never listed.
+    Every genuine pair with every impostor pair of two other identities, counted in sorted
+    distances as in ``mining``: O(N^2 log N), without listing quadruplets.
+
+    Args:
+        squared: squared distances, (N, N).
+        labels: identities, (N,).
+        margin: squared distance.
     """
     _, identity = torch.unique(labels, return_inverse=True)
     genuine, impostor = genuine_and_impostor(labels)
-    span = float(squared.max()) + margin + 1  # from one identity's distances to the next one's
+    span = float(squared.max()) + margin + 1  # offset between the distances of two identities
     pulled, pushed = squared[genuine].double(), squared[impostor].double()
     own = identity[genuine.nonzero()[:, 0]]
     one, other = (identity[ends] for ends in impostor.nonzero().unbind(1))
@@ -30,7 +35,9 @@ def count_quadruplets(squared: Tensor, labels: Tensor, margin: float) -> Mined:
     all_pushed, own_pushed = pushed.sort().values, (one * span + pushed).sort().values
     limit = pulled + margin
     nearer = torch.searchsorted(all_pushed, limit)
-    nearer -= 2 * _between(own_pushed, own * span, own * span + limit)  # each pair: two directions
+    nearer -= 2 * _between(
+        own_pushed, own * span, own * span + limit
+    )  # each pair is there in both orders
 
     all_pulled, own_pulled = pulled.sort().values, (own * span + pulled).sort().values
     limit = (pushed - margin).clamp(min=-0.5)
@@ -45,20 +52,20 @@ def count_quadruplets(squared: Tensor, labels: Tensor, margin: float) -> Mined:
 
 
 def _between(ordered: Tensor, low: Tensor, high: Tensor, *, right: bool = False) -> Tensor:
-    """How many of ``ordered`` lie in [low, high), or in (low, high]."""
+    """Number of values of ``ordered`` in [low, high), or in (low, high] if ``right``."""
     found = torch.searchsorted(ordered, high, right=right)
     return found - torch.searchsorted(ordered, low, right=right)
 
 
-class Quadruplet(Head):
+class Quadruplet(Loss):
     """[d(x, p) - d(x, n1) + margin]+ + [d(x, p) - d(n2, n1) + second_margin]+, d squared distances.
 
-    On unit embeddings; all triplets and all quadruplets of the batch, each term's mean over those
-    above 0. In the second no identity of the impostor pair is that of the genuine pair.
+    On unit embeddings, over all triplets and all quadruplets of the batch; each term is the mean
+    over those above 0. x, n1 and n2 are of three identities.
 
-    Options:
-        margin: of the first term, in (0, 4).
-        second_margin: of the second, in [0, margin]: the paper wants it the weaker one.
+    Args:
+        margin: squared distance, in (0, 4).
+        second_margin: squared distance, in [0, margin]: the paper's weaker constraint.
     """
 
     batches: ClassVar[str] = "identities"
@@ -72,12 +79,12 @@ class Quadruplet(Head):
         second_margin: float = 0.1,
     ) -> None:
         super().__init__()
-        require(0 < margin < 4, "head.margin", margin, "in (0, 4)")
-        require(0 <= second_margin <= margin, "head.second_margin", second_margin, "in [0, margin]")
+        require(0 < margin < 4, "loss.margin", margin, "in (0, 4)")
+        require(0 <= second_margin <= margin, "loss.second_margin", second_margin, "in [0, margin]")
         self.margin, self.second_margin = margin, second_margin
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         squared = squared_distances(l2_normalize(embeddings))
         fixed = squared.detach()
         triplets = mine(fixed, labels, "all", margin=self.margin)

@@ -1,4 +1,4 @@
-"""The plain softmax over classes: cross-entropy of W_j . x + b_j."""
+"""Softmax loss."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from torch import Tensor
 
 from faceverify.training.losses.engine.class_scores import softmax_loss
 from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
-from faceverify.training.losses.loss import Head
+from faceverify.training.losses.loss import Loss
 
 
-class Softmax(Head):
-    """Logits W_j . x + b_j."""
+class Softmax(Loss):
+    """Cross-entropy with logits W_j . x + b_j.
+
+    Args:
+        engine, sample: see :class:`SoftmaxEngine`.
+    """
 
     def __init__(
         self,
@@ -31,6 +35,6 @@ class Softmax(Head):
         )
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         scores = self.softmax(embeddings, labels)
         return softmax_loss(scores.target_logit, scores.log_sum_exp)

@@ -1,4 +1,4 @@
-"""SphereFace, the multiplicative angular margin on unit centres: https://arxiv.org/abs/1704.08063."""
+"""SphereFace, the A-Softmax loss: https://arxiv.org/abs/1704.08063, eq. 7."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from torch import Tensor
 from faceverify.training.losses.annealing import anneal
 from faceverify.training.losses.engine.class_scores import softmax_loss
 from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 from faceverify.training.losses.margins import cosine_of, multiply_angle
 
 
-class SphereFace(Head):
-    """Target logit ||x|| (lambda cos(t) + psi(t)) / (1 + lambda), others ||x|| cos(t).
+class SphereFace(Loss):
+    """Softmax, target logit ||x|| (lambda cos(t) + psi(t)) / (1 + lambda), others ||x|| cos(t).
+
+    psi(t), the multiplicative angular margin, is cos(m t) continued to decrease over [0, pi].
+    Class centres are normalised, embeddings are not.
 
     Args:
-        margin: m of psi, which is cos(m t) made to fall all the way.
-        anneal_from, anneal_to: lambda at the first step, and from ``annealing`` on.
-        annealing: share of the run over which it falls.
+        margin: m, a whole number.
+        anneal_from, anneal_to: lambda at the first step, and at the end of the annealing.
+        annealing: share of the run's steps over which lambda falls.
+        engine, sample: see :class:`SoftmaxEngine`.
     """
 
     def __init__(
@@ -34,10 +38,10 @@ class SphereFace(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        require(1 <= margin <= 8, "head.margin", margin, "in 1 to 8")
-        require(anneal_to >= 0, "head.anneal_to", anneal_to, "at least 0")
-        require(anneal_to <= anneal_from, "head.anneal_from", anneal_from, "at least anneal_to")
-        require(0 <= annealing <= 1, "head.annealing", annealing, "in [0, 1]")
+        require(1 <= margin <= 8, "loss.margin", margin, "in 1 to 8")
+        require(anneal_to >= 0, "loss.anneal_to", anneal_to, "at least 0")
+        require(anneal_to <= anneal_from, "loss.anneal_from", anneal_from, "at least anneal_to")
+        require(0 <= annealing <= 1, "loss.annealing", annealing, "in [0, 1]")
         self.margin, self.annealing = margin, annealing
         self.anneal_from, self.anneal_to = anneal_from, anneal_to
         self.easing = anneal_to
@@ -46,13 +50,13 @@ class SphereFace(Head):
         )
 
     def begin_step(self, step: int, total: int) -> None:
-        """Let lambda fall."""
+        """Anneal lambda."""
         self.easing = anneal(
             step, total, self.annealing, first=self.anneal_from, last=self.anneal_to
         )
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         scores = self.softmax(embeddings, labels)
         lengths = torch.linalg.vector_norm(embeddings, dim=1)
         cosine = cosine_of(scores.target_logit, lengths)

@@ -1,4 +1,4 @@
-"""SphereFace-R, version 1, with embeddings of one length: https://arxiv.org/abs/2109.05565."""
+"""SphereFace-R, version 1, with normalised embeddings: https://arxiv.org/abs/2109.05565."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from faceverify.training.losses.annealing import warm_up
 from faceverify.training.losses.engine.class_scores import softmax_loss
 from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 from faceverify.training.losses.margins import stretch_angle
 
 
-class SphereFaceR(Head):
-    """Target logit s cos(min(m t, pi)), others s cos(t).
+class SphereFaceR(Loss):
+    """Softmax with target logit s cos(min(m t, pi)) and other logits s cos(t).
+
+    t is the angle between an embedding and a class centre.
 
     Args:
-        warm_up: share of the run over which the margin grows from 1.
+        margin: m, a factor.
+        scale: s.
+        warm_up: share of the run's steps over which the margin rises from 1.
+        engine, sample: see :class:`SoftmaxEngine`.
     """
 
     def __init__(
@@ -31,9 +36,9 @@ class SphereFaceR(Head):
         sample: float = 1.0,
     ) -> None:
         super().__init__()
-        require(1 <= margin <= 8, "head.margin", margin, "in [1, 8]")
-        require(scale > 0, "head.scale", scale, "above 0")
-        require(0 <= warm_up <= 1, "head.warm_up", warm_up, "in [0, 1]")
+        require(1 <= margin <= 8, "loss.margin", margin, "in [1, 8]")
+        require(scale > 0, "loss.scale", scale, "above 0")
+        require(0 <= warm_up <= 1, "loss.warm_up", warm_up, "in [0, 1]")
         self.margin, self.scale, self.warm_up = margin, scale, warm_up
         self.margin_share = 1.0
         self.softmax = SoftmaxEngine(
@@ -41,11 +46,11 @@ class SphereFaceR(Head):
         )
 
     def begin_step(self, step: int, total: int) -> None:
-        """Let the margin grow."""
+        """Raise the margin while it warms up."""
         self.margin_share = warm_up(step, total, self.warm_up)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         scores = self.softmax(self.scale * l2_normalize(embeddings), labels)
         factor = 1 + self.margin_share * (self.margin - 1)
         target_logit = self.scale * stretch_angle(scores.target_logit / self.scale, factor)

@@ -6,16 +6,16 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from faceverify.training.losses.loss import Head, require
+from faceverify.training.losses.loss import Loss, require
 
 
-class SupCon(Head):
-    """Softmax over the batch, the mean over partners outside the logarithm.
+class SupCon(Loss):
+    """Softmax over the batch, the mean over positives outside the logarithm.
 
-    It is pytorch-metric-learning's; the mean is over the anchors that have a partner in the batch.
+    pytorch-metric-learning's; the mean is over the anchors that have a positive in the batch.
 
-    Options:
-        temperature: by which cosines are divided.
+    Args:
+        temperature: divides the cosines.
     """
 
     batches: ClassVar[str] = "identities"
@@ -24,10 +24,10 @@ class SupCon(Head):
         from pytorch_metric_learning.losses import SupConLoss
 
         super().__init__()
-        require(temperature > 0, "head.temperature", temperature, "above 0")
+        require(temperature > 0, "loss.temperature", temperature, "above 0")
         self.contrast = SupConLoss(temperature=temperature)
 
     def loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """See :meth:`Head.forward`."""
+        """See :meth:`Loss.forward`."""
         loss: Tensor = self.contrast(embeddings, labels)
         return loss

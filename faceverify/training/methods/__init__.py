@@ -1,4 +1,4 @@
-"""Methods: how a backbone learns from a batch, by the name in the configuration."""
+"""Learning methods, by the ``name`` in the section ``[method]`` of the configuration."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ METHODS: dict[str, type[Method]] = {
 
 
 def find_method(name: str) -> type[Method]:
-    """Find a method by its name.
+    """Class of a method, by its name.
 
     Raises:
-        TrainingError: there is none.
+        TrainingError: unknown method.
     """
     if name not in METHODS:
         near = difflib.get_close_matches(name, METHODS, n=1)

@@ -1,4 +1,4 @@
-"""Base of all methods: what a training step makes of a batch."""
+"""Base class of the learning methods."""
 
 from __future__ import annotations
 
@@ -12,44 +12,45 @@ from faceverify.training.optim.view_encoder import Embed
 
 
 class Method(nn.Module):
-    """How a backbone learns: the loss of a batch, out of embeddings of its views.
+    """Learning method: computes the loss of a batch from embeddings of its views.
 
-    All that a method learns itself (class centres, a projector, a teacher, a queue) are parameters
-    and buffers of it: they are stored with a run, as ``method.NAME``, and never exported.
+    What a method learns itself (class centres, a projector, a teacher, a queue) are its parameters
+    and buffers: stored in checkpoints as ``method.NAME``, never exported.
 
     Attributes:
-        views: what the loader makes of each image.
-        needs_labels: whether the person on each image must be known.
+        views: views (augmented crops) that the loader makes of each image.
+        needs_labels: whether each image needs an identity label.
     """
 
     views: ClassVar[Views] = ONE_VIEW
     needs_labels: ClassVar[bool] = False
 
     def forward(self, embed: Embed, batch: Batch) -> Tensor:
-        """The mean loss of a batch, (); to be written by each method.
+        """Mean loss of a batch, ().
 
         Args:
-            embed: the backbone, to be called once, on all views that need a gradient: with several
-                processes it averages the gradient, and a gradient cache runs it in parts.
-            batch: of this process, or a part of it.
+            embed: the backbone, from a list of views to a list of embeddings, (N, D) each. Call it
+                once, on all views that need a gradient: it averages gradients over processes, and
+                a gradient cache splits it.
+            batch: images and labels of this process, or a part of them.
         """
         raise NotImplementedError
 
     def begin_step(self, step: int, total: int) -> None:
-        """Prepare for an optimiser step: a margin, a temperature, a momentum are functions of it.
+        """Update what depends on the step: a margin, a temperature, a momentum.
 
         Args:
-            step: from 0.
-            total: steps of the run.
+            step: optimiser step about to begin, from 0.
+            total: optimiser steps of the run.
         """
 
     def finish_step(self, backbone: nn.Module) -> None:
-        """Follow the optimiser's step: move a teacher, fill a queue.
+        """Update what follows the optimiser step: a teacher, a queue.
 
         Args:
-            backbone: with its new weights.
+            backbone: the backbone after the step.
         """
 
     def shards(self) -> dict[str, Shard]:
-        """The entries of the state_dict that are cut by rows over processes."""
+        """Entries of the state_dict that are sharded by rows over processes."""
         return shards_of(self)

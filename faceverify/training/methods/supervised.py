@@ -1,4 +1,4 @@
-"""Supervised learning: a loss of embeddings and of who is on the images."""
+"""Supervised learning: a loss of embeddings and identity labels."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from faceverify.training.data.views import Batch
-from faceverify.training.losses.loss import Head
+from faceverify.training.losses.loss import Loss
 from faceverify.training.methods.method import Method
 from faceverify.training.optim.view_encoder import Embed
 
 
 class Supervised(Method):
-    """The loss of one view of each image and its label.
+    """Supervised learning from one view of each image and its label.
 
     Args:
-        loss: any of ``faceverify.training.losses``.
+        loss: a loss of ``faceverify.training.losses``.
     """
 
     needs_labels: ClassVar[bool] = True
 
-    def __init__(self, loss: Head) -> None:
+    def __init__(self, loss: Loss) -> None:
         super().__init__()
         self.loss = loss
 

@@ -17,11 +17,11 @@ FUSED_ON = ("cpu", "cuda")
 
 def parameter_groups(
     backbone: nn.Module,
-    head: nn.Module,
+    loss: nn.Module,
     *,
     learning_rate: float,
     weight_decay: float,
-    head_factor: float = 1.0,
+    loss_factor: float = 1.0,
     layer_decay: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Sort what learns into groups of one learning rate and one weight decay.
@@ -33,10 +33,10 @@ def parameter_groups(
 
     Args:
         backbone: its frozen parameters are left out.
-        head: its parameters are the last groups.
+        loss: its parameters are the last groups.
         learning_rate: of the last stage.
         weight_decay: of matrices and convolutions.
-        head_factor: the head's learning rate over that of the backbone.
+        loss_factor: the loss's learning rate over that of the backbone.
         layer_decay: learning rate of a stage over that of the next, in (0, 1].
 
     Returns:
@@ -67,8 +67,8 @@ def parameter_groups(
         stage = stage_of(name, stages)
         part = "backbone" if layer_decay == 1 else f"backbone.{stages[stage]}"
         add(part, name, parameter, learning_rate * layer_decay ** (len(stages) - 1 - stage))
-    for name, parameter in head.named_parameters():
-        add("head", name, parameter, learning_rate * head_factor)
+    for name, parameter in loss.named_parameters():
+        add("loss", name, parameter, learning_rate * loss_factor)
     return list(groups.values())
 
 

@@ -18,7 +18,7 @@ from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import ModelFile, Provenance, load_model_file
 from faceverify.runtime.text import printable
 from faceverify.training.checkpoint.checkpoint import Position, best, latest, read_part
-from faceverify.training.config.schema import Head
+from faceverify.training.config.schema import Loss
 from faceverify.training.export.export import export_model
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.training_set import LearningSet
@@ -71,7 +71,7 @@ def make_model(
     position: Position,
     *,
     architecture: str,
-    loss: Head,
+    loss: Loss,
     licence: str,
     seed: int,
 ) -> Made:
@@ -181,7 +181,7 @@ def supported_rates(task: Task) -> list[float]:
 
 def _card(
     model: ModelFile,
-    loss: Head,
+    loss: Loss,
     seed: int,
     figures: dict[str, float],
     judged: ValidationSet | None,
@@ -213,6 +213,6 @@ def _card(
     return "\n".join(lines)
 
 
-def _options(loss: Head) -> str:
+def _options(loss: Loss) -> str:
     chosen = ", ".join(f"{key} {value}" for key, value in loss.options.items())
     return f"({chosen})" if chosen else ""

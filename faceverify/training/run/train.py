@@ -154,7 +154,7 @@ def train_model(
         validate = None if judged is None else _validation(judged, embed)
         say(
             f"{source.images:,} images of {source.people:,} people; "
-            f"{config.backbone.name} and {config.head.name} on {device_name(processes.device)}"
+            f"{config.backbone.name} and {config.loss.name} on {device_name(processes.device)}"
             + (f", {processes.world} processes" if processes.world > 1 else "")
         )
         if parts.running.precision == "bfloat16" and emulates_bfloat16(processes.device):
@@ -332,7 +332,7 @@ def _finished(
     checkpoint = best_weights(run.checkpoints, parts)
     made = make_model(
         run, parts, data, contract, judged, checkpoint, position,
-        architecture=config.backbone.name, loss=config.head, licence=config.licence,
+        architecture=config.backbone.name, loss=config.loss, licence=config.licence,
         seed=config.seed,
     )  # fmt: skip
     say(f"exported; its embeddings are within {made.difference:.1g} of torch's")
@@ -344,7 +344,7 @@ def _finished(
         "checkpoint": checkpoint,
         "images learned": f"{data.learned.images:,} of {data.learned.people:,} people",
         "backbone": config.backbone.name,
-        "loss": config.head.name,
+        "loss": config.loss.name,
         "steps": f"{position.step:,}, {position.images:,} images in {position.seconds:,.0f} s",
         **{name: f"{100 * value:.2f} %" for name, value in made.figures.items()},
     }

@@ -25,7 +25,7 @@ from faceverify.training.data.sets.shard_stream import (
 )
 from faceverify.training.data.views import Views
 from faceverify.training.distributed.processes import Processes
-from faceverify.training.losses import HEADS
+from faceverify.training.losses import LOSSES
 
 FEWEST_HELD_OUT = 10  # people: with 15 images each, thresholds for a false match rate of 1e-3
 MOST_HELD_OUT = 200  # people; more tell no more about which checkpoint is the best
@@ -91,11 +91,11 @@ def learning_set_of(
     data, validation = config.data, config.validation
     if not data.source:
         raise config_error("no data to learn from", "name a folder of people")
-    known = HEADS.get(config.head.name)
+    known = LOSSES.get(config.loss.name)
     pairs_wanted = known is not None and known.batches == "identities"
     if pairs_wanted and config.batches.sampler == "shuffled":
         raise config_error(
-            f"head {config.head.name} compares images of one person, which shuffled batches "
+            f"loss {config.loss.name} compares images of one person, which shuffled batches "
             "rarely hold",
             "use --set batches.sampler=identities",
         )

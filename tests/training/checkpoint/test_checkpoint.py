@@ -37,7 +37,7 @@ def some_tensors() -> dict:
     return {
         "backbone.weight": torch.randn(3, 4),
         "backbone.bias": torch.randn(3).to(torch.bfloat16),
-        "head.centres": Rows(torch.randn(5, 2), 0, 5),
+        "loss.centres": Rows(torch.randn(5, 2), 0, 5),
         "optimiser.step": torch.tensor(3.0),
         "order": torch.arange(4),
         "nothing": torch.zeros(0, 3),
@@ -78,15 +78,15 @@ CUTS = [(0, 5), (0, 1, 5), (0, 2, 4, 5), (0, 1, 2, 3, 4, 5)]
 @pytest.mark.parametrize("written", CUTS)
 def test_rows_are_cut_again(tmp_path, written, read):
     tensors = some_tensors()
-    whole = tensors["head.centres"].tensor
+    whole = tensors["loss.centres"].tensor
     for rank, (start, end) in enumerate(itertools.pairwise(written)):
-        part = {**tensors, "head.centres": Rows(whole[start:end], start, 5)}
+        part = {**tensors, "loss.centres": Rows(whole[start:end], start, 5)}
         write_part(tmp_path, part, rank=rank, world=len(written) - 1)
     for start, end in itertools.pairwise(read):
-        found = empty_like({**tensors, "head.centres": Rows(whole[start:end], start, 5)})
+        found = empty_like({**tensors, "loss.centres": Rows(whole[start:end], start, 5)})
         load_tensors(tmp_path, found)
-        assert same(found["head.centres"].tensor, whole[start:end])
-        assert all(same(found[name], tensors[name]) for name in tensors if name != "head.centres")
+        assert same(found["loss.centres"].tensor, whole[start:end])
+        assert all(same(found[name], tensors[name]) for name in tensors if name != "loss.centres")
 
 
 @pytest.mark.parametrize(
@@ -139,10 +139,10 @@ def test_a_file_of_another_kind_is_one_line(tmp_path, content):
 @pytest.mark.parametrize(
     "places",
     [
-        {"head.centres": "0 6"},
-        {"head.centres": "1 5"},
-        {"head.centres": "0"},
-        {"head.centres": "nought five"},
+        {"loss.centres": "0 6"},
+        {"loss.centres": "1 5"},
+        {"loss.centres": "0"},
+        {"loss.centres": "nought five"},
         {"order": "0 1"},
     ],
 )
@@ -157,17 +157,17 @@ def test_rows_that_are_not_all_there_are_one_line(tmp_path, places):
 
 def test_parts_that_do_not_belong_together_are_one_line(tmp_path):
     tensors = some_tensors()
-    whole = tensors["head.centres"].tensor
-    first = {**tensors, "head.centres": Rows(whole[:2], 0, 5)}
-    second = {"head.centres": Rows(whole[2:], 2, 5)}
+    whole = tensors["loss.centres"].tensor
+    first = {**tensors, "loss.centres": Rows(whole[:2], 0, 5)}
+    second = {"loss.centres": Rows(whole[2:], 2, 5)}
     write_part(tmp_path, first, rank=0, world=2)
     assert f"only {PART.format(0, 2)}" in refused(tmp_path)  # of another process, nothing
-    write_part(tmp_path, {"head.centres": Rows(whole[2:].half(), 2, 5)}, rank=1, world=2)
-    assert "head.centres is not all there" in refused(tmp_path)
-    write_part(tmp_path, {"head.centres": Rows(whole[2:, :1], 2, 5)}, rank=1, world=2)
-    assert "head.centres is not all there" in refused(tmp_path)
+    write_part(tmp_path, {"loss.centres": Rows(whole[2:].half(), 2, 5)}, rank=1, world=2)
+    assert "loss.centres is not all there" in refused(tmp_path)
+    write_part(tmp_path, {"loss.centres": Rows(whole[2:, :1], 2, 5)}, rank=1, world=2)
+    assert "loss.centres is not all there" in refused(tmp_path)
     write_part(tmp_path, second, rank=1, world=2)
-    assert stored_tensors(tmp_path)["head.centres"] == (torch.Size([5, 2]), torch.float32)
+    assert stored_tensors(tmp_path)["loss.centres"] == (torch.Size([5, 2]), torch.float32)
     (tmp_path / PART.format(0, 2)).unlink()
     assert f"only {PART.format(1, 2)}" in refused(tmp_path)
 
@@ -201,7 +201,7 @@ def test_another_architecture_is_named(tmp_path):
     wanted = {"backbone.weight": torch.zeros(3, 5), "backbone.other": torch.zeros(1)}
     with pytest.raises(TrainingError) as refused:
         load_tensors(place, wanted)
-    assert "of another backbone or head: no backbone.other" in str(refused.value)
+    assert "of another backbone or loss: no backbone.other" in str(refused.value)
     assert "backbone.weight (3, 4) instead of (3, 5)" in str(refused.value)
 
 
@@ -282,4 +282,4 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 def test_names_and_shapes_are_told_without_reading(tmp_path):
     place = save_checkpoint(tmp_path, Position(1), some_tensors())
-    assert stored_tensors(place)["head.centres"] == (torch.Size([5, 2]), torch.float32)
+    assert stored_tensors(place)["loss.centres"] == (torch.Size([5, 2]), torch.float32)

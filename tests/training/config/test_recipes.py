@@ -10,7 +10,7 @@ from faceverify.errors import TrainingError
 from faceverify.training.backbones import build_backbone
 from faceverify.training.config.files import as_dict, overridden, read_recipe, recipe_names
 from faceverify.training.config.schema import config_from_dict
-from faceverify.training.losses import HEADS, build_head
+from faceverify.training.losses import LOSSES, build_loss
 from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.train import contract_of, train_model
@@ -45,7 +45,7 @@ def test_a_recipe_is_whole(name):
     values = read_recipe(name)
     config = config_from_dict(values)
     assert config_from_dict(as_dict(config)) == config
-    pair_loss = HEADS[config.head.name].batches == "identities"
+    pair_loss = LOSSES[config.loss.name].batches == "identities"
     assert pair_loss == (config.batches.sampler in ("identities", "facenet"))
     contract = contract_of(config.backbone, config.data)
     with torch.device("meta"):
@@ -55,7 +55,7 @@ def test_a_recipe_is_whole(name):
             size=contract.width,
             **config.backbone.options,
         )
-    build_head(config.head.name, embedding_size=8, classes=12, **config.head.options)
+    build_loss(config.loss.name, embedding_size=8, classes=12, **config.loss.options)
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -9,7 +9,7 @@ import math
 
 import torch
 
-from faceverify.training.losses import build_head
+from faceverify.training.losses import build_loss
 
 CLASSES, SIZE, BATCH = 11, 6, 8
 ENGINES = ["dense", "chunked"]
@@ -18,7 +18,7 @@ ENGINES = ["dense", "chunked"]
 def build(name, options, *, classes=CLASSES, dtype=torch.float64, **more):
     """The loss, with centres of about length 1, the same every time."""
     torch.manual_seed(5)
-    loss = build_head(name, embedding_size=SIZE, classes=classes, **{**options, **more}).to(dtype)
+    loss = build_loss(name, embedding_size=SIZE, classes=classes, **{**options, **more}).to(dtype)
     shard = loss.softmax.shard
     with torch.no_grad():
         loss.softmax.centres *= 60

@@ -8,15 +8,15 @@ import importlib
 import centre_losses
 import torch
 
-from faceverify.training.losses import HEADS, head_options
+from faceverify.training.losses import LOSSES, loss_options
 
-CENTRE_LOSSES = [name for name in HEADS if "engine" in head_options(name)]
-PAIR_LOSSES = [name for name in HEADS if name not in CENTRE_LOSSES]
+CENTRE_LOSSES = [name for name in LOSSES if "engine" in loss_options(name)]
+PAIR_LOSSES = [name for name in LOSSES if name not in CENTRE_LOSSES]
 
 
 def module_of_test(name):
     """The test of a loss."""
-    return importlib.import_module(f"test_{HEADS[name].__module__.rpartition('.')[2]}")
+    return importlib.import_module(f"test_{LOSSES[name].__module__.rpartition('.')[2]}")
 
 
 CASES = {}

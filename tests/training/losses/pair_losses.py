@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from faceverify.training.losses import build_head
+from faceverify.training.losses import build_loss
 from faceverify.training.losses.distances import squared_distances
 from faceverify.training.losses.l2_normalize import l2_normalize
 
@@ -16,7 +16,7 @@ SPREADS = [2.0, 0.7, 0.2]
 
 def build(name, **options):
     torch.manual_seed(0)
-    return build_head(name, embedding_size=SIZE, classes=4, **options).double()
+    return build_loss(name, embedding_size=SIZE, classes=4, **options).double()
 
 
 def batch(seed=0, labels=LABELS, spread=1.0):

@@ -15,7 +15,7 @@ from pair_losses import (
 from pytorch_metric_learning import losses as peers
 from refused_options import check_refused
 
-from faceverify.training.losses import build_head
+from faceverify.training.losses import build_loss
 
 
 @pytest.mark.parametrize("options", [{}, {"form": "max"}, {"margin": 0.5}])
@@ -27,7 +27,7 @@ def test_the_equation_written_out(options, spread):
 def test_pytorch_metric_learning_gives_the_same():
     rows, _, _ = face_batch(size=20)
     labels = torch.arange(20) % 10
-    ours = build_head("lifted", embedding_size=8, classes=10)
+    ours = build_loss("lifted", embedding_size=8, classes=10)
     theirs = peers.LiftedStructureLoss()(rows, labels)
     assert ours(rows, labels).item() == pytest.approx(theirs.item(), rel=1e-9)
 

@@ -68,7 +68,7 @@ def test_it_goes_on_from_its_state():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"memory": 1}, "at least head.clusters, 2"),
+        ({"memory": 1}, "at least loss.clusters, 2"),
     ],
 )
 def test_an_impossible_option_is_one_line(options, words):

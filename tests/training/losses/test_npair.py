@@ -9,7 +9,7 @@ from pytorch_metric_learning import losses as peers
 from pytorch_metric_learning.distances import DotProductSimilarity
 from refused_options import check_refused
 
-from faceverify.training.losses import build_head
+from faceverify.training.losses import build_loss
 
 
 @pytest.mark.parametrize("options", [{}, {"form": "one-against-one"}, {"norm_weight": 0.02}])
@@ -22,7 +22,7 @@ def test_pytorch_metric_learning_gives_the_same_of_two_images():
     rows, _, _ = face_batch(size=20)
     labels = torch.arange(20) % 10
     peer = peers.NPairsLoss(distance=DotProductSimilarity(normalize_embeddings=False))
-    ours = build_head("npair", embedding_size=8, classes=10)
+    ours = build_loss("npair", embedding_size=8, classes=10)
     assert ours(rows, labels).item() == pytest.approx(peer(rows, labels).item(), rel=1e-9)
 
 

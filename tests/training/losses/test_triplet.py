@@ -18,7 +18,7 @@ from pytorch_metric_learning import miners
 from pytorch_metric_learning.distances import LpDistance
 from refused_options import check_refused
 
-from faceverify.training.losses import build_head
+from faceverify.training.losses import build_loss
 from faceverify.training.losses.mining import MINING
 
 
@@ -52,7 +52,7 @@ def test_gradients_of_each_rule_are_those_of_the_loss(rule):
 )
 def test_pytorch_metric_learning_gives_the_same(rule, miner):
     rows, labels, _ = face_batch()
-    ours = build_head("triplet", embedding_size=8, classes=103, mining=rule)(rows, labels)
+    ours = build_loss("triplet", embedding_size=8, classes=103, mining=rule)(rows, labels)
     squared = LpDistance(power=2)
     peer = peers.TripletMarginLoss(margin=0.2, distance=squared)
     theirs = peer(rows, labels, miner(distance=squared)(rows, labels) if miner else None)

@@ -6,7 +6,7 @@ import torch
 
 from faceverify.errors import TrainingError
 from faceverify.training.data.views import ONE_VIEW, Batch
-from faceverify.training.losses import build_head
+from faceverify.training.losses import build_loss
 from faceverify.training.methods import METHODS, find_method
 from faceverify.training.methods.supervised import Supervised
 
@@ -18,7 +18,7 @@ def batch():
 
 def center():
     torch.manual_seed(1)
-    return build_head("center", embedding_size=4, classes=3)
+    return build_loss("center", embedding_size=4, classes=3)
 
 
 def test_it_is_the_loss_of_the_embeddings_and_the_labels():
@@ -34,7 +34,7 @@ def test_it_is_the_loss_of_the_embeddings_and_the_labels():
 
 
 def test_the_loss_is_told_where_a_step_begins_and_ends():
-    method = Supervised(build_head("arcface", embedding_size=4, classes=3, warm_up=0.5))
+    method = Supervised(build_loss("arcface", embedding_size=4, classes=3, warm_up=0.5))
     method.begin_step(1, 8)
     assert method.loss.margin_share == 0.25
     method = Supervised(center())

@@ -9,7 +9,7 @@ from torch import distributed as dist
 from torch import multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from faceverify.training.losses import build_head
+from faceverify.training.losses import build_loss
 from faceverify.training.optim.gradient_cache import cached_backward
 from faceverify.training.optim.view_encoder import ViewEncoder
 
@@ -33,9 +33,9 @@ def batch(size=12, seed=1):
     return torch.randn(size, 3, 8, 8, generator=generator, dtype=torch.float64)
 
 
-def head(name="triplet", **options):
+def triplet_loss(name="triplet", **options):
     torch.manual_seed(3)
-    return build_head(name, embedding_size=6, classes=4, **options).double()
+    return build_loss(name, embedding_size=6, classes=4, **options).double()
 
 
 def cached(net, images, loss_of, **options):
@@ -58,14 +58,14 @@ def assert_same(found, expected, **tolerance):
 @pytest.mark.parametrize("chunk", [1, 5, 6, 12, 100])
 def test_gradients_are_those_of_the_plain_way(name, chunk):
     plain, net = backbone().eval(), backbone().eval()
-    plain_head, cached_head = head(name), head(name)
-    expected = plain_head(plain(batch()), LABELS)
+    plain_loss, cached_loss = triplet_loss(name), triplet_loss(name)
+    expected = plain_loss(plain(batch()), LABELS)
     expected.backward()
-    found = cached(net, batch(), lambda embeddings: cached_head(embeddings, LABELS), chunk=chunk)
+    found = cached(net, batch(), lambda embeddings: cached_loss(embeddings, LABELS), chunk=chunk)
     assert not found.requires_grad
     torch.testing.assert_close(found, expected.detach())
     assert any(gradient.abs().max() > 1e-3 for gradient in gradients(plain))
-    assert_same(gradients(net, cached_head), gradients(plain, plain_head))
+    assert_same(gradients(net, cached_loss), gradients(plain, plain_loss))
 
 
 def chunked_by_hand(net, images, loss_of, chunk):
@@ -77,7 +77,7 @@ def chunked_by_hand(net, images, loss_of, chunk):
 
 def test_training_statistics_move_once_for_each_chunk():
     plain, net = backbone(), backbone()
-    triplet = head()
+    triplet = triplet_loss()
     expected = chunked_by_hand(plain, batch(), lambda rows: triplet(rows, LABELS), 5)
     found = cached(net, batch(), lambda rows: triplet(rows, LABELS), chunk=5)
     torch.testing.assert_close(found, expected)
@@ -88,7 +88,7 @@ def test_training_statistics_move_once_for_each_chunk():
 
 def test_dropout_is_drawn_alike_in_both_passes():
     plain, net = backbone(dropout=0.5), backbone(dropout=0.5)
-    triplet = head()
+    triplet = triplet_loss()
 
     def loss_of(rows):
         return triplet(rows + 0.01 * torch.randn_like(rows), LABELS)  # the loss draws as well
@@ -105,7 +105,7 @@ def test_dropout_is_drawn_alike_in_both_passes():
 
 def test_the_factor_is_of_the_gradient_alone():
     once, scaled = backbone().eval(), backbone().eval()
-    triplet = head()
+    triplet = triplet_loss()
     losses = [
         cached(net, batch(), lambda rows: triplet(rows, LABELS), chunk=chunk, scale=factor)
         for net, chunk, factor in ((once, 4, 1.0), (scaled, 4, 1024.0))
@@ -116,7 +116,7 @@ def test_the_factor_is_of_the_gradient_alone():
 
 def test_under_autocast_every_weight_gets_its_gradient():
     plain, net = backbone().float().eval(), backbone().float().eval()
-    triplet = head().float()
+    triplet = triplet_loss().float()
     images = batch().float()
     with torch.autocast("cpu", torch.bfloat16):
         chunked_by_hand(plain, images, lambda rows: triplet(rows, LABELS), 4)
@@ -176,7 +176,7 @@ def one_of_two(rank, folder):
         return work.then(lambda done: done.value()[0] / 2)
 
     net.register_comm_hook(None, counting)
-    triplet = head()
+    triplet = triplet_loss()
     own = slice(6 * rank, 6 * rank + 6)
     loss = cached(net, batch()[own], lambda rows: triplet(rows, LABELS[own]), chunk=2)
     torch.save((loss, gradients(net), len(reductions)), f"{folder}/{rank}.pt")
@@ -185,7 +185,7 @@ def one_of_two(rank, folder):
 
 def test_two_processes_have_the_gradients_of_one(tmp_path):
     multiprocessing.start_processes(one_of_two, (str(tmp_path),), 2, start_method="fork")
-    net, triplet = backbone().eval(), head()
+    net, triplet = backbone().eval(), triplet_loss()
     loss = triplet(net(batch()), LABELS)
     loss.backward()
     for rank in range(2):

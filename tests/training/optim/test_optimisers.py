@@ -31,10 +31,10 @@ def groups_of(net, **options):
 
 
 def test_every_parameter_is_in_one_group(net):
-    head = Centres()
-    groups = parameter_groups(net, head, learning_rate=0.1, weight_decay=5e-4, layer_decay=0.5)
+    loss = Centres()
+    groups = parameter_groups(net, loss, learning_rate=0.1, weight_decay=5e-4, layer_decay=0.5)
     found = [id(parameter) for group in groups for parameter in group["params"]]
-    wanted = {id(p) for p in (*net.parameters(), *head.parameters())}
+    wanted = {id(p) for p in (*net.parameters(), *loss.parameters())}
     held = {id(p) for p in net.parameters() if not p.requires_grad}  # gain of the last norm
     assert len(found) == len(set(found))
     assert set(found) == wanted - held
@@ -63,18 +63,18 @@ def test_what_a_network_of_timm_spares():
 
 
 def test_learning_rates_fall_stage_by_stage(net):
-    groups = groups_of(net, layer_decay=0.5, head_factor=10)
+    groups = groups_of(net, layer_decay=0.5, loss_factor=10)
     rates = {group["name"].removesuffix(", no decay"): group["lr"] for group in groups}
     stages = stage_names(net)
     assert [rates[f"backbone.{stage}"] for stage in reversed(stages)] == pytest.approx(
         [0.1, 0.05, 0.025, 0.0125, 0.00625]
     )
-    assert rates["head"] == 1.0
+    assert rates["loss"] == 1.0
     assert [group["name"] for group in groups_of(net)] == [
         "backbone",
         "backbone, no decay",
-        "head",
-        "head, no decay",
+        "loss",
+        "loss, no decay",
     ]
 
 

@@ -7,7 +7,7 @@ from generated_people import tiny_config, write_people
 from torch import nn
 
 from faceverify.training.distributed.collectives import Shard
-from faceverify.training.losses import build_head
+from faceverify.training.losses import build_loss
 from faceverify.training.losses.l2_normalize import l2_normalize
 from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run.folder import RunFolder
@@ -46,34 +46,34 @@ def means():
 
 @pytest.mark.parametrize("name", ["cosface", "sphereface", "proxy-nca"])
 def test_centres_point_where_people_are_and_stay_as_long(name):
-    head = build_head(name, embedding_size=4, classes=3)
+    loss = build_loss(name, embedding_size=4, classes=3)
     backbone = Backbone()
-    imprint(backbone, head, LABELS, images_at)
-    centres = head.softmax.centres.detach()
+    imprint(backbone, loss, LABELS, images_at)
+    centres = loss.softmax.centres.detach()
     torch.testing.assert_close(centres, means() * 0.02)  # 0.01 sqrt(D)
     assert backbone.training
     assert backbone.dropout.training
 
 
 def test_a_process_sets_the_centres_that_it_holds():
-    head = build_head("arcface", embedding_size=4, classes=2)
-    head.softmax.shard = Shard(1, 3, 3)
-    imprint(Backbone(), head, LABELS, images_at)
-    torch.testing.assert_close(head.softmax.centres.detach(), means()[1:] * 0.02)
+    loss = build_loss("arcface", embedding_size=4, classes=2)
+    loss.softmax.shard = Shard(1, 3, 3)
+    imprint(Backbone(), loss, LABELS, images_at)
+    torch.testing.assert_close(loss.softmax.centres.detach(), means()[1:] * 0.02)
 
 
 def test_the_first_of_several_centres():
-    head = build_head("arcface", embedding_size=4, classes=3, sub_centres=2)
-    before = head.softmax.centres.detach().clone()
-    imprint(Backbone(), head, LABELS, images_at)
-    torch.testing.assert_close(head.softmax.centres.detach()[:, 0], means() * 0.02)
-    assert torch.equal(head.softmax.centres.detach()[:, 1], before[:, 1])
+    loss = build_loss("arcface", embedding_size=4, classes=3, sub_centres=2)
+    before = loss.softmax.centres.detach().clone()
+    imprint(Backbone(), loss, LABELS, images_at)
+    torch.testing.assert_close(loss.softmax.centres.detach()[:, 0], means() * 0.02)
+    assert torch.equal(loss.softmax.centres.detach()[:, 1], before[:, 1])
 
 
 @pytest.mark.parametrize("name", ["softmax", "center", "triplet"])
-def test_heads_without_directions(name):
-    assert not has_directions(build_head(name, embedding_size=4, classes=3))
-    assert has_directions(build_head("arcface", embedding_size=4, classes=3))
+def test_losses_without_directions(name):
+    assert not has_directions(build_loss(name, embedding_size=4, classes=3))
+    assert has_directions(build_loss("arcface", embedding_size=4, classes=3))
 
 
 def test_a_few_images_of_each_person_spread_over_all():

@@ -1,1 +1,1 @@
-"""The softmax over classes: dense, chunked, sharded, sampled."""
+"""Softmax over class centres: dense, chunked, sharded over processes, with sampled classes."""

@@ -1,11 +1,10 @@
-"""Scores against any number of classes in flat memory: blocks of classes, one after the other.
+"""Chunked softmax: an online log-sum-exp over blocks of classes, in bounded memory.
 
-Forward keeps a running log-sum-exp over blocks; backward computes each block's products again, but
-for those of the first blocks, which are kept while they fit into a budget: a few thousand classes
-are done in three matrix products, as with all logits held, millions in four. Blocks are as small as
-lets them stay in the cache between one operation and the next.
+Forward keeps a running log-sum-exp; backward recomputes the products of each block, except those of
+the first blocks, which are kept up to a budget: some thousand classes take three matrix products,
+as in the dense engine, millions take four. A block fits into the cache.
 
-Normalised centres are never written out. With r_j = 1 / ||W_j||, p_ij = r_j x_i . W_j, and G_ij
+Normalised centres are not materialised. With r_j = 1 / ||W_j||, p_ij = r_j x_i . W_j, and G_ij
 the gradient of p_ij, the gradient of W_j is r_j sum_i G_ij x_i - r_j^2 W_j sum_i G_ij p_ij.
 """
 
@@ -22,15 +21,15 @@ from faceverify.training.losses.engine.class_scores import Scoring, add_rows
 from faceverify.training.losses.l2_normalize import inverse_norms
 
 NARROWEST = 128  # classes in a block
-AWAY, FLOOR = -1e30, -5e29  # a product out of the way, and what lies between it and any other
+AWAY, FLOOR = -1e30, -5e29  # a masked product, and a bound between it and any other
 
 
 class Room(NamedTuple):
-    """How many products are in memory.
+    """Memory budget of the chunked engine, as numbers of products.
 
     Attributes:
-        block: in a block.
-        kept: at most, from forward to backward.
+        block: products in a block.
+        kept: most products kept from forward to backward.
     """
 
     block: int
@@ -43,7 +42,7 @@ ON_CPU, ON_GPU = Room(2**19, 2**24), Room(2**25, 2**28)
 def chunked_scores(
     rows: Tensor, centres: Tensor, bias: Tensor | None, target: Tensor, scoring: Scoring
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As ``dense_scores`` of ``class_scores.py``, equal to rounding."""
+    """Same as :func:`~.class_scores.dense_scores` up to rounding, in bounded memory."""
     scores: tuple[Tensor, Tensor, Tensor] = _ChunkedScores.apply(
         rows, centres, bias, target, scoring
     )
@@ -94,7 +93,7 @@ class _ChunkedScores(torch.autograd.Function):
         rows_slope, centres_slope = torch.zeros_like(rows), torch.empty_like(centres)
         bias_slope = None if bias is None else torch.empty_like(bias)
         for start, stop in _blocks(len(rows), centres):
-            products = ctx.kept.pop(start, None)  # changed below, so taken for good
+            products = ctx.kept.pop(start, None)  # changed in place below
             if products is None:
                 products = _products(rows, centres, lengths, bias, target, start, stop)
             slope = _slope(
@@ -141,7 +140,7 @@ def _products(
     start: int,
     stop: int,
 ) -> Tensor:
-    """Products with a block's centres, (N, B, K); those with the target's out of the way."""
+    """Products with the centres of a block, (N, B, K), those of the target class masked."""
     block = centres[start:stop]
     products = (rows @ block.flatten(0, 1).T).view(len(rows), *block.shape[:2])
     if lengths is not None:
@@ -157,7 +156,7 @@ def _products(
 
 
 def _nearest(products: Tensor) -> tuple[Tensor, Tensor | None]:
-    """The product with each class's nearest centre, (N, B), and which one it is; None where one."""
+    """Products with the nearest centre of each class, (N, B), and its index; None if K = 1."""
     if products.shape[2] == 1:
         return products.squeeze(2), None
     logits, nearest = products.max(dim=2)
@@ -167,7 +166,7 @@ def _nearest(products: Tensor) -> tuple[Tensor, Tensor | None]:
 def _slope(
     products: Tensor, log_sum_exp: Tensor, log_sum_exp_slope: Tensor, scoring: Scoring
 ) -> Tensor:
-    """The gradient of a block's products, (N, B, K): of each class the nearest sub-centre's."""
+    """Gradient of the products of a block, (N, B, K): 0 but for the nearest sub-centre."""
     logits, nearest = _nearest(products)
     changed = logits if scoring.hard is None else scoring.hard.changed(logits)
     slope: Tensor = (changed - log_sum_exp).exp_().mul_(log_sum_exp_slope)

@@ -1,9 +1,8 @@
-"""Target logits and log-sum-exps of a softmax over class centres; the dense engine.
+"""Softmax over class centres as target logit and log-sum-exp; the dense engine.
 
-The cross-entropy of a softmax whose target logit t was changed by a margin needs two things of an
-embedding: its product with its own class's centre, which becomes t, and the log-sum-exp of all
-other classes' logits, o. Then -log p = -log(e^t / (e^t + e^o)) = -log sigmoid(t - o). So a margin
-works on N numbers, however many classes there are, and an engine need know no margin.
+The cross-entropy of an embedding needs two numbers: its target logit t, changed by a margin, and
+the log-sum-exp o of the logits of the other classes: -log(e^t / (e^t + e^o)) = -log sigmoid(t - o).
+So a margin is a function of N numbers, however many classes there are, and an engine has no margin.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from faceverify.training.losses.l2_normalize import l2_normalize
 
 @dataclass(frozen=True)
 class HardNegatives:
-    """What CurricularFace makes of other classes' logits: https://arxiv.org/abs/2004.00288, eq. 4.
+    """CurricularFace's modulation of the negative logits: https://arxiv.org/abs/2004.00288, eq. 4.
 
     Args:
-        threshold: logits above it are hard, (N,): scale times cos(target's angle + margin).
+        threshold: logits above it are hard, (N,): s cos(t_y + m).
         weight: t of the paper, ().
-        scale: of the logits.
+        scale: s of the logits.
     """
 
     threshold: Tensor
@@ -33,7 +32,7 @@ class HardNegatives:
     scale: float
 
     def changed(self, logits: Tensor) -> Tensor:
-        """Make cos into cos (t + cos) where it is hard; scaled logits in and out, (N, C)."""
+        """Replace s cos by s cos (t + cos) where it is hard, (N, C) to (N, C)."""
         harder = logits * (self.weight + logits / self.scale)
         return torch.where(logits > self.threshold.unsqueeze(1), harder, logits)
 
@@ -45,11 +44,11 @@ class HardNegatives:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How embeddings are scored against centres.
+    """How products of embeddings and centres become logits.
 
     Args:
-        unit: centres count by their direction alone.
-        hard: what becomes of other classes' logits.
+        unit: whether centres are normalised.
+        hard: modulation of the negative logits.
     """
 
     unit: bool
@@ -57,25 +56,25 @@ class Scoring:
 
 
 def softmax_loss(target_logit: Tensor, log_sum_exp: Tensor) -> Tensor:
-    """Mean cross-entropy of the targets' logits, (N,), and the other classes' log-sum-exp, (N,)."""
+    """Mean cross-entropy, (), from target logits, (N,), and log-sum-exps of the others, (N,)."""
     return -F.logsigmoid(target_logit - log_sum_exp).mean()
 
 
 def dense_scores(
     rows: Tensor, centres: Tensor, bias: Tensor | None, target: Tensor, scoring: Scoring
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The scores of a batch in plain torch, with all its logits and their gradients in memory.
+    """Dense engine: plain torch, with all N x C logits in memory.
 
     Args:
-        rows: embeddings, scaled as the logits are to be, (N, D).
+        rows: embeddings, multiplied by the scale of the logits, (N, D).
         centres: (C, K, D), K sub-centres a class.
-        bias: added to each class's logits, (C,).
-        target: index of each embedding's class, (N,); -1 where it is not among these.
-        scoring: how the products become logits.
+        bias: of the logits, (C,).
+        target: class indices, (N,); -1 for a class of another process.
+        scoring: normalisation and modulation.
 
     Returns:
-        log-sum-exp over all classes but the target, (N,); the target's centres as they are,
-        (N, K, D), and its bias, (N,), zeros where it is not among these.
+        log-sum-exp over all classes but the target, (N,); the centres of the target class, not
+        normalised, (N, K, D), and its bias, (N,); zeros where target is -1.
     """
     directions = l2_normalize(centres) if scoring.unit else centres
     logits = rows @ directions.flatten(0, 1).T  # (N, C * K)
@@ -94,14 +93,14 @@ def dense_scores(
 
 
 def add_rows(matrix: Tensor, index: Tensor, rows: Tensor) -> None:
-    """Add each row to that row of the matrix which its index names, in place.
+    """Deterministic ``matrix.index_add_(0, index, rows)``.
 
-    Rows of equal index are summed by a matrix product first; torch's own ways to accumulate add
-    them in whatever order threads come, and a run could not be repeated bit for bit.
+    Rows of equal index are summed by a matrix product: torch's accumulating writes add in the order
+    in which threads arrive, so that a run would not be reproducible bit for bit.
 
     Args:
-        matrix: (C, ...).
-        index: rows of the matrix, repeated at will, (N,).
+        matrix: (C, ...), changed in place.
+        index: row numbers, with repetitions, (N,).
         rows: (N, ...).
     """
     same = (index.unsqueeze(1) == index).to(rows.dtype)  # (N, N)

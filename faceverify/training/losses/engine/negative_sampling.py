@@ -1,8 +1,8 @@
-"""Partial FC: at each step only some of the classes compete: https://arxiv.org/abs/2203.15565.
+"""Partial FC, sampling of negative classes: https://arxiv.org/abs/2203.15565.
 
-The classes of the batch always take part, the rest of the share is drawn anew each time. What is
-drawn follows from a counter by arithmetic alone, so that it is the same on any device, needs no
-generator whose state would have to be kept, and nothing waits for the device.
+The classes of the batch are always in the sample, the others are drawn at each step. The draw is a
+function of a counter (counter-based random numbers): the same on any device, without generator
+state to store, and without synchronisation with the device.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ FOREMOST = torch.iinfo(torch.int64).max
 
 
 def sample_classes(target: Tensor, classes: int, share: float, draw: Tensor) -> Tensor:
-    """Draw the classes of a step, in rising order, (S,).
+    """Sample the classes of a step: indices in ascending order, (S,).
 
-    S is the share of the classes, or one more than there are images if that is larger.
+    S = max(share * classes, N + 1), at most classes.
 
     Args:
-        target: the images' classes, all of which are drawn, (N,); -1 is none.
-        classes: how many there are.
-        share: of them, in (0, 1].
-        draw: what decides the rest, an int64 scalar; another one, another sample.
+        target: classes of the batch, always sampled, (N,); -1 is ignored.
+        classes: C, number of classes.
+        share: share of the classes, in (0, 1].
+        draw: counter of the draw, int64, ().
     """
     count = min(max(math.ceil(share * classes), len(target) + 1), classes)
     keys = scrambled(torch.arange(classes, device=target.device) + draw * GOLDEN)
@@ -38,25 +38,25 @@ def sample_classes(target: Tensor, classes: int, share: float, draw: Tensor) -> 
 
 
 def scrambled(numbers: Tensor) -> Tensor:
-    """SplitMix64's finaliser: an even scatter of int64 over int64, https://prng.di.unimi.it/."""
+    """SplitMix64 finaliser, a hash of int64 to int64: https://prng.di.unimi.it/."""
     numbers = (numbers ^ (numbers >> 30)) * FIRST
     numbers = (numbers ^ (numbers >> 27)) * SECOND
     return numbers ^ (numbers >> 31)
 
 
 def position_in(drawn: Tensor, target: Tensor) -> Tensor:
-    """Where classes lie among the drawn ones, (N,); -1 stays."""
+    """Positions of classes in the sample, (N,); -1 stays -1."""
     return torch.where(target >= 0, torch.searchsorted(drawn, target), -1)
 
 
 def pick_rows(matrix: Tensor, drawn: Tensor) -> Tensor:
-    """The drawn rows of a matrix; the gradient of all others is 0."""
+    """Select the sampled rows of a matrix, (C, ...) to (S, ...); other rows get gradient 0."""
     rows: Tensor = _PickRows.apply(matrix, drawn)
     return rows
 
 
 class _PickRows(torch.autograd.Function):
-    """Rows are drawn once each: their gradients are copied, not added up one by one."""
+    """Indices are unique, so that backward can copy where index_select would add."""
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, drawn: Tensor) -> Tensor:

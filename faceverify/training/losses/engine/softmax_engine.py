@@ -1,4 +1,4 @@
-"""The class centres of a softmax head, and the engine that scores embeddings against them."""
+"""Class centres of a softmax loss, and their scores with embeddings."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from faceverify.training.losses.l2_normalize import l2_normalize
 from faceverify.training.losses.loss import require
 
 ENGINES = {"dense": dense_scores, "chunked": chunked_scores}
-SPREAD = 0.01  # standard deviation of the numbers of a new centre
-DRAWN = 4096  # centres drawn from one seed
+SPREAD = 0.01  # standard deviation of initial centres
+DRAWN = 4096  # centres initialised from one seed
 
 
 class Scores(NamedTuple):
-    """What a margin and the softmax need, (N,) each.
+    """Scores of a batch, (N,) each.
 
     Attributes:
-        target_logit: product with the centre of the target class, its bias added.
-        log_sum_exp: of the logits of all other classes.
-        target_centre_norm: length of the centre of the target class.
+        target_logit: logit of the target class, without margin.
+        log_sum_exp: log-sum-exp of the logits of the other classes.
+        target_centre_norm: norm of the centre of the target class.
     """
 
     target_logit: Tensor
@@ -46,22 +46,22 @@ class Scores(NamedTuple):
 
 
 class SoftmaxEngine(nn.Module):
-    """Class centres, and scores against them.
+    """Class centres (the last layer's weights) and the logits of embeddings.
 
-    With several processes each holds an equal share of the classes and works on the batch of all;
-    the results are the same in every process.
+    Distributed training: each process holds an equal share of the classes and scores the global
+    batch; the results are the same in every process.
 
     Args:
-        embedding_size: D.
-        classes: C, of all processes together.
-        engine: "chunked" goes over blocks of classes, "dense" holds all logits.
-        sample: share of its classes that each process lets take part in a step of training.
-        unit: centres count by their direction alone, so that products are lengths times cosines.
-        bias: whether each class has one; not with ``unit``.
-        sub_centres: centres of a class, of which the nearest counts.
+        embedding_size: D, length of an embedding.
+        classes: C, number of classes over all processes.
+        engine: "chunked" works on blocks of classes, "dense" holds all N x C logits.
+        sample: share of the classes in a training step (Partial FC), in (0, 1].
+        unit: normalise the centres, so that logits are ||x|| cos(t).
+        bias: add a bias to each logit; not with ``unit``.
+        sub_centres: K, centres per class, of which the nearest counts.
 
     Raises:
-        TrainingError: an impossible value, or more processes than classes.
+        TrainingError: a value out of range, or more processes than classes.
     """
 
     draw: Tensor
@@ -80,9 +80,9 @@ class SoftmaxEngine(nn.Module):
         super().__init__()
         assert not (unit and bias)
         require(classes >= 2, "the number of identities", classes, "at least 2")
-        require(engine in ENGINES, "head.engine", engine, f"one of {', '.join(ENGINES)}")
-        require(0 < sample <= 1, "head.sample", sample, "in (0, 1]")
-        require(sub_centres >= 1, "head.sub_centres", sub_centres, "at least 1")
+        require(engine in ENGINES, "loss.engine", engine, f"one of {', '.join(ENGINES)}")
+        require(0 < sample <= 1, "loss.sample", sample, "in (0, 1]")
+        require(sub_centres >= 1, "loss.sub_centres", sub_centres, "at least 1")
         if classes < process_count():
             raise TrainingError(
                 f"{classes} identities cannot be shared by {process_count()} processes",
@@ -99,12 +99,12 @@ class SoftmaxEngine(nn.Module):
         self.register_buffer("draw", torch.tensor(seed))
 
     def forward(self, rows: Tensor, labels: Tensor, hard: HardNegatives | None = None) -> Scores:
-        """Score the batch.
+        """Score the global batch.
 
         Args:
-            rows: embeddings of all processes, scaled as the logits are to be, (N, D).
-            labels: their classes, (N,).
-            hard: what becomes of other classes' logits.
+            rows: embeddings, multiplied by the scale of the logits, (N, D).
+            labels: class indices, (N,).
+            hard: CurricularFace's modulation of the negative logits.
         """
         target, centres = self.local(labels), self._centres()
         bias: Tensor | None = self.bias
@@ -124,13 +124,13 @@ class SoftmaxEngine(nn.Module):
         )
 
     def target_products(self, rows: Tensor, labels: Tensor) -> Tensor:
-        """Products with the centres of the target classes alone, without bias, (N,)."""
+        """Products with the centres of the target classes, without bias, (N,)."""
         local = self.local(labels)
         target_centres = self._centres()[local.clamp(min=0)] * (local >= 0)[:, None, None]
         return self._products(rows, sum_over_processes(target_centres))
 
     def local(self, labels: Tensor) -> Tensor:
-        """Labels as indices of this process's classes; -1 for those of other processes."""
+        """Labels as indices into the classes of this process, (N,); -1 for classes of others."""
         inside = (labels >= self.shard.start) & (labels < self.shard.stop)
         return torch.where(inside, labels - self.shard.start, -1)
 
@@ -138,13 +138,13 @@ class SoftmaxEngine(nn.Module):
         return self.centres.view(len(self.centres), -1, self.centres.shape[-1])  # (C, K, D)
 
     def _products(self, rows: Tensor, target_centres: Tensor) -> Tensor:
-        """Of each embedding with the nearest of its class's centres, (N, K, D) -> (N,)."""
+        """Products with the nearest centre of the target class, (N, D), (N, K, D) to (N,)."""
         directions = l2_normalize(target_centres) if self.unit else target_centres
         return (rows.unsqueeze(1) * directions).sum(dim=2).max(dim=1).values
 
 
 def new_centres(start: int, stop: int, shape: tuple[int, ...], seed: int) -> Tensor:
-    """Centres of classes start to stop: the same, however many processes share them."""
+    """Initial centres of classes start to stop, independent of the number of processes."""
     centres = torch.empty(stop - start, *shape)
     for first in range(start - start % DRAWN, stop, DRAWN):
         draws = torch.Generator().manual_seed(seed + first)

@@ -1,4 +1,4 @@
-"""One of several processes that train all heads: python sharded_worker.py RANK COUNT FOLDER.
+"""One of several processes that train all losses: python sharded_worker.py RANK COUNT FOLDER.
 
 ``steps`` is also what the test runs in one process, to compare.
 """
@@ -19,34 +19,34 @@ from faceverify.training.distributed.collectives import (
     process_index,
     shards_of,
 )
-from faceverify.training.losses import build_head
+from faceverify.training.losses import build_loss
 
 
 def steps(case, engine, rows, labels, **more):
-    """Three steps of a head on a backbone, as the training loop does them.
+    """Three steps of a loss on a backbone, as the training loop does them.
 
     Returns:
-        losses, and what is learned: of the head by the names of its state_dict.
+        losses, and what is learned: of the loss by the names of its state_dict.
     """
-    head = build_case(case, engine=engine, **more)
+    criterion = build_case(case, engine=engine, **more)
     torch.manual_seed(1)
     backbone = nn.Linear(SIZE, SIZE).double()
     with torch.no_grad():
         backbone.weight.mul_(0.1).add_(torch.eye(SIZE))  # so that all branches are still met
     wrapped = nn.parallel.DistributedDataParallel(backbone) if process_count() > 1 else backbone
-    optimiser = torch.optim.SGD([*backbone.parameters(), *head.parameters()], lr=0.1)
+    optimiser = torch.optim.SGD([*backbone.parameters(), *criterion.parameters()], lr=0.1)
     share = BATCH // process_count()
     mine = slice(process_index() * share, (process_index() + 1) * share)
     losses = []
     for step in range(3):
-        head.begin_step(step, 3)
+        criterion.begin_step(step, 3)
         optimiser.zero_grad()
-        loss = head(wrapped(rows[mine]), labels[mine])
+        loss = criterion(wrapped(rows[mine]), labels[mine])
         loss.backward()
         optimiser.step()
-        head.finish_step()
+        criterion.finish_step()
         losses.append(loss.item())
-    return losses, backbone.state_dict(), head.state_dict(), shards_of(head)
+    return losses, backbone.state_dict(), criterion.state_dict(), shards_of(criterion)
 
 
 def main(rank, count, folder):
@@ -68,7 +68,7 @@ def main(rank, count, folder):
     average_gradients([parameter, nn.Parameter(torch.zeros(1))])
     found["average"] = parameter.grad.tolist()
     try:
-        build_head("arcface", embedding_size=2, classes=count - 1 or 2)
+        build_loss("arcface", embedding_size=2, classes=count - 1 or 2)
     except TrainingError as error:
         found["too few"] = str(error)
     torch.save(found, folder / f"found-{rank}.pt")

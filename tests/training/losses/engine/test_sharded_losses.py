@@ -88,12 +88,12 @@ def test_more_processes_than_identities_are_refused(found):
 
 def test_shards_name_entries_of_the_state():
     for case in CASES:
-        head = build_case(case)
-        for name, shard in shards_of(head).items():
-            assert len(head.state_dict()[name]) == shard.stop - shard.start == CLASSES
+        loss = build_case(case)
+        for name, shard in shards_of(loss).items():
+            assert len(loss.state_dict()[name]) == shard.stop - shard.start == CLASSES
         cut = {
             name
-            for name, one in head.state_dict().items()
+            for name, one in loss.state_dict().items()
             if len(one.shape) and len(one) == CLASSES
         }
-        assert set(shards_of(head)) == cut
+        assert set(shards_of(loss)) == cut

@@ -12,15 +12,15 @@ from every_case import CASES, PAIR_LOSSES, build_case, module_of_test
 from pair_losses import LABELS, batch
 from refused_options import check_refused
 
-from faceverify.training.losses import HEADS, build_head, head_options
+from faceverify.training.losses import LOSSES, build_loss, loss_options
 from faceverify.training.losses.mining import MINING
 
 # Of all
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", LOSSES)
 def test_it_is_documented_and_has_a_test(name):
-    assert inspect.getdoc(HEADS[name])
+    assert inspect.getdoc(LOSSES[name])
     assert "equation_written_out" in inspect.getsource(module_of_test(name))
 
 
@@ -29,7 +29,7 @@ def test_it_is_documented_and_has_a_test(name):
     [
         ("arcfase", {}, "did you mean arcface"),
         ("arcface", {"margni": 1}, "known: margin, scale, sub_centres"),
-        ("arcface", {"margin": "wide"}, "head.margin of arcface is 'wide', not a number"),
+        ("arcface", {"margin": "wide"}, "loss.margin of arcface is 'wide', not a number"),
         ("arcface", {"sub_centres": 2.0}, "a whole number"),
         ("arcface", {"scale": float("inf")}, "not a number"),
         ("arcface", {"scale": True}, "not a number"),
@@ -41,16 +41,16 @@ def test_an_option_of_another_name_or_kind_is_one_line(name, options, words):
 
 def test_another_library_is_imported_only_by_the_losses_that_are_its():
     code = (
-        "import sys; from faceverify.training.losses import build_head;"
-        "build_head('triplet', embedding_size=2, classes=2);"
+        "import sys; from faceverify.training.losses import build_loss;"
+        "build_loss('triplet', embedding_size=2, classes=2);"
         "assert 'pytorch_metric_learning' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("name", [one for one in HEADS if "warm_up" in head_options(one)])
+@pytest.mark.parametrize("name", [one for one in LOSSES if "warm_up" in loss_options(one)])
 def test_a_margin_grows_over_the_warm_up(name):
-    loss = build_head(name, embedding_size=SIZE, classes=CLASSES, warm_up=0.5)
+    loss = build_loss(name, embedding_size=SIZE, classes=CLASSES, warm_up=0.5)
     rows, labels = torch.randn(BATCH, SIZE), torch.randint(CLASSES, (BATCH,))
     loss.eval()
     shares, losses = [], []
@@ -141,7 +141,7 @@ def test_a_margin_never_helps(case):
     loss = build_case(case).eval()
     rows, labels = batch_of(loss)
     loss.weight = 0.0  # of MagFace's pull on the length
-    plain = build_head("normface", embedding_size=SIZE, classes=CLASSES, scale=loss.scale).double()
+    plain = build_loss("normface", embedding_size=SIZE, classes=CLASSES, scale=loss.scale).double()
     plain.softmax.load_state_dict(loss.softmax.state_dict())
     assert loss(rows, labels) > plain(rows, labels)
     loss.margin_share = 0.0

@@ -10,7 +10,7 @@ difference over the largest value.
 "dense" is plain torch with all logits in memory; "chunked" goes over blocks of classes; "chunked,
 all kept" is that with room for all products: three matrix products instead of four.
 
-Usage: ``python scripts/bench_heads.py`` (ten minutes and 12 GB); ``--small`` takes less of both.
+Usage: ``python scripts/bench_losses.py`` (ten minutes and 12 GB); ``--small`` takes less of both.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from faceverify.training.losses import HEADS, build_head, head_options
+from faceverify.training.losses import LOSSES, build_loss, loss_options
 from faceverify.training.losses.engine import chunked_scores
 
 BATCH, SIZE = 128, 512
@@ -79,11 +79,11 @@ def engines(classes: int, rounds: int, threads: int) -> Table:
 
 
 def margins(counts: tuple[int, ...], rounds: int, threads: int) -> Table:
-    """Every head, chunked and dense."""
-    names = [name for name in HEADS if name != "coco" and "engine" in head_options(name)]
+    """Every loss, chunked and dense."""
+    names = [name for name in LOSSES if name != "coco" and "engine" in loss_options(name)]
     cases = [(name, way, c) for c in counts for name in names for way in ("chunked", "dense")]
     figures = in_turn(cases, rounds, threads)
-    table = Table("head", title="CPU milliseconds of a step: chunked / dense")
+    table = Table("loss", title="CPU milliseconds of a step: chunked / dense")
     for count in counts:
         table.add_column(f"{count:,} classes", justify="right")
         table.add_column("ratio", justify="right")
@@ -104,9 +104,9 @@ def in_turn(
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
             for case in cases:
-                head, way, classes = case
+                name, way, classes = case
                 path = str(Path(folder, "slopes.npz"))
-                job = {"head": head, "way": way, "classes": classes, "path": path}
+                job = {"name": name, "way": way, "classes": classes, "path": path}
                 words = json.dumps(job | {"threads": threads})
                 command = [sys.executable, __file__, "--one", words]
                 found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
@@ -117,13 +117,13 @@ def in_turn(
     return figures
 
 
-def measure(head: str, way: str, classes: int, path: str, threads: int) -> dict[str, float]:
-    """Take some steps of a head in this process; its gradients go to the path."""
+def measure(name: str, way: str, classes: int, path: str, threads: int) -> dict[str, float]:
+    """Take some steps of a loss in this process; its gradients go to the path."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     rows, labels = torch.randn(BATCH, SIZE, requires_grad=True), torch.randint(classes, (BATCH,))
-    module, weights = module_of(head, way, classes)
-    build_head("arcface", embedding_size=SIZE, classes=2)(rows, labels % 2).backward()  # a start
+    module, weights = module_of(name, way, classes)
+    build_loss("arcface", embedding_size=SIZE, classes=2)(rows, labels % 2).backward()  # a start
     before, highest = resident(), 0
     seconds, work, began = [], [], time.perf_counter()
     while len(seconds) < 2 or (time.perf_counter() - began < 2 and len(seconds) < 50):
@@ -142,13 +142,13 @@ def measure(head: str, way: str, classes: int, path: str, threads: int) -> dict[
     return {"seconds": min(seconds), "work": min(work), "extra": extra, "loss": loss.item()}
 
 
-def module_of(head: str, way: str, classes: int) -> tuple[Any, Any]:
+def module_of(name: str, way: str, classes: int) -> tuple[Any, Any]:
     """The loss and its centres, the same numbers every time."""
     if way == "chunked, all kept":
         chunked_scores.ON_CPU = chunked_scores.Room(chunked_scores.ON_CPU.block, 2**62)
     engine = "dense" if way == PEER else way.partition(",")[0]
     torch.manual_seed(1)
-    ours: Any = build_head(head, embedding_size=SIZE, classes=classes, engine=engine)
+    ours: Any = build_loss(name, embedding_size=SIZE, classes=classes, engine=engine)
     if way != PEER:
         return ours, ours.softmax.centres
     from pytorch_metric_learning.losses import ArcFaceLoss
