@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 from faceverify.version import __version__
 
 if TYPE_CHECKING:
-    from faceverify.embeddings.extractor import Template, TemplateExtractor
+    from faceverify.embeddings.extractor import FaceEmbedder, FaceEmbedding
     from faceverify.faces.options import FaceOptions
     from faceverify.matching.decision import Decision
     from faceverify.recognition.verify import Verifier
 
-__all__ = ["Decision", "FaceOptions", "Template", "TemplateExtractor", "Verifier", "__version__"]
+__all__ = ["Decision", "FaceEmbedder", "FaceEmbedding", "FaceOptions", "Verifier", "__version__"]
 
 _HOME = {
     "Decision": "faceverify.matching.decision",
     "FaceOptions": "faceverify.faces.options",
-    "Template": "faceverify.embeddings.extractor",
-    "TemplateExtractor": "faceverify.embeddings.extractor",
+    "FaceEmbedding": "faceverify.embeddings.extractor",
+    "FaceEmbedder": "faceverify.embeddings.extractor",
     "Verifier": "faceverify.recognition.verify",
 }
 

@@ -143,9 +143,9 @@ def made_by() -> str:
 def _compute(
     photos: Sequence[Path | bytes], model: str, options: FaceOptions, workers: int | None
 ) -> Iterator[Outcome]:
-    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.embeddings.extractor import FaceEmbedder
 
-    extractor = TemplateExtractor.load(model, options)
+    extractor = FaceEmbedder.load(model, options)
 
     def outcome(photo: Path | bytes) -> Outcome:
         try:

@@ -19,7 +19,7 @@ from faceverify.models.registry import bundled_folder, load_model
 
 
 @dataclass(frozen=True)
-class Template:
+class FaceEmbedding:
     """An embedded face.
 
     Attributes:
@@ -35,7 +35,7 @@ class Template:
     quality: Quality
 
 
-class TemplateExtractor:
+class FaceEmbedder:
     """From a photo to templates; safe to use from several threads.
 
     Args:
@@ -53,9 +53,7 @@ class TemplateExtractor:
         self._alignments = contract.alignment.variants(self.options.augment, self._size)
 
     @classmethod
-    def load(
-        cls, model: str = "default", options: FaceOptions = FaceOptions()
-    ) -> TemplateExtractor:
+    def load(cls, model: str = "default", options: FaceOptions = FaceOptions()) -> FaceEmbedder:
         """Load the bundled detector and a model, side by side.
 
         Args:
@@ -70,7 +68,7 @@ class TemplateExtractor:
             embedder = Embedder(load_model(model))
         return cls(FaceFinder(detector.result(), options), embedder)
 
-    def extract(self, source: Source) -> list[Template]:
+    def extract(self, source: Source) -> list[FaceEmbedding]:
         """The templates of the faces meant, at least one.
 
         Raises:
@@ -79,14 +77,14 @@ class TemplateExtractor:
         """
         return [self._template(found) for found in self._finder.find(source)]
 
-    def _template(self, found: FoundFace) -> Template:
+    def _template(self, found: FoundFace) -> FaceEmbedding:
         crops = np.stack([np.asarray(found.crop(one, self._size)) for one in self._alignments])
         mean = self._embedder.embed(crops).mean(axis=0, keepdims=True)
         (embedding,) = self._embedder.normalised(mean)
-        return Template(found.photo, embedding, found.face, found.quality)
+        return FaceEmbedding(found.photo, embedding, found.face, found.quality)
 
 
-def same_model(extractor: TemplateExtractor, model_id: str) -> TemplateExtractor:
+def same_model(extractor: FaceEmbedder, model_id: str) -> FaceEmbedder:
     """Pass on an extractor that was loaded on another machine, if it is of the model meant.
 
     Raises:

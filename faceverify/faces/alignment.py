@@ -96,7 +96,7 @@ Alignment = FivePoints | BoxCrop
 
 
 @dataclass(frozen=True)
-class KnownCrop:
+class ReferencePoints:
     """A template that crops are commonly stored in: where the five points lie in them.
 
     Attributes:
@@ -114,8 +114,8 @@ class KnownCrop:
         return Face((0.0, 0.0, float(size[0]), float(size[1])), 1.0, points)
 
 
-KNOWN_CROPS = {
-    "arcface-112": KnownCrop(
+REFERENCE_POINTS = {
+    "arcface-112": ReferencePoints(
         (
             (38.2946, 51.6963),
             (73.5318, 51.5014),
@@ -125,17 +125,17 @@ KNOWN_CROPS = {
         ),
         112,
     ),
-    "dlib-150": KnownCrop(
+    "dlib-150": ReferencePoints(
         ((48.51, 46.60), (102.40, 46.73), (75.51, 78.67), (51.66, 105.16), (98.89, 105.45)), 150
     ),
 }
 
 
 FACENET_160 = BoxCrop(14 / 160)  # 14 of 160 pixels: facenet-pytorch's own evaluation on LFW
-CROP_NAMES = (*KNOWN_CROPS, "facenet-160")
+ALIGNMENT_NAMES = (*REFERENCE_POINTS, "facenet-160")
 
 
-def known_crop(name: str, known: Iterable[str] = KNOWN_CROPS) -> KnownCrop:
+def reference_points(name: str, known: Iterable[str] = REFERENCE_POINTS) -> ReferencePoints:
     """Find a template that crops are stored in.
 
     Args:
@@ -144,16 +144,16 @@ def known_crop(name: str, known: Iterable[str] = KNOWN_CROPS) -> KnownCrop:
     Raises:
         UsageError: an unknown name.
     """
-    if name not in KNOWN_CROPS:
+    if name not in REFERENCE_POINTS:
         raise UsageError(f"no crop template {name!r}", cure=f"known: {', '.join(known)}")
-    return KNOWN_CROPS[name]
+    return REFERENCE_POINTS[name]
 
 
 def named_alignment(name: str, side: int | None = None) -> tuple[Alignment, int]:
     """Find how the crops of a known template are cut, and their side in pixels.
 
     Args:
-        name: one of ``CROP_NAMES``.
+        name: one of ``ALIGNMENT_NAMES``.
         side: another side than the template's own; the crop shows the same part of the face.
 
     Raises:
@@ -161,7 +161,7 @@ def named_alignment(name: str, side: int | None = None) -> tuple[Alignment, int]
     """
     if name == "facenet-160":
         return FACENET_160, side or 160
-    crop = known_crop(name, CROP_NAMES)
+    crop = reference_points(name, ALIGNMENT_NAMES)
     side = side or crop.side
     zoom = side / crop.side
     return FivePoints(tuple((x * zoom, y * zoom) for x, y in crop.points)), side

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from faceverify.errors import LowQualityError
-from faceverify.faces.alignment import Alignment, known_crop
+from faceverify.faces.alignment import Alignment, reference_points
 from faceverify.faces.detection import Detector, Face
 from faceverify.faces.options import FaceOptions
 from faceverify.faces.quality import Quality, measure_quality
@@ -59,7 +59,7 @@ class FaceFinder:
     def __init__(self, detector: Detector, options: FaceOptions = FaceOptions()) -> None:
         self.options = options
         self._detector = detector
-        self._aligned = None if options.aligned is None else known_crop(options.aligned)
+        self._aligned = None if options.aligned is None else reference_points(options.aligned)
 
     def find(self, source: Source) -> list[FoundFace]:
         """The faces meant, at least one.

@@ -56,9 +56,9 @@ class FaceOptions:
         if not 1 <= self.augment <= MOST_CROPS:
             raise UsageError(f"--augment {self.augment}: expected 1 to {MOST_CROPS} crops")
         if self.aligned is not None:
-            from faceverify.faces.alignment import known_crop  # not light
+            from faceverify.faces.alignment import reference_points  # not light
 
-            known_crop(self.aligned)
+            reference_points(self.aligned)
 
     def require_one_face(self) -> None:
         """Make sure that a photo gives one face.

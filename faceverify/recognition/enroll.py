@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeAlias
 
-from faceverify.embeddings.extractor import Template, TemplateExtractor, same_model
+from faceverify.embeddings.extractor import FaceEmbedder, FaceEmbedding, same_model
 from faceverify.errors import FaceverifyError
 from faceverify.gallery.audit import AuditLog
 from faceverify.gallery.names import checked_name
@@ -101,7 +101,7 @@ class Enroller:
     """Enrols photos into a gallery.
 
     Args:
-        extractor: from photos to templates, one face each.
+        extractor: from photos to embeddings, one face each.
         store: the gallery; used by one thread at a time, not always the same one.
         admission: refuses faces of somebody else; None to enrol them all.
         audit: told of all that was enrolled.
@@ -112,7 +112,7 @@ class Enroller:
 
     def __init__(
         self,
-        extractor: TemplateExtractor,
+        extractor: FaceEmbedder,
         store: Store,
         admission: Admission | None,
         *,
@@ -218,9 +218,7 @@ class Enroller:
         }
 
 
-def examination(
-    load: Callable[[], TemplateExtractor], *, model_id: str
-) -> Callable[[Known], _Examined]:
+def examination(load: Callable[[], FaceEmbedder], *, model_id: str) -> Callable[[Known], _Examined]:
     """Make the function that a worker in another process applies to photos.
 
     Raises:
@@ -237,7 +235,7 @@ def examination(
 
 def _examined(
     named: NamedPhoto,
-    extract: Callable[[Source], list[Template]],
+    extract: Callable[[Source], list[FaceEmbedding]],
     number: Callable[[str, bytes], int | None],
 ) -> _Examined:
     try:
@@ -249,12 +247,12 @@ def _examined(
         known = number(name, digest)
         if known is not None:
             return Enrolled(name, named.photo, known, already=True), None
-        (template,) = extract(photo)
+        (face,) = extract(photo)
     except FaceverifyError as error:
         return Enrolled(named.name, named.photo, error=error), None
-    quality = template.quality.score
+    quality = face.quality.score
     path = os.path.abspath(named.photo) if os.path.exists(named.photo) else photo.name
-    new = Enrolment(name, template.embedding, path, digest, quality)
+    new = Enrolment(name, face.embedding, path, digest, quality)
     return Enrolled(name, named.photo, quality=quality), new
 
 

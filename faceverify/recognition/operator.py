@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from faceverify.embeddings.extractor import TemplateExtractor
+from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.errors import FaceverifyError
 from faceverify.gallery.audit import AuditLog
 from faceverify.runtime.parallel import map_ordered
@@ -49,11 +49,11 @@ class Operator(ABC, Generic[Question, Prepared, Answer]):
     """Answers questions about photos with one model; safe to use from several threads.
 
     Args:
-        extractor: from photos to templates.
+        extractor: from photos to embeddings.
         audit: holds every answer before it is given; None to keep no log.
     """
 
-    def __init__(self, extractor: TemplateExtractor, audit: AuditLog | None = None) -> None:
+    def __init__(self, extractor: FaceEmbedder, audit: AuditLog | None = None) -> None:
         self.model = extractor.model
         self._extract = extractor.extract
         self._audit = audit

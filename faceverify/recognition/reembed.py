@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from faceverify.embeddings.extractor import TemplateExtractor
+from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.errors import FaceverifyError, GalleryError, ImageError
 from faceverify.gallery.store import Enrolment, Store, StoredTemplate
 from faceverify.images.photo import open_photo
@@ -28,7 +28,7 @@ class Rebuilt:
 
 
 def embed_again(
-    extractor: TemplateExtractor, templates: Iterable[StoredTemplate], *, workers: int | None = None
+    extractor: FaceEmbedder, templates: Iterable[StoredTemplate], *, workers: int | None = None
 ) -> Iterator[Rebuilt]:
     """Embed the photos of templates with another model, in order.
 
@@ -43,11 +43,11 @@ def embed_again(
                     f"{old.photo}: is another photo than the one that was enrolled",
                     code="image-changed",
                 )
-            (template,) = extractor.extract(photo)
+            (new,) = extractor.extract(photo)
         except FaceverifyError as error:
             return Rebuilt(old, None, error)
-        quality = float(template.quality.score)
-        return Rebuilt(old, replace(old, embedding=template.embedding, quality=quality))
+        quality = float(new.quality.score)
+        return Rebuilt(old, replace(old, embedding=new.embedding, quality=quality))
 
     return map_ordered(rebuilt, templates, workers=workers)
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import ModelError, UsageError
-from faceverify.faces.alignment import KNOWN_CROPS, BoxCrop, FivePoints
+from faceverify.faces.alignment import REFERENCE_POINTS, BoxCrop, FivePoints
 from faceverify.models.contract import COLOUR_ORDERS, Contract
 from faceverify.models.install.graph_check import cosines, examine
 from faceverify.models.model_file import ModelFile, Provenance, split_metadata
@@ -73,7 +73,7 @@ def arcface_alignment(side: int) -> FivePoints:
     """
     wider = side % 128 == 0 and side % ARCFACE_SIDE != 0
     ratio, shift = (side / 128, 8.0) if wider else (side / ARCFACE_SIDE, 0.0)
-    points = KNOWN_CROPS["arcface-112"].points
+    points = REFERENCE_POINTS["arcface-112"].points
     return FivePoints(tuple(((x + shift) * ratio, y * ratio) for x, y in points))
 
 

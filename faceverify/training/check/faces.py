@@ -112,14 +112,14 @@ def misaligned(
     """
     from PIL import ImageOps
 
-    from faceverify.faces.alignment import known_crop
+    from faceverify.faces.alignment import reference_points
     from faceverify.faces.detection import Detector
     from faceverify.images.photo import open_photo
     from faceverify.models.registry import bundled_folder
     from faceverify.runtime.parallel import map_ordered
     from faceverify.training.check.alignment import alignment_problems, offsets
 
-    crop = known_crop(template)
+    crop = reference_points(template)
     detector = Detector(bundled_folder())
     places = np.linspace(0, len(readable) - 1, min(sample, len(readable))).astype(int).tolist()
     if not readable:

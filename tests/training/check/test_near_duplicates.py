@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faceverify.errors import TrainingError
-from faceverify.faces.alignment import KNOWN_CROPS
+from faceverify.faces.alignment import REFERENCE_POINTS
 from faceverify.training.check.alignment import alignment_problems, offsets
 from faceverify.training.check.files import name_problems
 from faceverify.training.check.near_duplicates import (
@@ -193,7 +193,7 @@ def test_names_that_are_one(ours, theirs, alike):
 # Alignment
 
 
-TEMPLATE = np.array(KNOWN_CROPS["arcface-112"].points)
+TEMPLATE = np.array(REFERENCE_POINTS["arcface-112"].points)
 EYES = np.linalg.norm(TEMPLATE[1] - TEMPLATE[0])
 
 

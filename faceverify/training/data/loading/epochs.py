@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceverify.faces.alignment import FivePoints, known_crop, named_alignment, similarity
+from faceverify.faces.alignment import FivePoints, named_alignment, reference_points, similarity
 from faceverify.models.contract import Contract
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.schema import Config
@@ -253,7 +253,7 @@ def frame_of(contract: Contract, template: str, size: tuple[int, int]) -> Frame 
             f"crops of {template} cannot be carried into the frame of this backbone",
             "cut the crops anew, `faceverify align --template`",
         )
-    face = known_crop(template).face((size[1], size[0]))
+    face = reference_points(template).face((size[1], size[0]))
     to_frame = similarity(face.points, contract.alignment.points, contract.alignment.weights)
     turn = np.linalg.inv(to_frame[:, :2])
     # the similarity counts from the centre of the first pixel, half a pixel from the edge
