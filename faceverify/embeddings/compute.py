@@ -149,10 +149,10 @@ def _compute(
 
     def outcome(photo: Path | bytes) -> Outcome:
         try:
-            (template,) = extractor.extract(photo)
+            (face,) = extractor.extract(photo)
         except (ImageError, NoDecisionError) as error:
             return failed(error.code)
-        return Outcome(template.embedding)
+        return Outcome(face.embedding)
 
     return map_ordered(outcome, photos, workers=workers)
 

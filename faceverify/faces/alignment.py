@@ -145,7 +145,7 @@ def reference_points(name: str, known: Iterable[str] = REFERENCE_POINTS) -> Refe
         UsageError: an unknown name.
     """
     if name not in REFERENCE_POINTS:
-        raise UsageError(f"no crop template {name!r}", cure=f"known: {', '.join(known)}")
+        raise UsageError(f"no alignment {name!r}", cure=f"known: {', '.join(known)}")
     return REFERENCE_POINTS[name]
 
 

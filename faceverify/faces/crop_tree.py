@@ -108,25 +108,25 @@ def open_tree(
     source: Path,
     destination: Path,
     *,
-    template: str,
+    alignment: str,
     side: int | None,
     suffix: str,
 ) -> CropTree:
     """Prepare a folder for crops, or for more of the same.
 
     Args:
-        template: name of a known one.
-        side: of the crops, in pixels; None for the template's own.
+        alignment: name of a known one.
+        side: of the crops, in pixels; None for the alignment's own.
 
     Raises:
-        UsageError: an unknown template, a folder among the photos, or one with other crops.
+        UsageError: an unknown alignment, a folder among the photos, or one with other crops.
         OutputError: the folder cannot be written.
     """
-    alignment, side = named_alignment(template, side)
+    cut, side = named_alignment(alignment, side)
     check_apart(destination, [str(source)], "DST")
     make_folder(destination)
     path = destination / RECORD
-    record = {"template": template, "size": side}
+    record = {"template": alignment, "size": side}
     try:
         earlier = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -139,4 +139,4 @@ def open_tree(
                 f"{destination} holds other crops ({earlier}) than are wanted now ({record})",
                 cure="name another DST",
             )
-    return CropTree(finder, source, destination, alignment=alignment, side=side, suffix=suffix)
+    return CropTree(finder, source, destination, alignment=cut, side=side, suffix=suffix)

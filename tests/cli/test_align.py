@@ -39,10 +39,10 @@ def test_a_tree_of_photos_becomes_the_same_tree_of_crops(run, album, tmp_path):
 
 
 @pytest.mark.parametrize("name", REFERENCE_POINTS)
-def test_a_crop_carries_the_points_onto_the_template(run, album, tmp_path, name):
+def test_a_crop_carries_the_reference_points(run, album, tmp_path, name):
     """Oracle: the same transform from least squares over its matrix, sampled by Pillow alone."""
     side = 2 * REFERENCE_POINTS[name].side  # larger than in the photo: nothing is filtered
-    run("align", album, tmp_path / "crops", "--template", name, "--size", side, "-q")
+    run("align", album, tmp_path / "crops", "--alignment", name, "--size", side, "-q")
     found = run("detect", "--json", album / "a b.jpg", "--face", "prominent").objects[0]
     target = 2 * np.array(REFERENCE_POINTS[name].points)
     rows = [([x, -y, 1, 0], [y, x, 0, 1]) for x, y in found["faces"][0]["points"]]
@@ -90,10 +90,10 @@ def test_a_second_run_cuts_only_what_is_missing(run, album, tmp_path):
     assert paths["x\udcff"].read_bytes() == b"mine"
 
 
-def test_crops_of_two_templates_are_not_mixed(run, album, tmp_path):
+def test_crops_of_two_alignments_are_not_mixed(run, album, tmp_path):
     crops = tmp_path / "crops"
     run("align", album, crops)
-    for options in (["-t", "dlib-150"], ["--size", 128]):
+    for options in (["-t", "dlib-150"], ["--template", "dlib-150"], ["--size", 128]):
         ran = run("align", album, crops, *options)
         assert ran.status == 2
         assert "other crops" in ran.err
@@ -118,7 +118,7 @@ def test_two_photos_never_share_a_crop(run, album, tmp_path):
         (["album", "album"], "is searched for photos"),
         (["album/wall.png", "crops"], "not a folder"),
         (["missing", "crops"], "not a folder"),
-        (["album", "crops", "--template", "arcface"], "known: arcface-112, dlib-150, facenet-160"),
+        (["album", "crops", "--alignment", "arcface"], "known: arcface-112, dlib-150, facenet-160"),
         (["album", "crops", "--face", "all"], "a photo has one crop"),
         (["album", "file"], "file: cannot be made"),
     ],

@@ -59,7 +59,7 @@ def centres(image: Image.Image, points: np.ndarray, reach: int) -> np.ndarray:
 
 @pytest.mark.parametrize("scale", [0.6, 1.0, 3.7, 11.0])
 @pytest.mark.parametrize("angle", [0.0, 0.4, -2.5])
-def test_points_land_on_the_template(scale: float, angle: float):
+def test_points_land_on_the_reference_points(scale: float, angle: float):
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     points = POINTS @ turn.T
     points += 60 * scale - points.min(axis=0)

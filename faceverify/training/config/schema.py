@@ -22,9 +22,9 @@ class Data:
     """``[data]``: what is learned from."""
 
     source: str = setting("", "folder of people, RecordIO folder, WebDataset shards or their URLs")
-    template: str = setting(
+    alignment: str = setting(
         "arcface-112",
-        "what the crops were cut to",
+        "of the crops",
         choices=("arcface-112", "dlib-150", "facenet-160"),
     )
     size: int = setting(112, "side of the crops that the backbone sees, pixels", least=16, most=512)
