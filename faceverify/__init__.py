@@ -30,7 +30,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load a name when it is first used: importing the package costs nothing."""
+    """Public name, imported at first use, so that importing the package is fast."""
     if name not in _HOME:
         raise AttributeError(f"module 'faceverify' has no attribute {name!r}")
     from importlib import import_module

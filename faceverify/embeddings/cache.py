@@ -137,7 +137,7 @@ class EmbeddingCache:
         return found
 
     def recall(self, recipe: str, digests: Sequence[bytes | None]) -> list[Outcome | None]:
-        """Stored outcome of each photo by this recipe; None where there is none, or a damaged one."""
+        """Stored outcome of each photo by this recipe; None where it is missing or damaged."""
         row = self._read("SELECT id FROM recipes WHERE text = ?", recipe)
         if row is None:
             return [None] * len(digests)
@@ -216,7 +216,8 @@ class EmbeddingCache:
             self._give_up(error)
         else:
             self._say(
-                f"{path}: the embedding cache {reason}; replaced by an empty one, the old one is {aside}"
+                f"{path}: the embedding cache {reason}; replaced by an empty one, "
+                f"the old one is {aside}"
             )
 
     def _give_up(self, reason: Exception) -> None:

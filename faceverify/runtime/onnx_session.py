@@ -1,7 +1,7 @@
-"""ONNX Runtime sessions: the settings that every net of the using half is run with.
+"""ONNX Runtime sessions, with the settings of all networks of the using half.
 
-One thread a session call: photos are processed side by side in worker threads, which scales
-better over small nets than threads inside them, and leaves no spinning pool behind.
+One thread a call: photos are processed in parallel by worker threads, which scales better for small
+networks than threads inside them, and leaves no spinning thread pool.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def open_session(model: bytes) -> InferenceSession:
-    """Load a serialised ONNX model onto the CPU; errors are the engine's own."""
+    """A serialised ONNX model loaded onto the CPU; errors are those of ONNX Runtime."""
     import onnxruntime
 
-    onnxruntime.set_default_logger_severity(4)  # its warnings would land on the user's stderr
+    onnxruntime.set_default_logger_severity(4)  # its warnings would be printed on stderr
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    # no fallback: the engine announces it on stdout
+    # no fallback: ONNX Runtime announces it on stdout
     return onnxruntime.InferenceSession(
         model, options, providers=["CPUExecutionProvider"], enable_fallback=0
     )
