@@ -28,7 +28,7 @@ EMBEDDING_VERSION = 1
 """Version of the computation, raised by one with every change by which a photo may give another
 embedding with the same model and options: of decoding, detection, selection, alignment, resampling
 or embedding. It invalidates cached embeddings and crops. Rounding is no such change.
-tests/embeddings/test_embedding_version.py fails on most changes, and says what to do."""
+tests/embeddings/test_compute.py fails on most changes, and says what to do."""
 
 LIBRARIES = ("numpy", "onnxruntime", "pillow")  # their versions affect embeddings, too
 

@@ -1,4 +1,4 @@
-"""The embedding cache: keyed by content, never trusted, whole under kill and races."""
+"""Embedding cache: keyed by content, validated, intact after kills and races."""
 
 import multiprocessing
 import os
