@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING, Any
 from faceverify.version import __version__
 
 if TYPE_CHECKING:
-    from faceverify.embeddings.extractor import Template, TemplateExtractor
+    from faceverify.embeddings.extractor import FaceEmbedder, FaceEmbedding
     from faceverify.faces.options import FaceOptions
     from faceverify.matching.decision import Decision
     from faceverify.recognition.verify import Verifier
 
-__all__ = ["Decision", "FaceOptions", "Template", "TemplateExtractor", "Verifier", "__version__"]
+__all__ = ["Decision", "FaceEmbedder", "FaceEmbedding", "FaceOptions", "Verifier", "__version__"]
 
 _HOME = {
     "Decision": "faceverify.matching.decision",
     "FaceOptions": "faceverify.faces.options",
-    "Template": "faceverify.embeddings.extractor",
-    "TemplateExtractor": "faceverify.embeddings.extractor",
+    "FaceEmbedding": "faceverify.embeddings.extractor",
+    "FaceEmbedder": "faceverify.embeddings.extractor",
     "Verifier": "faceverify.recognition.verify",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Load a name when it is first used: importing the package costs nothing."""
+    """Public name, imported at first use, so that importing the package is fast."""
     if name not in _HOME:
         raise AttributeError(f"module 'faceverify' has no attribute {name!r}")
     from importlib import import_module

@@ -1,15 +1,15 @@
-"""Every word that a user may choose; stdlib only, so that ``--help`` stays light."""
+"""Enumerations of the command line's options; stdlib only, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
 from enum import Enum
 
 MIN_FACE = 40.0
-"""Side of the smallest face looked for, in pixels; smaller ones hardly tell who someone is."""
+"""Side of the smallest face that is detected, in pixels; smaller ones are rarely recognisable."""
 
 
 class Engine(str, Enum):
-    """Where bulk work runs."""
+    """Execution of work on many photos."""
 
     THREADS = "threads"
     PROCESSES = "processes"
@@ -17,7 +17,7 @@ class Engine(str, Enum):
 
 
 class FaceChoice(str, Enum):
-    """What to do with several faces in one photo."""
+    """Face selection in a photo that shows several."""
 
     PROMINENT = "prominent"
     LARGEST = "largest"
@@ -27,29 +27,29 @@ class FaceChoice(str, Enum):
 
 
 class CodeMethod(str, Enum):
-    """Where the directions of codes come from."""
+    """Directions of binary templates."""
 
-    CENTRED = "centred"  # random, from the mean of the gallery
+    CENTRED = "centred"  # random, from the mean of the gallery as origin
     ITQ = "itq"  # rotated to the gallery besides
-    RANDOM = "random"  # knowing nothing of the gallery
+    RANDOM = "random"  # independent of the gallery
 
 
 class ClusteringMethod(str, Enum):
-    """How faces are grouped."""
+    """Clustering of faces."""
 
     AGGLOMERATIVE = "agglomerative"  # average linkage, up to the threshold
-    HDBSCAN = "hdbscan"  # Campello et al., PAKDD 2013: dense groups; the others stay alone
+    HDBSCAN = "hdbscan"  # Campello et al., PAKDD 2013: dense clusters, others are single
 
 
 class Fusion(str, Enum):
-    """How the several templates of one person make one distance."""
+    """Fusion of the distances to a person's several templates."""
 
-    MAX = "max"  # the best: the distance of the nearest template
+    MAX = "max"  # of similarities: the distance of the nearest template
     MEAN = "mean"  # the distance to the mean of the person's templates, of length 1
 
 
 class SearchMethod(str, Enum):
-    """How a gallery in a folder is searched."""
+    """Search of a gallery in a folder."""
 
     EXACT = "exact"  # every embedding is compared
     CODES = "codes"  # binary templates find a shortlist, embeddings decide

@@ -1,4 +1,4 @@
-"""Everything that can go wrong for a user, and the exit status of each.
+"""Errors of the user's input, with their exit statuses.
 
 ::
 
@@ -14,11 +14,11 @@
     ├── DownloadError           2   weights that cannot be fetched or do not match their hash
     └── NoDecisionError         3   the photos can be read, but decide nothing
         ├── NoFaceError         3   no face found
-        ├── SeveralFacesError   3   several faces where one was asked for
-        └── LowQualityError     3   a face below the wanted quality
+        ├── SeveralFacesError   3   several faces where one is required
+        └── LowQualityError     3   a face below the required quality
 
-An error that is none of these is a fault of this program: exit status 70. A signal gives 128 and
-its number: 130 for Ctrl-C, 143 for SIGTERM, 129 for a terminal that was closed.
+Any other exception is a fault of this program: exit status 70. A signal gives 128 plus its number:
+130 for Ctrl-C, 143 for SIGTERM, 129 for a closed terminal.
 
 Every error carries a ``code``: a stable, machine-readable word that ``--json`` prints beside the
 message. ``CODES`` lists them all. The message itself is one line: where, what was found, and the
@@ -95,12 +95,12 @@ CODES = {
 
 
 class FaceverifyError(Exception):
-    """Base of every error that is the input's fault and not this program's.
+    """Base class of errors caused by input.
 
     Args:
         message: where and what was found, in one line.
-        cure: what the user can do about it; appended to the message.
-        code: a more exact code than the class's own.
+        cure: what the user can do; appended to the message.
+        code: a more specific code than that of the class.
     """
 
     exit_status: ClassVar[int] = UNUSABLE
@@ -130,7 +130,7 @@ class ImageError(FaceverifyError):
 
 
 class PairListError(FaceverifyError):
-    """A list of pairs that cannot be read: names file, line and what was found."""
+    """A list of pairs that cannot be read; names file, line and what was found."""
 
     code = "pair-list"
 
@@ -184,12 +184,12 @@ class NoFaceError(NoDecisionError):
 
 
 class SeveralFacesError(NoDecisionError):
-    """Several faces where exactly one was asked for."""
+    """Several faces where one is required."""
 
     code = "several-faces"
 
 
 class LowQualityError(NoDecisionError):
-    """A face below the wanted quality."""
+    """A face below the required quality."""
 
     code = "low-quality"

@@ -21,7 +21,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from faceverify.embeddings.extractor import TemplateExtractor
+from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.faces.detection import Detector
 from faceverify.faces.finder import FaceFinder
 from faceverify.faces.options import FaceOptions
@@ -143,7 +143,7 @@ def bench_pipeline(folder: Path, limit: int | None, table: Table) -> None:
 def run_pipeline(folder: Path, limit: int | None) -> None:
     photos = list(find_photos(folder))[:limit]
     start = time.perf_counter()
-    extractor = TemplateExtractor.load()
+    extractor = FaceEmbedder.load()
     for _ in map_ordered(extractor.extract, photos, workers=default_workers()):
         pass
     wall = time.perf_counter() - start

@@ -22,7 +22,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from faceverify.faces.alignment import KNOWN_CROPS, FivePoints
+from faceverify.faces.alignment import REFERENCE_POINTS, FivePoints
 from faceverify.models.contract import Contract
 from faceverify.models.metadata import Provenance, thresholds_from_list
 from faceverify.models.model_file import ModelFile, as_json, split_metadata
@@ -352,7 +352,7 @@ def mtcnn(states: dict[str, dict[str, Array]]) -> dict[str, onnx.ModelProto]:
 
 def default_model(data: bytes) -> ModelFile:
     """Dlib's ResNet as a model file, with the thresholds that were calibrated for it."""
-    crop = KNOWN_CROPS["dlib-150"]
+    crop = REFERENCE_POINTS["dlib-150"]
     contract = Contract(
         width=crop.side,
         height=crop.side,

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceverify.embeddings.extractor import TemplateExtractor
+from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.errors import FaceverifyError, NoDecisionError
 from faceverify.evaluation.calibration.thresholds import supported_targets, thresholds_from_scores
 from faceverify.evaluation.intervals.identity_bootstrap import PersonBootstrap
@@ -47,7 +47,7 @@ def main() -> None:
     identity_of = view1_photos(options.data / "protocols")
     people = sorted(set(identity_of.values()))[: options.limit]
     photos = [photo for photo, identity in identity_of.items() if identity in set(people)]
-    extractor = TemplateExtractor.load(options.model)
+    extractor = FaceEmbedder.load(options.model)
 
     def embed(photo: str) -> np.ndarray | None:
         try:

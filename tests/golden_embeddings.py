@@ -13,7 +13,7 @@ from PIL import Image
 
 from faceverify.choices import FaceChoice
 from faceverify.embeddings.compute import EMBEDDING_VERSION
-from faceverify.embeddings.extractor import TemplateExtractor
+from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.faces.options import FaceOptions
 from faceverify.models.registry import bundled_folder
 
@@ -69,10 +69,10 @@ def embeddings() -> dict[str, np.ndarray]:
     taken = photos()
     found = {}
     for way, options in WAYS.items():
-        extractor = TemplateExtractor.load(MODEL, options)
+        extractor = FaceEmbedder.load(MODEL, options)
         for name in CLOSE:
-            (template,) = extractor.extract(taken[way, name])
-            found[f"{way}/{name}"] = template.embedding
+            (face,) = extractor.extract(taken[way, name])
+            found[f"{way}/{name}"] = face.embedding
     return found
 
 

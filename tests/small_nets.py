@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from faceverify.faces.alignment import KNOWN_CROPS, FivePoints
+from faceverify.faces.alignment import REFERENCE_POINTS, FivePoints
 from faceverify.models.contract import Contract
 from faceverify.models.model_file import ModelFile, Provenance, Threshold, split_metadata
 
@@ -70,7 +70,7 @@ def small_contract(side: int = 16, size: int = 64) -> Contract:
         colour_order="RGB",
         mean=(127.5, 127.5, 127.5),
         scale=(128.0, 128.0, 128.0),
-        alignment=FivePoints(KNOWN_CROPS["arcface-112"].points),
+        alignment=FivePoints(REFERENCE_POINTS["arcface-112"].points),
         embedding_size=size,
         flip_average=True,
     )

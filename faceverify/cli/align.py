@@ -41,17 +41,21 @@ def align(
     destination: Annotated[
         Path, typer.Argument(metavar="DST", help="The folder of crops.", show_default=False)
     ],
-    template: Annotated[
+    alignment: Annotated[
         str,
         typer.Option(
-            "--template", "-t", help="arcface-112, dlib-150 or facenet-160.", metavar="NAME"
+            "--alignment",
+            "--template",
+            "-t",
+            help="arcface-112, dlib-150 or facenet-160.",
+            metavar="NAME",
         ),
     ] = "arcface-112",
     size: Annotated[
         int | None,
         typer.Option(
             "--size",
-            help="Side of the crops in pixels, when not the template's own.",
+            help="Side of the crops in pixels, when not the alignment's own.",
             min=16,
             max=4096,
             show_default=False,
@@ -89,7 +93,7 @@ def align(
 
     `faceverify align photos/ crops/`
 
-    `faceverify align lfw/ lfw-160/ --template facenet-160 --format jpg --report refused.jsonl`
+    `faceverify align lfw/ lfw-160/ --alignment facenet-160 --format jpg --report refused.jsonl`
 
     `faceverify align photos/ crops/ --json | jq -r 'select(.error) | .photo'`
     """
@@ -108,7 +112,7 @@ def align(
 
     finder = FaceFinder(Detector(bundled_folder()), faces)
     tree = open_tree(
-        finder, source, destination, template=template, side=size, suffix=f".{format.value}"
+        finder, source, destination, alignment=alignment, side=size, suffix=f".{format.value}"
     )
     tally = Tally()
     with ExitStack() as stack:

@@ -28,7 +28,7 @@ from faceverify.images.inputs import STANDARD_INPUT, PhotoInput, find_inputs, no
 
 if TYPE_CHECKING:
     from faceverify.embeddings.embedding_set import EmbeddingSet
-    from faceverify.embeddings.extractor import Template, TemplateExtractor
+    from faceverify.embeddings.extractor import FaceEmbedder, FaceEmbedding
     from faceverify.embeddings.formats.shards import ShardFolder
     from faceverify.embeddings.formats.single_file import SingleFile
 
@@ -86,12 +86,12 @@ def embed(
     `faceverify embed s3://bucket/photos --out templates/ --engine ray`
     """
     console = Console(json, quiet, verbose)
-    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.embeddings.extractor import FaceEmbedder
     from faceverify.embeddings.formats.output import open_output
     from faceverify.models.registry import load_model
     from faceverify.runtime.workers import map_on
 
-    load = partial(TemplateExtractor.load, model, faces)
+    load = partial(FaceEmbedder.load, model, faces)
     if engine == Engine.THREADS:
         extractor = load()
         file, build = extractor.model, partial(extraction, lambda: extractor)
@@ -143,7 +143,7 @@ def unshared(photo: PhotoInput) -> PhotoInput:
 
 
 def extraction(
-    load: Callable[[], TemplateExtractor], *, model_id: str | None = None
+    load: Callable[[], FaceEmbedder], *, model_id: str | None = None
 ) -> Callable[[PhotoInput], Outcome[EmbeddingSet]]:
     """Make the function that a worker applies to photos.
 
@@ -156,21 +156,21 @@ def extraction(
     return attempt(lambda photo: rows_of(photo, extractor))
 
 
-def rows_of(photo: PhotoInput, extractor: TemplateExtractor) -> EmbeddingSet:
-    """Extract a photo's templates as rows; its errors are the extractor's."""
+def rows_of(photo: PhotoInput, extractor: FaceEmbedder) -> EmbeddingSet:
+    """Extract a photo's faces as rows; its errors are the extractor's."""
     import numpy as np
 
     from faceverify.embeddings.embedding_set import EmbeddingSet
 
-    templates: list[Template] = extractor.extract(photo.name)
+    faces: list[FaceEmbedding] = extractor.extract(photo.name)
     return EmbeddingSet(
         extractor.model.id,
-        [photo.name] * len(templates),
-        np.stack([template.embedding for template in templates]),
-        np.arange(len(templates), dtype=np.int32),
-        np.array([template.face.box for template in templates], np.float32),
-        np.stack([template.face.points for template in templates]),
-        np.array([template.quality.score for template in templates], np.float32),
+        [photo.name] * len(faces),
+        np.stack([face.embedding for face in faces]),
+        np.arange(len(faces), dtype=np.int32),
+        np.array([face.face.box for face in faces], np.float32),
+        np.stack([face.face.points for face in faces]),
+        np.array([face.quality.score for face in faces], np.float32),
     )
 
 

@@ -137,12 +137,12 @@ def enroll(
     if tree is not None and not tree.is_dir():
         raise ImageError(f"{tree}: no such folder", cure="check the path", code="image-missing")
     console = Console(json, quiet, verbose)
-    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.embeddings.extractor import FaceEmbedder
     from faceverify.recognition.admission import Admission
     from faceverify.recognition.enroll import Enroller, enrollment_worker
     from faceverify.runtime.workers import map_on
 
-    load = partial(TemplateExtractor.load, model, faces)
+    load = partial(FaceEmbedder.load, model, faces)
     tally = Tally()
     with gallery_beside(load, gallery, key_file, create=True) as (extractor, store):
         console.detail(f"model {extractor.model.provenance.name} ({extractor.model.id})")

@@ -76,10 +76,10 @@ def identify(
     `find camera -name '*.jpg' | faceverify identify - --json > seen.jsonl`
     """
     console = Console(json, quiet, verbose)
-    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.embeddings.extractor import FaceEmbedder
     from faceverify.recognition.identify import Identifier
 
-    load = partial(TemplateExtractor.load, model, faces)
+    load = partial(FaceEmbedder.load, model, faces)
     tally = Tally()
     status = SAME
     with gallery_beside(load, gallery, key_file, search=search) as (extractor, store):

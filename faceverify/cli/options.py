@@ -60,8 +60,8 @@ FACES = {  # by their names in FaceOptions
         str | None,
         typer.Option(
             "--aligned",
-            help="Photos are aligned crops already, of this template: arcface-112 or dlib-150.",
-            metavar="TEMPLATE",
+            help="Photos are aligned crops already, of this alignment: arcface-112 or dlib-150.",
+            metavar="ALIGNMENT",
             show_default=False,
         ),
     ],

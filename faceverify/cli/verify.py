@@ -114,9 +114,9 @@ def verify(
     check_what(photos, pairs, claim, claims)
     named = [*(photos or []), *([] if claim is None else [claim])]
     console = Console(json, quiet, verbose)
-    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.embeddings.extractor import FaceEmbedder
 
-    load = partial(TemplateExtractor.load, model, faces)
+    load = partial(FaceEmbedder.load, model, faces)
     if claim is not None or claims is not None:
         from faceverify.recognition.verify_claim import ClaimVerifier
 

@@ -1,1 +1,1 @@
-"""Photos to embeddings: one, many, cached, on disk."""
+"""Embeddings of photos: of one, of many, cached, and in files."""

@@ -1,13 +1,13 @@
-"""Embeddings are computed once: a cache on disk, keyed by the photo's content and by the recipe.
+"""Embedding cache on disk, keyed by the photo's content and by the recipe.
 
-As git's index does it, a file is known by path, size and times, so that 7,701 photos need not be
-read to learn that none has changed; its content's SHA-256 then leads to the embedding. The recipe
-names all else that decides an embedding (see ``photo_embeddings``).
+A file is recognised by path, size and times, as in git's index, so that unchanged photos are not
+read; the SHA-256 of its content is the key of the embedding. The recipe names all else that
+determines an embedding (:func:`faceverify.embeddings.compute.recipe_of`).
 
 One SQLite file, in ``$FACEVERIFY_CACHE`` or the XDG cache folder, readable by its owner alone:
-embeddings of faces are biometric data. Any number of processes may use it at once. Nothing in it is
-trusted: each row carries a checksum, and a file that is damaged or not ours is set aside and begun
-anew. A cache that cannot be used costs time, never a result.
+embeddings of faces are biometric data. Any number of processes may use it at once. Each row carries
+a checksum; a damaged or foreign file is set aside and replaced by an empty one. Without a usable
+cache, embeddings are computed.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ CREATE TABLE IF NOT EXISTS embeddings (
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What became of a photo.
+    """Result of embedding a photo.
 
     Args:
         embedding: of length 1, (D,); empty where there is none.
-        failure: why there is none, as an error code ("no-face"); empty where there is one.
+        failure: error code ("no-face") where there is no embedding; empty where there is one.
     """
 
     embedding: NDArray[np.float32]
@@ -56,21 +56,21 @@ class Outcome:
 
 
 def failed(code: str) -> Outcome:
-    """A photo without an embedding."""
+    """The outcome of a photo without an embedding."""
     return Outcome(np.zeros(0, np.float32), code)
 
 
 def cache_folder() -> Path:
-    """Where the cache lies: https://specifications.freedesktop.org/basedir-spec/latest/.
+    """Folder of the cache: https://specifications.freedesktop.org/basedir-spec/latest/.
 
     Raises:
-        UsageError: neither the environment nor the system says where home is.
+        UsageError: the home folder is unknown.
     """
     named = os.environ.get("FACEVERIFY_CACHE")
     if named:
         return Path(named)
     base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):  # the specification wants relative ones ignored
+    if os.path.isabs(base):  # the specification says to ignore relative ones
         return Path(base, "faceverify")
     try:
         return Path.home() / ".cache" / "faceverify"
@@ -81,11 +81,11 @@ def cache_folder() -> Path:
 
 
 class EmbeddingCache:
-    """The cache, open; use it from one thread.
+    """An open embedding cache, for one thread.
 
     Args:
-        folder: made if it is missing; None for a cache that remembers nothing.
-        say: told in one line when the cache had to be begun anew, or is not used.
+        folder: created if missing; None for a cache that stores nothing.
+        say: gets one line when the cache is replaced, or is not used.
     """
 
     def __init__(self, folder: Path | None, say: Callable[[str], None] = lambda _: None) -> None:
@@ -103,7 +103,7 @@ class EmbeddingCache:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._database is not None:
             self._database.close()
             self._database = None
@@ -112,9 +112,9 @@ class EmbeddingCache:
             self._guard = None
 
     def digests(self, photos: Sequence[Path | bytes]) -> list[bytes | None]:
-        """SHA-256 of each photo's content; files that have not changed are not read again.
+        """SHA-256 of each photo's content; unchanged files are not read again.
 
-        None for a file that cannot be read.
+        None for an unreadable file.
         """
         found: list[bytes | None] = []
         fresh: list[tuple[bytes, str, bytes]] = []
@@ -137,7 +137,7 @@ class EmbeddingCache:
         return found
 
     def recall(self, recipe: str, digests: Sequence[bytes | None]) -> list[Outcome | None]:
-        """What is known of each photo by this recipe; None where nothing is, or it is damaged."""
+        """Stored outcome of each photo by this recipe; None where it is missing or damaged."""
         row = self._read("SELECT id FROM recipes WHERE text = ?", recipe)
         if row is None:
             return [None] * len(digests)
@@ -149,7 +149,7 @@ class EmbeddingCache:
         return outcomes
 
     def remember(self, recipe: str, outcomes: dict[bytes, Outcome]) -> None:
-        """Store what became of photos, all or none of them."""
+        """Store outcomes by their photos' digests, all or none of them."""
         self._write("INSERT OR IGNORE INTO recipes (text) VALUES (?)", [(recipe,)])
         row = self._read("SELECT id FROM recipes WHERE text = ?", recipe)
         if row is None:
@@ -194,12 +194,12 @@ class EmbeddingCache:
             if isinstance(error, sqlite3.OperationalError):  # locked, disk full: not its content
                 self._give_up(error)
             else:
-                self._begin_anew(path, error)
+                self._replace(path, error)
         except OSError as error:
             self._give_up(error)
 
-    def _begin_anew(self, path: Path, reason: Exception) -> None:
-        """Set a damaged or foreign file aside, unless another process is using it right now."""
+    def _replace(self, path: Path, reason: Exception) -> None:
+        """Replace a damaged or foreign file by an empty one, unless another process has it open."""
         aside = path.with_suffix(".damaged")
         try:
             if not _alone(self._guard):
@@ -215,16 +215,19 @@ class EmbeddingCache:
         except (OSError, sqlite3.Error) as error:
             self._give_up(error)
         else:
-            self._say(f"{path}: the embedding cache {reason}; begun anew, the old one is {aside}")
+            self._say(
+                f"{path}: the embedding cache {reason}; replaced by an empty one, "
+                f"the old one is {aside}"
+            )
 
     def _give_up(self, reason: Exception) -> None:
-        """Go on without."""
+        """Continue without the cache."""
         self._say(f"{self._path}: the embedding cache is not used ({reason})")
         self.close()
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open and check a database; ValueError or DatabaseError for one that is not ours."""
+    """The database, opened and checked; ValueError or DatabaseError if damaged or foreign."""
     database = sqlite3.connect(path, timeout=BUSY_SECONDS)
     try:
         database.execute("PRAGMA synchronous = NORMAL")  # survives a kill; it is only a cache
@@ -255,7 +258,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _stamp(path: bytes) -> tuple[str, bool]:
-    """What tells that a file has changed, and whether it is old enough to be told by it."""
+    """Size and times of a file, and whether these are old enough to show the next change."""
     found = os.stat(path)
     stamp = f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
     return stamp, max(found.st_mtime_ns, found.st_ctime_ns) + RACY < time.time_ns()
@@ -266,7 +269,7 @@ def _checksum(recipe: str, digest: bytes, value: bytes, failure: str) -> int:
 
 
 def _checked(recipe: str, digest: bytes, row: tuple[object, ...]) -> Outcome | None:
-    """A stored row, if it is whole."""
+    """The outcome in a stored row; None if the row is damaged."""
     value, failure, checksum = row
     if not isinstance(value, bytes) or not isinstance(failure, str):
         return None
@@ -276,11 +279,11 @@ def _checked(recipe: str, digest: bytes, row: tuple[object, ...]) -> Outcome | N
     return Outcome(embedding, failure) if np.isfinite(embedding).all() else None
 
 
-# A file may be set aside only while nobody else has it open: SQLite's journals go by its name.
+# A file may be renamed only while no other process has it open: SQLite names journals after it.
 
 
 def _shared_lock(path: Path) -> int | None:
-    """Hold a lock file shared, where the system has such locks; it lasts until it is closed."""
+    """Handle of a shared lock on the lock file, None where there are no such locks (Windows)."""
     try:
         import fcntl
     except ImportError:  # Windows refuses to rename an open file itself
@@ -295,7 +298,7 @@ def _shared_lock(path: Path) -> int | None:
 
 
 def _alone(guard: int | None) -> bool:
-    """Take the lock for this process alone; False where another one holds it."""
+    """Whether the lock could be made exclusive; False where another process holds it."""
     if guard is None:
         return True
     import fcntl
@@ -308,7 +311,7 @@ def _alone(guard: int | None) -> bool:
 
 
 def _shared(guard: int | None) -> None:
-    """Share the lock again."""
+    """Make the lock shared again."""
     if guard is not None:
         import fcntl
 

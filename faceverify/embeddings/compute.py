@@ -1,4 +1,4 @@
-"""Many photos to embeddings, each computed once: from the cache, or by the model where new."""
+"""Embeddings of many photos, from the cache or, where missing there, by the model."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from faceverify.runtime.parallel import map_ordered
 Item = TypeVar("Item")
 Progress = Callable[[Iterable[Item], str, "int | None"], Iterator[Item]]
 
-KEPT_TOGETHER = 256  # outcomes stored at a time: what an interrupted run may lose
+KEPT_TOGETHER = 256  # outcomes stored at a time: at most these are lost by an interrupted run
 EMBEDDING_VERSION = 1
-"""Raise it by one with every change by which a photo may give another embedding than before, of the
-same model with the same options: of decoding, detection, choice, alignment, resampling or
-embedding. Embeddings and crops that were cached before are computed again then. Rounding is no such
-change. tests/embeddings/test_embedding_version.py notices most changes, and says what to do."""
+"""Version of the computation, raised by one with every change by which a photo may give another
+embedding with the same model and options: of decoding, detection, selection, alignment, resampling
+or embedding. It invalidates cached embeddings and crops. Rounding is no such change.
+tests/embeddings/test_compute.py fails on most changes, and says what to do."""
 
-LIBRARIES = ("numpy", "onnxruntime", "pillow")  # their versions decide an embedding, too
+LIBRARIES = ("numpy", "onnxruntime", "pillow")  # their versions affect embeddings, too
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +38,10 @@ class PhotoEmbeddings:
     """Embeddings of N photos.
 
     Args:
-        embeddings: of length 1; the row of a photo without one is zeros, (N, D).
-        failure: why a photo has none, as an error code; empty where it has one, N.
-        digests: SHA-256 of each photo's content, N; None for one that cannot be read.
-        computed: how many were not in the cache.
+        embeddings: of length 1, zeros for a photo without one, (N, D).
+        failure: error code of a photo without an embedding, empty for the others, N.
+        digests: SHA-256 of each photo's content, None for an unreadable one, N.
+        computed: number of photos that were not in the cache.
     """
 
     embeddings: NDArray[np.float32]
@@ -51,7 +51,7 @@ class PhotoEmbeddings:
 
     @property
     def enrolled(self) -> NDArray[np.bool_]:
-        """Which photos have an embedding, (N,)."""
+        """Whether each photo has an embedding, (N,)."""
         return np.array([not code for code in self.failure], bool)
 
 
@@ -65,28 +65,29 @@ def embed_photos(
     workers: int | None = None,
     progress: Progress[tuple[bytes | None, Outcome]] | None = None,
 ) -> PhotoEmbeddings:
-    """Embed photos; the net and the detector are loaded only if a photo is new.
+    """Embeddings of photos; model and detector are loaded only if a photo is not in the cache.
 
-    A photo without a usable face, or that is no image, is a failure to enroll and keeps its row.
+    A photo without a usable face, or that is no image, is a failure to enroll (FTE), with a row of
+    zeros.
 
     Args:
         photos: files, or encoded images, N.
-        model: what the user called the model.
-        file: the model that this means.
-        options: how faces are found.
-        cache: what is known.
-        workers: photos processed at once.
-        progress: wraps the stream of those that are computed.
+        model: the model, as given by the user.
+        file: its model file.
+        options: of face detection, selection and cropping.
+        cache: of embeddings.
+        workers: threads.
+        progress: wraps the stream of photos that are computed.
 
     Raises:
         ModelError: the model cannot be run, or returned something that is no embedding.
-        UsageError: all faces of a photo are meant.
+        UsageError: the options select all faces of a photo.
     """
     options.require_one_face()
     recipe = recipe_of(file, options)
     digests = cache.digests(photos)
     outcomes = cache.recall(recipe, digests)
-    # One of each content that is new; a file that cannot be read is tried, to learn why not.
+    # One photo of each new content; an unreadable file is opened, for its error code.
     new = {digests[i] or str(i): i for i, known in enumerate(outcomes) if known is None}
     if new:
         made = _compute([photos[i] for i in new.values()], model, options, workers)
@@ -108,7 +109,7 @@ def embed_photos(
 
 
 def failure_notes(photos: PhotoEmbeddings) -> list[str]:
-    """Say why photos have no embedding, and how many for each reason."""
+    """Numbers of photos without an embedding by error code, one line each."""
     reasons: dict[str, int] = {}
     for code in photos.failure:
         if code:
@@ -117,7 +118,7 @@ def failure_notes(photos: PhotoEmbeddings) -> list[str]:
 
 
 def recipe_of(file: ModelFile, options: FaceOptions) -> str:
-    """Name all that decides an embedding besides the photo, as JSON."""
+    """All that determines an embedding besides the photo, as JSON: the cache key of a recipe."""
     values = {
         "model": file.id,
         **asdict(options),
@@ -129,7 +130,7 @@ def recipe_of(file: ModelFile, options: FaceOptions) -> str:
 
 @cache
 def made_by() -> str:
-    """Fingerprint of the version, the detector's nets and the libraries that make an embedding."""
+    """Hash of the embedding version, the detector's networks and the libraries' versions."""
     from importlib.metadata import version
 
     digest = hashlib.sha256(f"{EMBEDDING_VERSION}\n".encode())
@@ -143,16 +144,16 @@ def made_by() -> str:
 def _compute(
     photos: Sequence[Path | bytes], model: str, options: FaceOptions, workers: int | None
 ) -> Iterator[Outcome]:
-    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.embeddings.extractor import FaceEmbedder
 
-    extractor = TemplateExtractor.load(model, options)
+    extractor = FaceEmbedder.load(model, options)
 
     def outcome(photo: Path | bytes) -> Outcome:
         try:
-            (template,) = extractor.extract(photo)
+            (face,) = extractor.extract(photo)
         except (ImageError, NoDecisionError) as error:
             return failed(error.code)
-        return Outcome(template.embedding)
+        return Outcome(face.embedding)
 
     return map_ordered(outcome, photos, workers=workers)
 
@@ -160,7 +161,7 @@ def _compute(
 def _stored(
     stream: Iterable[tuple[bytes | None, Outcome]], recipe: str, cache: EmbeddingCache
 ) -> Iterator[Outcome]:
-    """Pass outcomes on and store them, a few hundred at a time, also when it stops early."""
+    """The outcomes, stored in the cache in batches, also when the stream stops early."""
     waiting: dict[bytes, Outcome] = {}
     try:
         for digest, outcome in stream:

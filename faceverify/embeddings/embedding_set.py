@@ -1,4 +1,4 @@
-"""The rows of an embedding file, and what must hold of them."""
+"""Embedding set: the rows of an embedding file, and their validation."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class EmbeddingSet:
     """Embeddings of one model; row i of every array belongs to photo i.
 
     Attributes:
-        model_id: id of the model file that made them.
-        photos: what the user called the photos; one with several faces is named several times.
-        embeddings: unit rows, (N, D).
-        faces: which of its photo's faces a row is, from 0, (N,).
+        model_id: id of their model file.
+        photos: names of the photos, N; a photo with several faces has several rows.
+        embeddings: of length 1, (N, D).
+        faces: index of the face in its photo, from 0, (N,).
         boxes: left, top, right, bottom in pixels of the photo, (N, 4).
-        points: the five points, (N, 5, 2).
+        points: the five points in pixels of the photo, (N, 5, 2).
         quality: in [0, 1], (N,).
     """
 
@@ -42,7 +42,7 @@ class EmbeddingSet:
 
 
 EXTRAS = {"faces": (), "boxes": (4,), "points": (5, 2), "quality": ()}
-"""The optional arrays: the shape of one row of each."""
+"""Optional arrays, each with the shape of one row."""
 
 
 def checked_set(
@@ -52,15 +52,15 @@ def checked_set(
     embeddings: NDArray[np.generic],
     **extras: NDArray[np.generic] | None,
 ) -> EmbeddingSet:
-    """Build a set out of what a file holds.
+    """An embedding set of the content of a file, validated.
 
     Args:
         name: of the file, for messages.
         model_id, photos, embeddings: as in :class:`EmbeddingSet`, not yet checked.
-        extras: the optional arrays by name; None for those that the file lacks.
+        extras: the optional arrays by name; None for those missing.
 
     Raises:
-        EmbeddingFileError: something about it is wrong; says what, and of a row, whose.
+        EmbeddingFileError: invalid content; names the array, or the row and its photo.
     """
     if not isinstance(model_id, str) or not model_id:
         raise EmbeddingFileError(f"{name}: {NO_MODEL}", cure="write it with `faceverify embed`")
@@ -72,11 +72,11 @@ def checked_set(
     if not len(photos):
         raise EmbeddingFileError(f"{name}: holds no embeddings")
     for key, array in {"embeddings": embeddings, **extras}.items():
-        wanted = (len(photos), *(EXTRAS[key] if key in EXTRAS else embeddings.shape[1:]))
-        if array is not None and (array.shape != wanted or array.dtype.kind not in "fiu"):
+        expected = (len(photos), *(EXTRAS[key] if key in EXTRAS else embeddings.shape[1:]))
+        if array is not None and (array.shape != expected or array.dtype.kind not in "fiu"):
             raise EmbeddingFileError(
                 f"{name}: {key} is {array.dtype} of shape {array.shape}, where {len(photos)} "
-                f"photos need {wanted}"
+                f"photos need {expected}"
             )
     rows = np.ascontiguousarray(embeddings, np.float32)
     check_unit(name, photos, rows)
@@ -88,7 +88,7 @@ def checked_set(
 
 
 def check_unit(name: str, photos: Sequence[str], rows: NDArray[np.float32]) -> None:
-    """Check that every row is a direction of length 1; EmbeddingFileError names the first not."""
+    """Check that all rows have length 1; EmbeddingFileError names the first that does not."""
     lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
     bad = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT_TOLERANCE))  # not: NaN compares false
     if not len(bad):
@@ -107,7 +107,7 @@ def check_unit(name: str, photos: Sequence[str], rows: NDArray[np.float32]) -> N
 
 
 def joined(parts: Sequence[EmbeddingSet], names: Sequence[str]) -> EmbeddingSet:
-    """Put sets of one model one after the other; an array that one of them lacks is None.
+    """Sets of one model concatenated; an optional array that one of them lacks is None.
 
     Raises:
         EmbeddingFileError: they are of different models; names files and ids.
@@ -122,18 +122,18 @@ def joined(parts: Sequence[EmbeddingSet], names: Sequence[str]) -> EmbeddingSet:
     return EmbeddingSet(parts[0].model_id, photos, **arrays)
 
 
-def check_model(name: str, found: object, wanted: str) -> None:
-    """EmbeddingFileError, with both ids, for a file of another model than the one at work."""
-    if found != wanted:
+def check_model(name: str, found: object, expected: str) -> None:
+    """Check the model id of a file; EmbeddingFileError names both ids."""
+    if found != expected:
         raise EmbeddingFileError(
-            f"{name} is of model {found}, not of {wanted}, the one in use",
+            f"{name} is of model {found}, not of {expected}, the one in use",
             cure="write to another place, or use that model",
             code="model-mismatch",
         )
 
 
 def check_same_model(one: EmbeddingSet, name: str, other: EmbeddingSet, other_name: str) -> None:
-    """EmbeddingFileError, with both files and ids, for sets that do not belong together."""
+    """Check that two sets are of one model and size; EmbeddingFileError names files and ids."""
     if one.model_id != other.model_id:
         raise EmbeddingFileError(
             f"{name} is of model {one.model_id}, {other_name} of model {other.model_id}",
@@ -148,6 +148,6 @@ def check_same_model(one: EmbeddingSet, name: str, other: EmbeddingSet, other_na
 
 
 def columns_of(rows: EmbeddingSet) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays that a set has, by name, without ``embeddings``."""
+    """Optional arrays that a set has, by name."""
     arrays = {name: getattr(rows, name) for name in EXTRAS}
     return {name: array for name, array in arrays.items() if array is not None}

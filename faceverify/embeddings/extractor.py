@@ -1,4 +1,4 @@
-"""From a photo to templates: its faces found, cut out as the model wants them, and embedded."""
+"""Face embedder: the faces of a photo detected, cropped as the model requires, and embedded."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from faceverify.models.registry import bundled_folder, load_model
 
 
 @dataclass(frozen=True)
-class Template:
-    """An embedded face.
+class FaceEmbedding:
+    """Embedding of a face, such as a probe.
 
     Attributes:
-        photo: what the user called the photo.
-        embedding: of length 1, (embedding size,).
-        face: where it is, in pixels of the upright photo.
-        quality: what was measured on it.
+        photo: name of the photo, as given by the user.
+        embedding: of length 1, (D,).
+        face: box and points, in pixels of the upright photo.
+        quality: of the face.
     """
 
     photo: str
@@ -35,11 +35,11 @@ class Template:
     quality: Quality
 
 
-class TemplateExtractor:
-    """From a photo to templates; safe to use from several threads.
+class FaceEmbedder:
+    """Detector and model together: photo to face embeddings; thread-safe.
 
     Args:
-        finder: how faces are found and chosen.
+        finder: detects and selects faces.
         embedder: the model.
     """
 
@@ -53,14 +53,12 @@ class TemplateExtractor:
         self._alignments = contract.alignment.variants(self.options.augment, self._size)
 
     @classmethod
-    def load(
-        cls, model: str = "default", options: FaceOptions = FaceOptions()
-    ) -> TemplateExtractor:
-        """Load the bundled detector and a model, side by side.
+    def load(cls, model: str = "default", options: FaceOptions = FaceOptions()) -> FaceEmbedder:
+        """The bundled detector and a model, loaded in parallel.
 
         Args:
             model: a model file, or the name of an installed one.
-            options: how faces are found, chosen and cut out.
+            options: of face detection, selection and cropping.
 
         Raises:
             ModelError: a model that cannot be loaded.
@@ -70,32 +68,35 @@ class TemplateExtractor:
             embedder = Embedder(load_model(model))
         return cls(FaceFinder(detector.result(), options), embedder)
 
-    def extract(self, source: Source) -> list[Template]:
-        """The templates of the faces meant, at least one.
+    def extract(self, source: Source) -> list[FaceEmbedding]:
+        """Embeddings of the selected faces of a photo, at least one.
 
         Raises:
             ImageError, NoDecisionError: as :meth:`FaceFinder.find`.
             ModelError: the model returned something that is no embedding.
         """
-        return [self._template(found) for found in self._finder.find(source)]
+        return [self._embedding(found) for found in self._finder.find(source)]
 
-    def _template(self, found: FoundFace) -> Template:
+    def _embedding(self, found: FoundFace) -> FaceEmbedding:
         crops = np.stack([np.asarray(found.crop(one, self._size)) for one in self._alignments])
         mean = self._embedder.embed(crops).mean(axis=0, keepdims=True)
         (embedding,) = self._embedder.normalised(mean)
-        return Template(found.photo, embedding, found.face, found.quality)
+        return FaceEmbedding(found.photo, embedding, found.face, found.quality)
 
 
-def same_model(extractor: TemplateExtractor, model_id: str) -> TemplateExtractor:
-    """Pass on an extractor that was loaded on another machine, if it is of the model meant.
+def same_model(extractor: FaceEmbedder, model_id: str) -> FaceEmbedder:
+    """The extractor, checked to be of a model; for workers that load it by name.
+
+    Args:
+        model_id: id of the model that the parent process has.
 
     Raises:
-        ModelError: the model of that name is another one there.
+        ModelError: on this machine, the name is that of another model.
     """
     model = extractor.model
     if model.id != model_id:
         raise ModelError(
-            f"{model.name}: {model.id} on a worker, where {model_id} is meant",
+            f"{model.name}: {model.id} on a worker, expected {model_id}",
             cure="install the same model on every machine",
         )
     return extractor

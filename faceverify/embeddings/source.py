@@ -1,4 +1,4 @@
-"""Where an evaluation's embeddings come from: a model with its cache, or a file of ready ones."""
+"""Source of embeddings for an evaluation: a model with its cache, or an embedding file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ListedPhotos:
 
     Args:
         photos: files, or encoded images, N.
-        names: what the list calls them, N.
+        names: in the list, N.
     """
 
     photos: list[Path | bytes]
@@ -39,13 +39,13 @@ class ListedPhotos:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingSource:
-    """Embeddings of one model.
+    """Source of embeddings of one model.
 
     Args:
         name: of the model.
         model_id: its id.
-        model: its file; None where only ready embeddings of it are at hand.
-        embed: gives the embeddings of photos.
+        model: its file; None where only embeddings are given.
+        embed: from photos to their embeddings.
     """
 
     name: str
@@ -54,7 +54,9 @@ class EmbeddingSource:
     embed: Callable[[ListedPhotos], PhotoEmbeddings]
 
     def operating_point(self, fmr: float, threshold: float | None) -> OperatingPoint | None:
-        """The threshold to measure at: the given one, or the model's own for an FMR.
+        """Operating point of the evaluation: a given threshold, or the model's calibrated one.
+
+        None where there is neither.
 
         Raises:
             ModelError: the model has thresholds, but none for this rate.
@@ -74,7 +76,7 @@ def model_source(
     workers: int | None = None,
     progress: Any = None,
 ) -> EmbeddingSource:
-    """Embeddings that a model makes, each once.
+    """Embeddings computed by a model, and cached.
 
     Raises:
         ModelError: there is no such model, or it is damaged.
@@ -90,13 +92,13 @@ def model_source(
 
 
 def file_source(path: Path, model: str | None, say: Callable[[str], None]) -> EmbeddingSource:
-    """Embeddings out of a file that ``faceverify embed`` wrote.
+    """Embeddings of a file that ``faceverify embed`` wrote.
 
     Args:
-        path: the file.
-        model: the model that they must be of; None to take the default model's thresholds if they
-            are of it, and none otherwise.
-        say: told how many photos have no embedding in the file, and which.
+        path: of the file.
+        model: the model that they must be of; None for any. Then thresholds are those of the
+            default model if they are of it, otherwise there are none.
+        say: gets one line with the photos that the file lacks.
 
     Raises:
         EmbeddingFileError: the file cannot be used.
@@ -127,11 +129,11 @@ def file_source(path: Path, model: str | None, say: Callable[[str], None]) -> Em
 
 
 def feature_source(path: Path, photos: int) -> EmbeddingSource:
-    """Embeddings out of an ``.npy`` file, a row a photo in the order of the list; zeros for none.
+    """Embeddings of an ``.npy`` file, a row a photo in the order of the list, zeros for none.
 
     Args:
-        path: the file.
-        photos: how many the list has.
+        path: of the file.
+        photos: number of photos in the list.
 
     Raises:
         ModelError: the file is damaged, or has another number of rows.
@@ -145,10 +147,10 @@ def feature_source(path: Path, photos: int) -> EmbeddingSource:
 def looked_up(
     rows: EmbeddingSet, source: str, listed: ListedPhotos, say: Callable[[str], None]
 ) -> PhotoEmbeddings:
-    """Find each photo's embedding by the name in the list, or by its path.
+    """Embeddings of listed photos in a set, by the name in the list or by path.
 
-    A photo that the file does not name is a failure to enroll: ``embed`` leaves out those in which
-    it found no face.
+    A photo that the set lacks is a failure to enroll (FTE): ``embed`` leaves out photos without a
+    face.
 
     Raises:
         UsageError: the file names none of the photos, or one several times.

@@ -1,1 +1,1 @@
-"""From a photo to aligned faces: detection, choice, quality, alignment."""
+"""Faces of a photo: detection, selection, quality, alignment, crops."""

@@ -1,7 +1,7 @@
-"""From five points to an aligned crop: a similarity transform onto a template.
+"""Face alignment: a similarity transform of five points onto reference points.
 
-Shrinking goes through an area-aware filter before the image is sampled, so that a crop of a large
-face does not alias.
+A large face is shrunk by an area filter before the image is sampled, so that its crop does not
+alias.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SAMPLE = Image.Resampling.BILINEAR
 
 @dataclass(frozen=True)
 class FivePoints:
-    """Rotate, scale and shift so that the face's five points fall on these.
+    """Alignment by the similarity transform that carries a face's five points onto these.
 
     Attributes:
         points: left eye, right eye, nose, left and right mouth corner as seen in the crop; x and y
@@ -38,11 +38,11 @@ class FivePoints:
     weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0)
 
     def crop(self, image: Image.Image, face: Face, size: tuple[int, int]) -> Image.Image:
-        """Cut the aligned face out of its photo, (width, height) = size."""
+        """The aligned face of a photo, (width, height) = size."""
         return warp(image, similarity(face.points, self.points, self.weights), size)
 
     def moved(self, zoom: float, shift: tuple[float, float], size: tuple[int, int]) -> FivePoints:
-        """The template for faces larger by ``zoom`` about the crop's middle, then shifted."""
+        """The alignment with faces enlarged by ``zoom`` about the crop's middle, then shifted."""
         middle = np.array(size) / 2
         points = (np.array(self.points) - middle) * zoom + middle + shift
         return FivePoints(
@@ -61,7 +61,7 @@ class FivePoints:
 
 @dataclass(frozen=True)
 class BoxCrop:
-    """Cut out the detector's box, widened, and stretch it; no rotation (facenet's way).
+    """Alignment by the detector's box, widened and stretched, without rotation, as facenet has it.
 
     Attributes:
         margin: share of the crop's side that lies outside the box, both sides together.
@@ -70,7 +70,7 @@ class BoxCrop:
     margin: float = 0.0
 
     def crop(self, image: Image.Image, face: Face, size: tuple[int, int]) -> Image.Image:
-        """Cut the face's box out of its photo, (width, height) = size."""
+        """The face's box out of a photo, (width, height) = size."""
         left, top, right, bottom = face.box
         extra_x, extra_y = (
             (side * self.margin / (1 - self.margin) / 2) for side in (right - left, bottom - top)
@@ -96,8 +96,8 @@ Alignment = FivePoints | BoxCrop
 
 
 @dataclass(frozen=True)
-class KnownCrop:
-    """A template that crops are commonly stored in: where the five points lie in them.
+class ReferencePoints:
+    """Reference points of a common alignment: where the five points lie in its crops.
 
     Attributes:
         points: as in :class:`FivePoints`, in a crop of width and height ``side``.
@@ -108,14 +108,14 @@ class KnownCrop:
     side: int
 
     def face(self, size: tuple[int, int]) -> Face:
-        """The face that fills a crop of this template, whatever the crop's (width, height)."""
+        """The face that fills a crop of this alignment, stretched to (width, height) = size."""
         stretch = np.array(size) / self.side
         points = (np.array(self.points) * stretch).astype(np.float32)
         return Face((0.0, 0.0, float(size[0]), float(size[1])), 1.0, points)
 
 
-KNOWN_CROPS = {
-    "arcface-112": KnownCrop(
+REFERENCE_POINTS = {
+    "arcface-112": ReferencePoints(
         (
             (38.2946, 51.6963),
             (73.5318, 51.5014),
@@ -125,50 +125,50 @@ KNOWN_CROPS = {
         ),
         112,
     ),
-    "dlib-150": KnownCrop(
+    "dlib-150": ReferencePoints(
         ((48.51, 46.60), (102.40, 46.73), (75.51, 78.67), (51.66, 105.16), (98.89, 105.45)), 150
     ),
 }
 
 
 FACENET_160 = BoxCrop(14 / 160)  # 14 of 160 pixels: facenet-pytorch's own evaluation on LFW
-CROP_NAMES = (*KNOWN_CROPS, "facenet-160")
+ALIGNMENT_NAMES = (*REFERENCE_POINTS, "facenet-160")
 
 
-def known_crop(name: str, known: Iterable[str] = KNOWN_CROPS) -> KnownCrop:
-    """Find a template that crops are stored in.
+def reference_points(name: str, known: Iterable[str] = REFERENCE_POINTS) -> ReferencePoints:
+    """Reference points of an alignment that has them, by its name.
 
     Args:
-        known: the names that the caller takes, for its message.
+        known: the names that the message lists.
 
     Raises:
         UsageError: an unknown name.
     """
-    if name not in KNOWN_CROPS:
-        raise UsageError(f"no crop template {name!r}", cure=f"known: {', '.join(known)}")
-    return KNOWN_CROPS[name]
+    if name not in REFERENCE_POINTS:
+        raise UsageError(f"no alignment {name!r}", cure=f"known: {', '.join(known)}")
+    return REFERENCE_POINTS[name]
 
 
 def named_alignment(name: str, side: int | None = None) -> tuple[Alignment, int]:
-    """Find how the crops of a known template are cut, and their side in pixels.
+    """An alignment by its name, and the side of its crops in pixels.
 
     Args:
-        name: one of ``CROP_NAMES``.
-        side: another side than the template's own; the crop shows the same part of the face.
+        name: one of ``ALIGNMENT_NAMES``.
+        side: another side than the usual one; the crop shows the same part of the face.
 
     Raises:
         UsageError: an unknown name.
     """
     if name == "facenet-160":
         return FACENET_160, side or 160
-    crop = known_crop(name, CROP_NAMES)
+    crop = reference_points(name, ALIGNMENT_NAMES)
     side = side or crop.side
     zoom = side / crop.side
     return FivePoints(tuple((x * zoom, y * zoom) for x, y in crop.points)), side
 
 
 def jitters(count: int, size: tuple[int, int]) -> list[tuple[float, tuple[float, float]]]:
-    """Zooms of up to 6 % and shifts of up to 1 % (in pixels), evenly spread; none first."""
+    """Zooms of up to 6 % and shifts of up to 1 % (in pixels), evenly spread; first none."""
     return [
         (
             1 - 0.06 * halton(index, 2),
@@ -179,7 +179,7 @@ def jitters(count: int, size: tuple[int, int]) -> list[tuple[float, tuple[float,
 
 
 def halton(index: int, base: int) -> float:
-    """Halton's sequence, shifted to [-1, 1) with 0 at index 0: even cover, no random state."""
+    """Halton's low-discrepancy sequence, shifted to [-1, 1) with 0 at index 0."""
     value, share = 0.0, 1.0
     while index:
         share /= base
@@ -189,9 +189,9 @@ def halton(index: int, base: int) -> float:
 
 
 def similarity(source: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None) -> Floats:
-    """The rotation, scale and shift that best carry one set of points onto another.
+    """Similarity transform (rotation, scale, shift) that best carries points onto others.
 
-    Weighted least squares; Umeyama 1991, https://doi.org/10.1109/34.88573, for the plane, where it
+    Weighted least squares: Umeyama 1991, https://doi.org/10.1109/34.88573, for the plane, where it
     is a complex number: target = a * source + b.
 
     Args:
@@ -212,7 +212,7 @@ def similarity(source: ArrayLike, target: ArrayLike, weights: ArrayLike | None =
 
 
 def warp(image: Image.Image, matrix: Floats, size: tuple[int, int]) -> Image.Image:
-    """Sample the image through a similarity; black where the crop reaches beyond it.
+    """An image sampled through a similarity transform; black outside the image.
 
     Args:
         image: RGB.
@@ -221,11 +221,11 @@ def warp(image: Image.Image, matrix: Floats, size: tuple[int, int]) -> Image.Ima
     """
     scale = math.hypot(matrix[0, 0], matrix[1, 0])
     half = np.array([0.5, 0.5])
-    inverse = np.linalg.inv(matrix[:, :2])  # from here on: crop to image, as Pillow wants it,
+    inverse = np.linalg.inv(matrix[:, :2])  # from here on: crop to image, as Pillow takes it,
     origin = half - inverse @ (half + matrix[:, 2])  # in pixels from the first one's edge
     if scale < 1:
         corners = origin + np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * size @ inverse.T
-        reach = 2 / scale  # the kernel's, and some more, at the crop's resolution
+        reach = 2 / scale  # of the filter kernel, with a margin, at the crop's resolution
         left, top = np.clip(np.floor(corners.min(axis=0) - reach), 0, np.subtract(image.size, 1))
         right, bottom = np.clip(
             np.ceil(corners.max(axis=0) + reach), (left + 1, top + 1), image.size

@@ -1,4 +1,4 @@
-"""Resizing by averaging over areas, at a cost that depends on the result alone."""
+"""Area-averaging resize by a summed-area table, at a cost that depends on the result alone."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ Floats = NDArray[np.float32]
 
 
 class AreaMeans:
-    """A photo of which any part can be resized at a cost that depends on the result alone.
+    """Summed-area table of a photo, of which any part can be resized.
 
-    Holds the summed-area table (Crow 1984): the mean over any rectangle takes four look-ups. An
-    output pixel is the mean of all the source pixels that it touches.
+    Crow 1984, https://doi.org/10.1145/800031.808600: the mean over a rectangle takes four look-ups.
+    An output pixel is the mean of all the source pixels that it touches.
     """
 
     def __init__(self, image: Image.Image) -> None:
         self.width, self.height = image.size
         table = np.zeros((self.height + 1, self.width + 1, 3), np.uint32)
-        # wraps around past 2^32, as do the differences taken of it: sums below that stay exact
+        # sums wrap around at 2^32, and so do their differences: those below 2^32 stay exact
         np.cumsum(np.asarray(image), axis=0, dtype=np.uint32, out=table[1:, 1:])
         np.cumsum(table, axis=1, out=table)
         self._table = table
 
     def resized(self, width: int, height: int) -> Floats:
-        """The whole photo, (height, width, 3)."""
+        """The whole photo, resized, (height, width, 3)."""
         left, right = bins(np.array(0), np.array(self.width), width)
         top, bottom = bins(np.array(0), np.array(self.height), height)
         rows = self._table.take(bottom, axis=0) - self._table.take(top, axis=0)
@@ -33,7 +33,7 @@ class AreaMeans:
         return means(sums, (bottom - top)[:, None] * (right - left))
 
     def crops(self, boxes: Floats, side: int) -> Floats:
-        """What boxes show of the photo, stretched to squares, (N, side, side, 3)."""
+        """Parts of the photo in boxes, (N, 4), resized to squares, (N, side, side, 3)."""
         limit = np.array([self.width, self.height])
         edges = np.floor(boxes).astype(int)
         first = np.minimum(np.maximum(edges[:, :2], 0), limit - 1)
@@ -50,7 +50,7 @@ class AreaMeans:
 
 
 def means(sums: NDArray[np.uint32], areas: NDArray[np.int_]) -> Floats:
-    """Sums over areas, (..., 3) over (...)."""
+    """Sums, (..., 3), divided by areas, (...)."""
     quotient: Floats = sums.astype(np.float32) * np.reciprocal(areas, dtype=np.float32)[..., None]
     return quotient
 
@@ -58,7 +58,7 @@ def means(sums: NDArray[np.uint32], areas: NDArray[np.int_]) -> Floats:
 def bins(
     start: NDArray[np.int_], stop: NDArray[np.int_], count: int
 ) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """Starts and stops of equal bins, widened to the whole pixels they touch, (..., count) each."""
+    """Starts and stops of equal bins, widened to whole pixels, (..., count) each."""
     start, stop = start[..., None], stop[..., None]
     index = np.arange(count + 1) * (stop - start)
     return start + index[..., :-1] // count, start - (-index[..., 1:] // count)

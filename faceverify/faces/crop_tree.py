@@ -1,4 +1,4 @@
-"""A tree of photos and the same tree of aligned crops."""
+"""Aligned crops of a folder of photos, in a folder of the same structure."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ RECORD = ".faceverify-align.json"  # in the folder of crops: how they were cut
 
 @dataclass(frozen=True)
 class Crop:
-    """A photo's crop.
+    """The crop of a photo.
 
     Attributes:
-        path: its file.
-        quality: of the face, in [0, 1]; None for a crop that was there already.
+        path: of the file.
+        quality: of the face, in [0, 1]; None for a crop that existed already.
     """
 
     path: Path
@@ -36,11 +36,11 @@ class Crop:
 
 
 class CropTree:
-    """Cuts crops; safe to use from several threads.
+    """Writer of the crops of a folder of photos; thread-safe.
 
     Args:
-        finder: finds the one face meant.
-        source, destination: the two trees.
+        finder: finds the face of a photo.
+        source, destination: folders of the photos and of the crops.
         alignment, side: how crops are cut, and their width and height.
         suffix: ".png" or ".jpg".
     """
@@ -63,21 +63,21 @@ class CropTree:
         self._suffix = suffix
 
     def placed(self) -> Iterator[PhotoInput]:
-        """Yield the photos, each with its crop's place; one whose place is taken has an error."""
+        """The photos with the places of their crops; an error where two share a place."""
         taken = PhotoSet()
         for photo in find_inputs([str(self._source)]):
             place = str(Path(photo.place).with_suffix(self._suffix)) if photo.place else ""
             error = photo.error
             if error is None and not taken.add(place):
                 error = OutputError(
-                    f"{photo.name}: another photo's crop has the place of its own, {place}",
+                    f"{photo.name}: another photo has the same place for its crop, {place}",
                     cure="rename one of them",
                     code="output-collision",
                 )
             yield replace(photo, place=place, error=error)
 
     def cut(self, photo: PhotoInput) -> Crop:
-        """Write a photo's crop, or leave the one that is there.
+        """Write the crop of a photo, unless it exists.
 
         Raises:
             ImageError, NoDecisionError: as :meth:`FaceFinder.find`.
@@ -98,7 +98,9 @@ class CropTree:
 
     def _crop(self, found: FoundFace) -> Image.Image:
         size = (self._side, self._side)
-        if found.scale > 1 and self._side > FULL_DETAIL:  # the finder kept no more detail than that
+        if (
+            found.scale > 1 and self._side > FULL_DETAIL
+        ):  # the finder decoded the photo no finer than that
             return self._alignment.crop(open_photo(found.photo).decode(), found.face, size)
         return found.crop(self._alignment, size)
 
@@ -108,25 +110,25 @@ def open_tree(
     source: Path,
     destination: Path,
     *,
-    template: str,
+    alignment: str,
     side: int | None,
     suffix: str,
 ) -> CropTree:
-    """Prepare a folder for crops, or for more of the same.
+    """A folder prepared for crops, or for more crops of the same alignment.
 
     Args:
-        template: name of a known one.
-        side: of the crops, in pixels; None for the template's own.
+        alignment: one of ``ALIGNMENT_NAMES``.
+        side: of the crops, in pixels; None for the alignment's own.
 
     Raises:
-        UsageError: an unknown template, a folder among the photos, or one with other crops.
+        UsageError: an unknown alignment, a destination inside the source, or one with other crops.
         OutputError: the folder cannot be written.
     """
-    alignment, side = named_alignment(template, side)
+    cut, side = named_alignment(alignment, side)
     check_apart(destination, [str(source)], "DST")
     make_folder(destination)
     path = destination / RECORD
-    record = {"template": template, "size": side}
+    record = {"template": alignment, "size": side}
     try:
         earlier = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -139,4 +141,4 @@ def open_tree(
                 f"{destination} holds other crops ({earlier}) than are wanted now ({record})",
                 cure="name another DST",
             )
-    return CropTree(finder, source, destination, alignment=alignment, side=side, suffix=suffix)
+    return CropTree(finder, source, destination, alignment=cut, side=side, suffix=suffix)

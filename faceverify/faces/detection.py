@@ -1,17 +1,16 @@
-"""Faces and their five points: the MTCNN cascade (https://arxiv.org/abs/1604.02878).
+"""Face detection with five points: the MTCNN cascade, https://arxiv.org/abs/1604.02878.
 
-Three nets, each a finer judge of fewer boxes: P-Net scores every 12-pixel window of an image
-pyramid, R-Net looks at the survivors in 24 x 24, O-Net in 48 x 48 and places five points.
+Three networks: P-Net scores every 12-pixel window of an image pyramid, R-Net the boxes that remain,
+at 24 x 24, and O-Net those that remain then, at 48 x 48, with five points each.
 
-Coordinates are pixels from the image's top left corner. A box holds its edges (left, top, right,
-bottom). Of a box that reaches beyond the image, the nets see the part within, stretched.
+Coordinates are pixels from the image's top left corner. A box is (left, top, right, bottom).
+Of a box that reaches beyond the image, the networks see the part inside, stretched.
 
-The cascade is chaotic: what moves a first box by a pixel may move the last one by three. So all
-that decides about boxes follows the reference implementation (facenet-pytorch) to the letter, and
-the points agree with its points to a thousandth of a pixel: pixels are averaged over whole source
-pixels, a crop starts at the whole pixel left of its box, and some sides count one pixel short.
-Points come out half a pixel right and below of where they are; alignment templates are fitted to
-that.
+Small differences grow along the cascade: a pixel in an early box may become three in the last.
+The computation of boxes therefore follows the reference implementation (facenet-pytorch) exactly,
+and the points agree with its points to a thousandth of a pixel: pixels are averaged over whole
+source pixels, a crop starts at the whole pixel left of its box, and some sides count one pixel
+short. Points come out half a pixel to the right and below; reference points are fitted to that.
 """
 
 from __future__ import annotations
@@ -41,13 +40,13 @@ NET_NAMES = ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet")
 SCORES = (0.6, 0.7, 0.7)  # least score after each net, as in the paper's code
 FACTOR = 0.709  # from one pyramid level to the next: half the area
 CELL, STRIDE = 12, 2  # P-Net's window and step, in pixels of a level
-BATCH_PIXELS = 18432  # shown to a net at once, so that its work stays in the processor cache
-PADDING = 0.5  # of the image's longer side, on each side, when close-ups are looked for
+BATCH_PIXELS = 18432  # of a batch, so that its activations stay in the processor cache
+PADDING = 0.5  # of the image's longer side, on each side, added where close-ups are detected
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face found in a photo.
+    """A detected face.
 
     Attributes:
         box: left, top, right, bottom, in pixels; may reach beyond the photo.
@@ -62,18 +61,18 @@ class Face:
 
     @property
     def size(self) -> float:
-        """The longer side of the box, in pixels."""
+        """Longer side of the box, in pixels."""
         left, top, right, bottom = self.box
         return max(right - left, bottom - top)
 
     @property
     def middle(self) -> tuple[float, float]:
-        """The middle of the box, in pixels."""
+        """Centre of the box, (x, y) in pixels."""
         left, top, right, bottom = self.box
         return (left + right) / 2, (top + bottom) / 2
 
     def sticks_out(self, size: tuple[int, int]) -> bool:
-        """Whether the box reaches well beyond two sides or more of a photo of (width, height)."""
+        """Whether the box exceeds two or more edges of a photo of (width, height) by over 5 %."""
         left, top, right, bottom = self.box
         beyond = np.array([-left, -top, right - size[0], bottom - size[1]])
         return int(np.sum(beyond > 0.05 * self.size)) >= 2
@@ -87,10 +86,10 @@ class Face:
 
 
 class Detector:
-    """The three nets, ready to run; safe to use from several threads.
+    """MTCNN face detector; thread-safe.
 
     Args:
-        folder: where the three ``mtcnn-*.onnx`` files lie.
+        folder: of the three ``mtcnn-*.onnx`` files.
 
     Raises:
         ModelError: a file is missing or damaged.
@@ -99,7 +98,7 @@ class Detector:
     def __init__(self, folder: Path) -> None:
         try:
             nets = [open_session((folder / f"{name}.onnx").read_bytes()) for name in NET_NAMES]
-        except Exception as error:  # the engine's errors have no common base of their own
+        except Exception as error:  # ONNX Runtime's errors have no common base class
             raise ModelError(f"{folder}: the face detector cannot be loaded: {error}") from error
         self._pnet, self._rnet, self._onet = nets
 
@@ -110,18 +109,17 @@ class Detector:
         min_face: float = MIN_FACE,
         found: Callable[[list[Face], float], bool] | None = None,
     ) -> list[Face]:
-        """Find faces, the largest first.
+        """Faces of an image, the largest first.
 
         Args:
             image: RGB, upright.
             min_face: side of the smallest face looked for, in pixels.
-            found: asked after each octave, from large faces to small ones, with what was found so
-                far and the size that no face still unseen exceeds: whether that is enough. Without
-                it, all faces are looked for at once.
+            found: whether to stop, called after each octave from large faces to small ones with the
+                faces so far and the largest size that other faces can have. None for all faces.
         """
         faces = self._search(image, min_face, found)
         if all(face.sticks_out(image.size) for face in faces):
-            # a face that fills the frame is seen well once it has something around it
+            # a face that fills the frame is detected better with a border around it
             border = round(max(image.size) * PADDING)
             padded = ImageOps.expand(image, border, fill=(128, 128, 128))
             close_up = max(min_face, min(image.size) / 3)
@@ -149,7 +147,7 @@ class Detector:
         return sorted(faces, key=lambda face: face.size, reverse=True)
 
     def _propose(self, pixels: AreaMeans, sizes: Sequence[float]) -> Floats:
-        """P-Net over the pyramid levels of these face sizes: square boxes, (N, 4)."""
+        """Square boxes, (N, 4), of P-Net over the pyramid levels of these face sizes."""
         found = [np.zeros((0, 9), np.float32)]
         for size in sizes:
             scale = CELL / size
@@ -167,14 +165,14 @@ class Detector:
         return square(shifted(cells[:, :4], cells[:, 5:], short=1))
 
     def _refine(self, pixels: AreaMeans, boxes: Floats) -> Floats:
-        """R-Net: the boxes it keeps, moved and squared, (N, 4)."""
+        """Square boxes, (N, 4), that R-Net keeps and moves."""
         scores, offsets = self._judge(self._rnet, pixels, boxes, 24)
         keep = np.flatnonzero(scores[:, 0] > SCORES[1])
         keep = keep[suppress(boxes[keep], scores[keep, 0], 0.7, short=1)]
         return square(shifted(boxes[keep], offsets[keep]))
 
     def _locate(self, pixels: AreaMeans, boxes: Floats) -> list[Face]:
-        """O-Net: the faces among the boxes, with their points."""
+        """Faces that O-Net finds among the boxes, with their points."""
         scores, offsets, points = self._judge(self._onet, pixels, boxes, 48)
         keep = np.flatnonzero(scores[:, 0] > SCORES[2])
         sides = boxes[keep, 2:] - boxes[keep, :2]  # (N, 2)
@@ -189,7 +187,7 @@ class Detector:
     def _judge(
         self, net: InferenceSession, pixels: AreaMeans, boxes: Floats, side: int
     ) -> list[Floats]:
-        """Show a net the boxes' insides: its outputs, a row for each box."""
+        """Outputs of a network for the image in each box, a row a box."""
         batch = BATCH_PIXELS // side**2
         batches = [
             net.run(None, {"photos": pixels.crops(boxes[start : start + batch], side)})
@@ -199,27 +197,27 @@ class Detector:
 
 
 def face_sizes(short_side: float, min_face: float) -> list[float]:
-    """Face sizes that the pyramid's levels look for, in pixels of the image, largest first."""
+    """Face sizes of the pyramid's levels, in pixels of the image, largest first."""
     levels = math.floor(math.log(max(short_side, 1) / min_face, 1 / FACTOR)) + 1
     return [min_face / FACTOR**level for level in reversed(range(max(0, levels)))]
 
 
 def shifted(boxes: Floats, offsets: Floats, *, short: float = 0) -> Floats:
-    """Boxes moved by a net's offsets: shares of their sides, which count ``short`` pixels less."""
+    """Boxes moved by offsets, (N, 4): shares of their sides, which count ``short`` pixels less."""
     sides = boxes[:, 2:] - boxes[:, :2] - np.float32(short)
     moved: Floats = boxes + offsets * np.hstack([sides, sides])
     return moved
 
 
 def square(boxes: Floats) -> Floats:
-    """Squares around the same centres, as large as the boxes' longer sides."""
+    """Squares on the boxes' centres, as large as their longer sides."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     half = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) / 2
     return np.hstack([centres - half, centres + half])
 
 
 def merge(faces: list[Face]) -> list[Face]:
-    """One face for each group of boxes that lie within each other."""
+    """Faces without those that lie within better ones."""
     if len(faces) < 2:
         return faces
     boxes = np.array([face.box for face in faces], np.float32)

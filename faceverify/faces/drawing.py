@@ -1,4 +1,4 @@
-"""Findings drawn onto a photo: boxes, points and scores, for people to look at."""
+"""Detected faces drawn onto a photo: boxes, points and scores."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ BOX, POINT, INK = "#00c853", "#ff1744", "#ffffff"
 
 
 def drawn(image: Image.Image, faces: Iterable[Face]) -> Image.Image:
-    """Return a copy of a photo with its faces marked.
+    """A copy of a photo with its faces marked.
 
     Args:
         image: RGB.
-        faces: in pixels of the image.
+        faces: to mark, in pixels of the image.
     """
     copy = image.copy()
     canvas = ImageDraw.Draw(copy)

@@ -1,7 +1,7 @@
-"""From a photo to its faces: decoded, detected, chosen once, measured, ready to be cut out.
+"""Face finder: a photo decoded, its faces detected, selected and measured for quality.
 
-A large photo is looked at twice where one face is chosen by its prominence: a JPEG is first decoded
-small, which is enough to choose the face, then as finely as a crop of that face can show.
+Where one face is selected by its prominence, a large JPEG is decoded twice: first small, which is
+enough to select the face, then at the scale that a crop of that face needs.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from dataclasses import dataclass
 from PIL import Image
 
 from faceverify.errors import LowQualityError
-from faceverify.faces.alignment import Alignment, known_crop
+from faceverify.faces.alignment import Alignment, reference_points
 from faceverify.faces.detection import Detector, Face
 from faceverify.faces.options import FaceOptions
 from faceverify.faces.quality import Quality, measure_quality
 from faceverify.faces.selection import CENTRALITY, choose, prominence, same_face
 from faceverify.images.photo import Photo, Source, open_photo
 
-COARSE_SIDE = 320  # pixels of the short side at which a JPEG is first looked at
-COARSE_FACE = 20.0  # the smallest face that is looked for there, in pixels
+COARSE_SIDE = 320  # pixels of the short side at which a JPEG is first decoded
+COARSE_FACE = 20.0  # the smallest face detected at that scale, in pixels
 FULL_DETAIL = 160.0  # a face of this size has all the detail that a crop can hold
-SMALLER = 0.6  # of a face's size, looked for when it is found again in a finer picture
+SMALLER = 0.6  # share of a face's size that is detected when it is found again at a finer scale
 
 
 @dataclass(frozen=True)
 class FoundFace:
-    """A face in its photo, ready to be cut out.
+    """A detected face with its photo, from which it can be cropped.
 
     Attributes:
-        photo: what the user called the photo.
-        face: where it is, in pixels of the upright photo.
-        quality: what was measured on it.
-        image: the photo's pixels, perhaps at a reduced scale.
+        photo: name of the photo, as given by the user.
+        face: box and points, in pixels of the upright photo.
+        quality: of the face.
+        image: the photo's pixels, possibly at a reduced scale.
         scale: pixels of the photo per pixel of ``image``.
     """
 
@@ -49,24 +49,25 @@ class FoundFace:
 
 
 class FaceFinder:
-    """Finds the faces of a photo that are meant, and measures them.
+    """Finder of the faces of a photo that the options select, with their quality.
 
     Args:
         detector: the MTCNN cascade.
-        options: which faces, how small and how bad they may be.
+        options: which faces, their least size and quality.
     """
 
     def __init__(self, detector: Detector, options: FaceOptions = FaceOptions()) -> None:
         self.options = options
         self._detector = detector
-        self._aligned = None if options.aligned is None else known_crop(options.aligned)
+        self._aligned = None if options.aligned is None else reference_points(options.aligned)
 
     def find(self, source: Source) -> list[FoundFace]:
-        """The faces meant, at least one.
+        """The selected faces, at least one.
 
         Raises:
             ImageError: the photo cannot be read.
-            NoFaceError, SeveralFacesError, LowQualityError: it shows no face that is meant.
+            NoFaceError, SeveralFacesError, LowQualityError: it shows no such face, several, or only
+                faces of too low a quality.
         """
         photo = open_photo(source)
         image, faces = self._look(photo)
@@ -86,13 +87,13 @@ class FaceFinder:
         if not good:
             best = max(item.quality.score for item in found)
             raise LowQualityError(
-                f"{photo.name}: face quality {best:.2f} is under the wanted {least:g}",
+                f"{photo.name}: face quality {best:.2f} is below the required {least:g}",
                 cure="use a sharper, larger or more frontal photo, or a lower --min-quality",
             )
         return good
 
     def _look(self, photo: Photo) -> tuple[Image.Image, list[Face]]:
-        """The photo at a scale that shows the faces meant in full detail, and these in it."""
+        """The photo at the scale that the selected faces need, and these faces in it."""
         if self._aligned is not None:
             image = photo.decode()
             return image, [self._aligned.face(image.size)]
@@ -113,7 +114,7 @@ class FaceFinder:
     def _finer(
         self, photo: Photo, image: Image.Image, face: Face
     ) -> tuple[Image.Image, list[Face]]:
-        """The photo at a scale that shows one of its faces in full detail, and that face in it."""
+        """The photo at the scale that one of its faces needs, and that face in it."""
         side = math.ceil(min(image.size) * FULL_DETAIL / face.size)
         finer = photo.decode(short_side=side)
         ratio = finer.width / image.width

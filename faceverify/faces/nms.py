@@ -1,4 +1,4 @@
-"""Non-maximum suppression: of boxes that overlap, the best."""
+"""Non-maximum suppression of overlapping boxes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ BLOCK = 64  # boxes that are compared with each other at once
 def suppress(
     boxes: Floats, scores: Floats, overlap: float, *, short: float = 0, of_smaller: bool = False
 ) -> NDArray[np.intp]:
-    """Non-maximum suppression: the boxes to keep, best first, as indices.
+    """Indices of the boxes that non-maximum suppression keeps, best first.
 
     Args:
-        overlap: a box goes when it shares more than this with a better one.
+        boxes: (N, 4).
+        scores: (N,).
+        overlap: a box is dropped when it overlaps a better one by more than this.
         short: pixels that a side counts less than it measures.
-        of_smaller: measure the share against the smaller of the two areas, not against their union.
+        of_smaller: divide the overlap by the smaller of the two areas, not by their union (IoU).
     """
     order = np.argsort(-scores, kind="stable")
     if len(order) < 2:
@@ -37,7 +39,7 @@ def suppress(
         whole = np.minimum(a, b) if of_smaller else a + b - shared
         return np.asarray(shared > overlap * whole)
 
-    for start in range(0, len(order), BLOCK):  # blocks: memory stays flat for any number of boxes
+    for start in range(0, len(order), BLOCK):  # blocks: memory is bounded for any number of boxes
         stop = min(start + BLOCK, len(order))
         clashes = clash(slice(start, stop), slice(start, stop))
         for row in range(start, stop):

@@ -1,4 +1,4 @@
-"""How a photo's face is found, chosen and cut out, as a user sets it. Light: parsing loads it."""
+"""Options of face detection, selection and cropping; light, as argument parsing imports them."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from faceverify.choices import MIN_FACE, FaceChoice
 from faceverify.errors import UsageError
 
 SMALLEST_FACE = 12
-"""Side of the smallest face that the detector can see, in pixels: its first net's window."""
+"""Side of the smallest face that the detector finds, in pixels: the window of P-Net."""
 
 MOST_CROPS = 100
-"""Crops of a face that may be averaged."""
+"""Largest number of crops of a face that may be averaged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceOptions:
-    """How the face of a photo is found, chosen and cut out.
+    """Options of face detection, selection and cropping.
 
     >>> FaceOptions(face="largest").face
     <FaceChoice.LARGEST: 'largest'>
 
     Raises:
-        UsageError: a value that makes no sense.
+        UsageError: a value out of its range.
     """
 
     face: FaceChoice = FaceChoice.PROMINENT
-    """Which face, when a photo shows several; its name will do."""
+    """The face to select where a photo shows several; its name is accepted."""
 
     min_face: float = MIN_FACE
-    """Side of the smallest face looked for, in pixels."""
+    """Side of the smallest face that is detected, in pixels."""
 
     min_quality: float = 0.0
     """Least quality of a face, in [0, 1]."""
 
     aligned: str | None = None
-    """The alignment that photos are crops of already ("arcface-112", ...): nothing is detected."""
+    """Alignment ("arcface-112", ...) of photos that are crops already; nothing is detected."""
 
     augment: int = 1
-    """How many slightly different crops of each face are averaged; 1 is the aligned crop alone."""
+    """Number of slightly different crops averaged for each face; 1 is the aligned crop alone."""
 
     def __post_init__(self) -> None:
         try:
@@ -56,15 +56,15 @@ class FaceOptions:
         if not 1 <= self.augment <= MOST_CROPS:
             raise UsageError(f"--augment {self.augment}: expected 1 to {MOST_CROPS} crops")
         if self.aligned is not None:
-            from faceverify.faces.alignment import known_crop  # not light
+            from faceverify.faces.alignment import reference_points  # not light
 
-            known_crop(self.aligned)
+            reference_points(self.aligned)
 
     def require_one_face(self) -> None:
-        """Make sure that a photo gives one face.
+        """Check that one face of a photo is selected.
 
         Raises:
-            UsageError: all faces are meant.
+            UsageError: all faces are.
         """
         if self.face is FaceChoice.ALL:
             raise UsageError("all faces of a photo cannot be one side of a comparison")

@@ -1,7 +1,7 @@
-"""How much a face can tell: its size, sharpness, pose and exposure.
+"""Face quality: size, sharpness, pose and exposure.
 
-Each part is measured in units of its own and scored from 0 (useless) to 1 (nothing to wish for);
-the whole is the worst part, since one is enough to spoil a comparison.
+Each component is measured in its unit and scored from 0 (useless) to 1 (good); the quality is the
+worst component, since a single one can spoil a comparison.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from PIL import Image
 from faceverify.faces.alignment import similarity, warp
 from faceverify.faces.detection import Face
 
-# Where each part scores 0 and where it scores 1.
+# Where each component scores 0 and where it scores 1.
 EYE_DISTANCE = (8.0, 40.0)
 SHARPNESS = (2.0, 9.0)  # on LFW: 6.3 at the 1st percentile, 10.9 at the median
 TURN = (1.0, 0.35)
@@ -27,13 +27,13 @@ PROBE_POINTS = ((20.0, 24.0), (44.0, 24.0), (32.0, 36.0), (23.0, 48.0), (41.0, 4
 
 @dataclass(frozen=True)
 class Quality:
-    """What was measured on a face.
+    """Quality of a face and its components.
 
     Attributes:
-        score: the worst of the parts, in [0, 1].
+        score: of the worst component, in [0, 1].
         eye_distance: between the eyes, in pixels of the photo.
         sharpness: mean absolute Laplacian of the grey face at 64 pixels, in grey levels.
-        turn: how far the head is turned or tilted: the nose's distance from its place between eyes
+        turn: yaw and pitch of the head: the nose's distance from its place between eyes
             and mouth in a frontal face, in eye distances; 0 frontal, about 0.5 at a half profile.
         brightness: mean grey level, 0 to 255.
         contrast: standard deviation of the grey levels.
@@ -54,11 +54,11 @@ class Quality:
 
 
 def measure_quality(image: Image.Image, face: Face, scale: float = 1.0) -> Quality:
-    """Measure a face in its photo.
+    """Quality of a face.
 
     Args:
-        image: RGB, perhaps shrunk on reading.
-        face: where it is in the image.
+        image: RGB, possibly at a reduced scale.
+        face: in pixels of the image.
         scale: pixels of the photo per pixel of the image.
     """
     probe = warp(image, similarity(face.points, PROBE_POINTS), (PROBE_SIDE, PROBE_SIDE))
@@ -81,21 +81,23 @@ def measure_quality(image: Image.Image, face: Face, scale: float = 1.0) -> Quali
 
 
 def head_turn(face: Face) -> float:
-    """How far the nose lies from where a frontal face has it, in eye distances.
+    """Distance of the nose from its place in a frontal face, in eye distances.
 
-    Measured in the face's own axes, so that a tilted camera does not count.
+    Measured along the face's axes, so that in-plane rotation does not count.
     """
     left, right, nose, mouth_left, mouth_right = face.points @ np.array([1, 1j])
     eyes, mouth = (left + right) / 2, (mouth_left + mouth_right) / 2
     across, down = right - left, mouth - eyes
     if abs(across) < 1e-6 or abs(down) < 1e-6:
         return 2.0
-    # 0.55: on the way from the eyes to the mouth, the nose of a frontal face
+    # 0.55: the nose of a frontal face, as a share of the way from the eyes to the mouth
     offset = (nose - (eyes + 0.55 * down)) / across
-    squeeze = 1 - min(1.0, abs(across) / abs(down) / 0.8)  # eyes draw together in profile
+    squeeze = 1 - min(
+        1.0, abs(across) / abs(down) / 0.8
+    )  # in profile, the eyes lie closer together
     return float(abs(offset) + squeeze)
 
 
 def ramp(value: float, zero: float, one: float) -> float:
-    """0 at ``zero``, 1 at ``one``, linear between them and flat outside."""
+    """Linear from 0 at ``zero`` to 1 at ``one``, constant outside."""
     return float(np.clip((value - zero) / (one - zero), 0, 1))

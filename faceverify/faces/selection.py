@@ -1,4 +1,4 @@
-"""Which face, when a photo shows several."""
+"""Face selection: which face of a photo that shows several."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from faceverify.errors import NoFaceError, SeveralFacesError
 from faceverify.faces.detection import Face
 
 # What share of its size a face in a corner loses against one in the middle. On LFW View 1, where
-# the person meant stands in the middle, the largest face is another one in 117 of 4,992 photos;
+# the labelled person stands in the middle, the largest face is another one in 117 of 4,992 photos;
 # with 0.7, in none.
 CENTRALITY = {FaceChoice.PROMINENT: 0.7, FaceChoice.LARGEST: 0.0}
 
 
 def prominence(face: Face, size: tuple[int, int], centrality: float) -> float:
-    """The size of a face, in pixels, less the share that its distance from the middle costs.
+    """Size of a face in pixels, reduced with its distance from the middle of the photo.
 
-    Never more than its size, so that a search from large faces to small ones knows when to stop.
+    At most its size, so that a search from large faces to small ones can stop early.
     """
     half_diagonal = math.hypot(*size) / 2
     return face.size * (1 - centrality * min(1.0, off_centre(face, size) / half_diagonal))
@@ -30,11 +30,11 @@ def off_centre(face: Face, size: tuple[int, int]) -> float:
 
 
 def choose(faces: list[Face], size: tuple[int, int], choice: FaceChoice, name: str) -> list[Face]:
-    """The faces that a choice means: one, or all of them.
+    """The selected faces: one, or all of them.
 
     Raises:
         NoFaceError: there is none.
-        SeveralFacesError: there are several and ``only`` one was wanted.
+        SeveralFacesError: there are several, and the choice is ``only``.
     """
     if not faces:
         raise NoFaceError(f"{name}: no face found", cure="smaller faces need a lower --min-face")
@@ -53,10 +53,7 @@ def choose(faces: list[Face], size: tuple[int, int], choice: FaceChoice, name: s
 
 
 def same_face(faces: list[Face], face: Face) -> Face | None:
-    """The one of some faces that lies where a face is; None where all of them lie elsewhere.
-
-    Elsewhere is half the face's size from its middle, or farther: that is another face.
-    """
+    """The nearest of some faces to a face, None where there is none within half its size."""
     nearest = min(faces, key=lambda one: math.dist(one.middle, face.middle), default=None)
     if nearest is None or math.dist(nearest.middle, face.middle) >= face.size / 2:
         return None

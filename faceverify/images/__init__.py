@@ -1,1 +1,1 @@
-"""Photo in: a path, bytes, standard input or URL becomes upright RGB."""
+"""Photo input: a path, bytes, standard input or a URL, decoded to upright RGB."""

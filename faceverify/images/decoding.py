@@ -1,7 +1,7 @@
-"""Encoded bytes -> pixels: Pillow's decoders, behind one error.
+"""Image decoding: encoded bytes to RGB pixels, by Pillow.
 
-Photos come from strangers: formats that run programs are refused, every failure of a decoder
-becomes an ImageError, and its warnings stay quiet.
+Photos are untrusted input: formats that run programs are refused, every failure of a decoder
+becomes an ImageError, and its warnings are silenced.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     pass
 
 
-TURNS = {  # EXIF orientation -> what makes it upright
+TURNS = {  # EXIF orientation -> the transposition that makes the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -41,7 +41,7 @@ _REFUSED = ("EPS", "WMF")  # programs, not pixels: Ghostscript or the system wou
 
 
 def identify_image(data: bytes) -> Image.Image:
-    """Find the format by content; from a list, for without one Pillow's search fails in threads."""
+    """An image opened by its content; of listed formats: Pillow's search is not thread-safe."""
     try:
         return Image.open(BytesIO(data), formats=_EVERYDAY)
     except UnidentifiedImageError:
@@ -50,7 +50,7 @@ def identify_image(data: bytes) -> Image.Image:
 
 
 def exif_orientation(image: Image.Image, data: bytes = b"") -> int:
-    """EXIF orientation, 1 to 8; 1 where there is none, or none that can be read."""
+    """EXIF orientation, 1 to 8; 1 where it is missing or unreadable."""
     if image.format == "TIFF":  # Pillow turns these itself
         return 1
     try:
@@ -64,22 +64,22 @@ def exif_orientation(image: Image.Image, data: bytes = b"") -> int:
 
 
 def turned_upright(image: Image.Image, turn: Image.Transpose | None) -> Image.Image:
-    """An image turned as its EXIF asks; without EXIF, so that it is never turned again."""
+    """The image in its EXIF orientation, its EXIF removed."""
     if turn is not None:
         image = image.transpose(turn)
-    image.info.clear()  # with its EXIF, whoever saves and reopens the image would turn it again
+    image.info.clear()  # kept, the EXIF would turn the image again when it is saved and reopened
     return image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode -> RGB. What is RGB already comes back as it is, not copied."""
+    """The image in RGB, from any mode; an RGB image is returned itself, not a copy."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         image = _eight_bits(image)
     if image.mode == "La":  # Pillow converts it to nothing else
         image = image.convert("LA")
     if image.has_transparency_data:
-        # Onto white, as viewers show it. To drop the alpha would bring back what nobody sees: black
-        # behind a cut-out face, or the very background that was cut away.
+        # Onto white, as viewers show it. Dropping the alpha would bring hidden pixels back: black
+        # behind a cut-out face, or the background that was cut away.
         image = image.convert("RGBA")
         paper = Image.new("RGB", image.size, "white")
         paper.paste(image, mask=image)
@@ -88,17 +88,17 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale deep grey to 8 bits, where Pillow would clip all above 255 to white.
+    """A grey image of 16 or 32 bits scaled to 8; Pillow would clip values above 255 to white.
 
-    White is 65535 in integers and 1.0 in floats; values outside that have a scale of their own, and
-    their range is stretched over black to white.
+    White is 65535 in integers and 1.0 in floats; where values lie outside that, their range is
+    stretched from black to white.
     """
     import numpy as np
 
     values = np.asarray(image, dtype=np.float32)  # (H, W)
     black, white = float(values.min()), float(values.max())
     if not np.isfinite([black, white]).all():
-        raise ValueError("pixels that are no numbers")
+        raise ValueError("pixels that are NaN or infinite")
     usual = 1.0 if image.mode == "F" else 65535.0
     if black >= 0 and white <= usual:
         black, white = 0.0, usual
@@ -110,10 +110,10 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 @contextmanager
 def pillow_errors(name: str, data: bytes = b"") -> Iterator[None]:
-    """Turn whatever Pillow raises in the block into one ImageError, and keep its warnings quiet.
+    """Context that turns every exception of Pillow into an ImageError and silences its warnings.
 
-    Its decoders meet bytes from anywhere and raise accordingly: OSError, SyntaxError, struct.error,
-    zlib.error, OverflowError, RecursionError...
+    On damaged bytes its decoders raise OSError, SyntaxError, struct.error, zlib.error,
+    OverflowError, RecursionError and others.
     """
     filters = cast("list[Any]", warnings.filters)
     if filters[:1] != [_HUSH]:
@@ -139,10 +139,10 @@ def pillow_errors(name: str, data: bytes = b"") -> Iterator[None]:
 
 
 class _InsidePillow:
-    """The text of a warnings filter: it matches anything, in a thread that is inside Pillow.
+    """The message pattern of a warnings filter: matches any text in a thread that runs Pillow.
 
-    ``warnings.catch_warnings`` would change, and put back at the wrong moment, the filters of all
-    threads; this one stays among them and concerns no warning but those of this file.
+    ``warnings.catch_warnings`` would change the filters of all threads, and restore them at the
+    wrong moment; this filter stays installed and applies to the code of this file alone.
     """
 
     pattern = "(?!)"  # scikit-learn copies filters by their text: this one matches nothing

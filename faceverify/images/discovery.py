@@ -1,4 +1,4 @@
-"""Which photos there are: all below a folder, and those of a folder of people."""
+"""Photo discovery: all photos below a folder, and those of a folder of people."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ EXTENSIONS = frozenset({
 def find_photos(
     root: Path, *, unreadable: Callable[[ImageError], None] | None = None
 ) -> Iterator[Path]:
-    """Yield every photo below a folder, known by its extension, in the same order every time.
+    """Paths of all photos below a folder, by their extension, in order of their names.
 
-    Names that begin with a dot are skipped. Links are followed, but not into a folder around them.
-    A link to nowhere is yielded: opening it reports a missing photo, skipping it would hide one.
+    Names that begin with a dot are skipped. Links are followed, but not into a folder
+    that contains them. A broken link is yielded, so that opening it reports a missing photo.
 
     Args:
         unreadable: called with the error of each folder that cannot be read; the walk goes on.
@@ -70,22 +70,22 @@ def _listed(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    # isdir, unlike is_dir, takes a circle of links for no folder; only links cost a look
+    # isdir, unlike is_dir, is False for a circle of links; only links cost a system call
     return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(entry))
 
 
 def is_photo_name(name: str) -> bool:
-    """Whether a file of this name is taken for a photo, by its extension."""
+    """Whether a file name has the extension of a photo."""
     return os.path.splitext(name)[1].lower() in EXTENSIONS
 
 
 class PersonPhoto(NamedTuple):
-    """A photo in a folder of people; or what is wrong, in the place where it is met.
+    """A photo in a folder of people, or the error met in its place.
 
     Attributes:
-        person: name of the first folder below the root; empty for a photo that lies in none.
-        path: of the photo; of the person's folder, where that is what something is wrong with.
-        error: why this is no photo of a person; None where it is one.
+        person: name of the first folder below the root; empty for a photo outside all folders.
+        path: of the photo; of the person's folder, where the error is about that.
+        error: why this is not a photo of a person; None where it is one.
     """
 
     person: str
@@ -94,10 +94,10 @@ class PersonPhoto(NamedTuple):
 
 
 def find_people(root: Path) -> Iterator[PersonPhoto]:
-    """Yield the photos of ``ROOT/PERSON/**/photo``, in the order of people, then of paths.
+    """Photos of a folder of people, ``ROOT/PERSON/**/photo``, sorted by person, then by path.
 
-    What is no photo of a person comes in its place, with an error, and the walk goes on: a photo
-    that lies in no person's folder (code ``image-of-nobody``), a person's folder without a photo
+    Anything else is yielded in its place with an error, and the walk goes on: a photo outside the
+    people's folders (code ``image-of-nobody``), a person's folder without a photo
     (``image-missing``), a folder that cannot be read.
 
     Raises:
@@ -125,13 +125,13 @@ def find_people(root: Path) -> Iterator[PersonPhoto]:
 
 @dataclass(eq=False)
 class People:
-    """All of a folder of people.
+    """The photos of a folder of people, with their names.
 
     Attributes:
         photos: files, N.
-        names: who is on each, N.
-        outside: how many photos lie in no person's folder.
-        empty: people whose folder holds no photo, in order.
+        names: the person on each, N.
+        outside: number of photos outside the people's folders.
+        empty: people whose folder holds no photo, sorted.
     """
 
     photos: list[Path] = field(default_factory=list)
@@ -141,19 +141,19 @@ class People:
 
     @property
     def notes(self) -> list[str]:
-        """What was left out, one line each."""
+        """What was left out, one line for each kind."""
         if not self.outside:
             return []
         return [f"{self.outside} photos lie in no person's folder: left out"]
 
     @property
     def lack(self) -> str:
-        """What a folder without photos of people holds, in few words."""
+        """What a folder without photos of people holds instead, for a message."""
         return f"{self.outside} photos outside any person's folder" if self.outside else "no photos"
 
 
 def read_people(root: Path) -> People:
-    """Take all photos of a folder of people, and count what :func:`find_people` says is none.
+    """The photos of a folder of people; what :func:`find_people` refuses is counted.
 
     Raises:
         ImageError: a folder is missing or cannot be read.

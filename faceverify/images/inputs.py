@@ -1,6 +1,6 @@
-"""The photos that a command is given: paths, folders, URLs, and ``-``, standard input.
+"""Photos named on the command line: paths, folders, URLs, and ``-``, standard input.
 
-Standard input is one photo, or a list of paths, one a line; its first bytes tell which.
+Standard input is one photo, or a list of paths, one a line, told apart by its first bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from faceverify.images.object_store import is_url
 STANDARD_INPUT = "-"
 
 
-# Images whose first bytes are text, or could be; all others have a zero byte or are no UTF-8.
+# Image formats that begin with text, or may; all others have a zero byte or are not UTF-8.
 TEXTUAL_IMAGE = re.compile(
     rb"P[1-7]\s|P[Ff]\s|GIF8|RIFF....WEBP|qoif|BM|8BPS|/\* XPM|#define", re.S
 )
@@ -28,12 +28,12 @@ TEXTUAL_IMAGE = re.compile(
 
 @dataclass(frozen=True)
 class PhotoInput:
-    """One photo to work on.
+    """A photo to process.
 
     Attributes:
         name: its path, or "-" for the photo on standard input.
-        place: where it belongs below a folder of results: its path from the folder that was named.
-        error: why there is no photo.
+        place: its path relative to the folder that was named; where its result goes.
+        error: why there is no photo; None where there is one.
     """
 
     name: str
@@ -42,14 +42,14 @@ class PhotoInput:
 
     @property
     def question(self) -> str:
-        """The photo, as an operator is asked about it."""
+        """The photo, as recognition takes it."""
         return self.name
 
 
 def find_inputs(arguments: Iterable[str]) -> Iterator[PhotoInput]:
-    """Yield the photos in order; folders are walked and lists read as the photos are taken.
+    """Photos of the arguments, in order; folders and lists are read lazily.
 
-    A folder that cannot be read, or holds no photo, comes as an input with an error.
+    A folder that cannot be read, or holds no photo, is yielded as an input with an error.
     """
     from faceverify.images.discovery import find_photos
 
@@ -72,7 +72,7 @@ def find_inputs(arguments: Iterable[str]) -> Iterator[PhotoInput]:
 
 
 def stored_photos(url: str) -> Iterator[PhotoInput]:
-    """Yield the photo at a URL, or all below it."""
+    """The photo at a URL of an object store, or all photos below it."""
     from faceverify.images.discovery import is_photo_name
     from faceverify.images.object_store import is_folder, list_objects
 
@@ -93,7 +93,7 @@ def stored_photos(url: str) -> Iterator[PhotoInput]:
 
 
 def standard_input() -> Iterator[PhotoInput]:
-    """Yield what standard input is: a photo, or the paths that it lists."""
+    """Standard input as inputs: one photo, or the paths that it lists."""
     from faceverify.runtime.table_lines import decoded
 
     stream = sys.stdin.buffer
@@ -106,18 +106,18 @@ def standard_input() -> Iterator[PhotoInput]:
 
 
 def not_shared() -> ImageError:
-    """The error about a photo that a worker in another process cannot read."""
+    """The error of a photo on standard input, which a worker process cannot read."""
     return ImageError("a photo on standard input is read with --engine threads alone")
 
 
 def first_bytes(stream: BinaryIO) -> bytes:
-    """Look at what a stream begins with; whoever reads it next still gets all of it."""
+    """The first bytes of a stream, at most 4096, which stay unread."""
     peek: Callable[[int], bytes] = stream.peek  # type: ignore[attr-defined]  # it is buffered
     return peek(4096)
 
 
 def is_photo(start: bytes) -> bool:
-    """Tell an image from a list of paths by the bytes that it begins with; nothing is no list."""
+    """Whether first bytes are those of an image, not of a list of paths; empty counts as image."""
     if not start or b"\0" in start or TEXTUAL_IMAGE.match(start):
         return True
     line, _, rest = start.partition(b"\n")

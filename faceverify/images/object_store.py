@@ -1,7 +1,7 @@
 """Photos in object stores: ``s3://``, ``gs://``, ``abfs://``, ``hdfs://`` and ``file://`` URLs.
 
-By pyarrow's file systems (the extra ``parquet``), which carry their own clients and read the
-credentials that each store's own tools read: https://arrow.apache.org/docs/python/filesystems.html.
+Read by pyarrow's file systems (the extra ``parquet``), which bring their clients and take the
+credentials of each store's usual settings: https://arrow.apache.org/docs/python/filesystems.html.
 """
 
 from __future__ import annotations
@@ -22,10 +22,13 @@ def is_url(name: str) -> bool:
 
 
 def read_object(url: str, most: int) -> bytes:
-    """The content of one object, at most so many bytes of it.
+    """The content of one object.
+
+    Args:
+        most: bytes to read at most.
 
     Raises:
-        ImageError: there is none, or it cannot be read.
+        ImageError: it does not exist, or cannot be read.
         UsageError: pyarrow is not installed.
     """
     system, path = _opened(url)
@@ -40,7 +43,7 @@ def read_object(url: str, most: int) -> bytes:
 
 
 def list_objects(url: str) -> Iterator[str]:
-    """URLs of all objects below one, quoted, in order of their names, a folder at a time.
+    """URLs of all objects below a URL, quoted, sorted by name within each folder.
 
     Raises:
         ImageError: it cannot be listed.
@@ -67,7 +70,7 @@ def list_objects(url: str) -> Iterator[str]:
 
 
 def is_folder(url: str) -> bool:
-    """Whether there are objects below a URL, rather than one at it."""
+    """Whether a URL is a folder of objects and not an object."""
     from pyarrow.fs import FileType
 
     system, path = _opened(url)

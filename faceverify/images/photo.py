@@ -1,7 +1,7 @@
-"""Photo -> upright RGB: whatever a user calls a photo, opened, checked and decoded.
+"""Photos: any kind of source, opened, checked and decoded to upright RGB.
 
-Opening reads the bytes and the header, which is enough to refuse most of what is no photo; decoding
-makes the pixels. Colour profiles are not applied: networks learn from pixels as they are stored.
+Opening reads the bytes and checks the header, which refuses most files that are no photo; decoding
+makes the pixels. Colour profiles are not applied: networks are trained on pixels as stored.
 
 >>> photo = open_photo(Image.new("L", (4, 3)))
 >>> photo.width, photo.height, photo.decode().mode
@@ -42,28 +42,28 @@ MAX_BYTES = 1 << 30  # MAX_PIXELS as 16-bit RGBA take less; an endless pipe take
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """An opened photo: header read and checked, pixels not yet decoded.
+    """An opened photo: header checked, pixels not yet decoded.
 
-    Holds bytes and no open file; any number of threads may decode it.
+    Holds the encoded bytes and no open file; threads may decode it at the same time.
     """
 
     name: str
-    """What the user called it: the beginning of every message about it."""
+    """As given by the user; begins every message about it."""
     width: int
-    """Upright, in pixels."""
+    """Of the upright photo, in pixels."""
     height: int
-    """Upright, in pixels."""
+    """Of the upright photo, in pixels."""
     _content: bytes | Image.Image = field(
         repr=False
     )  # encoded; or, of image and array, upright RGB
     _turn: Image.Transpose | None = field(default=None, repr=False)
 
     def decode(self, *, short_side: int | None = None) -> Image.Image:
-        """Return the pixels: RGB, upright, a new image every time.
+        """The pixels: RGB, upright, a new image at each call.
 
         Args:
-            short_side: when given, a JPEG may come at 1/2, 1/4 or 1/8 of its size, about twice as
-                fast, but never with a side under this many pixels. All else always comes whole.
+            short_side: if given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, about
+                twice as fast, with no side below this many pixels. Other formats ignore it.
 
         Raises:
             ImageError: what follows the header is cut short or damaged.
@@ -79,9 +79,9 @@ class Photo:
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the encoded bytes, in hexadecimal; worked out when asked for.
+        """SHA-256 of the encoded bytes, in hexadecimal, computed at each access.
 
-        Of an image or array, which came without encoded bytes: of its size and upright RGB pixels.
+        For an image or array, which has no encoded bytes: of its size and upright RGB pixels.
         """
         if isinstance(self._content, bytes):
             return hashlib.sha256(self._content).hexdigest()
@@ -90,17 +90,18 @@ class Photo:
 
 
 def open_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
-    """Open a photo and check its header.
+    """A photo, opened, its header checked.
 
     Args:
         source: a path (a pipe such as ``/dev/fd/63`` too), ``-`` for standard input, the URL of an
             object store (``object_store.py``), encoded bytes, a Pillow image of any mode, a uint8
-            array, (H, W, 3) RGB or (H, W) grey, or a photo that is open already.
-        max_pixels: the largest width x height; more is refused by the header, before any memory is
-            taken. Pillow's own limit, twice ``PIL.Image.MAX_IMAGE_PIXELS``, stays in force.
+            array, (H, W, 3) RGB or (H, W) grey, or a :class:`Photo`, returned as it is.
+        max_pixels: the largest width x height; more is refused by the header, before memory is
+            allocated. Pillow's own limit, twice ``PIL.Image.MAX_IMAGE_PIXELS``, stays in force.
 
     Raises:
-        ImageError: its docstring lists the codes. No content of any kind raises anything else.
+        ImageError: the photo cannot be used; its codes are listed there. No content raises another
+            class of error.
     """
     if isinstance(source, Photo):
         return source
@@ -147,7 +148,7 @@ def _read_url(url: str) -> bytes:
 
 
 def _drain(stream: _Readable, name: str) -> bytes:
-    """Read to the end, in steps: a pipe has no size, and perhaps no end."""
+    """A stream's content, read in steps: a pipe has no size, and may have no end."""
     parts, total = [], 0
     while part := stream.read(1 << 20):
         parts.append(part)
@@ -182,7 +183,7 @@ def _from_image(name: str, image: Image.Image, max_pixels: int) -> Photo:
 
 
 def _from_array(name: str, array: NDArray[np.uint8], max_pixels: int) -> Photo:
-    import numpy as np  # whoever has an array has paid for it
+    import numpy as np  # loaded already where there is an array
 
     if not isinstance(array, np.ndarray):
         raise TypeError(f"a photo is a path, bytes, an image or an array, not {type(array)}")
@@ -202,14 +203,11 @@ def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
         raise too_large_error(name, found)
 
 
-# From bytes to pixels
-
-
 # What goes wrong
 
 
 def cannot_read(name: str, problem: Exception) -> ImageError:
-    """Say why a file or a folder cannot be read, of what the system said."""
+    """The error of a file or folder that cannot be read, with the system's reason."""
     reason = getattr(problem, "strerror", None) or str(problem)
     if isinstance(problem, (FileNotFoundError, NotADirectoryError)):
         cure = "check the path"

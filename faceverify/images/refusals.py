@@ -1,4 +1,4 @@
-"""Why something is not a usable photo: one error for each reason."""
+"""Errors of unusable photos."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COPY_AGAIN = "copy or download it again"
 
 
 def not_an_image_error(name: str, data: bytes) -> ImageError:
-    """The error about bytes that no decoder knows, or whose header is damaged."""
+    """The error of bytes in an unknown format, or with a damaged header."""
     for start, kind in _STARTS.items():
         if data.startswith(start):
             found = f"{name}: begins as a {kind}, but its header is cut short or damaged"
@@ -31,6 +31,6 @@ def not_an_image_error(name: str, data: bytes) -> ImageError:
 
 
 def too_large_error(name: str, found: str) -> ImageError:
-    """The error about a photo with too many bytes or pixels."""
+    """The error of a photo with too many bytes or pixels."""
     cure = "scale it down first"
     return ImageError(f"{name}: too large ({found})", cure=cure, code="image-too-large")

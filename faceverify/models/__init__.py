@@ -1,1 +1,1 @@
-"""Models: the file that carries one, where such files are, and the nets that run them."""
+"""Models: model files, the registry of installed ones, and their inference."""

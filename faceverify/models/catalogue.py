@@ -1,6 +1,6 @@
-"""The well-known models that can be downloaded: where from, their hashes, sizes and licences.
+"""Catalogue of downloadable models: URLs, hashes, sizes and licences.
 
-The publishers print no SHA-256 beside these files. The hashes here are what other projects pin for
+The publishers state no SHA-256 for these files. The hashes are those that other projects pin for
 the same URLs:
 
 * the InsightFace packs: LibrePhotos (``ML_MODELS``), several others agree;
@@ -8,7 +8,7 @@ the same URLs:
 * facenet-pytorch's ``vggface2``: half a dozen independent projects, one of them with its size;
 * facenet-pytorch's ``casia-webface``: one project, with its size.
 
-A hash that were wrong could only refuse the right file, never let a wrong one in.
+A wrong hash here would refuse the right file, but never accept a wrong one.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from faceverify.errors import UsageError
 
 
 class Kind(str, Enum):
-    """What a file is, that shall become a model file."""
+    """Format of a file that is converted to a model file."""
 
     AUTO = "auto"
-    INSIGHTFACE = "insightface"  # an ONNX file that is used as InsightFace's are
+    INSIGHTFACE = "insightface"  # an ONNX file with the preprocessing of InsightFace
     FACENET = "facenet"  # a state dict of facenet-pytorch's InceptionResnetV1
 
 
@@ -36,20 +36,20 @@ FACENET_LICENCE = "MIT (facenet-pytorch and facenet); trained on {}, whose own t
 
 @dataclass(frozen=True)
 class Download:
-    """A file that can be downloaded and becomes a model.
+    """A file of the catalogue, which is downloaded and converted to a model file.
 
     Attributes:
-        name: what ``faceverify weights pull`` calls it, and the model's name.
-        url: where it is.
+        name: of the model, as ``faceverify weights pull`` takes it.
+        url: of the file.
         sha256: of the whole file, in hexadecimal.
         size: of the whole file, in bytes.
         licence: of the weights.
-        kind: which importer makes a model file of it.
-        architecture: of the net.
-        head: what it was trained with.
-        dataset: what it was trained on.
-        member: the net to take out, where the file is a zip archive.
-        member_sha256: hash of that net.
+        kind: format of the file.
+        architecture: of the network.
+        head: the loss it was trained with.
+        dataset: of the training.
+        member: file name of the network, where the file is a zip archive.
+        member_sha256: of that member.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Download:
 
 
 def facenet(name: str, dataset: str, file: str, sha256: str, size: int) -> Download:
-    """Describe a release file of facenet-pytorch."""
+    """A release file of facenet-pytorch."""
     return Download(
         name=name,
         url=f"https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/{file}",
@@ -86,7 +86,7 @@ def facenet(name: str, dataset: str, file: str, sha256: str, size: int) -> Downl
 
 
 def buffalo(name: str, sha256: str, size: int, net: tuple[str, str, str]) -> Download:
-    """Describe an InsightFace pack; net: file name, hash and architecture of what recognises."""
+    """An InsightFace pack; net: file name, hash and architecture of its recognition network."""
     member, member_sha256, architecture = net
     return Download(
         name=name,
@@ -160,7 +160,7 @@ CATALOGUE = {
 
 
 def find_download(name: str) -> Download:
-    """Look a download up; UsageError says which there are."""
+    """A file of the catalogue by name; UsageError lists the names."""
     if name not in CATALOGUE:
         raise UsageError(
             f"{name!r}: nothing of that name to download", cure=f"there are {', '.join(CATALOGUE)}"

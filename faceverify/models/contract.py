@@ -1,6 +1,6 @@
-"""The preprocessing contract: how a photo's face must be shown to a model, and what comes out.
+"""Preprocessing contract of a model: the crops it expects and the embeddings it returns.
 
-It travels inside the model file, so that no caller ever guesses colour order, mean or template.
+Stored in the model file, so that no caller assumes a colour order, mean or alignment.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ COLOUR_ORDERS = ("RGB", "BGR")
 
 @dataclass(frozen=True)
 class Contract:
-    """What a model expects and returns.
+    """Preprocessing contract of a model.
 
     Attributes:
         width, height: of the crop, in pixels.
         colour_order: "RGB" or "BGR".
-        mean, scale: a channel goes in as (x - mean) / scale, x in [0, 255], in the order above.
-        alignment: how the crop is cut out of a photo.
-        embedding_size: numbers in an embedding.
-        flip_average: whether the embedding of the mirrored crop is added before normalising.
+        mean, scale: of each channel in that order; the input is (x - mean) / scale, x in [0, 255].
+        alignment: of the crop.
+        embedding_size: D, numbers in an embedding.
+        flip_average: whether the embedding of the mirrored crop is added before normalisation.
     """
 
     width: int
@@ -41,7 +41,7 @@ class Contract:
     flip_average: bool
 
     def planes(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """RGB crops, (N, height, width, 3), as the net takes them, (N, 3, height, width)."""
+        """Network input, (N, 3, height, width), of RGB crops, (N, height, width, 3)."""
         mean, scale = (np.array(v, np.float32)[:, None, None] for v in (self.mean, self.scale))
         if self.colour_order == "BGR":
             crops = crops[..., ::-1]
@@ -51,7 +51,7 @@ class Contract:
         return planes
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; the same contract gives the same ones, 0 and 0.0 alike."""
+        """Plain values, for JSON; equal contracts give equal ones, 0 and 0.0 alike."""
         return {
             "width": self.width,
             "height": self.height,
@@ -65,7 +65,7 @@ class Contract:
 
     @classmethod
     def from_dict(cls, values: object) -> Contract:
-        """Check and build; ValueError says which field is wrong, and how."""
+        """The contract of plain values, validated; ValueError names the wrong field."""
         if not isinstance(values, dict):
             raise ValueError(f"the contract is {shown(values)}, not an object")
         expected = set(cls.__dataclass_fields__)
@@ -102,7 +102,7 @@ class Contract:
 
 
 def alignment_from_dict(values: object) -> FivePoints | BoxCrop:
-    """Check and build; ValueError says what is wrong."""
+    """The alignment of plain values, validated; ValueError for anything else."""
     match values:
         case {"kind": "five-points", "points": [*points], "weights": [*weights]} if (
             len(points) == len(weights) == 5
@@ -123,13 +123,13 @@ def alignment_from_dict(values: object) -> FivePoints | BoxCrop:
 
 
 def three_floats(numbers: list[float]) -> tuple[float, float, float]:
-    """One number a channel, whole ones as floats too: the id hashes their text."""
+    """A number a channel, as floats: the model id hashes their text."""
     first, second, third = map(float, numbers)
     return first, second, third
 
 
 def is_finite(value: object) -> bool:
-    """Whether a value is a plain finite number; a whole one that no float can hold is not."""
+    """Whether a value is an int or float, finite, and in the range of floats."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:

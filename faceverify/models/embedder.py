@@ -1,4 +1,4 @@
-"""Aligned crops to embeddings: unit rows, as the model's contract says."""
+"""Embedder: aligned crops to embeddings by a model file, as its contract specifies."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from faceverify.errors import ModelError
 from faceverify.models.model_file import ModelFile
 from faceverify.runtime.onnx_session import open_session
 
-BATCH = 16  # faces shown to the net at once
+BATCH = 16  # crops, where the graph does not fix it
 
 
 class Embedder:
-    """A model, ready to run; safe to use from several threads.
+    """A model loaded for inference; thread-safe.
 
     Raises:
-        ModelError: the graph does not load, or does not do what the contract says.
+        ModelError: the graph does not load, or its input does not fit the contract.
     """
 
     def __init__(self, model: ModelFile) -> None:
@@ -25,29 +25,29 @@ class Embedder:
             self._session = open_session(model.graph)
             inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
             shape = inputs[0].shape if len(inputs) == 1 else []
-        except Exception as error:  # the engine's errors have no common base of their own
+        except Exception as error:  # ONNX Runtime's errors have no common base class
             raise ModelError(f"{model.name}: the engine cannot load its graph: {error}") from error
         contract = model.contract
-        wanted = [3, contract.height, contract.width]
+        expected = [3, contract.height, contract.width]
         fits = len(shape) == 4 and all(
-            not isinstance(size, int) or size == want
-            for size, want in zip(shape[1:], wanted, strict=True)
+            not isinstance(size, int) or size == side
+            for size, side in zip(shape[1:], expected, strict=True)
         )
         if not fits or inputs[0].type != "tensor(float)":
             found = [(item.type, item.shape) for item in inputs]
-            raise ModelError(f"{model.name}: its graph takes {found}, its contract (N, {wanted})")
+            raise ModelError(f"{model.name}: its graph takes {found}, its contract (N, {expected})")
         self._input, self._output = inputs[0].name, outputs[0].name
         self._batch = shape[0] if isinstance(shape[0], int) else BATCH
         self._fixed = isinstance(shape[0], int)
 
     def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embed aligned crops.
+        """Embeddings of aligned crops.
 
         Args:
             crops: RGB, (N, height, width, 3).
 
         Returns:
-            Unit rows, (N, embedding size).
+            Rows of length 1, (N, D).
 
         Raises:
             ModelError: the model returned something that is no embedding.
@@ -61,7 +61,7 @@ class Embedder:
         return self.normalised(rows)
 
     def normalised(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rows of length 1; ModelError for one that has no direction."""
+        """Rows scaled to length 1; ModelError for NaN, infinity or zero."""
         length = np.linalg.norm(rows, axis=1, keepdims=True)
         if not np.isfinite(length).all() or not (length > 0).all():
             raise ModelError(

@@ -1,4 +1,4 @@
-"""``manifest.toml`` of a folder of weights: which files, their hashes, where they come from.
+"""Manifest of a folder of weights, ``manifest.toml``: its files, their hashes and sources.
 
 ::
 
@@ -10,11 +10,11 @@
     bytes = 22000000
     licence = "CC0-1.0"
     id = "..."
-    source_package = "..."              # every source_* is kept as it is
+    source_package = "..."              # any source_* keys
 
     [models.dlib-resnet29.scores]       # measured; any keys
 
-    [nets.mtcnn-pnet]                   # a net that is no model: the same keys, no id and no scores
+    [nets.mtcnn-pnet]                   # a network of the detector: the same keys, no id, no scores
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ MANIFEST = "manifest.toml"
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of the folder.
+    """A file of the folder.
 
     Attributes:
-        file: its name in the folder.
+        file: name in the folder.
         sha256: of the whole file, in hexadecimal.
         licence: of the weights.
-        bytes: size of the file; None where the manifest does not say.
-        id: content id of a model file; empty for a net.
+        bytes: size of the file; None if not stated.
+        id: of a model file; empty for a network of the detector.
         source: the ``source_*`` keys without that prefix: package, version, file, sha256.
-        scores: what was measured with it.
+        scores: measured accuracy.
     """
 
     file: str
@@ -61,12 +61,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a folder of weights holds.
+    """Contents of a folder of weights.
 
     Attributes:
         default: name of the model that "default" means.
         models: model files, by name.
-        nets: the detector's nets, by name.
+        nets: the detector's networks, by name.
     """
 
     default: str
@@ -75,10 +75,10 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read and check a folder's manifest.
+    """The manifest of a folder, validated.
 
     Raises:
-        ModelError: it is missing, not TOML, or lacks what it must say.
+        ModelError: it is missing, not TOML, or invalid.
     """
     path = folder / MANIFEST
     cure = "install faceverify again, or run `make weights` in a checkout"
@@ -100,7 +100,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def table(values: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return a table of tables, empty where there is none; ValueError says what is wrong."""
+    """A table of tables, empty if missing; ValueError for anything else."""
     found = values.get(key, {})
     if not isinstance(found, dict) or not all(isinstance(item, dict) for item in found.values()):
         raise ValueError(f"{key} is {shown(found)}, not a table of tables")
@@ -108,7 +108,7 @@ def table(values: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def entry_from_dict(name: str, values: dict[str, Any]) -> Entry:
-    """Check and build; ValueError says what is wrong."""
+    """The entry of a table, validated; ValueError names the wrong key."""
     for key in ("file", "sha256", "licence"):
         if not isinstance(values.get(key), str):
             raise ValueError(f"{name}: {key} is {shown(values.get(key))}, not text")

@@ -1,6 +1,6 @@
-"""What a model file says about its model besides the contract: origin and calibrated thresholds.
+"""Metadata of a model file besides the contract: provenance, calibrated thresholds, model card.
 
-Both are read from files of strangers, so every field is checked before anybody prints or uses it.
+Model files are untrusted input: every field is validated before it is printed or used.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from faceverify.runtime.text import line_of_text, shown
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a model comes from; free text, "unknown" where nobody said."""
+    """Provenance of a model; free text, "unknown" where it is not stated."""
 
     name: str
     architecture: str = "unknown"
@@ -25,15 +25,15 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Threshold:
-    """A distance threshold with the evidence behind it.
+    """A calibrated distance threshold, with the measurement behind it.
 
     Attributes:
-        fmr: the false match rate it was set for.
-        distance: two faces match where their cosine distance is at most this.
-        fnmr: share of genuine comparisons it rejects on the same data.
-        impostors, genuine: number of comparisons behind the two rates.
-        interval: 95 % interval of the false match rate at this distance.
-        dataset: what it was measured on.
+        fmr: the nominal false match rate.
+        distance: largest cosine distance of a match.
+        fnmr: false non-match rate on the same data.
+        impostors, genuine: number of comparisons of each kind.
+        interval: 95 % confidence interval of the false match rate at this distance.
+        dataset: of the measurement.
     """
 
     fmr: float
@@ -46,7 +46,7 @@ class Threshold:
 
 
 def provenance_from_dict(values: object) -> Provenance:
-    """Check and build; ValueError says what is wrong."""
+    """The provenance of plain values, validated; ValueError for anything else."""
     known = set(Provenance.__dataclass_fields__)
     if not isinstance(values, dict) or "name" not in values or not set(values) <= known:
         raise ValueError(f"provenance is {shown(values)}, which is not {sorted(known)}")
@@ -54,14 +54,14 @@ def provenance_from_dict(values: object) -> Provenance:
 
 
 def thresholds_from_list(values: object) -> tuple[Threshold, ...]:
-    """Check and build; ValueError says what is wrong."""
+    """The thresholds of plain values, validated; ValueError for anything else."""
     if not isinstance(values, list):
         raise ValueError(f"thresholds are {shown(values)}, not a list")
     return tuple(map(threshold_from_dict, values))
 
 
 def threshold_from_dict(values: object) -> Threshold:
-    """Check and build; ValueError says what is wrong."""
+    """The threshold of plain values, validated; ValueError names what is wrong."""
     expected = set(Threshold.__dataclass_fields__)
     if not isinstance(values, dict) or set(values) != expected:
         raise ValueError(f"a threshold is {shown(values)}, which is not {sorted(expected)}")
@@ -83,10 +83,10 @@ def threshold_from_dict(values: object) -> Threshold:
 
 
 def card_from_text(value: object) -> str:
-    """Pass on lines of text, none of which could do anything to a terminal.
+    """The model card, checked to be printable lines of text.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: not text, or with control characters.
     """
     if not isinstance(value, str):
         raise ValueError(f"the card is {shown(value)}, not text")

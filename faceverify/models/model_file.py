@@ -1,14 +1,14 @@
-"""The model file: one ONNX file that carries everything the using half must know about a model.
+"""Model file: an ONNX file with all that inference needs to know about a model.
 
-Four entries of the ONNX metadata are ours, each a JSON document:
+Its ONNX metadata has four entries of faceverify, each a JSON document:
 
-* ``faceverify.contract``: the preprocessing contract (see :mod:`faceverify.models.contract`);
+* ``faceverify.contract``: the preprocessing contract (:mod:`faceverify.models.contract`);
 * ``faceverify.provenance``: name, architecture, head, dataset, licence, source;
-* ``faceverify.thresholds``: distance thresholds, each with the false match rate it was set for;
-* ``faceverify.card``, where there is one: the model card, text for people.
+* ``faceverify.thresholds``: distance thresholds, each with its nominal false match rate;
+* ``faceverify.card``, optional: the model card, as text.
 
-The file is read and written as protocol-buffer fields, so that neither the ``onnx`` package nor a
-copy of the graph is needed: ``metadata_props`` is field 14 of ``ModelProto``.
+Read and written as protocol-buffer fields, without the ``onnx`` package and without a copy of the
+graph: ``metadata_props`` is field 14 of ``ModelProto``.
 """
 
 from __future__ import annotations
@@ -55,13 +55,15 @@ METADATA_FIELD = 14
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model file, read and checked; the graph itself stays serialised.
+    """A model file, read and validated; the graph stays serialised.
 
     Attributes:
-        name: what the user called it, for messages.
-        graph: the ONNX model without our metadata.
-        card: how it was made, what it was measured to do, what it must not be used for; lines of
-            text, or nothing.
+        name: as given by the user, for messages.
+        graph: the ONNX model without the entries of faceverify.
+        contract: the preprocessing contract.
+        provenance: architecture, dataset, licence and source.
+        thresholds: calibrated.
+        card: the model card, lines of text; may be empty.
     """
 
     name: str
@@ -73,16 +75,16 @@ class ModelFile:
 
     @cached_property
     def id(self) -> str:
-        """Hash of what decides an embedding: graph and contract, not name, origin or thresholds."""
+        """Hash of what determines an embedding: graph and contract, not the other metadata."""
         digest = hashlib.sha256(self.graph)
         digest.update(as_json(self.contract.as_dict()).encode())
         return digest.hexdigest()[:16]
 
     def threshold_for(self, fmr: float) -> Threshold:
-        """Find the calibrated threshold of a false match rate.
+        """The calibrated threshold of a false match rate.
 
         Raises:
-            ModelError: the model was not calibrated for it.
+            ModelError: the model is not calibrated for that rate.
         """
         for threshold in self.thresholds:
             if abs(threshold.fmr - fmr) <= 1e-9 * fmr:
@@ -100,14 +102,14 @@ class ModelFile:
         return [(one.fmr, one.distance) for one in self.thresholds]
 
     def operating_point(self, fmr: float, threshold: float | None = None) -> OperatingPoint:
-        """Where to operate the model in a verification.
+        """Operating point for verification.
 
         Args:
-            fmr: the false match rate to run at; one that the model was calibrated for.
-            threshold: a cosine distance instead, in [0, 2].
+            fmr: false match rate, one that the model is calibrated for.
+            threshold: cosine distance in [0, 2], used instead if given.
 
         Raises:
-            ModelError: it was not calibrated for the rate.
+            ModelError: the model is not calibrated for that rate.
         """
         if threshold is not None:
             return OperatingPoint(threshold, self.provenance.name, self.id)
@@ -117,11 +119,11 @@ class ModelFile:
         )
 
     def with_thresholds(self, thresholds: Iterable[Threshold]) -> ModelFile:
-        """Give the model other thresholds; its id stays."""
+        """The model with other thresholds, and the same id."""
         return replace(self, thresholds=tuple(thresholds))
 
     def to_bytes(self) -> bytes:
-        """Build the whole file; the same model gives the same bytes."""
+        """Content of the file; equal models give equal bytes."""
         entries: dict[str, object] = {
             CONTRACT: self.contract.as_dict(),
             PROVENANCE: asdict(self.provenance),
@@ -132,12 +134,15 @@ class ModelFile:
         return self.graph + b"".join(metadata_entry(key, as_json(v)) for key, v in entries.items())
 
     def save(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file atomically."""
         atomic_write(path, self.to_bytes())
 
 
 def load_model_file(path: Path, name: str | None = None) -> ModelFile:
-    """Read a model file.
+    """The model file at a path, read and validated.
+
+    Args:
+        name: for messages; the path by default.
 
     Raises:
         ModelError: it is missing, not an ONNX file, or one without a valid contract.
@@ -156,7 +161,7 @@ def load_model_file(path: Path, name: str | None = None) -> ModelFile:
 
 
 def parse_model_file(data: bytes, name: str) -> ModelFile:
-    """Split the bytes of a model file into graph and metadata, and check the metadata."""
+    """The model file of its bytes; errors as :func:`load_model_file`."""
     graph, entries = split_metadata(data, name)
     if CONTRACT not in entries:
         raise ModelError(
@@ -174,7 +179,7 @@ def parse_model_file(data: bytes, name: str) -> ModelFile:
 
 
 def document(entries: dict[str, str], key: str) -> object:
-    """Read one JSON document of the metadata; ValueError says what is wrong with it."""
+    """Value of a JSON document of the metadata; ValueError if it is missing or not JSON."""
     if key not in entries:
         raise ValueError(f"{key} is missing")
     try:
@@ -184,17 +189,17 @@ def document(entries: dict[str, str], key: str) -> object:
 
 
 def as_json(value: object) -> str:
-    """Write compact JSON with sorted keys: one text for one value."""
+    """Compact JSON with sorted keys: equal values give equal text."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
 
 
 def split_metadata(data: bytes, name: str) -> tuple[bytes, dict[str, str]]:
-    """Part a file's bytes into the model without our metadata entries, and those entries.
+    """The ONNX model without the entries of faceverify, and those entries.
 
     Raises:
-        ModelError: these bytes are no ONNX model.
+        ModelError: not an ONNX model.
     """
     entries: dict[str, str] = {}
     kept: list[bytes] = []
@@ -219,7 +224,7 @@ def split_metadata(data: bytes, name: str) -> tuple[bytes, dict[str, str]]:
 
 
 def metadata_entry(key: str, value: str) -> bytes:
-    """Write one ``metadata_props`` field: a StringStringEntryProto."""
+    """A ``metadata_props`` field: a StringStringEntryProto, serialised."""
     return write_field(
         METADATA_FIELD, write_field(1, key.encode()) + write_field(2, value.encode())
     )

@@ -1,32 +1,31 @@
-"""Protocol-buffer messages as flat fields: enough to look into an ONNX file without its package.
+"""Protocol-buffer wire format: enough to read an ONNX file without the ``onnx`` package.
 
-A message is a row of fields; each is a tag (field number and wire type) and a value, and the value
-of wire type 2 may be a message again: https://protobuf.dev/programming-guides/encoding/. Nothing
-is copied: positions into the same bytes go from hand to hand, however large the weights are.
+A message is a sequence of fields, each a tag (field number and wire type) and a value; a value of
+wire type 2 may be a message: https://protobuf.dev/programming-guides/encoding/. Functions return
+positions in the bytes, so that large weights are not copied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-MOST_FIELDS = 1_000_000  # of one message; real graphs have thousands. A second's work at most.
+MOST_FIELDS = 1_000_000  # of a message; real graphs have thousands. Bounds the time to a second.
 
 
 def fields(
     data: bytes, start: int = 0, end: int | None = None
 ) -> Iterator[tuple[int, int, int, int]]:
-    """Go through the fields of a message.
+    """Fields of a message.
 
     Args:
-        data: what the message lies in.
-        start: where it starts there.
-        end: where it ends there; the end of the data by default.
+        data: bytes that contain the message.
+        start, end: its range; to the end of the data by default.
 
     Yields:
-        Each field's number, where it starts, and where its value starts and ends.
+        Number of a field, its start, and the start and end of its value.
 
     Raises:
-        ValueError, IndexError: these bytes are no message.
+        ValueError, IndexError: not a valid message.
     """
     at, end = start, len(data) if end is None else end
     for _ in range(MOST_FIELDS):
@@ -54,14 +53,14 @@ def fields(
 
 
 def values(data: bytes, number: int, start: int = 0, end: int | None = None) -> Iterator[slice]:
-    """Go through the values of one repeated field of a message; errors as :func:`fields`."""
+    """Ranges of the values of a repeated field of a message; errors as :func:`fields`."""
     for found, _, value_start, value_end in fields(data, start, end):
         if found == number:
             yield slice(value_start, value_end)
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """Read a base-128 integer; return it and the position behind it."""
+    """A base-128 integer, and the position behind it."""
     value = 0
     for shift in range(0, 70, 7):
         byte = data[at]
@@ -73,7 +72,7 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def write_varint(value: int) -> bytes:
-    """Write a base-128 integer."""
+    """A base-128 integer, serialised."""
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
@@ -83,5 +82,5 @@ def write_varint(value: int) -> bytes:
 
 
 def write_field(number: int, value: bytes) -> bytes:
-    """Write a field of wire type 2: text, bytes or a message."""
+    """A field of wire type 2 (text, bytes or a message), serialised."""
     return write_varint(number << 3 | 2) + write_varint(len(value)) + value

@@ -1,11 +1,11 @@
-"""Where model files are: the bundled folder, the user's folder, and names for what lies there.
+"""Model registry: names of the model files in the bundled folder and the user's folder.
 
-* bundled: ``weights/`` beside the package in a checkout, ``faceverify/weights/`` once installed;
-  what it holds is written in its ``manifest.toml``;
+* bundled: ``weights/`` beside the package in a checkout, ``faceverify/weights/`` once installed,
+  listed in its ``manifest.toml``;
 * the user's: ``$FACEVERIFY_HOME/weights``, or ``faceverify/weights`` in the XDG data folder
   (https://specifications.freedesktop.org/basedir-spec/latest/); a ``NAME.onnx`` there is ``NAME``.
 
-A bundled name always means the bundled file: nothing in the user's folder can stand in for it.
+A bundled name always refers to the bundled file; the user's folder cannot override it.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 @dataclass(frozen=True)
 class Installed:
-    """A model that can be named.
+    """An installed model.
 
     Attributes:
-        name: what ``--model`` takes.
-        path: its file.
-        bundled: whether it came with faceverify.
-        default: whether it is the one that "default" means.
+        name: as ``--model`` takes it.
+        path: of its file.
+        bundled: whether it is part of faceverify.
+        default: whether it is the default model.
     """
 
     name: str
@@ -49,24 +49,24 @@ class Installed:
 
 
 def bundled_folder() -> Path:
-    """Return the folder of the weights that came with faceverify."""
+    """Folder of the bundled weights."""
     package = Path(__file__).parents[1]
-    # The package's own first: beside an installed one, any project's "weights" may lie.
+    # Inside the package first: a "weights" beside an installed package may be another project's.
     inside, beside = package / "weights", package.parent / "weights"
     return inside if (inside / MANIFEST).is_file() else beside
 
 
 def user_folder() -> Path:
-    """Return the folder of the user's own models; it need not exist yet.
+    """Folder of the user's models; it may not exist.
 
     Raises:
-        UsageError: neither the environment nor the system says where home is.
+        UsageError: the home folder is unknown.
     """
     home = os.environ.get("FACEVERIFY_HOME")
     if home:
         return Path(home) / "weights"
     data = os.environ.get("XDG_DATA_HOME", "")
-    if os.path.isabs(data):  # the specification wants relative ones ignored
+    if os.path.isabs(data):  # the specification says to ignore relative ones
         return Path(data, "faceverify", "weights")
     try:
         return Path.home() / ".local" / "share" / "faceverify" / "weights"
@@ -77,10 +77,10 @@ def user_folder() -> Path:
 
 
 def installed() -> list[Installed]:
-    """List what can be named: the bundled models, then the user's, each in order of name.
+    """Installed models: the bundled ones, then the user's, each sorted by name.
 
     Raises:
-        ModelError: the bundled manifest is damaged.
+        ModelError: the bundled manifest is invalid.
     """
     found = []
     folder = bundled_folder()
@@ -100,14 +100,14 @@ def installed() -> list[Installed]:
 
 
 def find_model(name: str) -> Path:
-    """Find the file of a model.
+    """Path of a model file.
 
     Args:
         name: "default", the name of an installed model, or a path: a name with a path separator in
             it, or one that ends in .onnx.
 
     Raises:
-        ModelError: there is no such model or file; says what is installed.
+        ModelError: no such model or file; lists those installed.
     """
     if names_a_path(name):
         return existing_file(name)
@@ -135,16 +135,16 @@ def find_model(name: str) -> Path:
 
 
 def load_model(name: str) -> ModelFile:
-    """Read a model file by name or path; its net is not loaded.
+    """The model file of a name or path; its graph is not loaded into ONNX Runtime.
 
     Raises:
-        ModelError: there is none, or it is damaged.
+        ModelError: it does not exist, or is damaged.
     """
     return load_model_file(find_model(name), name)
 
 
 def scores_of(path: Path) -> dict[str, Any]:
-    """Return what was measured with a bundled model; nothing for any other file."""
+    """Measured scores of a bundled model; empty for any other file."""
     folder = bundled_folder()
     if path.parent != folder or not (folder / MANIFEST).is_file():
         return {}
@@ -153,10 +153,10 @@ def scores_of(path: Path) -> dict[str, Any]:
 
 
 def name_for_user(name: str) -> str:
-    """Check a name that a new model of the user's shall have.
+    """A name for a new model of the user, validated.
 
     Raises:
-        UsageError: it cannot be a name, or is one of a bundled model.
+        UsageError: an invalid name, or that of a bundled model.
     """
     if not NAME.fullmatch(name) or names_a_path(name):
         raise UsageError(
@@ -168,14 +168,14 @@ def name_for_user(name: str) -> str:
 
 
 def names_a_path(name: str) -> bool:
-    """Tell whether a model is named by its path."""
+    """Whether a name of a model is a path."""
     separators = {"/", os.sep, os.altsep}
     return name.lower().endswith(".onnx") or any(sign in separators for sign in name)
 
 
 def existing_file(name: str) -> Path:
-    """Return the path, if a file is there; ModelError if not."""
-    # os.path and not pathlib: a name that no file can have is just one that does not exist.
+    """Path of an existing file; ModelError if there is none."""
+    # os.path, not pathlib: an impossible file name counts as missing instead of raising.
     is_folder = os.path.isdir(name)
     if os.path.exists(name) and not is_folder:
         return Path(name)
@@ -188,9 +188,9 @@ def existing_file(name: str) -> Path:
 
 
 def cure_for(name: str) -> str:
-    """Say what helps where there is no model of that name."""
+    """Cure for the error of an unknown model."""
     if name in CATALOGUE:
         return f"`faceverify weights pull {name}` downloads it"
     if os.path.isfile(name):
-        return f"a file here is meant by ./{name}"
+        return f"for the file in this folder, give ./{name}"
     return "`faceverify weights list --available` shows what can be downloaded"

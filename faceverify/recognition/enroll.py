@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeAlias
 
-from faceverify.embeddings.extractor import Template, TemplateExtractor, same_model
+from faceverify.embeddings.extractor import FaceEmbedder, FaceEmbedding, same_model
 from faceverify.errors import FaceverifyError
 from faceverify.gallery.audit import AuditLog
 from faceverify.gallery.names import checked_name
@@ -112,7 +112,7 @@ class Enroller:
 
     def __init__(
         self,
-        extractor: TemplateExtractor,
+        extractor: FaceEmbedder,
         store: Store,
         admission: Admission | None,
         *,
@@ -219,7 +219,7 @@ class Enroller:
 
 
 def enrollment_worker(
-    load: Callable[[], TemplateExtractor], *, model_id: str
+    load: Callable[[], FaceEmbedder], *, model_id: str
 ) -> Callable[[Known], _Embedded]:
     """Function that a worker process applies to photos.
 
@@ -241,7 +241,7 @@ def enrollment_worker(
 
 def _embedded(
     named: NamedPhoto,
-    extract: Callable[[Source], list[Template]],
+    extract: Callable[[Source], list[FaceEmbedding]],
     number: Callable[[str, bytes], int | None],
 ) -> _Embedded:
     try:
@@ -253,12 +253,12 @@ def _embedded(
         known = number(name, digest)
         if known is not None:
             return Enrolled(name, named.photo, known, already=True), None
-        (template,) = extract(photo)
+        (face,) = extract(photo)
     except FaceverifyError as error:
         return Enrolled(named.name, named.photo, error=error), None
-    quality = template.quality.score
+    quality = face.quality.score
     path = os.path.abspath(named.photo) if os.path.exists(named.photo) else photo.name
-    new = Enrollment(name, template.embedding, path, digest, quality)
+    new = Enrollment(name, face.embedding, path, digest, quality)
     return Enrolled(name, named.photo, quality=quality), new
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from faceverify.embeddings.extractor import TemplateExtractor
+from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.errors import FaceverifyError
 from faceverify.gallery.audit import AuditLog
 from faceverify.runtime.parallel import map_ordered
@@ -54,7 +54,7 @@ class Operator(ABC, Generic[Question, Prepared, Answer]):
         audit: log that receives each answer before it is returned; None for no log.
     """
 
-    def __init__(self, extractor: TemplateExtractor, audit: AuditLog | None = None) -> None:
+    def __init__(self, extractor: FaceEmbedder, audit: AuditLog | None = None) -> None:
         self.model = extractor.model
         self._extract = extractor.extract
         self._audit = audit

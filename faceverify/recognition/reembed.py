@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from faceverify.embeddings.extractor import TemplateExtractor
+from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.errors import FaceverifyError, GalleryError, ImageError
 from faceverify.gallery.store import Enrollment, Store, StoredTemplate
 from faceverify.images.photo import open_photo
@@ -28,7 +28,7 @@ class Reembedded:
 
 
 def reembed(
-    extractor: TemplateExtractor, templates: Iterable[StoredTemplate], *, workers: int | None = None
+    extractor: FaceEmbedder, templates: Iterable[StoredTemplate], *, workers: int | None = None
 ) -> Iterator[Reembedded]:
     """Embed the photos of templates with another model, in order.
 
@@ -46,11 +46,11 @@ def reembed(
                     f"{old.photo}: is another photo than the one that was enrolled",
                     code="image-changed",
                 )
-            (template,) = extractor.extract(photo)
+            (new,) = extractor.extract(photo)
         except FaceverifyError as error:
             return Reembedded(old, None, error)
-        quality = float(template.quality.score)
-        return Reembedded(old, replace(old, embedding=template.embedding, quality=quality))
+        quality = float(new.quality.score)
+        return Reembedded(old, replace(old, embedding=new.embedding, quality=quality))
 
     return map_ordered(reembedded, templates, workers=workers)
 

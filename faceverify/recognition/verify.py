@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from faceverify.embeddings.extractor import Template, TemplateExtractor
+from faceverify.embeddings.extractor import FaceEmbedder, FaceEmbedding
 from faceverify.errors import FaceverifyError
 from faceverify.faces.options import FaceOptions
 from faceverify.images.photo import Source
@@ -18,7 +18,7 @@ from faceverify.runtime.parallel import Once, map_ordered
 Pair = tuple[Source, Source]
 
 
-class Verifier(Operator[Pair, "tuple[Template, Template]", Decision]):
+class Verifier(Operator[Pair, "tuple[FaceEmbedding, FaceEmbedding]", Decision]):
     """Verification of pairs of photos; thread-safe.
 
     >>> verifier = Verifier.load()
@@ -38,7 +38,7 @@ class Verifier(Operator[Pair, "tuple[Template, Template]", Decision]):
 
     def __init__(
         self,
-        extractor: TemplateExtractor,
+        extractor: FaceEmbedder,
         *,
         fmr: float = DEFAULT_FMR,
         threshold: float | None = None,
@@ -67,16 +67,16 @@ class Verifier(Operator[Pair, "tuple[Template, Template]", Decision]):
             UsageError: the options select all faces of a photo.
             ModelError: the model cannot be loaded or was not calibrated for the rate.
         """
-        return cls(TemplateExtractor.load(model, options), fmr=fmr, threshold=threshold)
+        return cls(FaceEmbedder.load(model, options), fmr=fmr, threshold=threshold)
 
-    def template(self, photo: Source) -> Template:
-        """The template of the one face meant.
+    def embed(self, photo: Source) -> FaceEmbedding:
+        """Embedding of the one face that the options choose.
 
         Raises:
-            ImageError, NoDecisionError: as :meth:`TemplateExtractor.extract`.
+            ImageError, NoDecisionError: as :meth:`FaceEmbedder.extract`.
         """
-        (template,) = self._extract(photo)
-        return template
+        (probe,) = self._extract(photo)
+        return probe
 
     def verify(self, first: Source, second: Source) -> Decision:
         """Verify two photos.
@@ -102,16 +102,16 @@ class Verifier(Operator[Pair, "tuple[Template, Template]", Decision]):
         first, second = question
         return Decision(str(first), str(second), None, self.point, error)
 
-    def _prepare(self, question: Pair) -> tuple[Template, Template]:
-        first, second = map_ordered(self.template, question, workers=2)  # concurrently
+    def _prepare(self, question: Pair) -> tuple[FaceEmbedding, FaceEmbedding]:
+        first, second = map_ordered(self.embed, question, workers=2)  # concurrently
         return first, second
 
-    def _preparer(self) -> Callable[[Pair], tuple[Template, Template] | FaceverifyError]:
+    def _preparer(self) -> Callable[[Pair], tuple[FaceEmbedding, FaceEmbedding] | FaceverifyError]:
         """With one embedding, or error, a photo."""
         # by path, or any other hashable source
-        outcome: Once[Any, Template | FaceverifyError] = Once(outcome_of(self.template))
+        outcome: Once[Any, FaceEmbedding | FaceverifyError] = Once(outcome_of(self.embed))
 
-        def prepare(pair: Pair) -> tuple[Template, Template] | FaceverifyError:
+        def prepare(pair: Pair) -> tuple[FaceEmbedding, FaceEmbedding] | FaceverifyError:
             first, second = map(outcome, pair)
             if isinstance(first, FaceverifyError):
                 return first
@@ -119,7 +119,7 @@ class Verifier(Operator[Pair, "tuple[Template, Template]", Decision]):
 
         return prepare
 
-    def _decide(self, question: Pair, prepared: tuple[Template, Template]) -> Decision:
+    def _decide(self, question: Pair, prepared: tuple[FaceEmbedding, FaceEmbedding]) -> Decision:
         first, second = prepared
         distance = float(cosine_distance(first.embedding, second.embedding))
         return Decision(first.photo, second.photo, distance, self.point)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.choices import Fusion
-from faceverify.embeddings.extractor import TemplateExtractor
+from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.errors import FaceverifyError, GalleryError, ModelError
 from faceverify.gallery.audit import AuditLog
 from faceverify.gallery.names import checked_name, unknown_name
@@ -73,7 +73,7 @@ class ClaimVerifier(Operator[Claim, ClaimDecision, ClaimDecision]):
 
     def __init__(
         self,
-        extractor: TemplateExtractor,
+        extractor: FaceEmbedder,
         store: Store,
         *,
         fmr: float = DEFAULT_FMR,
@@ -110,9 +110,9 @@ class ClaimVerifier(Operator[Claim, ClaimDecision, ClaimDecision]):
         with self._lock:  # before the embedding, which an unknown name does not need
             stored = self._enrolled(name)
         point = self._point_among(len(stored))
-        (template,) = self._extract(photo)
-        distance = float(fused_distance(template.embedding, stored, self._fusion))
-        return ClaimDecision(template.photo, name, distance, point, templates=len(stored))
+        (probe,) = self._extract(photo)
+        distance = float(fused_distance(probe.embedding, stored, self._fusion))
+        return ClaimDecision(probe.photo, name, distance, point, templates=len(stored))
 
     def _decide(self, question: Claim, prepared: ClaimDecision) -> ClaimDecision:
         self._log("verify", [prepared.facts()])

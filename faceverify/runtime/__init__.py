@@ -1,1 +1,1 @@
-"""What knows no face: files, text, parallel work, ONNX Runtime sessions."""
+"""General infrastructure: files, text, parallel execution, ONNX Runtime sessions."""

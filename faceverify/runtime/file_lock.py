@@ -1,4 +1,4 @@
-"""One writer at a time, over all processes of a machine: a lock file that dies with its process."""
+"""Lock file: mutual exclusion of the processes of a machine, by ``flock``."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import random
 import time
 from pathlib import Path
 
-SHORTEST, LONGEST = 0.0005, 0.02  # seconds between two tries
+SHORTEST, LONGEST = 0.0005, 0.02  # seconds between attempts
 
 
 class FileLock:
-    """A lock that one process holds at a time; the kernel frees it however the process ends.
+    """An exclusive lock between processes; the kernel releases it when the process ends.
 
-    Where the system has no such locks (Windows), SQLite's own are all there is: see
-    ``gallery/sqlite/schema.py``.
+    Without effect where the system has no such locks (Windows): there, SQLite's locks are the only
+    ones, see ``gallery/sqlite/schema.py``.
 
     Args:
-        path: the lock file; made, readable by its owner alone, if it is missing.
+        path: of the lock file; created, readable by its owner alone, if missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,10 +25,10 @@ class FileLock:
         self._handle: int | None = None
 
     def take(self, seconds: float) -> bool:
-        """Wait at most so long for the lock; 0 to try once. False where another one keeps it.
+        """Acquire the lock, with a timeout in seconds, 0 to try once; False on timeout.
 
         Raises:
-            OSError: the lock file can neither be opened nor made.
+            OSError: the lock file cannot be opened or created.
         """
         try:
             import fcntl
@@ -46,14 +46,14 @@ class FileLock:
                 else:
                     self._handle, handle = handle, -1
                     return True
-                time.sleep(pause * random.random())  # noqa: S311 (several wait: not in step)
+                time.sleep(pause * random.random())  # noqa: S311 (jitter between waiting processes)
                 pause = min(2 * pause, LONGEST)
         finally:
             if handle >= 0:
                 os.close(handle)
 
     def give_back(self) -> None:
-        """Let the next one in."""
+        """Release the lock."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

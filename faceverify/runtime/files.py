@@ -1,7 +1,7 @@
-"""Files appear whole or not at all.
+"""Atomic file writes.
 
-A result is written aside, in the folder where it belongs, and renamed into place once every byte is
-on the disk: whoever reads the file meets the old one or the new one, never half of one.
+A file is written under a temporary name in its folder, and renamed once every byte is on the disk:
+readers find the old file or the new one, never a part of it.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _CURES = {
 
 
 def atomic_write(path: Path, data: bytes, *, mode: int | None = None) -> None:
-    """Write ``data`` to ``path``, whole or not at all.
+    """Write a file atomically.
 
     Args:
-        path: the file to create or to replace; its folder must exist.
-        data: the whole content.
+        path: of the file to create or replace; its folder must exist.
+        data: content.
         mode: permissions such as ``0o600``; see :func:`atomic_writer`.
 
     Raises:
-        OutputError: the file cannot be written; what stood there before still does.
+        OutputError: the file cannot be written; an existing one is unchanged.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -53,19 +53,19 @@ def atomic_write(path: Path, data: bytes, *, mode: int | None = None) -> None:
 
 @contextmanager
 def atomic_writer(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
-    """Open a stream whose content becomes ``path`` when the block ends without an exception.
+    """Context of a stream whose content replaces ``path`` when the block ends without an exception.
 
-    An exception, Ctrl-C included, leaves ``path`` as it was and nothing beside it.
+    An exception, Ctrl-C included, leaves ``path`` unchanged and no temporary file.
 
     Args:
-        path: the file to create or to replace; its folder must exist. Of a symbolic link, the file
-            that it points to is replaced and the link stays.
+        path: of the file to create or replace; its folder must exist. For a symbolic link, its
+            target is replaced.
         mode: permissions of the file. By default those of the file it replaces, so that a private
-            file stays private, or else what the umask leaves of ``0o666``.
+            file stays private, otherwise ``0o666`` less the umask.
 
     Raises:
-        OutputError: the file cannot be written. An OSError of the block itself, such as a network
-            that fails while a download is written, comes out as it is.
+        OutputError: the file cannot be written. An OSError of the block, such as of a network
+            during a download, is not converted.
     """
     with _failures_of(path):
         target = Path(os.path.realpath(path))
@@ -89,13 +89,13 @@ def atomic_writer(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
 
 
 class _Aside(io.FileIO):
-    """The file written aside: each failure of its own is an OutputError about ``path``."""
+    """The temporary file; its OSErrors become OutputErrors about ``path``."""
 
     def __init__(self, path: Path, aside: Path, mode: int | None) -> None:
         self._path = path
         with _failures_of(path):
-            # 0o666: the kernel takes the umask off. A mode of its own: nobody else looks in before
-            # it is set, and chmod sets exactly what was asked for.
+            # 0o666: the kernel applies the umask. With a given mode, the file is private until
+            # chmod sets exactly that mode.
             created = 0o666 if mode is None else 0o600
             super().__init__(aside, "x", opener=lambda name, flags: os.open(name, flags, created))
             if mode is not None:
@@ -117,21 +117,23 @@ def _failures_of(path: Path) -> Iterator[None]:
 
 
 def _status(target: Path) -> os.stat_result | None:
-    """Return what stands at ``target``; raise OSError where a file must not take its place."""
+    """Status of an existing file, None if missing; OSError for a folder, device or pipe."""
     try:
         found = target.stat()
     except FileNotFoundError:
         return None
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder")
-    if not stat.S_ISREG(found.st_mode):  # renaming over /dev/null would take it from everybody
+    if not stat.S_ISREG(
+        found.st_mode
+    ):  # a rename over /dev/null would replace it for all processes
         raise OSError(errno.EINVAL, "it is a device or a pipe")
     return found
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last through a power cut, where the file system knows how."""
-    with suppress(OSError):  # the file is whole and in its place; some network folders cannot sync
+    """Flush the rename to disk, where the file system supports that."""
+    with suppress(OSError):  # the file is complete and in place; some network folders cannot sync
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -1,4 +1,4 @@
-"""Folders that commands write many files into."""
+"""Output folders of commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from faceverify.errors import OutputError, UsageError
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those around it; OutputError where that fails."""
+    """Create a folder and its parents; OutputError if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -18,15 +18,15 @@ def make_folder(folder: Path) -> None:
 
 
 def check_apart(folder: Path, searched: Iterable[str], name: str) -> None:
-    """Check that a folder of results is in none that is searched for photos.
+    """Check that an output folder is not inside a folder that is searched for photos.
 
     Args:
-        folder: where results go; it need not exist.
-        searched: paths that photos come from.
-        name: what the command line calls the folder.
+        folder: for results; it may not exist.
+        searched: paths of the photos.
+        name: of the folder's argument on the command line.
 
     Raises:
-        UsageError: results would be taken for photos, or lie among them.
+        UsageError: the folder is inside one of them.
     """
     results = os.path.realpath(folder)
     for argument in searched:

@@ -1,4 +1,4 @@
-"""One object, one line of JSON: what commands print and files hold."""
+"""JSON lines, as commands print them and files hold them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def json_line(value: Mapping[str, Any]) -> str:
-    r"""Write an object as one line, without its end; it can always be encoded as UTF-8.
+    r"""An object as one line of JSON without line end, encodable as UTF-8.
 
-    A path that is no UTF-8 is escaped; Python's ``json.loads`` gives the same path back.
+    A path that is not UTF-8 is escaped; Python's ``json.loads`` gives the same path back.
 
     >>> json_line({"photo": "é.jpg"}), json_line({"photo": "\udce9.jpg"})
     ('{"photo": "é.jpg"}', '{"photo": "\\udce9.jpg"}')

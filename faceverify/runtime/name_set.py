@@ -1,4 +1,4 @@
-"""A set of millions of photos' names in 16 bytes each."""
+"""Set of names of photos in 16 bytes each, for millions of them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from hashlib import blake2b
 
 import numpy as np
 
-DIGEST = 16  # bytes; ten million names share one of them with a chance of 1e-25
-RECENT = 100_000  # names kept in a Python set, at some 80 bytes each, before they are packed
+DIGEST = 16  # bytes; a collision among ten million names has a probability of 1e-25
+RECENT = 100_000  # names in a Python set, about 80 bytes each, before they are packed
 
 
 class PhotoSet:
-    """Names that were seen; they can be added and looked up, not listed.
+    """Set of names that can be added and looked up, but not listed.
 
     >>> seen = PhotoSet(["a.jpg"])
     >>> "a.jpg" in seen, "b.jpg" in seen, seen.add("b.jpg"), seen.add("b.jpg")
@@ -29,11 +29,11 @@ class PhotoSet:
         if digest in self._recent:
             return True
         place = int(np.searchsorted(self._packed, np.bytes_(digest)))
-        # comparing the numpy way, which takes zero bytes at the end for none, as its sorting does
+        # numpy ignores trailing zero bytes when it compares, as when it sorts
         return place < len(self._packed) and bool(self._packed[place] == np.bytes_(digest))
 
     def add(self, photo: str) -> bool:
-        """Add a name; tell whether it is new."""
+        """Add a name; returns whether it is new."""
         if photo in self:
             return False
         self._recent.add(digest_of(photo))
@@ -50,6 +50,6 @@ class PhotoSet:
 
 
 def digest_of(photo: str) -> bytes:
-    """Hash a name; one that is no UTF-8 too, and never to one that ends in zero bytes."""
+    """Hash of a name, also of one that is not UTF-8, without zero bytes."""
     name = photo.encode("utf-8", "surrogateescape")
     return blake2b(name, digest_size=DIGEST).digest().replace(b"\0", b"\1")

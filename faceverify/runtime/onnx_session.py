@@ -5,8 +5,8 @@ device and a store of events into the user's cache folder, and send events to it
 that imports it before faceverify does has to set ``ORT_DISABLE_TELEMETRY=1`` itself: later is too
 late, also for ``disable_telemetry_events``.
 
-One thread a session call: photos are processed side by side in worker threads, which scales
-better over small nets than threads inside them, and leaves no spinning pool behind.
+One thread a call: photos are processed in parallel by worker threads, which scales better for small
+networks than threads inside them, and leaves no spinning thread pool.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Work on many photos side by side, results in the order of the input, memory flat."""
+"""Parallel map in threads: results in the order of the input, in bounded memory."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Key = TypeVar("Key", bound=Hashable)
 
-AHEAD = 4  # items in the pipeline per worker: enough to keep all busy behind a slow one
+AHEAD = 4  # queued items per worker: enough to keep all busy behind a slow one
 
 
 def default_workers() -> int:
-    """One worker for each processor this process may use."""
+    """Number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -27,16 +27,16 @@ def default_workers() -> int:
 def map_ordered(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int | None = None
 ) -> Iterator[Result]:
-    """Apply a function to a stream in worker threads; each result as soon as it is next in order.
+    """Results of a function over a stream, computed in threads, in order of the items.
 
-    The items are read by a thread of their own, so that a result is never held back by an input
-    that waits for its writer, and never more than a few of them ahead of the results.
+    A separate thread reads the items, at most a few ahead of the results, so that an input that
+    blocks does not delay finished results.
 
     Args:
         workers: threads; by default one for each processor.
 
     Raises:
-        Whatever the function or the items raise, in the place of the result.
+        Any exception of the function or of the items, in the place of the result.
     """
     for batch in map_in_batches(function, items, most=1, workers=workers):
         yield from batch
@@ -49,10 +49,10 @@ def map_in_batches(
     most: int,
     workers: int | None = None,
 ) -> Iterator[list[Result]]:
-    """As :func:`map_ordered`, but results that are ready come together, at most ``most`` of them.
+    """As :func:`map_ordered`, in batches of the results that are ready, at most ``most`` each.
 
-    A batch never waits to be filled: where results are slower than whoever takes them, each comes
-    alone and at once; where they are faster, many come at a time.
+    A batch is never delayed to be filled: with a fast consumer, batches hold one result; with a
+    slow one, many.
     """
     workers = workers or default_workers()
     queue: Queue[Future[Result] | None] = Queue(maxsize=workers * AHEAD)
@@ -65,14 +65,14 @@ def map_in_batches(
                 if stopped.is_set():
                     return
                 queue.put(pool.submit(function, item))
-        except BaseException as error:  # the items' own fault: raised where their results end
+        except BaseException as error:  # of the items: raised behind their results
             failed: Future[Result] = Future()
             failed.set_exception(error)
             queue.put(failed)
         queue.put(None)
 
     threading.Thread(target=feed, daemon=True, name="feed").start()
-    taken: deque[Future[Result] | None] = deque()  # from the queue, and not yet given on
+    taken: deque[Future[Result] | None] = deque()  # from the queue, not yet yielded
     try:
         while (future := taken.popleft() if taken else queue.get()) is not None:
             batch = [future.result()]
@@ -85,15 +85,15 @@ def map_in_batches(
             yield batch
     finally:
         stopped.set()
-        while not queue.empty():  # let a feeder that waits for room see that it should stop
+        while not queue.empty():  # unblock the feeder, so that it sees that it should stop
             queue.get_nowait()
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Once(Generic[Key, Result]):
-    """Remembers a function's results: each key is worked out once, also when several threads ask.
+    """Memoised function: each key is computed once, also if several threads request it.
 
-    What the function raises is remembered too.
+    Exceptions are memoised too.
     """
 
     def __init__(self, function: Callable[[Key], Result]) -> None:
@@ -102,7 +102,7 @@ class Once(Generic[Key, Result]):
         self._lock = threading.Lock()
 
     def __call__(self, key: Key) -> Result:
-        """The function's result for the key; waits where another thread is at it."""
+        """Result for the key; waits while another thread computes it."""
         with self._lock:
             known = self._results.get(key)
             future = known or self._results.setdefault(key, Future())

@@ -1,4 +1,4 @@
-"""Tables of text, line by line as they come: tab-separated, comma-separated, or JSON lines."""
+"""Text tables read line by line: tab-separated, comma-separated, or JSON lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Split = Callable[[str], Value]
 
 
 class TableLine(NamedTuple):
-    """One line of a table: its number, from 1, as it stands, what it holds, or why nothing."""
+    """A line of a table: number from 1, text, cells or JSON object, and error if unreadable."""
 
     number: int
     text: str
@@ -23,11 +23,11 @@ class TableLine(NamedTuple):
 def table_lines(
     lines: Iterable[tuple[int, str]], split: Split | None = None
 ) -> Iterator[TableLine]:
-    """Split the lines of a table; blank ones are passed over.
+    """Lines of a table, split into values; blank ones are skipped.
 
     Args:
         lines: numbers and texts.
-        split: how; None to tell it from the first line.
+        split: of a line; None to choose it by the first line.
     """
     for number, text in lines:
         if not text.strip():
@@ -40,14 +40,14 @@ def table_lines(
 
 
 def split_of(line: str) -> Split:
-    """How to split the lines of a table that begins with this one."""
+    """Function that splits the lines of a table, by its first line."""
     if line.lstrip().startswith("{"):
         return json_object
     return tab_cells if "\t" in line else comma_cells
 
 
 def tab_cells(line: str) -> list[str]:
-    r"""Cells between tabs, as they are.
+    r"""Cells of a tab-separated line, without quoting.
 
     >>> tab_cells('5" screen.jpg\tb.jpg')
     ['5" screen.jpg', 'b.jpg']
@@ -56,7 +56,7 @@ def tab_cells(line: str) -> list[str]:
 
 
 def comma_cells(line: str, separator: str = ",") -> list[str]:
-    """Cells of a line of CSV, which may be quoted; csv.Error where a quote is wrong.
+    """Cells of a line of CSV, which may be quoted; csv.Error for a wrong quote.
 
     >>> comma_cells('a.jpg,"b, c.jpg"')
     ['a.jpg', 'b, c.jpg']
@@ -65,7 +65,7 @@ def comma_cells(line: str, separator: str = ",") -> list[str]:
 
 
 def json_object(line: str) -> dict[str, Any]:
-    """A JSON line's object; ValueError for anything else."""
+    """Object of a JSON line; ValueError for anything else."""
     value = json.loads(line)
     if not isinstance(value, dict):
         raise ValueError("expected a JSON object")
@@ -73,14 +73,14 @@ def json_object(line: str) -> dict[str, Any]:
 
 
 def decoded(stream: BinaryIO) -> Iterator[str]:
-    """Lines as text: UTF-8 with or without a byte order mark; other bytes survive in file names."""
+    """Lines of UTF-8 text, with or without a byte order mark; other bytes as surrogates."""
     for number, line in enumerate(stream):
         text = line.decode("utf-8", "surrogateescape")
         yield (text.removeprefix("\ufeff") if number == 0 else text).rstrip("\r\n")
 
 
 def quoted_records(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Join lines that a quoted cell spans; a record has the number of its first line."""
+    """Records of a CSV file: lines that a quoted cell spans joined, numbered by the first."""
     start, record = 0, ""
     for number, line in lines:
         start, record = (start, f"{record}\n{line}") if record else (number, line)

@@ -1,6 +1,6 @@
-"""One line of printable text: the check of what strangers wrote, and the replacement of our own.
+"""One line of printable text: validation of untrusted text, and replacement of characters.
 
-A terminal obeys control characters, half a surrogate pair cannot be printed or encoded, and a line
+Terminals interpret control characters, a lone surrogate cannot be printed or encoded, and a line
 separator makes two lines of one.
 """
 
@@ -9,28 +9,28 @@ from __future__ import annotations
 import reprlib
 from unicodedata import category
 
-UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's control, surrogate, line and paragraph separator
+UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # control, surrogate, line and paragraph separator
 
 
 def is_line(text: str) -> bool:
-    r"""Whether a text is one line that can be printed; the empty one is.
+    r"""Whether a text is one printable line; the empty text is.
 
     >>> is_line("Zoë"), is_line("two\nlines"), is_line("\x1b[2J")
     (True, False, False)
     """
-    # Python's isprintable is at once, and refuses other spaces and invisible characters besides
+    # isprintable is fast, but also refuses other spaces and invisible characters
     return text.isprintable() or not any(category(sign) in UNPRINTABLE for sign in text)
 
 
 def line_of_text(value: object, field: str) -> str:
-    """Pass on one printable line.
+    """A value checked to be one printable line.
 
     Args:
-        value: anything, out of a file that somebody else wrote.
-        field: what to call it in the message.
+        value: of an untrusted file.
+        field: its name, for the message.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: anything else.
     """
     if not isinstance(value, str) or not is_line(value):
         raise ValueError(f"{field} is {shown(value)}, not one line of text")
@@ -38,7 +38,7 @@ def line_of_text(value: object, field: str) -> str:
 
 
 def printable(text: str) -> str:
-    r"""A text with a question mark for each character that no printable line has.
+    r"""A text with unprintable characters replaced by question marks.
 
     >>> printable("a\tb.onnx")
     'a?b.onnx'
@@ -47,5 +47,5 @@ def printable(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a foreign value as a message may hold it: short, however long or deep it is."""
+    """Short representation of an untrusted value, for a message."""
     return reprlib.repr(value)

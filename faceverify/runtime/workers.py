@@ -1,9 +1,8 @@
-"""Where bulk work runs: in threads, in processes of this machine, or on many machines with Ray.
+"""Parallel map in threads, in processes, or on a cluster with Ray.
 
-All three apply a function to a stream and give results in its order, in memory that does not
-grow. Threads start at once and share one model; processes do not wait for each other's Python; Ray
-(https://docs.ray.io, an extra) spreads the same function over a cluster, and repeats what a machine
-that died had in hand.
+All three apply a function to a stream, with results in its order and bounded memory. Threads start
+fast and share one model; processes do not share the interpreter lock; Ray (https://docs.ray.io, an
+extra) runs the function on a cluster, and repeats the tasks of a machine that failed.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CHUNK = 16  # items sent to a worker at a time: what travels costs little beside the work on it
-AHEAD = 2  # chunks on their way per worker
+CHUNK = 16  # items sent to a worker at a time: the transfer costs little beside the work
+AHEAD = 2  # chunks submitted per worker
 
 
 def map_on(
@@ -41,15 +40,15 @@ def map_on(
     *,
     workers: int | None = None,
 ) -> Iterator[Result]:
-    """Apply a function to a stream; results in the order of the items.
+    """Results of a function over a stream, in order of the items.
 
     Args:
-        build: makes the function, once in each worker: there it loads its model. Elsewhere than in
-            threads, it and the items and results must pickle.
-        workers: threads or processes, by default one a processor; on Ray the cluster decides.
+        build: makes the function, once in each worker, where it loads its model. Except for
+            threads, it, the items and the results must be picklable.
+        workers: threads or processes, by default one a processor; ignored on Ray.
 
     Raises:
-        Whatever the function raises, in the place of the result; UsageError where Ray is missing.
+        Any exception of the function, in the place of the result; UsageError if Ray is missing.
     """
     if engine == Engine.THREADS:
         return map_ordered(build(), items, workers=workers)
@@ -110,7 +109,7 @@ def _in_order(
     result: Callable[[Any], list[Any]],
     workers: Callable[[], int],
 ) -> Iterator[Any]:
-    """Keep every worker busy, a few chunks ahead, and give results in the order of the items."""
+    """Results in order of the items, with a few chunks submitted ahead for each worker."""
     stream = iter(items)
     waiting: deque[Any] = deque()
     more = True
@@ -128,40 +127,40 @@ def _in_order(
 
 
 class _Raised:
-    """What the function raised: an exception that a worker lets out would lose its class on Ray."""
+    """An exception of the function, as a result: raised in a worker, Ray would change its class."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
 
 
-_functions: dict[bytes, Callable[[Any], Any]] = {}  # of this worker: made once
+_functions: dict[bytes, Callable[[Any], Any]] = {}  # of this worker, built once
 
 
 def _work(packed: bytes, chunk: list[Any]) -> list[Any]:
-    """What a worker does with a chunk; what follows an error is not worked on."""
+    """Results of a chunk in a worker, up to the first exception."""
     outcomes: list[Any] = []
     try:
         if packed not in _functions:
-            _functions[packed] = pickle.loads(packed)()  # noqa: S301  # our own parent made it
+            _functions[packed] = pickle.loads(packed)()  # noqa: S301  # from the parent process
         function = _functions[packed]
-        outcomes.extend(map(function, chunk))  # those before one that raises, too
+        outcomes.extend(map(function, chunk))  # keeps those before one that raises
     except Exception as error:
         outcomes.append(_Raised(error))
     return outcomes
 
 
 def _work_in(folder: str, packed: bytes, chunk: list[Any]) -> list[Any]:
-    """Work where relative paths mean the same as where the command was given."""
-    with suppress(OSError):  # there is no such folder on this machine: URLs need none
+    """Results of a chunk, in the command's working folder, for relative paths."""
+    with suppress(OSError):  # this machine lacks the folder; URLs do not need it
         os.chdir(folder)
     return _work(packed, chunk)
 
 
 def _begin_work(parent_alive: Connection) -> None:
-    """Prepare a worker process: it ends when its parent closes the other end of the pipe, or dies.
+    """Initialise a worker process: it exits when its parent closes the pipe or dies.
 
-    So nothing is left behind whatever ends the parent, and a worker that reads a photo which never
-    comes keeps nobody waiting. Ctrl-C, which a terminal sends to the workers too, is the parent's.
+    So no worker outlives its parent, even one blocked in a read. SIGINT, which a terminal sends to
+    workers too, is left to the parent.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -176,9 +175,9 @@ def _begin_work(parent_alive: Connection) -> None:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Have processes that are started inside begin with SIGINT blocked: it would break imports off.
+    """Context in which processes are started with SIGINT blocked: it would interrupt imports.
 
-    In this process it is only put off, until the block ends.
+    In this process it is delayed until the block ends.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield

@@ -14,7 +14,7 @@ from default_signals import with_signals
 from photographs import FACES
 from PIL import Image
 
-from faceverify.embeddings.extractor import TemplateExtractor
+from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.gallery.open import open_store
 from faceverify.recognition.enroll import Enroller, NamedPhoto
 
@@ -89,7 +89,7 @@ def enrolled_album_once(tmp_path_factory, small_faces) -> Path:
     couple.save(folder / "couple.jpg", quality=92)
     wanted = [("barack", "obama"), ("barack", "obama2"), ("joe", "biden")]
     with open_store(str(folder / "gallery"), create=True) as store:
-        enroller = Enroller(TemplateExtractor.load(), store, None)
+        enroller = Enroller(FaceEmbedder.load(), store, None)
         photos = [NamedPhoto(name, str(folder / f"{photo}.jpg")) for name, photo in wanted]
         assert [one.status for one in enroller.enroll(photos)] == ["enrolled"] * 3
     return folder

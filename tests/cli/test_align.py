@@ -8,7 +8,7 @@ import pytest
 from photographs import FACES
 from PIL import Image
 
-from faceverify.faces.alignment import CROP_NAMES, KNOWN_CROPS, BoxCrop, named_alignment
+from faceverify.faces.alignment import ALIGNMENT_NAMES, REFERENCE_POINTS, BoxCrop, named_alignment
 
 GOOD = ["a b", "x\udcff", "日本 語/é"]
 
@@ -38,13 +38,13 @@ def test_a_tree_of_photos_becomes_the_same_tree_of_crops(run, album, tmp_path):
     assert (wall["crop"], wall["skipped"]) == (None, False)
 
 
-@pytest.mark.parametrize("name", KNOWN_CROPS)
-def test_a_crop_carries_the_points_onto_the_template(run, album, tmp_path, name):
+@pytest.mark.parametrize("name", REFERENCE_POINTS)
+def test_a_crop_carries_the_reference_points(run, album, tmp_path, name):
     """Oracle: the same transform from least squares over its matrix, sampled by Pillow alone."""
-    side = 2 * KNOWN_CROPS[name].side  # larger than in the photo: nothing is filtered
-    run("align", album, tmp_path / "crops", "--template", name, "--size", side, "-q")
+    side = 2 * REFERENCE_POINTS[name].side  # larger than in the photo: nothing is filtered
+    run("align", album, tmp_path / "crops", "--alignment", name, "--size", side, "-q")
     found = run("detect", "--json", album / "a b.jpg", "--face", "prominent").objects[0]
-    target = 2 * np.array(KNOWN_CROPS[name].points)
+    target = 2 * np.array(REFERENCE_POINTS[name].points)
     rows = [([x, -y, 1, 0], [y, x, 0, 1]) for x, y in found["faces"][0]["points"]]
     a, b, c, d = np.linalg.lstsq(np.reshape(rows, (10, 4)), target.ravel(), rcond=None)[0]
     edge = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # Pillow counts from a pixel's edge
@@ -65,14 +65,16 @@ def test_facenet_crops_are_the_box_and_its_margin(run, album, tmp_path):
 
 
 def test_names_give_alignments_and_sizes():
-    assert {name: named_alignment(name)[1] for name in CROP_NAMES} == {
+    assert {name: named_alignment(name)[1] for name in ALIGNMENT_NAMES} == {
         "arcface-112": 112,
         "dlib-150": 150,
         "facenet-160": 160,
     }
     alignment, side = named_alignment("arcface-112", 224)
     assert side == 224
-    np.testing.assert_allclose(alignment.points, 2 * np.array(KNOWN_CROPS["arcface-112"].points))
+    np.testing.assert_allclose(
+        alignment.points, 2 * np.array(REFERENCE_POINTS["arcface-112"].points)
+    )
     assert named_alignment("facenet-160", 200) == (BoxCrop(14 / 160), 200)
 
 
@@ -88,10 +90,10 @@ def test_a_second_run_cuts_only_what_is_missing(run, album, tmp_path):
     assert paths["x\udcff"].read_bytes() == b"mine"
 
 
-def test_crops_of_two_templates_are_not_mixed(run, album, tmp_path):
+def test_crops_of_two_alignments_are_not_mixed(run, album, tmp_path):
     crops = tmp_path / "crops"
     run("align", album, crops)
-    for options in (["-t", "dlib-150"], ["--size", 128]):
+    for options in (["-t", "dlib-150"], ["--template", "dlib-150"], ["--size", 128]):
         ran = run("align", album, crops, *options)
         assert ran.status == 2
         assert "other crops" in ran.err
@@ -116,7 +118,7 @@ def test_two_photos_never_share_a_crop(run, album, tmp_path):
         (["album", "album"], "is searched for photos"),
         (["album/wall.png", "crops"], "not a folder"),
         (["missing", "crops"], "not a folder"),
-        (["album", "crops", "--template", "arcface"], "known: arcface-112, dlib-150, facenet-160"),
+        (["album", "crops", "--alignment", "arcface"], "known: arcface-112, dlib-150, facenet-160"),
         (["album", "crops", "--face", "all"], "a photo has one crop"),
         (["album", "file"], "file: cannot be made"),
     ],

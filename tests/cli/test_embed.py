@@ -111,15 +111,15 @@ def test_all_faces_are_numbered(run, tmp_path, small_faces):
 
 @pytest.mark.parametrize("out", ["shards", "t.jsonl"])
 def test_a_second_run_reads_only_what_is_missing(run, album, tmp_path, out, monkeypatch):
-    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.embeddings.extractor import FaceEmbedder
 
-    read, extract = [], TemplateExtractor.extract
+    read, extract = [], FaceEmbedder.extract
 
     def counted(self, photo):
         read.append(photo)
         return extract(self, photo)
 
-    monkeypatch.setattr(TemplateExtractor, "extract", counted)
+    monkeypatch.setattr(FaceEmbedder, "extract", counted)
     place = tmp_path / out
     first = run("embed", album / "a b.jpg", "--out", place, "--json")
     assert first.status == 0

@@ -102,7 +102,7 @@ def test_a_second_run_computes_nothing(run, people, tmp_path, monkeypatch):
     first = run("evaluate", people, "--json")
     import faceverify.embeddings.extractor
 
-    monkeypatch.setattr(faceverify.embeddings.extractor.TemplateExtractor, "load", None)
+    monkeypatch.setattr(faceverify.embeddings.extractor.FaceEmbedder, "load", None)
     assert run("evaluate", people, "--json").out == first.out
     refused = run("evaluate", people, "--json", "--no-cache")
     assert refused.status == 70  # proves that the cache was what answered above

@@ -15,7 +15,7 @@ OBAMA, BIDEN = FACES / "obama.jpg", FACES / "biden.jpg"
 @pytest.fixture(scope="module")
 def enrolled_once(tmp_path_factory, small_faces) -> Path:
     """A gallery of two people, made once; its photos lie beside it."""
-    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.embeddings.extractor import FaceEmbedder
     from faceverify.gallery.open import open_store
     from faceverify.recognition.enroll import Enroller, NamedPhoto
 
@@ -23,7 +23,7 @@ def enrolled_once(tmp_path_factory, small_faces) -> Path:
     people = {"obama": "Barack", "obama2": "Barack", "biden": "Joe"}
     for photo in people:
         (folder / f"{photo}.jpg").write_bytes(small_faces[photo])
-    extractor = TemplateExtractor.load()
+    extractor = FaceEmbedder.load()
     with open_store(str(folder / "gallery"), create=True) as store:
         wanted = [NamedPhoto(name, str(folder / f"{photo}.jpg")) for photo, name in people.items()]
         answers = list(Enroller(extractor, store, None).enroll(wanted))

@@ -1,4 +1,4 @@
-"""The embedding cache: keyed by content, never trusted, whole under kill and races."""
+"""Embedding cache: keyed by content, validated, intact after kills and races."""
 
 import multiprocessing
 import os
@@ -122,7 +122,7 @@ def test_a_damaged_or_foreign_file_is_set_aside_and_begun_anew(tmp_path, case):
         assert cache.recall(RECIPE, [digest]) == [None]
         cache.remember(RECIPE, {digest: outcome(0.7)})
     assert len(said) == 1
-    assert "begun anew" in said[0]
+    assert "replaced by an empty one" in said[0]
     assert (tmp_path / FILE).with_suffix(".damaged").exists()
     with EmbeddingCache(tmp_path, said.append) as cache:
         assert cache.recall(RECIPE, [digest])[0].embedding[0] == np.float32(0.7)

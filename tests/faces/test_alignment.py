@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from faceverify.faces.alignment import (
-    KNOWN_CROPS,
+    REFERENCE_POINTS,
     BoxCrop,
     FivePoints,
     jitters,
@@ -16,7 +16,7 @@ from faceverify.faces.alignment import (
 )
 from faceverify.faces.detection import Face
 
-POINTS = np.array(KNOWN_CROPS["arcface-112"].points)
+POINTS = np.array(REFERENCE_POINTS["arcface-112"].points)
 
 
 @given(st.floats(-3.1, 3.1), st.floats(0.05, 20), st.floats(-500, 500), st.floats(-500, 500))
@@ -59,7 +59,7 @@ def centres(image: Image.Image, points: np.ndarray, reach: int) -> np.ndarray:
 
 @pytest.mark.parametrize("scale", [0.6, 1.0, 3.7, 11.0])
 @pytest.mark.parametrize("angle", [0.0, 0.4, -2.5])
-def test_points_land_on_the_template(scale: float, angle: float):
+def test_points_land_on_the_reference_points(scale: float, angle: float):
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     points = POINTS @ turn.T
     points += 60 * scale - points.min(axis=0)
@@ -112,7 +112,7 @@ def test_box_crop_widens_by_its_margin_and_stays_within_the_photo():
 
 
 def test_known_crop_is_a_face_that_fills_it():
-    known = KNOWN_CROPS["arcface-112"]
+    known = REFERENCE_POINTS["arcface-112"]
     face = known.face((224, 224))
     assert np.allclose(face.points, 2 * POINTS, atol=1e-4)
     crop = FivePoints(known.points).crop(Image.new("RGB", (224, 224), "white"), face, (112, 112))
@@ -120,7 +120,7 @@ def test_known_crop_is_a_face_that_fills_it():
 
 
 def test_variants_begin_with_the_alignment_itself():
-    alignment = FivePoints(KNOWN_CROPS["dlib-150"].points)
+    alignment = FivePoints(REFERENCE_POINTS["dlib-150"].points)
     variants = alignment.variants(5, (150, 150))
     assert len(set(variants)) == 5
     assert np.allclose(variants[0].points, alignment.points, atol=1e-3)

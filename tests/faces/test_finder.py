@@ -1,4 +1,4 @@
-"""From photos to their faces: reduced reading, one choice, quality."""
+"""Face finder: reduced decoding, one selection, quality."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Which face is meant."""
+"""Face selection."""
 
 import numpy as np
 import pytest

@@ -61,7 +61,7 @@ COMMANDS = {
         "detect the face in the middle": "detect couple.png --face center",
         "align": "align people crops",
         "align again": "align people crops",
-        "align to a box": "align people boxes --template facenet-160 --size 80 --format jpg",
+        "align to a box": "align people boxes --alignment facenet-160 --size 80 --format jpg",
         "embed what has no face": "embed torn.jpg wall.png",
         "embed into a file": "embed people couple.png --out templates.npz",
     },
@@ -91,7 +91,7 @@ COMMANDS = {
         "split": "data split patterns parts --fraction 0.25",
         "convert a part": "data convert records part --to folders --only parts/held-out.txt",
         "inspect a part": "data inspect part",
-        "check": "data check people --sample 0 --least-side 700 --template none"
+        "check": "data check people --sample 0 --least-side 700 --alignment none"
         " --against pairs.csv --images people",
     },
     "weights": {

@@ -1,4 +1,4 @@
-"""Photos below folders: all of them, in one order, and whose they are."""
+"""Photos below folders: all of them, sorted, and by person."""
 
 import os
 from itertools import islice

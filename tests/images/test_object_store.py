@@ -1,4 +1,4 @@
-"""Photos behind URLs; pyarrow's local file system stands for the stores that need a network."""
+"""Photos at URLs; the local file system of pyarrow replaces stores that need a network."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Photo -> upright RGB: every mode, orientation, source and fault."""
+"""Photos: every colour mode, orientation, kind of source and fault."""
 
 import hashlib
 import io
@@ -161,7 +161,7 @@ def test_floats(values, expected):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_floats_that_are_no_numbers(value):
-    assert "no numbers" in str(refusal(Image.fromarray(np.array([[0.5, value]], np.float32))))
+    assert "NaN or infinite" in str(refusal(Image.fromarray(np.array([[0.5, value]], np.float32))))
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])

@@ -1,4 +1,4 @@
-"""The bundled weights: the files that the manifest names, the ports of the nets they come from."""
+"""Bundled weights: the files of the manifest, and their source networks."""
 
 import hashlib
 import importlib.util

@@ -1,4 +1,4 @@
-"""The embedder keeps to the contract: colour order, mean, scale, flip, length 1."""
+"""Embedder: colour order, mean, scale, flip and length as in the contract."""
 
 from dataclasses import replace
 

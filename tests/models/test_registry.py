@@ -50,7 +50,7 @@ licence = "MIT"
 
 @pytest.fixture
 def bundled(tmp_path, monkeypatch):
-    """A package of its own, with a manifest in the folder that a wheel has."""
+    """A copy of the package, with a manifest in the folder that a wheel has."""
     folder = tmp_path / "site-packages" / "faceverify" / "weights"
     folder.mkdir(parents=True)
     (folder / "manifest.toml").write_text(MANIFEST)
@@ -144,7 +144,7 @@ def test_cures(bundled, monkeypatch, tmp_path):
         find_model("none")
     monkeypatch.chdir(tmp_path)
     Path("plain").write_bytes(b"")
-    with pytest.raises(ModelError, match=r"a file here is meant by \./plain"):
+    with pytest.raises(ModelError, match=r"for the file in this folder, give \./plain"):
         find_model("plain")
 
 

@@ -11,7 +11,7 @@ from photographs import FACES
 from PIL import Image
 
 from faceverify.choices import FaceChoice
-from faceverify.embeddings.extractor import TemplateExtractor
+from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.errors import GalleryError, OutputError, UsageError
 from faceverify.faces.options import FaceOptions
 from faceverify.gallery.audit import AuditLog, check_audit_log
@@ -21,8 +21,8 @@ from faceverify.recognition.enroll import Enroller, NamedPhoto
 
 
 @pytest.fixture(scope="module")
-def extractor() -> TemplateExtractor:
-    return TemplateExtractor.load(options=FaceOptions(face=FaceChoice.ONLY, min_quality=0.3))
+def extractor() -> FaceEmbedder:
+    return FaceEmbedder.load(options=FaceOptions(face=FaceChoice.ONLY, min_quality=0.3))
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +69,9 @@ def enroll(extractor, store, people):
 def test_what_is_stored_is_what_the_extractor_makes(enroll, extractor, store, people):
     assert enroll(("alice", "obama")) == ["enrolled"]
     (stored,) = store.of("alice")
-    (template,) = extractor.extract(people["obama"])
-    assert np.array_equal(stored.embedding, template.embedding)
-    assert stored.quality == pytest.approx(template.quality.score)
+    (face,) = extractor.extract(people["obama"])
+    assert np.array_equal(stored.embedding, face.embedding)
+    assert stored.quality == pytest.approx(face.quality.score)
     assert stored.photo == os.path.abspath(people["obama"])
     assert stored.photo_hash == hashlib.sha256(Path(people["obama"]).read_bytes()).digest()
     assert stored.model == extractor.model.id

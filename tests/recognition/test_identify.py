@@ -11,7 +11,7 @@ from photographs import FACES
 from PIL import Image
 
 from faceverify.choices import FaceChoice, Fusion
-from faceverify.embeddings.extractor import Template, TemplateExtractor
+from faceverify.embeddings.extractor import FaceEmbedder, FaceEmbedding
 from faceverify.errors import GalleryError, ModelError, NoFaceError, UsageError
 from faceverify.faces.options import FaceOptions
 from faceverify.gallery.audit import AuditLog, check_audit_log
@@ -25,8 +25,8 @@ OBAMA, OBAMA2, OBAMA3, BIDEN = (f"{name}.jpg" for name in ("obama", "obama2", "o
 
 
 @pytest.fixture(scope="module")
-def extractor() -> TemplateExtractor:
-    return TemplateExtractor.load()
+def extractor() -> FaceEmbedder:
+    return FaceEmbedder.load()
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def in_album(album, monkeypatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def templates(extractor, album) -> dict[str, Template]:
+def templates(extractor, album) -> dict[str, FaceEmbedding]:
     return {path.name: extractor.extract(path)[0] for path in album.iterdir()}
 
 
@@ -156,7 +156,7 @@ def test_a_gallery_is_counted_and_never_read_to_identify(extractor, store, monke
 
 
 def test_every_face_gets_an_answer(store):
-    everybody = TemplateExtractor.load(options=FaceOptions(face=FaceChoice.ALL))
+    everybody = FaceEmbedder.load(options=FaceOptions(face=FaceChoice.ALL))
     couple = Image.new("RGB", (1000, 600))
     for left, path in ((0, OBAMA3), (500, BIDEN)):
         couple.paste(Image.open(path), (left, 0))

@@ -6,7 +6,7 @@ import json
 import pytest
 from PIL import Image
 
-from faceverify.embeddings.extractor import TemplateExtractor
+from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.errors import FaceverifyError, OutputError, PairListError
 from faceverify.gallery.audit import AuditLog, check_audit_log
 from faceverify.gallery.open import open_store
@@ -22,8 +22,8 @@ OBAMA, OBAMA2, OBAMA3, BIDEN = (
 
 
 @pytest.fixture(scope="module")
-def extractor() -> TemplateExtractor:
-    return TemplateExtractor.load()
+def extractor() -> FaceEmbedder:
+    return FaceEmbedder.load()
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def store(tmp_path, extractor):
     with open_store(str(tmp_path / "gallery"), create=True) as store:
         new = []
         for name, photo in (("barack", OBAMA), ("barack", OBAMA2), ("joe", BIDEN)):
-            (template,) = extractor.extract(photo)
+            (face,) = extractor.extract(photo)
             digest = hashlib.sha256(photo.encode()).digest()
-            new.append(Enrollment(name, template.embedding, photo, digest, 1.0))
+            new.append(Enrollment(name, face.embedding, photo, digest, 1.0))
         store.add(new, model=extractor.model.id)
         yield store
 

@@ -1,4 +1,4 @@
-"""Streams of work: order, early results, errors, memory of what was done."""
+"""Parallel map: order, early results, errors, memory; memoisation."""
 
 import threading
 import time

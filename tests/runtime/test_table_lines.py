@@ -1,4 +1,4 @@
-"""Lines of tables: told by the first, each with its own error, as they come."""
+"""Lines of tables: format by the first, an error for each bad line, streaming."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""One printable line: what is passed on, what is refused, and what takes the place of the rest."""
+"""Printable lines: accepted, refused, replaced."""
 
 import doctest
 import sys

@@ -1,4 +1,4 @@
-"""Threads, processes and Ray: the same results, in order, whatever goes wrong on the way."""
+"""Threads, processes and Ray: equal results, in order, also after failures."""
 
 import os
 import sys

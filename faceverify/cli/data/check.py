@@ -51,10 +51,13 @@ def check(
             "people under two names, and images under the wrong one.",
         ),
     ] = False,
-    template: Annotated[
+    alignment: Annotated[
         str,
         typer.Option(
-            "--template", help="How the crops were cut; none: they are photos.", metavar="NAME"
+            "--alignment",
+            "--template",
+            help="How the crops were cut; none: they are photos.",
+            metavar="NAME",
         ),
     ] = "arcface-112",
     sample: Annotated[
@@ -77,7 +80,7 @@ def check(
     """Look for what is wrong with a training set.
 
     Images that are unreadable, tiny, of another shape, or there twice; people without images, or
-    with one; faces that do not lie where --template has them; people whose names are in an
+    with one; faces that do not lie where --alignment has them; people whose names are in an
     evaluation (--against). With --embed, what only a look at the faces tells.
 
     One line for each problem; with --json an object: problem (its kind), where, other, text and the
@@ -114,7 +117,7 @@ def check(
         embed=embed,
         sample=sample,
         least_side=least_side,
-        template=None if template == "none" else template,
+        alignment=None if alignment == "none" else alignment,
         model=model,
         workers=workers,
     ):
@@ -136,7 +139,7 @@ def all_problems(
     embed: bool,
     sample: int,
     least_side: int,
-    template: str | None,
+    alignment: str | None,
     model: str,
     workers: int | None,
 ) -> Iterator[Problem]:
@@ -159,14 +162,14 @@ def all_problems(
     readable = [index for index, fact in enumerate(facts) if not fact.error]
     from faceverify.training.check.faces import face_problems, misaligned
 
-    if template is not None and sample:
-        yield from misaligned(face_set, readable, template, sample, workers)
+    if alignment is not None and sample:
+        yield from misaligned(face_set, readable, alignment, sample, workers)
     if embed:
         yield from face_problems(
             face_set,
             readable,
             evaluated,
-            template=template,
+            alignment=alignment,
             model=model,
             workers=workers,
             say=console.message,

@@ -54,7 +54,7 @@ def convert(
         str | None,
         typer.Option(
             "--align",
-            metavar="TEMPLATE",
+            metavar="ALIGNMENT",
             help="Find the face and cut it out: arcface-112, dlib-150 or facenet-160.",
             show_default=False,
         ),
@@ -166,7 +166,7 @@ def changed_by(size: int | None, align: str | None) -> Change | None:
     """What happens to each image: nothing, resizing, or cutting the face out.
 
     Raises:
-        UsageError: an unknown template.
+        UsageError: an unknown alignment.
     """
     from faceverify.training.data.writers.convert import encoded, resized
 

@@ -23,7 +23,7 @@ from faceverify.faces.options import FaceOptions
 from faceverify.images.inputs import find_inputs
 
 if TYPE_CHECKING:
-    from faceverify.embeddings.extractor import Template
+    from faceverify.embeddings.extractor import FaceEmbedding
 
 
 @face_options()
@@ -63,7 +63,7 @@ def cluster(
     """
     import numpy as np
 
-    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.embeddings.extractor import FaceEmbedder
     from faceverify.gallery.cluster import cluster_faces
     from faceverify.runtime.folders import check_apart
     from faceverify.runtime.parallel import map_ordered
@@ -71,10 +71,10 @@ def cluster(
     console = Console(json, quiet)
     if into is not None:
         check_apart(into, photos, "--into")
-    extractor = TemplateExtractor.load(model, faces)
+    extractor = FaceEmbedder.load(model, faces)
     limit = extractor.model.operating_point(fmr, threshold).threshold
     tally = Tally()
-    found: list[tuple[str, int, Template]] = []  # photo, number of the face in it
+    found: list[tuple[str, int, FaceEmbedding]] = []  # photo, number of the face in it
     extract = attempt(lambda photo: extractor.extract(photo.name))
     outcomes = map_ordered(extract, find_inputs(photos), workers=workers)
     for outcome in console.progress(outcomes, "photos"):
@@ -85,7 +85,7 @@ def cluster(
             tally.refuse(outcome.error)
             console.message(str(outcome.error))
     size = extractor.model.contract.embedding_size
-    rows = [template.embedding for _, _, template in found]
+    rows = [face.embedding for _, _, face in found]
     groups = cluster_faces(np.array(rows, np.float32).reshape(-1, size), limit, method=method)
     for (photo, number, _), group in zip(found, groups.tolist(), strict=True):
         person = f"person-{group + 1:04d}"

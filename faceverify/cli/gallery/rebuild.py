@@ -58,11 +58,11 @@ def rebuild(
     """
     from functools import partial
 
-    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.embeddings.extractor import FaceEmbedder
     from faceverify.recognition.reembed import old_model, reembed
 
     console = Console(json, quiet)
-    load = partial(TemplateExtractor.load, model, faces)
+    load = partial(FaceEmbedder.load, model, faces)
     with gallery_beside(load, gallery, key_file) as (extractor, store):
         new = extractor.model.id
         replaced = old or old_model(store, new)

@@ -1,7 +1,7 @@
-"""Embeddings on disk: ``.npz``, Parquet, JSON lines, or a folder of shards.
+"""Embedding files: ``.npz``, Parquet, JSON lines, or a folder of shards.
 
-``embed`` writes them, ``evaluate`` and whoever else wants rows reads them. Every file names the
-model whose embeddings it holds; rows of two models never come out of one read.
+Written by ``embed``, read by ``evaluate`` and others. Every file names its model; files of several
+models are not read together.
 """
 
 from faceverify.embeddings.embedding_set import EmbeddingSet

@@ -16,10 +16,10 @@ COLUMNS = {"faces": "face", "boxes": "box", "points": "points", "quality": "qual
 
 
 def read_json_lines(stream: BinaryIO, name: str) -> EmbeddingSet:
-    """Read and check; lines with an ``error`` are passed over.
+    """The embedding set in a stream of JSON lines; lines with an ``error`` are skipped.
 
     Raises:
-        EmbeddingFileError: says which line is wrong, and how.
+        EmbeddingFileError: an invalid line; names it.
     """
     photos: list[str] = []
     rows: list[Any] = []
@@ -60,7 +60,7 @@ def read_json_lines(stream: BinaryIO, name: str) -> EmbeddingSet:
 
 
 def parsed(line: bytes, where: str) -> dict[str, Any]:
-    """Return a line's object; EmbeddingFileError for anything else."""
+    """Object of a JSON line; EmbeddingFileError for anything else."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -71,7 +71,7 @@ def parsed(line: bytes, where: str) -> dict[str, Any]:
 
 
 def numbers(value: Any, where: str, key: str, shape: tuple[int, ...] | None) -> Any:
-    """Return a member's numbers as float32, of this shape, or for None a row of any length."""
+    """Array of a member of a JSON line, float32, of a shape, or a row of any length for None."""
     try:
         array = np.array(value)
         if array.dtype.kind not in "fiu":
@@ -80,14 +80,14 @@ def numbers(value: Any, where: str, key: str, shape: tuple[int, ...] | None) -> 
         raise EmbeddingFileError(f"{where}: {key} holds something else than numbers") from error
     fits = array.ndim == 1 and array.size if shape is None else array.shape == shape
     if not fits:
-        wanted = "a list of numbers" if shape is None else f"shape {shape}"
-        raise EmbeddingFileError(f"{where}: {key} has shape {array.shape}, expected {wanted}")
-    with np.errstate(over="ignore"):  # infinity is found, and named, with the rest of the rows
+        expected = "a list of numbers" if shape is None else f"shape {shape}"
+        raise EmbeddingFileError(f"{where}: {key} has shape {array.shape}, expected {expected}")
+    with np.errstate(over="ignore"):  # infinity is reported by checked_set
         return array.astype(np.float32)
 
 
 def embedding_lines(rows: EmbeddingSet) -> Iterable[dict[str, Any]]:
-    """Yield the objects of a set, in the order of its rows."""
+    """Objects of an embedding set, one a row."""
     for index, photo in enumerate(rows.photos):
         line: dict[str, Any] = {"photo": photo, "model_id": rows.model_id}
         for key, column in COLUMNS.items():
@@ -97,7 +97,7 @@ def embedding_lines(rows: EmbeddingSet) -> Iterable[dict[str, Any]]:
 
 
 class JsonLinesWriter:
-    """Writes sets one after the other."""
+    """Writer of embedding sets as JSON lines."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -107,11 +107,11 @@ class JsonLinesWriter:
         self._stream.writelines(json_line(line).encode() + b"\n" for line in embedding_lines(rows))
 
     def close(self) -> None:
-        """Nothing comes behind the last line."""
+        """Do nothing: JSON lines have no footer."""
 
 
 def shortest(value: Any) -> Any:
-    """Write float32 as numbers of the fewest digits that give the same float32 back."""
+    """float32 values as Python numbers of the fewest digits that round to the same float32."""
     if np.ndim(value):
         return [shortest(item) for item in value]
     return int(value) if isinstance(value, np.integer) else float(str(value))

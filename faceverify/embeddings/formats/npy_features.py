@@ -1,4 +1,4 @@
-"""Feature files of the IJB scripts: an ``.npy`` array, one row a photo in the order of the list."""
+"""Feature file as of the IJB scripts: an ``.npy`` array, one row a photo in list order."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def read_features(path: Path, photos: int) -> NDArray[np.float32]:
-    """Read features without running what is in the file.
+    """Features of an ``.npy`` file, read without pickle.
 
     Args:
-        path: an ``.npy`` file.
-        photos: how many rows it must have.
+        path: of the file.
+        photos: number of rows that it must have.
 
     Returns:
-        As the model gave them, not normalised, (photos, D).
+        As the model returned them, not normalised, (photos, D).
 
     Raises:
         ModelError: the file is missing, damaged, of another shape, or holds NaN.

@@ -1,4 +1,4 @@
-"""Embeddings as ``.npz``: one array for each column; ``photos`` and ``model_id`` are text."""
+"""Embeddings as ``.npz``: an array a column; ``photos`` and ``model_id`` are text."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ PHOTOS, EMBEDDINGS, MODEL_ID = "photos", "embeddings", "model_id"
 
 
 def read_npz(stream: BinaryIO, name: str) -> EmbeddingSet:
-    """Read and check; EmbeddingFileError says what is wrong.
+    """The embedding set in an ``.npz`` file, read without pickle.
 
-    No pickle is ever loaded: such an array is an error.
+    Raises:
+        EmbeddingFileError: a damaged or foreign file, or invalid content.
     """
     arrays = read_arrays(stream, name, (MODEL_ID, PHOTOS, EMBEDDINGS), EXTRAS)
     return checked_set(
@@ -37,7 +38,7 @@ def read_npz(stream: BinaryIO, name: str) -> EmbeddingSet:
 
 
 def read_npz_names(stream: BinaryIO, name: str) -> tuple[object, list[str]]:
-    """Read the model id and the photos alone."""
+    """Model id and photos of an ``.npz`` file; errors as :func:`read_npz`."""
     arrays = read_arrays(stream, name, (MODEL_ID, PHOTOS))
     return text(arrays[MODEL_ID]), texts(arrays[PHOTOS], name)
 
@@ -45,7 +46,7 @@ def read_npz_names(stream: BinaryIO, name: str) -> tuple[object, list[str]]:
 def read_arrays(
     stream: BinaryIO, name: str, needed: Iterable[str], optional: Iterable[str] = ()
 ) -> dict[str, NDArray[np.generic]]:
-    """Read some of a file's arrays; EmbeddingFileError where a needed one is missing."""
+    """Some arrays of an ``.npz`` file by name; EmbeddingFileError if a needed one is missing."""
     try:
         with np.load(stream, allow_pickle=False) as archive:
             arrays = {
@@ -63,12 +64,12 @@ def read_arrays(
 
 
 def text(array: NDArray[np.generic]) -> object:
-    """Return the one value of an array, None where it holds several."""
+    """The value of a 0-dimensional array, None for any other array."""
     return array.item() if array.ndim == 0 else None
 
 
 def texts(array: NDArray[np.generic], name: str) -> list[str]:
-    """Return the photos' names out of their array."""
+    """Names of the photos in an array of text; EmbeddingFileError for any other array."""
     if array.ndim != 1 or array.dtype.kind != "U":
         raise EmbeddingFileError(
             f"{name}: photos is {array.dtype} of shape {array.shape}, not a list of text"
@@ -77,7 +78,7 @@ def texts(array: NDArray[np.generic], name: str) -> list[str]:
 
 
 class NpzWriter:
-    """Writes sets into one file; they are held in memory, for an array's length comes first."""
+    """Writer of embedding sets as one ``.npz`` file; held in memory: arrays begin with a length."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -88,12 +89,12 @@ class NpzWriter:
         self._parts.append(rows)
 
     def close(self) -> None:
-        """Write all of it."""
+        """Write the file."""
         write_npz(self._stream, joined(self._parts, [""] * len(self._parts)))
 
 
 def write_npz(stream: BinaryIO, rows: EmbeddingSet) -> None:
-    """Write a set; only the names are compressed, for embeddings hardly shrink."""
+    """Write an embedding set; only names are compressed, as embeddings hardly shrink."""
     arrays = {
         MODEL_ID: np.array(rows.model_id),
         PHOTOS: np.array(rows.photos),

@@ -1,4 +1,4 @@
-"""Where embeddings go: a file or a folder of shards, told apart by the name."""
+"""Output of embeddings: a file or a folder of shards, by its name."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from faceverify.errors import UsageError
 def open_output(
     name: str, model_id: str, *, shard_size: int = SHARD_SIZE
 ) -> ShardFolder | SingleFile:
-    """Open a file or a folder for more embeddings of a model.
+    """A file or a folder of shards, opened to add embeddings of a model.
 
     Args:
-        name: ends in .npz, .parquet or .jsonl: a file; exists as a folder, ends in a slash or has
-            no suffix: a folder.
+        name: a file if it ends in .npz, .parquet or .jsonl; a folder if it is one, ends in a slash
+            or has no suffix.
+        model_id: of the embeddings.
+        shard_size: rows of a shard.
 
     Raises:
         UsageError: another suffix.

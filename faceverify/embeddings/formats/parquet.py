@@ -1,7 +1,7 @@
 """Embeddings as Parquet; needs pyarrow, the extra ``parquet``.
 
-Columns: ``photo``, ``photo_bytes`` (only of a name that is no UTF-8: its bytes), ``face``, ``box``,
-``points``, ``quality``, ``embedding``. The model id is in the schema's metadata.
+Columns: ``photo``, ``photo_bytes`` (the bytes of a name that is not UTF-8, else null), ``face``,
+``box``, ``points``, ``quality``, ``embedding``. The model id is in the schema's metadata.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def has_parquet() -> bool:
 
 
 def check_pyarrow() -> None:
-    """UsageError where pyarrow is not installed."""
+    """Check that pyarrow is installed; UsageError if not."""
     if not has_parquet():
         raise UsageError(
             "Parquet needs pyarrow", cure="pip install 'faceverify[parquet]', or use .npz"
@@ -34,7 +34,7 @@ def check_pyarrow() -> None:
 
 
 def import_pyarrow() -> tuple[Any, Any]:
-    """Return pyarrow and its Parquet part; UsageError where it is not installed."""
+    """The modules ``pyarrow`` and ``pyarrow.parquet``; UsageError if not installed."""
     check_pyarrow()
     import pyarrow
     import pyarrow.parquet
@@ -43,7 +43,7 @@ def import_pyarrow() -> tuple[Any, Any]:
 
 
 def read_parquet(stream: BinaryIO, name: str) -> EmbeddingSet:
-    """Read and check; EmbeddingFileError says what is wrong."""
+    """The embedding set in a Parquet file; EmbeddingFileError for invalid content."""
     table = read_table(stream, name)
     model_id, photos = names_of(table, name, ("photo", "embedding"))
     extras = {
@@ -54,12 +54,12 @@ def read_parquet(stream: BinaryIO, name: str) -> EmbeddingSet:
 
 
 def read_parquet_names(stream: BinaryIO, name: str) -> tuple[object, list[str]]:
-    """Read the model id and the photos alone."""
+    """Model id and photos of a Parquet file; errors as :func:`read_parquet`."""
     return names_of(read_table(stream, name, ["photo", "photo_bytes"]), name, ("photo",))
 
 
 def read_table(stream: BinaryIO, name: str, columns: list[str] | None = None) -> Any:
-    """Read a table, or some of its columns; EmbeddingFileError says what is wrong."""
+    """Table of a Parquet file, or some of its columns; EmbeddingFileError for a damaged one."""
     _, parquet = import_pyarrow()
     try:
         return parquet.read_table(stream, columns=columns)
@@ -70,7 +70,7 @@ def read_table(stream: BinaryIO, name: str, columns: list[str] | None = None) ->
 
 
 def names_of(table: Any, name: str, needed: tuple[str, ...]) -> tuple[object, list[str]]:
-    """Return the model id and the photos; EmbeddingFileError where a needed column is missing."""
+    """Model id and photos of a table; EmbeddingFileError if a needed column is missing."""
     missing = [key for key in needed if key not in table.column_names]
     if missing:
         raise EmbeddingFileError(
@@ -91,7 +91,7 @@ def names_of(table: Any, name: str, needed: tuple[str, ...]) -> tuple[object, li
 def matrix(
     table: Any, column: str, name: str, shape: tuple[int, ...] | None
 ) -> NDArray[np.generic]:
-    """Return a column as an array: a row of it has this shape, or for None any length."""
+    """Column as an array, (N, *shape), or (N, any length) for None."""
     chunks = table.column(column).combine_chunks()
     try:
         if shape == ():
@@ -111,7 +111,7 @@ def matrix(
 
 
 def offsets(chunks: Any, total: int) -> NDArray[np.int_]:
-    """Where each list of a list column begins and ends among its ``total`` values."""
+    """Offsets of the lists of a list column among its ``total`` values, (N + 1,)."""
     size = getattr(chunks.type, "list_size", -1)
     if size > 0:
         return np.arange(len(chunks) + 1) * size if len(chunks) * size == total else np.arange(0)
@@ -119,14 +119,14 @@ def offsets(chunks: Any, total: int) -> NDArray[np.int_]:
 
 
 def write_parquet(stream: BinaryIO, rows: EmbeddingSet) -> None:
-    """Write a set."""
+    """Write an embedding set."""
     writer = ParquetWriter(stream)
     writer.write(rows)
     writer.close()
 
 
 class ParquetWriter:
-    """Writes sets one after the other into one file; memory holds one of them at a time."""
+    """Writer of embedding sets as one Parquet file; holds one set in memory at a time."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._pyarrow, self._parquet = import_pyarrow()

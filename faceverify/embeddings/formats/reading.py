@@ -1,4 +1,4 @@
-"""Any kind of embedding file, told apart by its content, and folders of shards."""
+"""Reading of embedding files of any format, by content, and of folders of shards."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ READERS: dict[bytes, Callable[[BinaryIO, str], EmbeddingSet]] = {
 
 
 def read_embeddings(path: str | os.PathLike[str]) -> EmbeddingSet:
-    """Read a file or a folder of shards that ``faceverify embed --out`` wrote.
+    """The embedding set in a file or folder of shards that ``faceverify embed --out`` wrote.
 
-    JSON lines from the standard output of ``embed`` are read, too. Nothing in a file is executed.
+    Also the JSON lines that ``embed`` prints. Nothing in a file is executed.
 
     Raises:
         EmbeddingFileError: missing, damaged or foreign; rows that are NaN, zero or not of length 1;
@@ -45,7 +45,7 @@ def read_embeddings(path: str | os.PathLike[str]) -> EmbeddingSet:
 
 
 def read_file(path: Path) -> EmbeddingSet:
-    """Read one file; errors as :func:`read_embeddings`."""
+    """The embedding set in one file; errors as :func:`read_embeddings`."""
     try:
         with open(path, "rb") as stream:
             start = stream.read(4)
@@ -59,7 +59,7 @@ def read_file(path: Path) -> EmbeddingSet:
 
 
 def read_names(shard: Path) -> tuple[object, list[str]]:
-    """Read a shard's model id and photos, not its embeddings; errors as of the whole."""
+    """Model id and photos of a shard, without its embeddings; errors as :func:`read_file`."""
     read = read_npz_names if shard.suffix == ".npz" else read_parquet_names
     try:
         with open(shard, "rb") as stream:
@@ -69,7 +69,7 @@ def read_names(shard: Path) -> tuple[object, list[str]]:
 
 
 def find_shards(folder: Path) -> list[Path]:
-    """List the shards of a folder in their order; EmbeddingFileError where that fails."""
+    """Paths of the shards of a folder, by number; EmbeddingFileError if it is unreadable."""
     try:
         numbered = [(SHARD.fullmatch(name), name) for name in os.listdir(folder)]
     except OSError as error:

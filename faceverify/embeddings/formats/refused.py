@@ -1,4 +1,4 @@
-"""``refused.jsonl``: the photos that gave no embedding, and why, beside those that did."""
+"""``refused.jsonl``: photos without an embedding, with their errors, beside the embeddings."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from faceverify.runtime.name_set import PhotoSet
 
 
 class Refusals:
-    """Collects a run's refusals on disk; the file appears whole when the run ends.
+    """Photos that a run refused, collected on disk and written atomically at its end.
 
     Args:
-        path: the file; what it lists from earlier runs stays, but for photos met again.
+        path: of the file; entries of earlier runs are kept, except for photos processed again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,15 +25,15 @@ class Refusals:
         self._fresh = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the run
 
     def add(self, photo: str, error: FaceverifyError) -> None:
-        """Note a photo and its error."""
+        """Add a photo and its error."""
         line = json_line({"photo": photo, "error": error.as_dict()})
         self._fresh.write(line.encode() + b"\n")
 
     def finish(self, seen: PhotoSet) -> None:
-        """Write the file, or remove it when nothing is refused any more.
+        """Write the file, or remove it if no photo is refused.
 
         Args:
-            seen: photos that have embeddings, or were met in this run.
+            seen: photos that have embeddings, or were processed in this run.
         """
         with self._fresh:
             self._fresh.seek(0)
@@ -45,7 +45,7 @@ class Refusals:
             self._path.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Leave the file as it was."""
+        """Leave the file unchanged."""
         self._fresh.close()
 
     def _earlier(self, seen: PhotoSet) -> Iterator[bytes]:

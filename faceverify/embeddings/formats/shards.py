@@ -1,4 +1,4 @@
-"""A folder of shards: embeddings of any number of photos, written in files that appear whole."""
+"""Folder of shards: embeddings of any number of photos, in files written atomically."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ REFUSED = "refused.jsonl"
 
 
 class ShardFolder:
-    """Adds shards to a folder; memory holds one of them, and 16 bytes for each photo there.
+    """Writer of shards into a folder; holds one shard and 16 bytes for each photo in memory.
 
-    A shard holds all of a photo's faces, or none, and appears whole: whatever ends a run, the next
-    one goes on behind the last shard. Ctrl-C and errors still write what is there.
+    A shard holds all faces of a photo or none, and is written atomically: an interrupted run is
+    resumed behind the last shard. On Ctrl-C and errors, pending rows are written.
 
     Args:
-        folder: made when missing.
-        model_id: of all its rows.
-        shard_size: a shard is written once it has so many rows.
+        folder: created if missing.
+        model_id: of all rows.
+        shard_size: rows of a shard.
 
     Raises:
         EmbeddingFileError: a shard is damaged, or of another model.
@@ -52,7 +52,7 @@ class ShardFolder:
         self._refused = Refusals(folder / REFUSED)
 
     def wants(self, photo: str) -> bool:
-        """Tell whether a photo is neither there nor on its way; asked once for each."""
+        """Whether a photo is new; it counts as seen from then on."""
         return self._seen.add(photo)
 
     def add(self, rows: EmbeddingSet) -> None:
@@ -63,7 +63,7 @@ class ShardFolder:
             self._flush()
 
     def refuse(self, photo: str, error: FaceverifyError) -> None:
-        """Note that a photo gave no embedding."""
+        """Add a photo without an embedding."""
         self._refused.add(photo, error)
 
     def __enter__(self) -> ShardFolder:
@@ -76,7 +76,7 @@ class ShardFolder:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if not isinstance(error, OutputError):  # a full disk would only be met once more
+            if not isinstance(error, OutputError):  # on a full disk, this would fail again
                 self._flush()
                 self._refused.finish(self._seen)
         finally:
@@ -95,10 +95,10 @@ class ShardFolder:
 
 
 def locked(folder: Path) -> int:
-    """Make a folder and lock it against other runs; the lock ends with the handle returned.
+    """Handle of a lock on a folder, which is created if missing; closing it releases the lock.
 
     Raises:
-        OutputError: it cannot be made, or another run holds the lock.
+        OutputError: the folder cannot be created, or another run holds the lock.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""One file of embeddings: it appears whole when the run has ended well."""
+"""Single embedding file, written atomically at the end of a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROW_GROUP = 10_000  # rows written at once
 
 
 class RowWriter(Protocol):
-    """Writes sets one after the other into a stream."""
+    """Writer of embedding sets into a stream."""
 
     def __init__(self, stream: BinaryIO) -> None: ...
 
@@ -29,7 +29,7 @@ class RowWriter(Protocol):
         """Append a set."""
 
     def close(self) -> None:
-        """Write what comes behind the last one."""
+        """Write the footer, where the format has one."""
 
 
 WRITERS: dict[str, type[RowWriter]] = {
@@ -40,22 +40,22 @@ WRITERS: dict[str, type[RowWriter]] = {
 
 
 class SingleFile:
-    """Adds rows to a file; those that it holds already stay, and their photos are not wanted again.
+    """Writer of rows into one file; rows that it holds are kept, and their photos skipped.
 
-    When the run ends badly, or brings nothing new, the file stays as it was.
+    After an error, or without new rows, the file is unchanged.
 
     Args:
         path: its suffix is one of :data:`WRITERS`.
-        model_id: of all its rows.
+        model_id: of all rows.
 
     Raises:
-        EmbeddingFileError: the file is there, and damaged, foreign or of another model.
+        EmbeddingFileError: the file exists and is damaged, foreign or of another model.
         OutputError: its folder is missing.
         UsageError: Parquet, and pyarrow is not installed.
     """
 
     def __init__(self, path: Path, model_id: str) -> None:
-        if not path.parent.is_dir():  # better said now than after a night's work
+        if not path.parent.is_dir():  # before the work, not after it
             raise OutputError(f"{path}: no folder {path.parent}", cure="create it first")
         if path.suffix.lower() == ".parquet":
             check_pyarrow()
@@ -72,7 +72,7 @@ class SingleFile:
         self._refused = Refusals(path.with_suffix(".refused.jsonl"))
 
     def wants(self, photo: str) -> bool:
-        """Tell whether a photo is neither there nor on its way; asked once for each."""
+        """Whether a photo is new; it counts as seen from then on."""
         return self._seen.add(photo)
 
     def add(self, rows: EmbeddingSet) -> None:
@@ -83,7 +83,7 @@ class SingleFile:
             self._flush()
 
     def refuse(self, photo: str, error: FaceverifyError) -> None:
-        """Note that a photo gave no embedding."""
+        """Add a photo without an embedding."""
         self._refused.add(photo, error)
 
     def __enter__(self) -> SingleFile:
@@ -95,7 +95,7 @@ class SingleFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._stack:  # an exception raised here leaves the file as it was
+        with self._stack:  # an exception raised here leaves the file unchanged
             if error is not None:
                 self._refused.discard()
                 self._stack.__exit__(kind, error, trace)

@@ -1,1 +1,1 @@
-"""Getting models: downloads, and files of other projects made model files."""
+"""Installation of models: downloads, and conversion of other projects' files."""

@@ -1,6 +1,6 @@
-"""Models of other projects become model files.
+"""Conversion of models of other projects to model files.
 
-The only file of the using half that knows torch, and only inside :func:`import_facenet`.
+The only file of the using half that imports torch, inside functions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import ModelError, UsageError
-from faceverify.faces.alignment import KNOWN_CROPS, BoxCrop, FivePoints
+from faceverify.faces.alignment import REFERENCE_POINTS, BoxCrop, FivePoints
 from faceverify.models.contract import COLOUR_ORDERS, Contract
 from faceverify.models.install.graph_check import cosines, examine
 from faceverify.models.model_file import ModelFile, Provenance, split_metadata
@@ -29,21 +29,21 @@ PARITY = 1e-4  # largest cosine distance between torch's embedding and ONNX Runt
 def import_insightface(
     path: Path, *, provenance: Provenance, colour_order: str = "RGB", flip_average: bool = True
 ) -> ModelFile:
-    """Make a model file of an ONNX file that is used as InsightFace's are.
+    """A model file of an ONNX file with the preprocessing of InsightFace.
 
-    Its crops are aligned to the ArcFace template and enter as (x - 127.5) / 127.5, unless the graph
-    does that itself: https://github.com/deepinsight/insightface, ``model_zoo/arcface_onnx.py``.
-    The graph stays as it is, byte for byte.
+    Crops have the ArcFace alignment and enter as (x - 127.5) / 127.5, unless the graph does that
+    itself: https://github.com/deepinsight/insightface, ``model_zoo/arcface_onnx.py``.
+    The graph is kept byte for byte.
 
     Args:
-        path: the ONNX file.
-        provenance: name, licence and origin, as far as they are known.
-        colour_order: "RGB"; "BGR" for AdaFace and others that were trained with OpenCV's order.
-        flip_average: whether to add the embedding of the mirrored crop, as papers do.
+        path: of the ONNX file.
+        provenance: name, licence and origin, as far as known.
+        colour_order: "RGB"; "BGR" for models trained in OpenCV's order, such as AdaFace.
+        flip_average: whether to add the embedding of the mirrored crop, as usual in papers.
 
     Raises:
-        ModelError: it cannot be read, or is not an ONNX model that makes embeddings of crops.
-        UsageError: there is no such colour order.
+        ModelError: unreadable, or not an ONNX model from crops to embeddings.
+        UsageError: unknown colour order.
     """
     if colour_order not in COLOUR_ORDERS:
         raise UsageError(f"colour order {colour_order!r}", cure="RGB or BGR")
@@ -66,29 +66,28 @@ def import_insightface(
 
 
 def arcface_alignment(side: int) -> FivePoints:
-    """Return the ArcFace template for a crop of another size.
+    """The ArcFace alignment for a crop of another size.
 
-    Multiples of 128 are the template of 112 with 8 pixels more on either side and 16 below, as
-    InsightFace does it; any other size is a stretched 112.
+    As InsightFace has it: for multiples of 128, the crop of 112 with 8 more pixels on either side
+    and 16 below; for any other size, that of 112 scaled.
     """
     wider = side % 128 == 0 and side % ARCFACE_SIDE != 0
     ratio, shift = (side / 128, 8.0) if wider else (side / ARCFACE_SIDE, 0.0)
-    points = KNOWN_CROPS["arcface-112"].points
+    points = REFERENCE_POINTS["arcface-112"].points
     return FivePoints(tuple(((x + shift) * ratio, y * ratio) for x, y in points))
 
 
 def import_facenet(path: Path, *, provenance: Provenance, flip_average: bool = True) -> ModelFile:
-    """Make a model file of a state dict of facenet-pytorch's InceptionResnetV1.
+    """A model file of a state dict of facenet-pytorch's InceptionResnetV1.
 
     Args:
-        path: what torch.save wrote; read as weights only, so that no code of it runs.
-        provenance: name, licence and origin, as far as they are known.
-        flip_average: whether to add the embedding of the mirrored crop, as papers do.
+        path: of a file of torch.save, loaded with weights_only.
+        provenance: name, licence and origin, as far as known.
+        flip_average: whether to add the embedding of the mirrored crop, as usual in papers.
 
     Raises:
         UsageError: torch, facenet-pytorch or onnx is not installed.
-        ModelError: it cannot be read, does not fit the net, or ONNX Runtime's embeddings are not
-            torch's.
+        ModelError: unreadable, of another network, or embeddings of ONNX Runtime and torch differ.
     """
     if missing := facenet_needs():
         raise UsageError(
@@ -102,14 +101,14 @@ def import_facenet(path: Path, *, provenance: Provenance, flip_average: bool = T
     data = read(path)
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever its parsers stumble over
+    except Exception as error:  # the parsers of torch raise exceptions of many classes
         raise ModelError(f"{name}: not a state dict that loads without running code") from error
     net = InceptionResnetV1().eval()
-    wanted = net.state_dict()
-    problem = misfit(state, wanted)
+    tensors = net.state_dict()
+    problem = misfit(state, tensors)
     if problem:
         raise ModelError(f"{name}: not a state dict of InceptionResnetV1: {problem}")
-    net.load_state_dict({key: state[key] for key in wanted})
+    net.load_state_dict({key: state[key] for key in tensors})
     graph, _ = split_metadata(exported(net, torch.zeros(2, 3, FACENET_SIDE, FACENET_SIDE)), name)
     finding = examine(graph, name, default_side=FACENET_SIDE)
 
@@ -137,22 +136,21 @@ def import_facenet(path: Path, *, provenance: Provenance, flip_average: bool = T
 
 
 def facenet_needs() -> list[str]:
-    """Name the packages that are missing for :func:`import_facenet`, without importing any."""
+    """Missing packages that :func:`import_facenet` needs; none is imported."""
     return [name for name in ("torch", "facenet_pytorch", "onnx") if find_spec(name) is None]
 
 
-def misfit(state: Any, wanted: dict[str, Any]) -> str:
-    """Say why a state dict does not fit a net; nothing where it does.
+def misfit(state: Any, expected: dict[str, Any]) -> str:
+    """Why a state dict does not fit a network; empty where it does.
 
-    What it holds besides is left out: facenet-pytorch's files carry the classifier they were
-    trained with.
+    Additional tensors are ignored: facenet-pytorch's files contain the classifier of the training.
     """
     if not isinstance(state, dict):
         return f"it holds a {type(state).__name__}"
-    missing = sorted(set(wanted) - set(state))
+    missing = sorted(set(expected) - set(state))
     if missing:
-        return f"{len(missing)} of {len(wanted)} tensors are missing, such as {missing[0]}"
-    for key, tensor in wanted.items():
+        return f"{len(missing)} of {len(expected)} tensors are missing, such as {missing[0]}"
+    for key, tensor in expected.items():
         shape = getattr(state[key], "shape", None)
         if shape != tensor.shape:
             return f"{key} is {shape}, not {tuple(tensor.shape)}"
@@ -162,19 +160,18 @@ def misfit(state: Any, wanted: dict[str, Any]) -> str:
 
 
 def exported(net: Any, example: Any, *, keep_weights: bool = False) -> bytes:
-    """Write a torch net as ONNX with a dynamic batch axis.
+    """A torch network exported as ONNX with a dynamic batch axis.
 
-    The exporter that follows TorchScript needs no package beyond torch; where a later torch has
-    dropped it, the newer one needs onnxscript.
+    By the TorchScript exporter, which needs no package beyond torch; where torch no longer has it,
+    by the newer one, which needs onnxscript.
 
     Args:
-        net: in inference mode, on the CPU.
+        net: in eval mode, on the CPU.
         example: an input, (N, 3, H, W).
-        keep_weights: whether every weight is written as it is, under its own name, rather than
-            folded with its neighbours.
+        keep_weights: whether to keep every weight under its name instead of folding layers.
 
     Raises:
-        ModelError: neither works.
+        ModelError: both exporters fail.
     """
     import torch
 
@@ -186,7 +183,7 @@ def exported(net: Any, example: Any, *, keep_weights: bool = False) -> bytes:
         older["dynamo"] = False
     newer: dict[str, Any] = {"dynamo": True, "dynamic_shapes": ({0: "N"},), "opset_version": 18}
     if keep_weights:
-        # the net is in inference mode already; asked for by name, that mode would fold its norms
+        # the network is in eval mode already; the exporter's EVAL would fold its norms
         older |= {"do_constant_folding": False, "training": torch.onnx.TrainingMode.PRESERVE}
         newer |= {"optimize": False}
     reasons = []
@@ -194,7 +191,7 @@ def exported(net: Any, example: Any, *, keep_weights: bool = False) -> bytes:
         stream = io.BytesIO()
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about exporters of the future
+                warnings.simplefilter("ignore")  # deprecations of the exporter
                 export(net, (example,), stream, **names, **options)
         except Exception as error:
             reasons.append(f"{type(error).__name__}: {error}")
@@ -207,7 +204,7 @@ def exported(net: Any, example: Any, *, keep_weights: bool = False) -> bytes:
 
 
 def read(path: Path) -> bytes:
-    """Read a file; ModelError says why not."""
+    """Content of a file; ModelError if unreadable."""
     try:
         return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte

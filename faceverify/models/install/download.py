@@ -1,10 +1,10 @@
-"""Downloads of the catalogue: into a folder, whole and with the pinned hash, or not at all.
+"""Download of files of the catalogue, resumable and verified by the pinned hash.
 
-What has come of a file lies beside it, in ``NAME.part``; a later attempt, and a later run, asks for
-the rest (RFC 9110, section 14). The catalogue's size and SHA-256 decide whether it is the file. So
-no server has to say which version it sends: the rest of another one gives a wrong hash, and the
-file is asked for once more, from the start. Proxies are those of the environment (``https_proxy``,
-``no_proxy``), certificates those of the system, as urllib has them.
+The part received so far is kept in ``NAME.part``; later attempts and runs request the rest by a
+range request (RFC 9110, section 14). Size and SHA-256 of the catalogue verify the file, so that no
+ETag is needed: parts of two versions give a wrong hash, and the file is requested once more from
+the start. Proxies are those of the environment (``https_proxy``, ``no_proxy``), certificates those
+of the system, as urllib has them.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from faceverify.version import __version__
 
 try:
     import fcntl
-except ImportError:  # Windows: two downloads of one file at once end in a wrong hash there
+except ImportError:  # Windows: two simultaneous downloads of a file end in a wrong hash
     fcntl = None  # type: ignore[assignment, unused-ignore]
 
-Progress = Callable[[int, int], None]  # called with the bytes there and the bytes in all
+Progress = Callable[[int, int], None]  # called with the bytes received and the bytes in total
 
 CHUNK = 1 << 18  # bytes
-LONGEST_PAUSE = 60.0  # seconds, whatever Retry-After says
-AFRESH = 1 << 20  # bytes; a connection that brought as many counts as a success
-PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers that may be another one a moment later
+LONGEST_PAUSE = 60.0  # seconds, the limit of Retry-After
+AFRESH = 1 << 20  # bytes; a connection that delivered as many resets the count of failures
+PASSING = (408, 425, 429, 500, 502, 503, 504)  # statuses of temporary failures
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to put up with a network."""
+    """Timeouts and retries."""
 
     timeout: float = 30.0  # seconds for a connection, and for the next bytes
     attempts: int = 5  # failures in a row before giving up
@@ -61,14 +61,14 @@ USUAL = Patience()
 
 
 class Pulled(NamedTuple):
-    """A file of the catalogue on this machine, and whether it came only now."""
+    """A downloaded file of the catalogue, and whether it was downloaded now."""
 
     path: Path
     downloaded: bool
 
 
 class PassingError(Exception):
-    """A failure that may be none a moment later; pause: seconds the server asked to wait."""
+    """A temporary failure; pause: seconds of the server's Retry-After."""
 
     def __init__(self, reason: str, pause: float = 0.0) -> None:
         super().__init__(reason)
@@ -76,7 +76,7 @@ class PassingError(Exception):
 
 
 def nothing(_done: int, _total: int) -> None:
-    """Show no progress."""
+    """Report no progress."""
 
 
 def pull(
@@ -88,20 +88,20 @@ def pull(
     progress: Progress = nothing,
     patience: Patience = USUAL,
 ) -> Pulled:
-    """Bring a file of the catalogue into a folder, unless it is there already.
+    """Download a file of the catalogue into a folder, unless it is there.
 
     Args:
-        name: what the catalogue calls it.
-        folder: where it shall be; made if need be. A file that is there with the right hash is
-            taken as it is, one with a wrong hash is replaced.
-        url: a mirror: the file's own address, or one that ends in / and has its name appended.
-        offline: ask no server; fail where the file is not there.
-        progress: called with the bytes there and the bytes in all.
+        name: in the catalogue.
+        folder: of the file; created if missing. An existing file with the right hash is used, one
+            with a wrong hash is replaced.
+        url: of a mirror: of the file, or ending in /, with the file name to be appended.
+        offline: do not use the network; fail if the file is missing.
+        progress: called with the bytes received and the bytes in total.
         patience: timeouts and attempts.
 
     Raises:
-        UsageError: the catalogue has no such name, or the address is none.
-        DownloadError: the file cannot be had, or is another one than the catalogue describes.
+        UsageError: unknown name, or an invalid URL.
+        DownloadError: the download failed, or the file is not that of the catalogue.
     """
     entry = find_download(name)
     address = mirrored(entry, url)
@@ -132,11 +132,10 @@ def pull(
 
 
 def fetch(url: str, entry: Download, part: FileIO, patience: Patience, progress: Progress) -> None:
-    """Ask until a part is the whole file; what is there of it already is not asked for again.
+    """Complete a partial file, with retries.
 
     Raises:
-        DownloadError: it cannot be had. What came so far stays for the next time, unless its hash
-            is wrong.
+        DownloadError: it failed. The part received is kept, unless its hash is wrong.
     """
     failures, pieced, again = 0, size_of(part) > 0, True
     while True:
@@ -164,15 +163,15 @@ def fetch(url: str, entry: Download, part: FileIO, patience: Patience, progress:
                 cure="what is there now is another file, or something on the way changes it",
                 code="download-hash",
             )
-        again = False  # its pieces may be of two versions: once more, from the start
+        again = False  # its parts may be of two versions: once more, from the start
 
 
 def receive(url: str, entry: Download, part: FileIO, timeout: float, progress: Progress) -> None:
-    """Ask once for what is missing and append what comes.
+    """Request the rest of a partial file once, and append it.
 
     Raises:
-        PassingError: the connection failed or broke off, or the server was busy.
-        DownloadError: asking again cannot help.
+        PassingError: the connection failed, or the server was busy.
+        DownloadError: a permanent failure.
     """
     size = size_of(part)
     if size == entry.size:
@@ -184,7 +183,7 @@ def receive(url: str, entry: Download, part: FileIO, timeout: float, progress: P
         headers["Range"] = f"bytes={size}-"
     request = urllib.request.Request(url, headers=headers)  # noqa: S310  http: mirrored
     with network(url, part):
-        # An opener of its own: urlopen would remember the proxies of the first call.
+        # A new opener: urlopen would keep the proxies of the first call.
         answer = urllib.request.build_opener().open(request, timeout=timeout)
     with answer:
         total = answer.headers.get("Content-Length") or ""
@@ -195,7 +194,7 @@ def receive(url: str, entry: Download, part: FileIO, timeout: float, progress: P
                 raise PassingError("the server sent another part than was asked for")
             total = found[1]
         else:
-            size = part.truncate(0)  # the whole file comes, whatever was asked for
+            size = part.truncate(0)  # the whole file is sent in spite of the range
         if total.isdecimal() and int(total) != entry.size:
             raise other_size(url, entry, part, f"{int(total):,}")
         progress(size, entry.size)
@@ -206,7 +205,7 @@ def receive(url: str, entry: Download, part: FileIO, timeout: float, progress: P
                 break
             if size + len(block) > entry.size:
                 raise other_size(url, entry, part, "more")
-            while block:  # a disk that is nearly full takes some of it
+            while block:  # on a nearly full disk, only a part is written
                 written = part.write(block)
                 block, size = block[written:], size + written
             progress(size, entry.size)
@@ -215,7 +214,7 @@ def receive(url: str, entry: Download, part: FileIO, timeout: float, progress: P
 
 
 def other_size(url: str, entry: Download, part: FileIO, found: str) -> DownloadError:
-    """The error of a file of another size, nothing of which stays."""
+    """The error of a file of another size; the part is emptied."""
     part.truncate(0)
     return DownloadError(
         f"{url}: has {found} bytes, where {entry.size:,} were expected",
@@ -226,7 +225,7 @@ def other_size(url: str, entry: Download, part: FileIO, found: str) -> DownloadE
 
 @contextmanager
 def network(url: str, part: FileIO) -> Iterator[None]:
-    """Turn failures into a PassingError, or a DownloadError where trying again cannot help."""
+    """Context that turns network errors into PassingError, or DownloadError if permanent."""
     try:
         yield
     except urllib.error.HTTPError as error:
@@ -255,7 +254,7 @@ def network(url: str, part: FileIO) -> Iterator[None]:
 
 @contextmanager
 def opened_part(target: Path) -> Iterator[FileIO]:
-    """Open what has come so far of a file, for this process alone; an empty one is removed again.
+    """Context of the partial file, open and locked; removed at the end if empty.
 
     Raises:
         DownloadError: another process is downloading it.
@@ -276,7 +275,7 @@ def opened_part(target: Path) -> Iterator[FileIO]:
 
 
 def alone_with(part: FileIO, path: Path) -> bool:
-    """Lock an open file; False if somebody else has, or has just given it its final name."""
+    """Whether an open file could be locked, and still has its name."""
     if not fcntl:
         return True
     try:
@@ -287,12 +286,12 @@ def alone_with(part: FileIO, path: Path) -> bool:
 
 
 def size_of(part: FileIO) -> int:
-    """The bytes that have come so far."""
+    """Size of an open file, in bytes."""
     return os.fstat(part.fileno()).st_size
 
 
 def hash_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(CHUNK):
@@ -301,11 +300,11 @@ def hash_of(path: Path) -> str:
 
 
 def unpacked(name: str, path: Path) -> Path:
-    """Take the net out of a downloaded pack; a download that is no pack is passed on as it is.
+    """Path of the network of a download: extracted beside it if it is an archive.
 
     Raises:
-        DownloadError: the net is not in there, or has another hash.
-        OutputError: it cannot be written beside the pack.
+        DownloadError: the network is missing in the archive, or has another hash.
+        OutputError: it cannot be written.
     """
     entry = find_download(name)
     if not entry.member:
@@ -330,7 +329,7 @@ def unpacked(name: str, path: Path) -> Path:
 
 
 def mirrored(entry: Download, url: str) -> str:
-    """Return the address to ask; UsageError where a mirror's is none."""
+    """URL of a file of the catalogue, or of a mirror; UsageError if that is invalid."""
     if not url:
         return entry.url
     try:
@@ -348,7 +347,7 @@ def mirrored(entry: Download, url: str) -> str:
 
 @contextmanager
 def unwritable(target: Path) -> Iterator[None]:
-    """Say in one line that the disk is full, or that the folder cannot be written to."""
+    """Context that turns OSError into a DownloadError: disk full, folder not writable."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Find out whether an ONNX graph makes embeddings of crops, and how it wants them."""
+"""Check of an ONNX graph: whether it embeds crops, and with what input and normalisation."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from faceverify.runtime.onnx_session import open_session
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-LARGEST = 1024  # side and batch of the crops that a net may want
-FEWEST = 32  # numbers in an embedding; fewer are a classifier's, such as age and sex
+LARGEST = 1024  # side and batch size of the input
+FEWEST = (
+    32  # numbers in an embedding; networks with fewer outputs are classifiers, as of age and sex
+)
 SHIFTS, SCALES, NEUTRAL = {"Sub", "Add"}, {"Mul", "Div"}, {"Identity", "Cast"}
 
 # Field numbers of onnx.proto3.
@@ -25,11 +27,11 @@ GRAPH, NODE, NODE_INPUT, NODE_OUTPUT, NODE_OPERATOR = 7, 1, 1, 2, 4
 
 @dataclass(frozen=True)
 class Net:
-    """A loaded graph.
+    """A graph loaded into ONNX Runtime.
 
     Attributes:
         name: for messages.
-        session: the engine's.
+        session: of ONNX Runtime.
         inputs: name, type and shape of each input.
         output: name of the first output.
     """
@@ -40,18 +42,18 @@ class Net:
     output: str
 
     def run(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the first output; ModelError where the net fails."""
+        """First output for crops, (N, 3, S, S); ModelError if inference fails."""
         try:
             found = self.session.run([self.output], {self.inputs[0][0]: crops})[0]
-        except Exception as error:  # the engine's errors have no common base of their own
+        except Exception as error:  # ONNX Runtime's errors have no common base class
             raise ModelError(f"{self.name}: fails on {crops.shape} crops: {error}") from error
         return np.asarray(found)
 
     def input_shape(self) -> tuple[int | None, int | None]:
-        """Return batch size and side of the input, each None where it is left open.
+        """Batch size and side of the input, each None where it is dynamic.
 
         Raises:
-            ModelError: the one input is not N x 3 x S x S floats.
+            ModelError: the input is not a single float tensor of N x 3 x S x S.
         """
         match self.inputs:
             case ((_, "tensor(float)", [batch, 3, height, width]),):
@@ -67,13 +69,13 @@ class Net:
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found out about a net.
+    """Result of the check of a graph.
 
     Attributes:
-        net: the net.
-        side: width and height of its input; None where the graph leaves it open.
-        embedding_size: numbers in an embedding.
-        normalises_itself: whether the graph begins with subtracting a mean and scaling.
+        net: the loaded graph.
+        side: width and height of its input; None where dynamic.
+        embedding_size: D, numbers in an embedding.
+        normalises_itself: whether the graph begins by subtracting a mean and scaling.
     """
 
     net: Net
@@ -83,15 +85,15 @@ class Finding:
 
 
 def examine(graph: bytes, name: str, *, default_side: int) -> Finding:
-    """Load a net, run it on noise and describe it.
+    """Properties of a graph, found by running it on noise.
 
     Args:
         graph: a serialised ONNX model.
         name: for messages.
-        default_side: side of the crops to try where the graph leaves it open.
+        default_side: side of the crops where the graph has a dynamic one.
 
     Raises:
-        ModelError: it does not load, or does not turn N x 3 x S x S crops into N embeddings.
+        ModelError: it does not load, or does not map N x 3 x S x S crops to N embeddings.
     """
     net = load(graph, name)
     batch, side = net.input_shape()
@@ -117,12 +119,12 @@ def examine(graph: bytes, name: str, *, default_side: int) -> Finding:
 
 
 def load(graph: bytes, name: str) -> Net:
-    """Load a graph into the engine; ModelError where it cannot."""
+    """A graph loaded into ONNX Runtime; ModelError if that fails."""
     try:
         session = open_session(graph)
         inputs = tuple((item.name, item.type, item.shape) for item in session.get_inputs())
         return Net(name, session, inputs, session.get_outputs()[0].name)
-    except Exception as error:  # the engine's errors have no common base of their own
+    except Exception as error:  # ONNX Runtime's errors have no common base class
         raise ModelError(
             f"{name}: the engine cannot load it: {error}",
             cure="weights kept in a second file must be merged into it first",
@@ -130,20 +132,20 @@ def load(graph: bytes, name: str) -> Net:
 
 
 def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the cosine of each row of one matrix with the same row of another, (N,)."""
+    """Cosine of each row of a matrix and the same row of another, (N,)."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return np.asarray((a * b).sum(axis=1) / np.maximum(lengths, 1e-30))
 
 
 def normalises_itself(graph: bytes, tensor: str) -> bool:
-    """Tell whether a graph itself subtracts a mean from its input and scales it.
+    """Whether a graph itself subtracts a mean from its input and scales it.
 
-    Some exports of InsightFace do, and their users must not do it again. Followed is the one path
-    from the input on, as long as its nodes only shift, scale or pass on.
+    Some exports of InsightFace do. Follows the single path from the input as long as its nodes only
+    shift, scale, cast or copy.
 
     Args:
-        graph: a serialised ONNX model that the engine loads.
+        graph: a serialised ONNX model that ONNX Runtime loads.
         tensor: name of its input.
     """
     nodes = [
@@ -160,12 +162,12 @@ def normalises_itself(graph: bytes, tensor: str) -> bool:
 
 
 def nodes_in(graph: bytes, body: slice) -> list[slice]:
-    """Return where the nodes of a graph lie."""
+    """Ranges of the nodes of a graph."""
     return list(values(graph, NODE, body.start, body.stop))
 
 
 def node_of(graph: bytes, span: slice) -> tuple[str, list[str], list[str]]:
-    """Return a node's operator and the names of its inputs and outputs."""
+    """Operator of a node, and the names of its inputs and outputs."""
     texts: dict[int, list[str]] = {NODE_INPUT: [], NODE_OUTPUT: [], NODE_OPERATOR: []}
     for number, _, start, end in fields(graph, span.start, span.stop):
         if number in texts:

@@ -1,4 +1,4 @@
-"""From somebody's file, or from the catalogue, to an installed model."""
+"""Installation of a model from a file or from the catalogue."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from faceverify.runtime.text import is_line, printable
 
 @dataclass(frozen=True)
 class Installation:
-    """A model and where it now is.
+    """Result of an installation.
 
     Attributes:
-        model: what was read or made.
-        path: its file.
-        written: whether the file was written now; False where it was there already.
+        model: the model file.
+        path: of the file.
+        written: whether the file was written; False where it existed already.
     """
 
     model: ModelFile
@@ -55,20 +55,20 @@ def import_model(
     flip_average: bool = True,
     licence: str = "",
 ) -> ModelFile:
-    """Make a model file of whatever this is.
+    """A model file of a file in any supported format.
 
     Args:
-        path: an ONNX file, a state dict, or a model file already, which only gets another name and
-            licence if those are given.
-        kind: what it is; by default its first bytes tell.
+        path: an ONNX file, a state dict, or a model file, whose name and licence are replaced if
+            given.
+        kind: format of the file; by default recognised by content.
         name: of the model; by default that of the file.
         colour_order: of an ONNX file's input.
         flip_average: whether to add the embedding of the mirrored crop.
         licence: of the weights; "unknown" by default.
 
     Raises:
-        ModelError: it is none of these, or damaged.
-        UsageError: torch is needed and not installed, or a text cannot be stored.
+        ModelError: an unknown format, or damaged.
+        UsageError: torch is needed and not installed, or a text is not printable.
     """
     kind = kind_of(path) if kind is Kind.AUTO else kind
     if kind is Kind.AUTO:
@@ -95,24 +95,24 @@ def pull_model(
     progress: Callable[[int, int], None] = nothing,
     patience: Patience = USUAL,
 ) -> Installation:
-    """Download a model of the catalogue and make a model file of it, unless it is there already.
+    """Download and install a model of the catalogue, unless it is installed.
 
-    The download itself lies in ``downloads/`` beside the target until the model file is written.
+    The download is kept in ``downloads/`` beside the target until the model file is written.
 
     Args:
-        name: what the catalogue calls it.
-        target: the model file to write.
+        name: in the catalogue.
+        target: path of the model file.
         as_name: the model's name; by default the catalogue's.
         url: a mirror; see :func:`faceverify.models.install.download.pull`.
-        offline: ask no server.
-        force: replace another model that is there.
-        progress: called with the bytes there and the bytes in all.
+        offline: do not use the network.
+        force: replace another existing file.
+        progress: called with the bytes received and the bytes in total.
         patience: timeouts and attempts.
 
     Raises:
-        UsageError: no such name, another model in its place, or torch is needed and missing.
-        DownloadError: the file cannot be had.
-        ModelError: what came is no model.
+        UsageError: unknown name, another file at the target, or torch is needed and missing.
+        DownloadError: the download failed.
+        ModelError: the downloaded file is not a model.
     """
     entry = find_download(name)
     there = already(entry, target)
@@ -150,10 +150,10 @@ def pull_model(
 
 
 def install(model: ModelFile, target: Path, *, force: bool = False) -> Installation:
-    """Write a model file where it shall be; the same one that is there already is left alone.
+    """Write a model file, unless an identical one exists.
 
     Raises:
-        UsageError: another file is there, and force is not given.
+        UsageError: another file exists, and force is not given.
         OutputError: it cannot be written.
     """
     data = model.to_bytes()
@@ -165,15 +165,15 @@ def install(model: ModelFile, target: Path, *, force: bool = False) -> Installat
 
 
 def target_for(name: str, to: str = "") -> Path:
-    """Say where a model file of a name goes, and make the folder.
+    """Path for a model file of a name; its folder is created.
 
     Args:
         name: of the model.
-        to: a folder (an existing one, or a name that ends in a separator) or an .onnx file; by
-            default the user's folder, where the name alone finds it.
+        to: a folder (an existing one, or a path that ends in a separator) or an .onnx file; by
+            default the user's folder, where models are found by name.
 
     Raises:
-        UsageError: neither a folder nor an .onnx file, or a name that cannot be given.
+        UsageError: neither a folder nor an .onnx file, or an invalid name.
     """
     folder = Path(to) if to else user_folder()
     if to and not to.endswith(("/", "\\")) and not folder.is_dir():
@@ -193,10 +193,10 @@ def target_for(name: str, to: str = "") -> Path:
 
 
 def kind_of(path: Path) -> Kind:
-    """Tell by its content what a file is; AUTO is a model file already.
+    """Format of a file, by its content; AUTO for a model file.
 
     Raises:
-        ModelError: it cannot be read, or is a whole pack.
+        ModelError: unreadable, or an archive of several networks.
     """
     data = read(path)
     if data[:2] == b"\x80\x02":  # a pickle: what torch.save wrote before it wrote zip archives
@@ -222,7 +222,7 @@ def made(
     colour_order: str = "RGB",
     flip_average: bool = True,
 ) -> ModelFile:
-    """Call the importer of a kind."""
+    """The model file of a file in a given format."""
     if kind is Kind.FACENET:
         return import_facenet(path, provenance=provenance, flip_average=flip_average)
     return import_insightface(
@@ -231,7 +231,7 @@ def made(
 
 
 def already(entry: Download, target: Path) -> ModelFile | None:
-    """Return the model that is there, if it is the catalogue's and whole."""
+    """The installed model at a path if it is that of the catalogue, else None."""
     try:
         model = load_model_file(target)
     except ModelError:
@@ -243,13 +243,13 @@ def already(entry: Download, target: Path) -> ModelFile | None:
 
 
 def source_of(entry: Download) -> str:
-    """Write down where a model of the catalogue comes from."""
+    """Source of a model of the catalogue, for its provenance."""
     inside = f", {entry.member} sha256:{entry.member_sha256}" if entry.member else ""
     return f"{entry.url} sha256:{entry.sha256}{inside}"
 
 
 def refuse_to_replace(target: Path, *, force: bool) -> None:
-    """Leave what is there; UsageError says so."""
+    """Check that no file is at the target, unless forced; UsageError if there is."""
     if target.exists() and not force:
         raise UsageError(
             f"{target}: another file of that name is there",
@@ -258,12 +258,12 @@ def refuse_to_replace(target: Path, *, force: bool) -> None:
 
 
 def name_from(path: Path) -> str:
-    """Make a model's name of a file's."""
+    """Name for a model, of the name of its file."""
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", path.stem).strip("._+-") or "model"
 
 
 def storable(text: str) -> str:
-    """Pass on what a model file can store; UsageError for anything else."""
+    """A line of printable text; UsageError for anything else."""
     if not is_line(text):
         raise UsageError(f"{text!r} cannot be stored", cure="give one line of printable text")
     return text

@@ -89,39 +89,39 @@ def contract_for(
     *,
     embedding_size: int | None = None,
     size: int = 112,
-    template: str = "arcface-112",
+    alignment: str = "arcface-112",
     flip_average: bool = True,
 ) -> Contract:
     """Say how crops must be shown to a backbone that learns from a tree of crops.
 
     A backbone sees the crops as they are, and so will whoever uses it: the contract has the
     alignment of the tree. Only ``resnet29`` keeps the frame that its weights are made for; crops of
-    another template are carried into it (``epochs.frame_of``).
+    another alignment are carried into it (``epochs.frame_of``).
 
     Args:
         name: of the backbone.
         embedding_size: numbers in an embedding; None for the backbone's own.
         size: side of the crops, in pixels.
-        template: what the crops were cut to: one of ``faceverify align --template``.
+        alignment: of the crops: one of ``faceverify align --alignment``.
         flip_average: whether the embedding of the mirrored crop is added when it is used.
 
     Raises:
         TrainingError: no such backbone.
-        UsageError: no such template.
+        UsageError: no such alignment.
     """
     builder(name)
     if name == "resnet29":
         return bundled.CONTRACT
-    alignment: FivePoints | BoxCrop = FACENET_160
-    if template != "facenet-160":
-        alignment, size = named_alignment(template, size)
+    cut: FivePoints | BoxCrop = FACENET_160
+    if alignment != "facenet-160":
+        cut, size = named_alignment(alignment, size)
     return Contract(
         width=size,
         height=size,
         colour_order="RGB",
         mean=(127.5,) * 3,
         scale=(128.0 if name.startswith("facenet:") else 127.5,) * 3,
-        alignment=alignment,
+        alignment=cut,
         embedding_size=embedding_size or 512,
         flip_average=flip_average,
     )

@@ -1,4 +1,4 @@
-"""Do the faces of crops lie where the template has them? Crops of another cut train badly."""
+"""Do the faces of crops lie where their alignment has them? Crops of another one train badly."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ FEWEST_FOUND = 0.5  # share of the crops in which a face is found
 
 
 def offsets(
-    points: Sequence[NDArray[np.floating] | None], template: ArrayLike, stretch: ArrayLike
+    points: Sequence[NDArray[np.floating] | None], reference: ArrayLike, stretch: ArrayLike
 ) -> NDArray[np.float64]:
-    """How far faces lie from where the template has them, as a share of its eyes' distance.
+    """How far faces lie from the reference points, as a share of the distance between their eyes.
 
-    The template's points are carried onto the face's by the similarity that fits best; how far they
+    The reference points are carried onto the face's by the similarity that fits best; how far they
     move is where the face lies, and how large and how turned it is, whatever its own shape.
 
     Args:
         points: of each crop, (5, 2) in pixels; None where no face was found.
-        template: (5, 2), in pixels of its own crop.
-        stretch: width and height of each crop over the template's, (N, 2).
+        reference: the reference points of the alignment, (5, 2), in pixels of its crop.
+        stretch: width and height of each crop over those of that crop, (N, 2).
 
     Returns:
         Root of the mean square over the five points, of the crops with a face, (M,).
     """
-    wanted = np.asarray(template, float)
+    wanted = np.asarray(reference, float)
     eyes = float(np.linalg.norm(wanted[1] - wanted[0]))
     shares = np.asarray(stretch, float)
     found = []
@@ -43,7 +43,7 @@ def offsets(
 
 
 def alignment_problems(
-    off: NDArray[np.float64], looked_at: int, *, source: str, template: str
+    off: NDArray[np.float64], looked_at: int, *, source: str, alignment: str
 ) -> list[Problem]:
     """Judge the offsets of a sample of crops: no problem or one.
 
@@ -58,8 +58,8 @@ def alignment_problems(
         text = f"a face is found in {len(off)} of {looked_at} crops"
     elif len(off) and median > MOST_OFF:
         text = (
-            f"faces lie {median:.0%} of the distance between the eyes away from {template}, in the "
-            f"median of {len(off)} crops"
+            f"faces lie {median:.0%} of the distance between the eyes away from {alignment}, in "
+            f"the median of {len(off)} crops"
         )
     else:
         return []

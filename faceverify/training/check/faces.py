@@ -103,23 +103,23 @@ def _evaluated(
 
 
 def misaligned(
-    face_set: FaceSet, readable: Sequence[int], template: str, sample: int, workers: int | None
+    face_set: FaceSet, readable: Sequence[int], alignment: str, sample: int, workers: int | None
 ) -> Iterator[Problem]:
-    """Look whether the faces of some crops lie where a template has them.
+    """Look whether the faces of some crops lie where an alignment has them.
 
     Raises:
-        UsageError: no such template.
+        UsageError: no such alignment.
     """
     from PIL import ImageOps
 
-    from faceverify.faces.alignment import known_crop
+    from faceverify.faces.alignment import reference_points
     from faceverify.faces.detection import Detector
     from faceverify.images.photo import open_photo
     from faceverify.models.registry import bundled_folder
     from faceverify.runtime.parallel import map_ordered
     from faceverify.training.check.alignment import alignment_problems, offsets
 
-    crop = known_crop(template)
+    crop = reference_points(alignment)
     detector = Detector(bundled_folder())
     places = np.linspace(0, len(readable) - 1, min(sample, len(readable))).astype(int).tolist()
     if not readable:
@@ -135,7 +135,7 @@ def misaligned(
 
     looked = list(map_ordered(look, places, workers=workers))
     off = offsets([points for points, _ in looked], crop.points, [share for _, share in looked])
-    yield from alignment_problems(off, len(looked), source=face_set.source, template=template)
+    yield from alignment_problems(off, len(looked), source=face_set.source, alignment=alignment)
 
 
 def face_problems(
@@ -143,7 +143,7 @@ def face_problems(
     readable: Sequence[int],
     evaluated: Sequence[Evaluated],
     *,
-    template: str | None,
+    alignment: str | None,
     model: str,
     workers: int | None,
     say: Callable[[str], None],
@@ -166,7 +166,7 @@ def face_problems(
     file = load_model(model)
     with EmbeddingCache(cache_folder(), say) as cache:
         faces = Faces(model, file, cache, workers, progress)
-        crops = FaceOptions(aligned=template)
+        crops = FaceOptions(aligned=alignment)
         seen = faces.of_set(face_set, readable, crops)
         try:
             altered = faces.altered(face_set, readable, crops)

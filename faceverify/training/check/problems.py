@@ -19,7 +19,7 @@ KINDS = {
     "person": "a person who looks like one of an evaluation list",
     "twin": "two people who look like one",
     "outlier": "an image that looks like another person of the set",
-    "unaligned": "faces do not lie where the crop template has them",
+    "unaligned": "faces do not lie where the alignment of the crops has them",
 }
 
 

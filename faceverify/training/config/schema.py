@@ -22,9 +22,9 @@ class Data:
     """``[data]``: the training set."""
 
     source: str = setting("", "folder of people, RecordIO folder, WebDataset shards or their URLs")
-    template: str = setting(
+    alignment: str = setting(
         "arcface-112",
-        "alignment template of the crops",
+        "of the crops",
         choices=("arcface-112", "dlib-150", "facenet-160"),
     )
     size: int = setting(112, "side of the input images, pixels", least=16, most=512)

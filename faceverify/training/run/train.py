@@ -135,7 +135,7 @@ def train_model(
         if processes.first and config.validation.times != 0:
             judged = _judged(
                 config.validation, data, contract,
-                template=config.data.template, seed=config.seed, progress=progress,
+                alignment=config.data.alignment, seed=config.seed, progress=progress,
             )  # fmt: skip
 
         def build() -> Parts:
@@ -245,7 +245,7 @@ def contract_of(backbone: Backbone, data: Data) -> Contract:
         backbone.name,
         embedding_size=backbone.embedding_size,
         size=data.size,
-        template=data.template,
+        alignment=data.alignment,
     )
 
 
@@ -261,7 +261,7 @@ def _judged(
     data: LearningSet,
     contract: Contract,
     *,
-    template: str,
+    alignment: str,
     seed: int,
     progress: Progress,
 ) -> ValidationSet | None:
@@ -271,7 +271,7 @@ def _judged(
         chosen: a list of pairs, or none.
         data: has the people who were held out.
         contract: of the backbone.
-        template: what their crops were cut to.
+        alignment: of their crops, by its name.
         seed: of their impostor pairs.
         progress: shown the photos as they are read.
     """
@@ -293,7 +293,7 @@ def _judged(
         [aside.read(index) for index in range(len(aside))],
         [aside.identities[label] for label in aside.labels],
         contract,
-        template=template,
+        alignment=alignment,
         seed=seed,
     )
 

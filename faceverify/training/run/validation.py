@@ -112,8 +112,8 @@ def set_of_list(
         ImageError: photos are missing.
     """
     task = read_task(path, images=images, pattern=pattern)
-    template = "arcface-112" if aligned else None
-    return _cut(task, contract, template, cache, workers, progress)
+    alignment = "arcface-112" if aligned else None
+    return _cut(task, contract, alignment, cache, workers, progress)
 
 
 def set_of_people(
@@ -122,7 +122,7 @@ def set_of_people(
     identities: Sequence[str],
     contract: Contract,
     *,
-    template: str = "arcface-112",
+    alignment: str = "arcface-112",
     seed: int = 0,
     workers: int | None = None,
 ) -> ValidationSet:
@@ -133,7 +133,7 @@ def set_of_people(
         photos: encoded crops, P.
         identities: who is on each, P.
         contract: of the model.
-        template: what the crops were cut to.
+        alignment: of the crops, by its name.
         seed: of the draw.
         workers: photos worked on at once.
 
@@ -146,7 +146,7 @@ def set_of_people(
     )
     names = [f"photo {index}" for index in range(len(photos))]
     task = Task(source, "10fold", list(photos), names, pairs, first, second, list(identities))
-    return _cut(task, contract, template, None, workers, lambda items, _label, _total: iter(items))
+    return _cut(task, contract, alignment, None, workers, lambda items, _label, _total: iter(items))
 
 
 def drawn_pairs(source: str, identities: Sequence[str], seed: int) -> PairList:
@@ -215,21 +215,21 @@ def pair_figures(judged: ValidationSet, embeddings: NDArray[np.float32]) -> Pair
 def _cut(
     task: Task,
     contract: Contract,
-    template: str | None,
+    alignment: str | None,
     cache: Path | None,
     workers: int | None,
     progress: Progress,
 ) -> ValidationSet:
-    place = None if cache is None else cache / f"{_key(task, contract, template)}.npz"
+    place = None if cache is None else cache / f"{_key(task, contract, alignment)}.npz"
     if place is not None and (known := _read(place, len(task.photos), contract)) is not None:
         return ValidationSet(task, *known)
-    aligned = None if template == "facenet-160" else template
+    aligned = None if alignment == "facenet-160" else alignment
     finder = FaceFinder(Detector(bundled_folder()), FaceOptions(aligned=aligned))
     size = (contract.width, contract.height)
 
     def crop(photo: Path | bytes) -> NDArray[np.uint8] | str:
         try:
-            if template == "facenet-160":  # no points in it, and no other frame made of it
+            if alignment == "facenet-160":  # no points in it, and no other frame made of it
                 return np.asarray(open_photo(photo).decode().resize(size, SHRINK))
             (found,) = finder.find(photo)
         except (ImageError, NoDecisionError) as error:
@@ -256,10 +256,10 @@ def _cut(
     return ValidationSet(task, crops, failure)
 
 
-def _key(task: Task, contract: Contract, template: str | None) -> str:
+def _key(task: Task, contract: Contract, alignment: str | None) -> str:
     """A name that changes with anything that decides the crops."""
     frame = contract.as_dict()
-    known = [made_by(), template, frame["width"], frame["height"], frame["alignment"]]
+    known = [made_by(), alignment, frame["width"], frame["height"], frame["alignment"]]
     digest = hashlib.sha256(json.dumps(known).encode())
     for photo in task.photos:
         if isinstance(photo, bytes):

@@ -1,4 +1,4 @@
-"""Embedding files: what is written comes back, and nothing else is taken for one."""
+"""Embedding files: written and read back; damaged and foreign ones are refused."""
 
 import io
 import json

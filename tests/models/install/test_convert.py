@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 from small_nets import small_model, small_net
 
 from faceverify.errors import ModelError, UsageError
-from faceverify.faces.alignment import KNOWN_CROPS, BoxCrop
+from faceverify.faces.alignment import REFERENCE_POINTS, BoxCrop
 from faceverify.models.catalogue import CATALOGUE, Kind
 from faceverify.models.install import convert
 from faceverify.models.install.convert import arcface_alignment, import_facenet, import_insightface
@@ -48,7 +48,7 @@ def test_an_arcface_net_becomes_a_model_file(onnx_file, tmp_path):
     contract = model.contract
     assert (contract.width, contract.height, contract.embedding_size) == (112, 112, 64)
     assert (contract.colour_order, contract.mean[0], contract.scale[2]) == ("RGB", 127.5, 127.5)
-    assert contract.alignment.points == KNOWN_CROPS["arcface-112"].points
+    assert contract.alignment.points == REFERENCE_POINTS["arcface-112"].points
     assert contract.flip_average
     assert model.provenance == WHO
     assert model.thresholds == ()

@@ -13,7 +13,7 @@ from torchvision import models  # noqa: E402
 
 from faceverify.errors import TrainingError, UsageError  # noqa: E402
 from faceverify.faces.alignment import (  # noqa: E402
-    KNOWN_CROPS,
+    REFERENCE_POINTS,
     BoxCrop,
     FivePoints,
 )
@@ -216,13 +216,13 @@ def test_a_contract_is_that_of_the_crops():
     contract = contract_for("iresnet50", embedding_size=256)
     assert (contract.width, contract.height, contract.embedding_size) == (112, 112, 256)
     assert (contract.mean, contract.scale, contract.flip_average) == ((127.5,) * 3,) * 2 + (True,)
-    assert contract.alignment == FivePoints(KNOWN_CROPS["arcface-112"].points)
+    assert contract.alignment == FivePoints(REFERENCE_POINTS["arcface-112"].points)
     assert contract_for("facenet:inception-resnet-v1").scale == (128.0,) * 3
-    assert contract_for(SMALL, template="facenet-160", size=160).alignment == BoxCrop(14 / 160)
+    assert contract_for(SMALL, alignment="facenet-160", size=160).alignment == BoxCrop(14 / 160)
     larger = contract_for("resnet18", size=224).alignment
     assert larger.points[0] == pytest.approx((2 * 38.2946, 2 * 51.6963))
-    with pytest.raises(UsageError, match="no crop template"):
-        contract_for(SMALL, template="arcface-113")
+    with pytest.raises(UsageError, match="no alignment"):
+        contract_for(SMALL, alignment="arcface-113")
     with pytest.raises(TrainingError, match="no backbone"):
         contract_for("mobilenet")
 

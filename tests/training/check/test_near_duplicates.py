@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faceverify.errors import TrainingError
-from faceverify.faces.alignment import KNOWN_CROPS
+from faceverify.faces.alignment import REFERENCE_POINTS
 from faceverify.training.check.alignment import alignment_problems, offsets
 from faceverify.training.check.files import name_problems
 from faceverify.training.check.near_duplicates import (
@@ -193,29 +193,29 @@ def test_names_that_are_one(ours, theirs, alike):
 # Alignment
 
 
-TEMPLATE = np.array(KNOWN_CROPS["arcface-112"].points)
-EYES = np.linalg.norm(TEMPLATE[1] - TEMPLATE[0])
+REFERENCE = np.array(REFERENCE_POINTS["arcface-112"].points)
+EYES = np.linalg.norm(REFERENCE[1] - REFERENCE[0])
 
 
 def test_how_far_faces_lie():
-    shift = TEMPLATE + np.array([0.3, 0.4]) * EYES
-    shrunk = (TEMPLATE - TEMPLATE.mean(axis=0)) * 0.5 + TEMPLATE.mean(axis=0)
-    radius = np.sqrt(((TEMPLATE - TEMPLATE.mean(axis=0)) ** 2).sum(axis=1).mean())
+    shift = REFERENCE + np.array([0.3, 0.4]) * EYES
+    shrunk = (REFERENCE - REFERENCE.mean(axis=0)) * 0.5 + REFERENCE.mean(axis=0)
+    radius = np.sqrt(((REFERENCE - REFERENCE.mean(axis=0)) ** 2).sum(axis=1).mean())
     found = offsets(
-        [TEMPLATE, shift, None, shrunk, TEMPLATE * 2], TEMPLATE, [(1, 1)] * 4 + [(2, 2)]
+        [REFERENCE, shift, None, shrunk, REFERENCE * 2], REFERENCE, [(1, 1)] * 4 + [(2, 2)]
     )
     assert np.allclose(found, [0, 0.5, 0.5 * radius / EYES, 0])
 
 
 def test_a_face_of_its_own_shape_lies_where_it_should():
-    wide = TEMPLATE.copy()
+    wide = REFERENCE.copy()
     wide[3:, 1] += 4  # a longer chin: no similarity makes that
-    (off,) = offsets([wide], TEMPLATE, [(1, 1)])
+    (off,) = offsets([wide], REFERENCE, [(1, 1)])
     assert off < 0.1
 
 
 def test_judging_a_sample():
-    judge = {"source": "x", "template": "arcface-112"}
+    judge = {"source": "x", "alignment": "arcface-112"}
     assert alignment_problems(np.full(50, 0.06), 60, **judge) == []
     assert alignment_problems(np.zeros(0), 0, **judge) == []
     (far,) = alignment_problems(np.full(50, 0.3), 60, **judge)

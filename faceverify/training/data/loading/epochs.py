@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceverify.faces.alignment import FivePoints, known_crop, named_alignment, similarity
+from faceverify.faces.alignment import FivePoints, named_alignment, reference_points, similarity
 from faceverify.models.contract import Contract
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.schema import Config
@@ -201,9 +201,9 @@ def transform_of(
         stored: (height, width) of the first crop.
 
     Raises:
-        TrainingError: crops of this template cannot be carried into the backbone's frame.
+        TrainingError: crops of this alignment cannot be carried into the backbone's frame.
     """
-    frame = frame_of(contract, config.data.template, stored)
+    frame = frame_of(contract, config.data.alignment, stored)
     transform = Transform(
         (contract.height, contract.width),
         contract.mean,
@@ -231,29 +231,29 @@ def labels_of(learned: FaceSet, column: str) -> NDArray[np.int64] | NDArray[np.f
     return learned.columns[column].astype(np.float32)
 
 
-def frame_of(contract: Contract, template: str, size: tuple[int, int]) -> Frame | None:
+def frame_of(contract: Contract, alignment: str, size: tuple[int, int]) -> Frame | None:
     """Where a point of what the backbone sees lies in a stored crop, in pixels from the edge.
 
     Args:
         contract: of the backbone.
-        template: what the crops were cut to.
+        alignment: of the crops, by its name.
         size: of the crops, (height, width).
 
     Returns:
         2 x 3, of (x, y, 1); None where both show the same part of a face, at whatever size.
 
     Raises:
-        TrainingError: crops of this template cannot be carried into the backbone's frame.
+        TrainingError: crops of this alignment cannot be carried into the backbone's frame.
     """
-    alignment, _ = named_alignment(template, contract.width)
-    if contract.alignment.as_dict() == alignment.as_dict():
+    cut, _ = named_alignment(alignment, contract.width)
+    if contract.alignment.as_dict() == cut.as_dict():
         return None
-    if not isinstance(contract.alignment, FivePoints) or not isinstance(alignment, FivePoints):
+    if not isinstance(contract.alignment, FivePoints) or not isinstance(cut, FivePoints):
         raise data_error(
-            f"crops of {template} cannot be carried into the frame of this backbone",
-            "cut the crops anew, `faceverify align --template`",
+            f"crops of {alignment} cannot be carried into the frame of this backbone",
+            "cut the crops again, `faceverify align --alignment`",
         )
-    face = known_crop(template).face((size[1], size[0]))
+    face = reference_points(alignment).face((size[1], size[0]))
     to_frame = similarity(face.points, contract.alignment.points, contract.alignment.weights)
     turn = np.linalg.inv(to_frame[:, :2])
     # the similarity counts from the centre of the first pixel, half a pixel from the edge

@@ -9,9 +9,9 @@ from generated_people import tiny_config, write_people
 from PIL import Image
 from torch.nn import functional
 
-from faceverify.embeddings.extractor import TemplateExtractor
+from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.errors import TrainingError
-from faceverify.faces.alignment import KNOWN_CROPS
+from faceverify.faces.alignment import REFERENCE_POINTS
 from faceverify.faces.options import FaceOptions
 from faceverify.training.backbones import build_backbone, contract_for
 from faceverify.training.backbones.pretrained import initialise
@@ -62,9 +62,9 @@ def planes(image):
     return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None]
 
 
-def seen(contract, image, template="arcface-112"):
+def seen(contract, image, alignment="arcface-112"):
     """What a backbone of a contract sees of a crop, (1, 3, height, width)."""
-    frame = frame_of(contract, template, (image.height, image.width))
+    frame = frame_of(contract, alignment, (image.height, image.width))
     transform = Transform(
         (contract.height, contract.width),
         contract.mean,
@@ -82,13 +82,13 @@ def test_crops_of_the_same_frame_are_only_scaled(photos):
     torch.testing.assert_close(seen(contract, crop), (planes(crop).float() - 127.5) / 127.5)
 
 
-@pytest.mark.parametrize(("template", "side"), [("arcface-112", 112), ("dlib-150", 150)])
-def test_crops_of_another_frame_are_carried_as_the_using_half_does(photos, template, side):
+@pytest.mark.parametrize(("alignment", "side"), [("arcface-112", 112), ("dlib-150", 150)])
+def test_crops_of_another_frame_are_carried_as_the_using_half_does(photos, alignment, side):
     contract = contract_for("resnet29")
     image = crop_of(photos["obama"], side)
-    face = KNOWN_CROPS[template].face(image.size)
+    face = REFERENCE_POINTS[alignment].face(image.size)
     expected = np.asarray(contract.alignment.crop(image, face, (150, 150)), np.float32)
-    found = seen(contract, image, template) * 256 + torch.tensor(contract.mean)[:, None, None]
+    found = seen(contract, image, alignment) * 256 + torch.tensor(contract.mean)[:, None, None]
     apart = np.abs(found[0].permute(1, 2, 0).numpy() - expected)
     inside = (expected > 0).any(axis=2)  # beyond the crop's edge it is black there, mirrored here
     assert inside.mean() > 0.9
@@ -99,13 +99,13 @@ def test_crops_of_another_frame_are_carried_as_the_using_half_does(photos, templ
 def test_learning_sees_the_embedding_of_using(photos, tmp_path):
     image = crop_of(photos["obama"])
     image.save(tmp_path / "crop.png")
-    extractor = TemplateExtractor.load(options=FaceOptions(aligned="arcface-112"))
-    (template,) = extractor.extract(tmp_path / "crop.png")
+    extractor = FaceEmbedder.load(options=FaceOptions(aligned="arcface-112"))
+    (expected,) = extractor.extract(tmp_path / "crop.png")
     net = build_backbone("resnet29", embedding_size=128, size=150).eval()
     x = seen(initialise(net, "default").contract, image)
     with torch.no_grad():
         (found,) = functional.normalize(net(x) + net(x.flip(3)))
-    assert float(found @ torch.from_numpy(template.embedding)) > 0.9995  # the edge is mirrored
+    assert float(found @ torch.from_numpy(expected.embedding)) > 0.9995  # the edge is mirrored
 
 
 def test_colours_swap_for_a_model_that_wants_it(photos):
@@ -116,7 +116,7 @@ def test_colours_swap_for_a_model_that_wants_it(photos):
 
 
 def test_frames_that_no_similarity_reaches():
-    boxed = contract_for("iresnet18", template="facenet-160", size=160)
+    boxed = contract_for("iresnet18", alignment="facenet-160", size=160)
     with pytest.raises(TrainingError, match="cannot be carried"):
         frame_of(boxed, "arcface-112", (112, 112))
     with pytest.raises(TrainingError, match="faceverify align"):
@@ -131,14 +131,14 @@ def test_a_crop_twice_the_size_is_carried_too(photos):
     assert (small - large).abs()[..., 5:-5, 5:-5].mean() * 256 < 1
 
 
-def test_a_border_lands_where_the_template_says():
+def test_a_border_lands_where_the_alignment_says():
     """Half of a crop white, half black."""
     contract = contract_for("resnet29")
     image = Image.new("RGB", (112, 112))
     image.paste((255, 255, 255), (56, 0, 112, 112))
     row = seen(contract, image)[0, 0, 75] * 256 + contract.mean[0]
     (border,) = torch.nonzero(row > 127.5)[0].tolist()
-    face = KNOWN_CROPS["arcface-112"].face((112, 112))
+    face = REFERENCE_POINTS["arcface-112"].face((112, 112))
     expected = contract.alignment.crop(image, face, (150, 150))
     (wanted,) = np.nonzero(np.asarray(expected)[75, :, 0] > 127)[0][:1]
     assert abs(border - wanted) <= 1

@@ -1,9 +1,9 @@
-"""Embeddings that were stored are those of now, or EMBEDDING_VERSION says that they are not.
+"""Embeddings equal the stored ones, or EMBEDDING_VERSION has been raised.
 
-The detector is chaotic: where the engine of another processor rounds otherwise, it moves a box now
-and then, by a few pixels. So a single photo may give an embedding that is not quite the same (with
-noise of 1e-5 on all that the nets return, 27 % of photos do, by a distance of 0.006 at most), and
-the others the very same one. What changes in the code moves all photos that go that way.
+Detection amplifies rounding: on another processor, a box may move by a few pixels now and then. A
+single photo may then give a slightly different embedding (with noise of 1e-5 on all outputs of the
+networks, 27 % of photos do, by a distance of 0.006 at most), and the others the same one. A change
+in the code moves all photos that it concerns.
 """
 
 import numpy as np

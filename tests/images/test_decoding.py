@@ -1,4 +1,4 @@
-"""Thousands of damaged photos: nothing but an ImageError may come out, and never much memory."""
+"""Damaged photos, thousands of them: each is an ImageError or decodes, in bounded memory."""
 
 import functools
 import io
