@@ -226,7 +226,7 @@ def run(
         folder,
         resume=resume,
         say=console.message,
-        progress=console.progress,
+        show_progress=console.progress,
         live=not console.quiet,
     )
 

@@ -148,7 +148,7 @@ def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(people, tmp_path, 
             started = True
             signal.setitimer(signal.ITIMER_REAL, 0.3)
 
-    trained = train_model(config, run, say=say, progress=stop_after_a_while)
+    trained = train_model(config, run, say=say, show_progress=stop_after_a_while)
     signal.setitimer(signal.ITIMER_REAL, 0)
     assert trained.stopped_by == signal.SIGTERM
     assert 0 < trained.step < 60

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from faceverify.embeddings.cache import EmbeddingCache
-    from faceverify.embeddings.compute import Progress
     from faceverify.faces.options import FaceOptions
     from faceverify.models.model_file import ModelFile
+    from faceverify.runtime.progress import ShowProgress
     from faceverify.training.check.near_duplicates import Seen
     from faceverify.training.check.problems import Problem
     from faceverify.training.data.sets.face_set import FaceSet
@@ -147,13 +147,13 @@ def face_problems(
     model: str,
     workers: int | None,
     say: Callable[[str], None],
-    progress: Progress[Any],
+    show_progress: ShowProgress,
 ) -> Iterator[Problem]:
     """Embed a set, and the evaluations, and yield what only a look at the faces tells.
 
     Args:
         say: gets messages of one line.
-        progress: passes items on and shows how many there were.
+        show_progress: passes items on and shows how many there were.
 
     Raises:
         ModelError: the model cannot be run.
@@ -165,7 +165,7 @@ def face_problems(
 
     file = load_model(model)
     with EmbeddingCache(cache_folder(), say) as cache:
-        faces = Faces(model, file, cache, workers, progress)
+        faces = Faces(model, file, cache, workers, show_progress)
         crops = FaceOptions(aligned=template)
         seen = faces.of_set(face_set, readable, crops)
         try:
@@ -199,13 +199,13 @@ class Faces:
         file: ModelFile,
         cache: EmbeddingCache,
         workers: int | None,
-        progress: Progress[Any],
+        show_progress: ShowProgress,
     ) -> None:
         self._model = model
         self._file = file
         self._cache = cache
         self._workers = workers
-        self._progress = progress
+        self._show_progress = show_progress
 
     def of_set(self, face_set: FaceSet, readable: Sequence[int], options: FaceOptions) -> Seen:
         """Embed a set."""
@@ -269,5 +269,5 @@ class Faces:
             options,
             self._cache,
             workers=self._workers,
-            progress=self._progress,
+            progress=self._show_progress,
         ).embeddings

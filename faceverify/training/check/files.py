@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from faceverify.errors import ImageError, TrainingError
 from faceverify.runtime.parallel import map_ordered
+from faceverify.runtime.progress import ShowProgress
 from faceverify.training.check.problems import Problem
 from faceverify.training.data.decoding import SAME_SHAPE, decode
 from faceverify.training.data.sets.face_set import FaceSet
@@ -39,7 +40,7 @@ def read_facts(
     face_set: FaceSet,
     *,
     workers: int | None = None,
-    progress: Callable[[Iterable[ImageFacts], str, int | None], Iterator[ImageFacts]] | None = None,
+    show_progress: ShowProgress | None = None,
 ) -> list[ImageFacts]:
     """Read and decode every image of a set, N facts; what is wrong with one stops nothing."""
 
@@ -54,8 +55,8 @@ def read_facts(
         return ImageFacts(digest, int(height), int(width))
 
     found: Iterable[ImageFacts] = map_ordered(facts, range(len(face_set)), workers=workers)
-    if progress is not None:
-        found = progress(found, "images", len(face_set))
+    if show_progress is not None:
+        found = show_progress(found, "images", len(face_set))
     return list(found)
 
 

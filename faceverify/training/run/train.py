@@ -8,7 +8,7 @@ The loop knows no photo and no protocol, the using half no torch: here they meet
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from faceverify.embeddings.cache import cache_folder
 from faceverify.errors import UsageError
 from faceverify.models.contract import Contract
+from faceverify.runtime.progress import ShowProgress, no_progress
 from faceverify.training.backbones import contract_for
 from faceverify.training.backbones.pretrained import read_weights
 from faceverify.training.checkpoint.checkpoint import (
@@ -34,7 +35,6 @@ from faceverify.training.checkpoint.checkpoint import (
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.files import as_dict, to_toml
 from faceverify.training.config.schema import Backbone, Config, Data, Validation
-from faceverify.training.data.loading.packed_cache import Progress
 from faceverify.training.distributed.processes import device_name, joined
 from faceverify.training.export.embed_crops import embed_crops
 from faceverify.training.loop import Figures, train
@@ -94,7 +94,7 @@ def train_model(
     *,
     resume: bool = False,
     say: Say = lambda _: None,
-    progress: Progress = lambda items, _label, _total: iter(items),
+    show_progress: ShowProgress = no_progress,
     live: bool = False,
 ) -> Trained:
     """Train a model, or go on training it, and make a model file of its best weights.
@@ -106,7 +106,7 @@ def train_model(
         run: its folder.
         resume: whether to go on from its last checkpoint.
         say: told what is done, in lines.
-        progress: wraps what takes long before the first step.
+        show_progress: wraps what takes long before the first step.
         live: whether to show progress on stderr while it learns.
 
     Raises:
@@ -120,13 +120,13 @@ def train_model(
         ExitStack() as held,
     ):
         if not processes.first:
-            say, progress, live = _silent, _unwrapped, False
+            say, show_progress, live = _silent, no_progress, False
         elif not resume:
             run.refuse_if_begun()
         contract = contract_of(config.backbone, config.data)
         views = find_method(config.method.name).views
         data = learning_set_of(
-            config, contract, processes, views=views, progress=progress, warn=say
+            config, contract, processes, views=views, show_progress=show_progress, warn=say
         )
         for note in data.notes:
             say(note)
@@ -135,7 +135,7 @@ def train_model(
         if processes.first and config.validation.times != 0:
             judged = _judged(
                 config.validation, data, contract,
-                template=config.data.template, seed=config.seed, progress=progress,
+                template=config.data.template, seed=config.seed, show_progress=show_progress,
             )  # fmt: skip
 
         def build() -> Parts:
@@ -149,7 +149,7 @@ def train_model(
 
         held.enter_context(tuned_process(processes.device))
         parts = build()  # whatever an option has against it comes before the long work
-        source.prepare(training_cache(), progress)
+        source.prepare(training_cache(), show_progress)
         embed = _embedding(contract, parts.running)
         validate = None if judged is None else _validation(judged, embed)
         say(
@@ -263,7 +263,7 @@ def _judged(
     *,
     template: str,
     seed: int,
-    progress: Progress,
+    show_progress: ShowProgress,
 ) -> ValidationSet | None:
     """The photos that judge the run; None where there are none.
 
@@ -273,7 +273,7 @@ def _judged(
         contract: of the backbone.
         template: what their crops were cut to.
         seed: of their impostor pairs.
-        progress: shown the photos as they are read.
+        show_progress: shown the photos as they are read.
     """
     if chosen.pairs:
         return set_of_list(
@@ -283,7 +283,7 @@ def _judged(
             pattern=chosen.pattern,
             aligned=chosen.aligned,
             cache=training_cache(),
-            progress=progress,
+            show_progress=show_progress,
         )
     aside = data.held_out
     if aside is None:
@@ -373,8 +373,3 @@ def nothing_gained(
 
 def _silent(_: str) -> None:
     """Only the first process speaks."""
-
-
-def _unwrapped(items: Iterable[Any], _label: str, _total: int | None) -> Iterator[Any]:
-    """Nor does it show progress."""
-    return iter(items)

@@ -9,10 +9,10 @@ import numpy as np
 
 from faceverify.errors import TrainingError
 from faceverify.models.contract import Contract
+from faceverify.runtime.progress import ShowProgress
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.schema import Config, Data
 from faceverify.training.data.loading.epochs import StoredSource, StreamedSource
-from faceverify.training.data.loading.packed_cache import Progress
 from faceverify.training.data.loading.source import Source
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.face_set import FaceSet
@@ -71,7 +71,7 @@ def learning_set_of(
     processes: Processes,
     *,
     views: Views,
-    progress: Progress,
+    show_progress: ShowProgress,
     warn: Callable[[str], None],
 ) -> LearningSet:
     """Open what a configuration says to learn from.
@@ -81,7 +81,7 @@ def learning_set_of(
         contract: what the backbone sees.
         processes: this one and the others.
         views: that a method sees of each image.
-        progress: shown the labels of a stream as they are counted.
+        show_progress: shown the labels of a stream as they are counted.
         warn: called once, when images had to be resized.
 
     Raises:
@@ -100,7 +100,7 @@ def learning_set_of(
             "use --set batches.sampler=identities",
         )
     if is_stream(data.source):
-        stream = _counted_stream(config, processes, progress)
+        stream = _counted_stream(config, processes, show_progress)
         counted = replace(data, stream_images=len(stream), stream_people=stream.people)
         streamed = StreamedSource(stream, contract, config, processes, views, warn)
         return LearningSet(streamed, None, (), counted)
@@ -180,7 +180,9 @@ def open_learning_set(
     return Divided(learned, kept, tuple(notes))
 
 
-def _counted_stream(config: Config, processes: Processes, progress: Progress) -> ShardStream:
+def _counted_stream(
+    config: Config, processes: Processes, show_progress: ShowProgress
+) -> ShardStream:
     """Shards that can be read in order only: no image is left out, nobody held out.
 
     Unless the configuration says how many images and people there are, the first process reads all
@@ -206,7 +208,7 @@ def _counted_stream(config: Config, processes: Processes, progress: Progress) ->
         )
     counts = data.stream_images, data.stream_people
     if not all(counts):
-        stream = open_stream(data.source, progress) if processes.first else None
+        stream = open_stream(data.source, show_progress) if processes.first else None
         own = (0, 0) if stream is None else (len(stream), stream.people)
         counts = int(processes.said_by_first(own[0])), int(processes.said_by_first(own[1]))
     _check_people(data.source, counts[1], processes.world)

@@ -11,10 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +36,11 @@ from faceverify.models.contract import Contract
 from faceverify.models.registry import bundled_folder
 from faceverify.runtime.files import atomic_writer
 from faceverify.runtime.parallel import map_ordered
+from faceverify.runtime.progress import ShowProgress, no_progress
 
 PAIRS_OF_A_KIND = 3000  # drawn among held-out people
 TAR_AT = 1e-2
 PROGRESS_LABEL = "crops for validation"
-
-Progress = Callable[[Iterable[Any], str, "int | None"], Iterator[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +91,7 @@ def set_of_list(
     aligned: bool = False,
     cache: Path | None = None,
     workers: int | None = None,
-    progress: Progress = lambda items, _label, _total: iter(items),
+    show_progress: ShowProgress = no_progress,
 ) -> ValidationSet:
     """Cut the crops of a pair list or pack.
 
@@ -105,7 +103,7 @@ def set_of_list(
         aligned: whether the photos are arcface-112 crops already.
         cache: folder where crops are kept for the next run; None to keep none.
         workers: photos worked on at once.
-        progress: wraps the stream of photos that are cut.
+        show_progress: wraps the stream of photos that are cut.
 
     Raises:
         PairListError: the list cannot be used, or none of its photos.
@@ -113,7 +111,7 @@ def set_of_list(
     """
     task = read_task(path, images=images, pattern=pattern)
     template = "arcface-112" if aligned else None
-    return _cut(task, contract, template, cache, workers, progress)
+    return _cut(task, contract, template, cache, workers, show_progress)
 
 
 def set_of_people(
@@ -146,7 +144,7 @@ def set_of_people(
     )
     names = [f"photo {index}" for index in range(len(photos))]
     task = Task(source, "10fold", list(photos), names, pairs, first, second, list(identities))
-    return _cut(task, contract, template, None, workers, lambda items, _label, _total: iter(items))
+    return _cut(task, contract, template, None, workers, no_progress)
 
 
 def drawn_pairs(source: str, identities: Sequence[str], seed: int) -> PairList:
@@ -218,7 +216,7 @@ def _cut(
     template: str | None,
     cache: Path | None,
     workers: int | None,
-    progress: Progress,
+    show_progress: ShowProgress,
 ) -> ValidationSet:
     place = None if cache is None else cache / f"{_key(task, contract, template)}.npz"
     if place is not None and (known := _read(place, len(task.photos), contract)) is not None:
@@ -239,7 +237,7 @@ def _cut(
     crops = np.zeros((len(task.photos), contract.height, contract.width, 3), np.uint8)
     failure = [""] * len(task.photos)
     made = map_ordered(crop, task.photos, workers=workers)
-    for index, result in enumerate(progress(made, PROGRESS_LABEL, len(task.photos))):
+    for index, result in enumerate(show_progress(made, PROGRESS_LABEL, len(task.photos))):
         if isinstance(result, str):
             failure[index] = result
         else:

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from generated_people import tiny_config, write_people  # noqa: E402
 
 from faceverify.errors import TrainingError  # noqa: E402
+from faceverify.runtime.progress import no_progress  # noqa: E402
 from faceverify.training.config.schema import Validation  # noqa: E402
 from faceverify.training.data.views import ONE_VIEW  # noqa: E402
 from faceverify.training.distributed.processes import Processes  # noqa: E402
@@ -33,7 +34,7 @@ def rehearse(people, *, seconds, an_image, a_crop, crops=100, **changes):
     config = tiny_config(people, **changes)
     source = learning_set_of(
         config, contract_of(config.backbone, config.data), ALONE,
-        views=ONE_VIEW, progress=lambda items, _label, _total: iter(items), warn=print,
+        views=ONE_VIEW, show_progress=no_progress, warn=print,
     ).learned  # fmt: skip
     parts = build_parts(
         config, embedding_size=16, input_size=32, classes=source.people, processes=ALONE

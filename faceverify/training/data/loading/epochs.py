@@ -18,11 +18,12 @@ from torch import Tensor
 
 from faceverify.faces.alignment import FivePoints, known_crop, named_alignment, similarity
 from faceverify.models.contract import Contract
+from faceverify.runtime.progress import ShowProgress
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.schema import Config
 from faceverify.training.data.decoding import decode
 from faceverify.training.data.loading.loader import batches, stored_size
-from faceverify.training.data.loading.packed_cache import PackedFaces, Progress, fits, packed
+from faceverify.training.data.loading.packed_cache import PackedFaces, fits, packed
 from faceverify.training.data.loading.source import Stills
 from faceverify.training.data.loading.stream_loader import stream_batches
 from faceverify.training.data.samplers import build_sampler, rank_part
@@ -79,7 +80,7 @@ class StoredSource:
         self._transform, self._size = transform_of(contract, config, stored_size(learned))
         self._packed: PackedFaces | None = None
 
-    def prepare(self, cache: Path, progress: Progress) -> None:
+    def prepare(self, cache: Path, show_progress: ShowProgress) -> None:
         """Decode all images once, where they fit.
 
         Raises:
@@ -89,7 +90,11 @@ class StoredSource:
         wanted, workers = self._config.data.cache, workers_of(self._config)
         if wanted == "memory" or (wanted == "auto" and fits(self._learned, self._size, cache)):
             self._packed = packed(
-                self._learned, self._size, cache, progress=progress, workers=workers or None
+                self._learned,
+                self._size,
+                cache,
+                show_progress=show_progress,
+                workers=workers or None,
             )
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
@@ -162,7 +167,7 @@ class StreamedSource:
         self._learned, self._config = learned, config
         self._processes, self._views, self._warn = processes, views, warn
 
-    def prepare(self, cache: Path, progress: Progress) -> None:
+    def prepare(self, cache: Path, show_progress: ShowProgress) -> None:
         """Nothing: a stream is decoded as it passes."""
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,14 +22,13 @@ from torch import Tensor
 
 from faceverify.errors import OutputError
 from faceverify.runtime.parallel import map_ordered
+from faceverify.runtime.progress import ShowProgress, no_progress
 from faceverify.training.data.decoding import fitted
 from faceverify.training.data.sets.face_set import FaceSet
 
 VERSION = 1  # of what is packed: a change of the decoding or the layout makes old ones stale
 SHARE_OF_MEMORY = 0.5  # of what is free: a larger cache would be read from the disk all the time
 SPARE = 2**30  # bytes of the disk that stay free
-
-Progress = Callable[[Iterable[Any], str, "int | None"], Iterator[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +86,7 @@ def packed(
     size: tuple[int, int],
     folder: Path,
     *,
-    progress: Progress = lambda items, _label, _total: iter(items),
+    show_progress: ShowProgress = no_progress,
     workers: int | None = None,
 ) -> PackedFaces:
     """Open the cache of a set; make it first where there is none, or its images have changed.
@@ -97,7 +95,7 @@ def packed(
         face_set: the set.
         size: (height, width) that each crop is brought to.
         folder: where caches lie; made if it is missing.
-        progress: shown the images as they are decoded.
+        show_progress: shown the images as they are decoded.
         workers: threads that decode; by default one for each processor.
 
     Raises:
@@ -116,7 +114,7 @@ def packed(
                     range(len(face_set)),
                     workers=workers,
                 )
-                _write(place, shape, progress(crops, "decoding once", len(face_set)))
+                _write(place, shape, show_progress(crops, "decoding once", len(face_set)))
                 pixels = _opened(place, shape)
     except OSError as error:
         raise OutputError(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceverify.training.data.loading.packed_cache import Progress
+from faceverify.runtime.progress import ShowProgress
 from faceverify.training.data.views import Batch
 
 
@@ -54,12 +54,12 @@ class Source(Protocol):
     def stills(self) -> Stills | None:
         """The images in any order; None of a stream, which has one order only."""
 
-    def prepare(self, cache: Path, progress: Progress) -> None:
+    def prepare(self, cache: Path, show_progress: ShowProgress) -> None:
         """Do what takes long, once, before the first batch.
 
         Args:
             cache: folder of decoded crops.
-            progress: shown the images as they are decoded.
+            show_progress: shown the images as they are decoded.
         """
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:

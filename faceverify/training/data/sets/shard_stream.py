@@ -12,7 +12,7 @@ import random
 import re
 import shlex
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from queue import Full, Queue
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from faceverify.errors import FaceverifyError
+from faceverify.runtime.progress import ShowProgress
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.open import REMOTE
 from faceverify.training.data.sets.webdataset import IMAGES, sample_label
@@ -64,14 +65,12 @@ class ShardStream:
         return self.images
 
 
-def open_stream(
-    source: str, progress: Callable[[Iterable[int], str, int | None], Iterator[int]] | None = None
-) -> ShardStream:
+def open_stream(source: str, show_progress: ShowProgress | None = None) -> ShardStream:
     """Read all labels of shards once: what nobody can tell who has seen only their beginning.
 
     Args:
         source: a pattern of URLs, see :func:`expand_urls`.
-        progress: shown the labels as they are read.
+        show_progress: shown the labels as they are read.
 
     Raises:
         TrainingError: a shard that cannot be read.
@@ -79,8 +78,8 @@ def open_stream(
     urls = expand_urls(source)
     with closing(_in_order(urls)) as images:
         labels: Iterable[int] = (image.label for image in images)
-        if progress is not None:
-            labels = progress(labels, "reading labels", None)
+        if show_progress is not None:
+            labels = show_progress(labels, "reading labels", None)
         count, highest = 0, -1
         for label in labels:
             count, highest = count + 1, max(highest, label)

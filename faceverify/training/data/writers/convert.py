@@ -19,6 +19,7 @@ from PIL import Image
 from faceverify.errors import FaceverifyError, ImageError, NoDecisionError, OutputError
 from faceverify.images.photo import open_photo
 from faceverify.runtime.parallel import map_ordered
+from faceverify.runtime.progress import ShowProgress
 from faceverify.training.data.sets.face_set import EncodedImages, FaceSet, SomeImages
 from faceverify.training.data.sets.folders import PhotoFiles
 from faceverify.training.data.writers.folders import write_folders
@@ -41,7 +42,7 @@ def convert(
     seed: int = 0,
     shard_size: int = SHARD_SIZE,
     workers: int | None = None,
-    progress: Callable[[Iterable[object], str, int | None], Iterator[object]] | None = None,
+    show_progress: ShowProgress | None = None,
 ) -> int:
     """Write a set anew in a format.
 
@@ -54,7 +55,7 @@ def convert(
         seed: of the order of the images in shards.
         shard_size: images of a shard.
         workers: threads that read and change images; by default one for each processor.
-        progress: shown the images as they are written.
+        show_progress: shown the images as they are written.
 
     Returns:
         How many images were written.
@@ -89,8 +90,8 @@ def convert(
     def faces() -> Iterator[WrittenFace]:
         nonlocal written
         found: Iterable[object] = map_ordered(made, order.tolist(), workers=workers)
-        if progress is not None:
-            found = progress(found, "images", len(order))
+        if show_progress is not None:
+            found = show_progress(found, "images", len(order))
         for face in found:
             if isinstance(face, WrittenFace):
                 written += 1
