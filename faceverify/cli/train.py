@@ -255,7 +255,7 @@ def words(text: str | None) -> list[str] | None:
 
 def show(trained: Trained, console: Console) -> None:
     """Print what became of a run."""
-    figures = {key: round(value, 6) for key, value in trained.figures.items()}
+    figures = {key: round(value, 6) for key, value in trained.results.items()}
     value = {
         "run": str(trained.folder),
         "step": trained.step,

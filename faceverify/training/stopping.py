@@ -68,7 +68,7 @@ class LossWatch:
         self._running: float | None = None
         self._first = 0.0
 
-    def look(self, loss: float, step: int, *, learning_rate: float, warm_up: bool) -> None:
+    def check(self, loss: float, step: int, *, learning_rate: float, warm_up: bool) -> None:
         """Take note of a loss.
 
         Args:

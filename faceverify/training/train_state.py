@@ -23,17 +23,17 @@ from faceverify.training.distributed.processes import Processes
 from faceverify.training.losses import build_head
 from faceverify.training.methods import find_method
 from faceverify.training.methods.method import Method
-from faceverify.training.optim.ema import WeightAverage
+from faceverify.training.optim.ema import ExponentialMovingAverage
 from faceverify.training.optim.freezing import freeze, train_mode
 from faceverify.training.optim.optimisers import make_optimiser, parameter_groups
-from faceverify.training.optim.precision import Running, run_on
+from faceverify.training.optim.precision import Executor, make_executor
 from faceverify.training.optim.schedules import Schedule, make_schedule
 
 SCALER = ("scale", "_growth_tracker")  # all of a scaler that changes
 
 
 @dataclass(eq=False)
-class Parts:
+class TrainState:
     """The parts of a run, on their device.
 
     Attributes:
@@ -42,7 +42,7 @@ class Parts:
         method: the loss of a batch, and what it learns itself.
         optimiser: moves both.
         schedule: from step and steps to a share of the highest learning rates.
-        highest_rates: learning rate of each group of the optimiser at its highest.
+        peak_learning_rates: learning rate of each group of the optimiser at its highest.
         average: of the backbone's weights; None where there is none.
         frozen: stages of the backbone that do not learn.
         origin: where the first weights come from, one line; empty where they are random.
@@ -50,18 +50,18 @@ class Parts:
     """
 
     backbone: nn.Module
-    running: Running
+    executor: Executor
     method: Method
     optimiser: torch.optim.Optimizer
     schedule: Schedule
-    highest_rates: list[float]
-    average: WeightAverage | None
+    peak_learning_rates: list[float]
+    average: ExponentialMovingAverage | None
     frozen: tuple[str, ...]
     origin: str
     loss_sum: Tensor
 
     @property
-    def verified(self) -> nn.Module:
+    def final_backbone(self) -> nn.Module:
         """The backbone that is verified and exported: the average, where there is one."""
         return self.backbone if self.average is None else self.average.module
 
@@ -90,8 +90,8 @@ class Parts:
                 tensors[f"optimiser.{name}.{key}"] = rows_of(value, shard if alike else None)
         if self.average is not None:
             tensors.update(prefixed("average", self.average.state_dict()))
-        if self.running.scaler.is_enabled():
-            state = self.running.scaler.state_dict()
+        if self.executor.scaler.is_enabled():
+            state = self.executor.scaler.state_dict()
             tensors.update(prefixed("scaler", {key: torch.tensor(state[key]) for key in SCALER}))
         tensors["loss_sum"] = self.loss_sum
         return tensors
@@ -117,10 +117,10 @@ class Parts:
                 )
         tensors = self.tensors()
         load_tensors(checkpoint, tensors)
-        if self.running.scaler.is_enabled():
+        if self.executor.scaler.is_enabled():
             values = {key: tensors[f"scaler.{key}"] for key in SCALER}
             read = {key: one.item() for key, one in values.items() if isinstance(one, Tensor)}
-            self.running.scaler.load_state_dict({**self.running.scaler.state_dict(), **read})
+            self.executor.scaler.load_state_dict({**self.executor.scaler.state_dict(), **read})
 
     def _learning(self) -> dict[str, nn.Parameter]:
         named = {f"backbone.{name}": one for name, one in self.backbone.named_parameters()}
@@ -138,9 +138,9 @@ def rows_of(value: Tensor, shard: Shard | None) -> Tensor | Rows:
     return value if shard is None else Rows(value, shard.start, shard.total)
 
 
-def build_parts(
+def build_train_state(
     config: Config, *, embedding_size: int, input_size: int, classes: int, processes: Processes
-) -> Parts:
+) -> TrainState:
     """Build the parts of a run; the same configuration gives the same ones, in every process.
 
     Args:
@@ -170,7 +170,7 @@ def build_parts(
     )
     method = find_method(config.method.name)(loss)
     backbone, method = backbone.to(processes.device), method.to(processes.device)
-    running = run_on(backbone, config.compute, processes)
+    executor = make_executor(backbone, config.compute, processes)
     optimiser = make_optimiser(
         config.optimiser.name,
         parameter_groups(
@@ -185,9 +185,9 @@ def build_parts(
     )
     chosen = config.average
     averaged = chosen.decay > 0 or chosen.initial > 0
-    return Parts(
+    return TrainState(
         backbone=backbone,
-        running=running,
+        executor=executor,
         method=method,
         optimiser=optimiser,
         schedule=make_schedule(
@@ -198,9 +198,9 @@ def build_parts(
             milestones=config.schedule.milestones,
             factor=config.schedule.factor,
         ),
-        highest_rates=[float(group["lr"]) for group in optimiser.param_groups],
+        peak_learning_rates=[float(group["lr"]) for group in optimiser.param_groups],
         average=(
-            WeightAverage(backbone, decay=chosen.decay, initial=chosen.initial)
+            ExponentialMovingAverage(backbone, decay=chosen.decay, initial=chosen.initial)
             if averaged
             else None
         ),

@@ -11,17 +11,17 @@ from run_log import lines
 
 from faceverify.errors import TrainingError
 from faceverify.training.checkpoint.checkpoint import (
-    Position,
+    Progress,
     best,
     checkpoints,
     latest,
-    load_position,
+    load_progress,
     mark_best,
     read_part,
     stored_tensors,
 )
 from faceverify.training.config.schema import Config
-from faceverify.training.loop import evenly, seed_of_step
+from faceverify.training.loop import evenly_spaced, seed_of_step
 from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.train import nothing_gained, train_model
@@ -79,11 +79,11 @@ def goes_on_exactly(config: Config, folder: Path) -> RunFolder:
     train_model(config, whole)
     train_model(config, parted)
     last = latest(parted.checkpoints)
-    assert load_position(last).step == 8
+    assert load_progress(last).step == 8
     for path in last.iterdir():  # as kill -9 in the middle of the run would have left it
         path.unlink()
     last.rmdir()
-    assert load_position(latest(parted.checkpoints)).batch in (1, 2)
+    assert load_progress(latest(parted.checkpoints)).batch in (1, 2)
     train_model(parted.read_config(), parted, resume=True)
     assert lines(parted) == lines(whole)
     first, second = weights_of(whole), weights_of(parted)
@@ -153,7 +153,7 @@ def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(people, tmp_path, 
     assert trained.stopped_by == signal.SIGTERM
     assert 0 < trained.step < 60
     assert trained.model is None
-    assert load_position(latest(run.checkpoints)).step == trained.step
+    assert load_progress(latest(run.checkpoints)).step == trained.step
     finished = train_model(run.read_config(), run, resume=True)
     assert finished.model.is_file()
     train_model(config, whole)
@@ -209,10 +209,10 @@ def test_a_loss_that_leads_nowhere_stops_and_the_last_checkpoint_stays_good(peop
 def test_a_loss_that_grows_without_end_stops():
     watch = LossWatch()
     for step in range(50):
-        watch.look(5.0 + step % 3, step, learning_rate=0.1, warm_up=False)
-    watch.look(100.0, 50, learning_rate=0.1, warm_up=True)
+        watch.check(5.0 + step % 3, step, learning_rate=0.1, warm_up=False)
+    watch.check(100.0, 50, learning_rate=0.1, warm_up=True)
     with pytest.raises(TrainingError, match="the loss rose to"):
-        watch.look(1000.0, 51, learning_rate=0.1, warm_up=True)
+        watch.check(1000.0, 51, learning_rate=0.1, warm_up=True)
     with pytest.raises(TrainingError, match="loss is nan at step 3"):
         LossWatch().look(float("nan"), 3, learning_rate=0.1, warm_up=True)
 
@@ -220,7 +220,7 @@ def test_a_loss_that_grows_without_end_stops():
 def test_a_margin_that_warms_up_is_no_divergence():
     watch = LossWatch()
     for step in range(100):
-        watch.look(9.0 + 0.3 * step, step, learning_rate=0.1, warm_up=False)
+        watch.check(9.0 + 0.3 * step, step, learning_rate=0.1, warm_up=False)
 
 
 def test_parts_of_a_batch_give_its_gradient(people, tmp_path):
@@ -244,9 +244,9 @@ def test_parts_of_a_batch_give_its_gradient(people, tmp_path):
 def test_steps_are_drawn_for_each_by_itself():
     seeds = {seed_of_step(s, step, rank) for s in (0, 1) for step in range(99) for rank in range(4)}
     assert len(seeds) == 2 * 99 * 4
-    assert evenly(10, 4) == {2, 5, 8, 10}
-    assert evenly(3, 10) == {1, 2, 3}
-    assert evenly(5, 0) == set()
+    assert evenly_spaced(10, 4) == {2, 5, 8, 10}
+    assert evenly_spaced(3, 10) == {1, 2, 3}
+    assert evenly_spaced(5, 0) == set()
 
 
 def test_what_cannot_go_on_is_said_before_it_begins(people, tmp_path):
@@ -288,8 +288,8 @@ def test_lines_of_steps_that_come_again_are_dropped(people, tmp_path):
 def test_the_position_is_that_of_the_data(people, tmp_path):
     run = RunFolder(tmp_path / "run")
     train_model(tiny_config(people, budget={"steps": 5}), run)
-    found = load_position(latest(run.checkpoints))
-    assert found == Position(5, 5, 1, 2, 80, found.seconds)
+    found = load_progress(latest(run.checkpoints))
+    assert found == Progress(5, 5, 1, 2, 80, found.seconds)
     assert found.seconds > 0
     assert StopRequest().signal == 0
 

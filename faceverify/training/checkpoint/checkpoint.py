@@ -38,7 +38,7 @@ SHOWN = 3  # names in a message
 
 
 @dataclass(frozen=True)
-class Position:
+class Progress:
     """Where a run stands, between two steps. What is drawn follows from it and from the seed.
 
     Args:
@@ -58,7 +58,7 @@ class Position:
     seconds: float = 0.0
 
 
-def save_checkpoint(folder: Path, position: Position, tensors: Tensors) -> Path:
+def save_checkpoint(folder: Path, progress: Progress, tensors: Tensors) -> Path:
     """Write a checkpoint; all processes call it together.
 
     Args:
@@ -69,7 +69,7 @@ def save_checkpoint(folder: Path, position: Position, tensors: Tensors) -> Path:
     Raises:
         OutputError: it cannot be written, in any process; those that were there still are.
     """
-    place = folder / f"step-{position.step:08d}"
+    place = folder / f"step-{progress.step:08d}"
     aside = folder / f".{place.name}.part"
     rank, world = process_index(), process_count()
     with _all_or_none(place, aside):
@@ -81,12 +81,12 @@ def save_checkpoint(folder: Path, position: Position, tensors: Tensors) -> Path:
         write_part(aside, tensors, rank=rank, world=world)
     with _all_or_none(place, aside):
         if rank == 0:
-            atomic_write(aside / POSITION, json.dumps(asdict(position), indent=1).encode())
+            atomic_write(aside / POSITION, json.dumps(asdict(progress), indent=1).encode())
             _replace(aside, place)
     return place
 
 
-def load_position(checkpoint: Path) -> Position:
+def load_progress(checkpoint: Path) -> Progress:
     """Where the run stood.
 
     Raises:
@@ -94,7 +94,7 @@ def load_position(checkpoint: Path) -> Position:
     """
     try:
         values = json.loads((checkpoint / POSITION).read_text(encoding="utf-8"))
-        return Position(**values)
+        return Progress(**values)
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(checkpoint, error) from error
 

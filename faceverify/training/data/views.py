@@ -40,7 +40,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def parts(self, count: int) -> list[Batch]:
+    def split(self, count: int) -> list[Batch]:
         """The batch in parts of nearly equal size, in order."""
         views = [view.tensor_split(count) for view in self.views]
         labels, indices = self.labels.tensor_split(count), np.array_split(self.indices, count)

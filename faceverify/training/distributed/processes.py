@@ -40,7 +40,7 @@ class Processes:
         """Whether this is the process that speaks and writes."""
         return self.rank == 0
 
-    def agree(self, value: float) -> float:
+    def maximum(self, value: float) -> float:
         """The largest of all processes' values: whether any wants to stop, what took longest."""
         if self.world == 1:
             return value
@@ -56,7 +56,7 @@ class Processes:
         dist.all_reduce(value)
         return value / self.world
 
-    def said_by_first(self, value: float) -> float:
+    def from_first(self, value: float) -> float:
         """What the first process says."""
         if self.world == 1:
             return value
@@ -66,7 +66,7 @@ class Processes:
 
 
 @contextmanager
-def joined(device: str, *, threads: int = 0) -> Iterator[Processes]:
+def join_processes(device: str, *, threads: int = 0) -> Iterator[Processes]:
     """Join the other processes of this run, if there are any, and leave them at the end.
 
     Args:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from faceverify.training.distributed.wrappers import plain_module
 
 
-class WeightAverage:
+class ExponentialMovingAverage:
     """An average that follows a backbone, step by step: w' = d w' + (1 - d) w.
 
     The first steps count less: d is no more than (1 + n) / (10 + n) after n of them, or the random

@@ -28,7 +28,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 
 @dataclass(frozen=True, eq=False)
-class Running:
+class Executor:
     """A backbone, ready to run.
 
     Attributes:
@@ -49,14 +49,14 @@ class Running:
         dtype = PRECISIONS[self.precision]
         return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
 
-    def no_exchange(self) -> AbstractContextManager[None]:
+    def no_sync(self) -> AbstractContextManager[None]:
         """Inside, gradients are summed in this process and not exchanged yet."""
         if isinstance(self.embed, DistributedDataParallel):
             return self.embed.no_sync()
         return nullcontext()
 
 
-def run_on(backbone: nn.Module, compute: Compute, processes: Processes) -> Running:
+def make_executor(backbone: nn.Module, compute: Compute, processes: Processes) -> Executor:
     """Make a backbone ready for the steps of a run; it is on its device already.
 
     Args:
@@ -88,7 +88,7 @@ def run_on(backbone: nn.Module, compute: Compute, processes: Processes) -> Runni
             **KEEP_BUFFERS,  # running statistics are each process's own
         )
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
-    return Running(module, device, precision, scaler)
+    return Executor(module, device, precision, scaler)
 
 
 def chosen_precision(wanted: str, device: torch.device) -> str:

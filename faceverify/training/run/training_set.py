@@ -1,4 +1,4 @@
-"""The images that a run learns from, and those held out to validate on."""
+"""Training set of a run, and the people held out of it for validation."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from faceverify.training.distributed.processes import Processes
 from faceverify.training.losses import HEADS
 
 FEWEST_HELD_OUT = 10  # people: with 15 images each, thresholds for a false match rate of 1e-3
-MOST_HELD_OUT = 200  # people; more tell no more about which checkpoint is the best
+MOST_HELD_OUT = 200  # people; more do not choose the best checkpoint any better
 MOST_IMAGES = 4000  # of them
 FEWEST_LEARNED = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Divided:
-    """Stored images that are learned, and those that are not.
+class HeldOutSplit:
+    """Stored images split by person.
 
     Args:
-        learned: the images that are learned.
+        learned: images to train on.
         held_out: images of other people, to validate on; None where there are none.
-        notes: what a user should know, one line each.
+        notes: messages for the user, one line each.
     """
 
     learned: FaceSet
@@ -49,14 +49,14 @@ class Divided:
 
 
 @dataclass(frozen=True, eq=False)
-class LearningSet:
-    """What a run learns from, and what it does not.
+class TrainingSet:
+    """Training set of a run.
 
     Args:
-        learned: gives the batches that are learned.
+        learned: source of the batches to train on.
         held_out: images of other people, to validate on; None where there are none.
-        notes: what a user should know, one line each.
-        settings: ``[data]`` with what was counted, so that it is counted once only.
+        notes: messages for the user, one line each.
+        settings: ``[data]`` with the counts of a stream, so that it is counted only once.
     """
 
     learned: Source
@@ -65,7 +65,7 @@ class LearningSet:
     settings: Data
 
 
-def learning_set_of(
+def open_training_set(
     config: Config,
     contract: Contract,
     processes: Processes,
@@ -73,19 +73,19 @@ def learning_set_of(
     views: Views,
     show_progress: ShowProgress,
     warn: Callable[[str], None],
-) -> LearningSet:
-    """Open what a configuration says to learn from.
+) -> TrainingSet:
+    """Open the training set of a configuration.
 
     Args:
         config: of the run.
-        contract: what the backbone sees.
+        contract: preprocessing contract of the backbone.
         processes: this one and the others.
-        views: that a method sees of each image.
+        views: of each image, as the method needs them.
         show_progress: shown the labels of a stream as they are counted.
         warn: called once, when images had to be resized.
 
     Raises:
-        TrainingError: data that cannot be read, or that do not go with the other settings.
+        TrainingError: data that cannot be read, or that do not fit the other settings.
         ImageError: the first image cannot be read.
     """
     data, validation = config.data, config.validation
@@ -103,14 +103,14 @@ def learning_set_of(
         stream = _counted_stream(config, processes, show_progress)
         counted = replace(data, stream_images=len(stream), stream_people=stream.people)
         streamed = StreamedSource(stream, contract, config, processes, views, warn)
-        return LearningSet(streamed, None, (), counted)
+        return TrainingSet(streamed, None, (), counted)
     if data.stream_images or data.stream_people:
         raise config_error(
             f"data.stream_images and data.stream_people: {data.source} is no stream",
             "use --set data.stream_images=0 --set data.stream_people=0",
         )
     held_out_wanted = validation.times and not validation.pairs
-    divided = open_learning_set(
+    divided = open_and_hold_out(
         data.source,
         least_images=data.least_images,
         held_out=validation.held_out if held_out_wanted else 0.0,
@@ -119,10 +119,10 @@ def learning_set_of(
         processes=processes.world,
     )
     stored = StoredSource(divided.learned, contract, config, processes, views, warn)
-    return LearningSet(stored, divided.held_out, divided.notes, data)
+    return TrainingSet(stored, divided.held_out, divided.notes, data)
 
 
-def open_learning_set(
+def open_and_hold_out(
     source: str,
     *,
     least_images: int,
@@ -130,19 +130,19 @@ def open_learning_set(
     seed: int,
     pairs_wanted: bool,
     processes: int,
-) -> Divided:
-    """Open the data, leave out who has too few images, and set people aside.
+) -> HeldOutSplit:
+    """Open stored data, leave out people with too few images, and hold people out.
 
-    Who is set aside follows from the seed and the names alone: the share that is asked for, but ten
-    people at least where they are no more than a quarter of all.
+    The people held out depend on the seed and the names alone: the configured share, but at least
+    ten people where these are no more than a quarter of all.
 
     Args:
         source: as the user named it.
         least_images: people with fewer are left out.
-        held_out: share of the people to set aside, in [0, 0.5].
+        held_out: share of the people to hold out, in [0, 0.5].
         seed: of the draw.
         pairs_wanted: whether the loss compares images of one person.
-        processes: how many train together.
+        processes: number of processes of the run.
 
     Raises:
         TrainingError: too few people, or images of each, for this loss or these processes.
@@ -177,16 +177,16 @@ def open_learning_set(
             f"{len(people)} people are too few to hold any out: the last step counts, without "
             "thresholds; give --validate, or run `faceverify calibrate` afterwards"
         )
-    return Divided(learned, kept, tuple(notes))
+    return HeldOutSplit(learned, kept, tuple(notes))
 
 
 def _counted_stream(
     config: Config, processes: Processes, show_progress: ShowProgress
 ) -> ShardStream:
-    """Shards that can be read in order only: no image is left out, nobody held out.
+    """Shards that can only be read in order: no image is left out, no person held out.
 
-    Unless the configuration says how many images and people there are, the first process reads all
-    of the stream once to know.
+    Unless the configuration has the numbers of images and people, the first process reads the whole
+    stream once to count them.
     """
     data = config.data
     for setting, chosen in (("least_images", data.least_images > 1), ("column", data.column)):
@@ -210,7 +210,7 @@ def _counted_stream(
     if not all(counts):
         stream = open_stream(data.source, show_progress) if processes.first else None
         own = (0, 0) if stream is None else (len(stream), stream.people)
-        counts = int(processes.said_by_first(own[0])), int(processes.said_by_first(own[1]))
+        counts = int(processes.from_first(own[0])), int(processes.from_first(own[1]))
     _check_people(data.source, counts[1], processes.world)
     return ShardStream(data.source, tuple(expand_urls(data.source)), *counts)
 
@@ -230,7 +230,7 @@ def _check_people(source: str, people: int, processes: int) -> None:
 
 
 def _drawn(people: list[str], counts: np.ndarray, share: float, seed: int) -> list[str]:
-    """The people to set aside: some with two images or more; none where it would leave too few."""
+    """Names of people to hold out, each with two images or more; none where too few are left."""
     able = [name for name, count in zip(people, counts, strict=True) if count > 1]
     if share <= 0:
         return []

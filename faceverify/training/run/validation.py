@@ -64,7 +64,7 @@ class ValidationSet:
 
 
 @dataclass(frozen=True)
-class PairFigures:
+class PairResults:
     """How well embeddings tell the pairs apart; None where the pairs cannot say.
 
     Args:
@@ -193,19 +193,19 @@ def drawn_pairs(source: str, identities: Sequence[str], seed: int) -> PairList:
     )
 
 
-def pair_figures(judged: ValidationSet, embeddings: NDArray[np.float32]) -> PairFigures:
+def pair_results(validation_set: ValidationSet, embeddings: NDArray[np.float32]) -> PairResults:
     """Measure embeddings of the photos, unit rows, (P, D)."""
-    task = judged.task
+    task = validation_set.task
     assert task.pairs is not None
     same = task.pairs.same
-    distances = pair_distances(embeddings, judged.enrolled, task.first, task.second)
+    distances = pair_distances(embeddings, validation_set.enrolled, task.first, task.second)
     fold = task.pairs.fold
     if fold is None:
         fold = folds_by_position(same, min(10, int(same.sum()), int((~same).sum())) or 1)
     folded = folded_accuracy(distances, same, fold) if len(np.unique(fold)) > 1 else None
     counts = count_scores(distances, same)
     reached = rates_at_fmr(counts, TAR_AT)
-    return PairFigures(
+    return PairResults(
         None if folded is None else folded.accuracy, auc(counts), reached.tmr if reached else None
     )
 

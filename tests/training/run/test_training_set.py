@@ -3,7 +3,7 @@
 import pytest
 
 from faceverify.errors import TrainingError
-from faceverify.training.run.training_set import open_learning_set
+from faceverify.training.run.training_set import open_and_hold_out
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def people(tmp_path):
 
 def opened(source, **options):
     asked = {"least_images": 1, "held_out": 0.1, "seed": 0, "pairs_wanted": False, "processes": 1}
-    return open_learning_set(source, **asked | options)
+    return open_and_hold_out(source, **asked | options)
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from faceverify.errors import TrainingError
 from faceverify.training.config.fields import config_error
-from faceverify.training.data.samplers.balanced import Balanced
-from faceverify.training.data.samplers.facenet import FaceNet
-from faceverify.training.data.samplers.pk import Identities
-from faceverify.training.data.samplers.shuffled import Shuffled
+from faceverify.training.data.samplers.balanced import BalancedSampler
+from faceverify.training.data.samplers.facenet import FaceNetSampler
+from faceverify.training.data.samplers.pk import PKSampler
+from faceverify.training.data.samplers.shuffled import ShuffledSampler
 
 
 class Sampler(Protocol):
@@ -56,13 +56,13 @@ def build_sampler(
     if size % processes:
         raise _uneven(size, processes)
     if name == "shuffled":
-        return Shuffled(labels, seed=seed, size=size)
+        return ShuffledSampler(labels, seed=seed, size=size)
     if name == "balanced":
-        return Balanced(labels, seed=seed, size=size)
+        return BalancedSampler(labels, seed=seed, size=size)
     if name == "identities":
-        return Identities(labels, seed=seed, size=size, images_per_identity=images_per_identity)
+        return PKSampler(labels, seed=seed, size=size, images_per_identity=images_per_identity)
     if name == "facenet":
-        return FaceNet(labels, seed=seed, size=size, images_per_identity=images_per_identity)
+        return FaceNetSampler(labels, seed=seed, size=size, images_per_identity=images_per_identity)
     known = "shuffled, balanced, identities, facenet"
     raise config_error(f"batches.sampler is {name!r}, not one of {known}")
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from faceverify.training.data.samplers.identity_index import IdentityIndex, sweeps
 
 
-class Balanced:
+class BalancedSampler:
     """Every identity equally often, give or take one, in an epoch as long as a shuffled one.
 
     An identity's images come in turn: none a second time before all have come.

@@ -18,11 +18,11 @@ from faceverify.training.data.samplers.pk import check_identities
 OTHERS = 0.5  # least share of a batch that shows random other people; the paper does not say it
 
 
-class FaceNet:
+class FaceNetSampler:
     """Up to K images of each identity drawn, all different, then random images of other identities.
 
     Half of a batch, or more where identities have fewer than K images, is others. Every identity
-    comes equally often, as in :class:`~.identities.Identities`; one with a single image only among
+    comes equally often, as in :class:`~.pk.PKSampler`; one with a single image only among
     the others.
 
     Args:

@@ -12,7 +12,7 @@ from faceverify.training.config.fields import config_error
 from faceverify.training.data.samplers.identity_index import IdentityIndex, sweeps
 
 
-class Identities:
+class PKSampler:
     """P identities x K images each, an identity's images side by side.
 
     Every identity comes equally often, in an epoch of about as many images as there are; where P

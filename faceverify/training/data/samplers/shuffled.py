@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from faceverify.training.data.samplers.identity_index import check_images
 
 
-class Shuffled:
+class ShuffledSampler:
     """Every image once an epoch, in random order.
 
     The last batch is filled up from the epoch's beginning: no image is left out, and all batches
