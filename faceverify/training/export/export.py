@@ -19,7 +19,7 @@ from faceverify.models.install.graph_check import cosines
 from faceverify.models.model_file import ModelFile, Provenance, Threshold
 from faceverify.training.distributed.wrappers import plain_module
 from faceverify.training.export.onnx_graph import graph_of
-from faceverify.training.optim.freezing import not_learning
+from faceverify.training.optim.freezing import eval_mode
 
 PARITY = 1e-4  # largest cosine distance between torch's embedding and ONNX Runtime's
 EXAMPLES = 4  # crops of each kind that the two are compared on
@@ -127,7 +127,7 @@ def torch_embeddings(
         crops: RGB, (N, height, width, 3).
     """
     device = next(net.parameters()).device
-    with torch.no_grad(), not_learning(net):
+    with torch.no_grad(), eval_mode(net):
         x = torch.from_numpy(contract.planes(crops)).to(device)
         rows: Tensor = net(x)
         if contract.flip_average:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from faceverify.training.losses.engine.softmax_engine import SPREAD, SoftmaxEngine
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.optim.freezing import not_learning
+from faceverify.training.optim.freezing import eval_mode
 
 MOST = 100_000  # images of all people together
 
@@ -45,7 +45,7 @@ def imprint(
     assert engine is not None
     centres, shard = engine.centres.detach(), engine.shard
     sums = centres.new_zeros(len(centres), centres.shape[-1])
-    with torch.no_grad(), not_learning(backbone):
+    with torch.no_grad(), eval_mode(backbone):
         some = some_of_each(labels, range(shard.start, shard.stop), of_a_person)
         for images, people in images_at(some):
             rows = l2_normalize(backbone(images).float())
