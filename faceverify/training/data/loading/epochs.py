@@ -1,7 +1,6 @@
-"""The two sources of a run's batches: stored images, and a stream of shards.
+"""The two sources of batches: stored images, in any order, and a stream of shards, in its own.
 
-Images that lie at known places can be drawn in any order, and are decoded once where they fit. A
-stream of shards has its own order.
+Stored images are decoded once where they fit into memory.
 """
 
 from __future__ import annotations
@@ -38,19 +37,19 @@ Frame = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
 class StoredSource:
-    """Images that lie at known places, in the order of any sampler; see :class:`~.source.Source`.
+    """Source of stored images, in the order of any sampler; see :class:`~.source.Source`.
 
     Args:
         learned: the images.
-        contract: what the backbone sees.
+        contract: preprocessing contract of the backbone.
         config: of the run.
-        processes: this one and the others.
+        processes: this process and the others.
         views: of each image.
         warn: called once, when images had to be resized.
 
     Raises:
-        ImageError, TrainingError: the first image cannot be read; batches that these images cannot
-            fill; a column that the data do not have.
+        ImageError, TrainingError: the first image is unreadable; these images cannot fill a batch;
+            the data do not have the column.
     """
 
     def __init__(
@@ -81,11 +80,11 @@ class StoredSource:
         self._packed: PackedFaces | None = None
 
     def prepare(self, cache: Path, show_progress: ShowProgress) -> None:
-        """Decode all images once, where they fit.
+        """Decode all images once, where they fit into memory.
 
         Raises:
             ImageError, TrainingError: an image that cannot be read.
-            OutputError: no room for the decoded crops.
+            OutputError: no space for the decoded crops.
         """
         wanted, workers = self._config.data.cache, workers_of(self._config)
         if wanted == "memory" or (wanted == "auto" and fits(self._learned, self._size, cache)):
@@ -98,7 +97,7 @@ class StoredSource:
             )
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        """This process's part of an epoch's batches, from one of them on."""
+        """This process's part of each batch of an epoch, from batch ``start`` on."""
         made = self._batches(
             self._sampler.batches(epoch, start=start),
             epoch=epoch,
@@ -113,7 +112,7 @@ class StoredSource:
             yield batch
 
     def _unvaried(self, positions: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images at some positions as they are, and who is on them, in batches."""
+        """Images at some positions, not augmented, and their labels, in batches."""
         size = self._config.batches.size
         parts = (positions[start : start + size] for start in range(0, len(positions), size))
         for batch in self._batches(parts, vary=False):
@@ -136,12 +135,12 @@ class StoredSource:
 
 
 class StreamedSource:
-    """A stream of shards, in its own order: each process reads shards of its own.
+    """Source of a stream of shards, in its order; the shards are divided among the processes.
 
     Args: as of :class:`StoredSource`.
 
     Raises:
-        ImageError, TrainingError: the first image cannot be read; fewer shards than processes.
+        ImageError, TrainingError: the first image is unreadable; fewer shards than processes.
     """
 
     stills = None
@@ -168,10 +167,10 @@ class StreamedSource:
         self._processes, self._views, self._warn = processes, views, warn
 
     def prepare(self, cache: Path, show_progress: ShowProgress) -> None:
-        """Nothing: a stream is decoded as it passes."""
+        """Do nothing: a stream is decoded as it is read."""
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        """This process's part of an epoch's batches, from one of them on."""
+        """This process's part of each batch of an epoch, from batch ``start`` on."""
         return stream_batches(
             self._learned,
             size=self._share,
@@ -191,14 +190,14 @@ class StreamedSource:
 
 
 def workers_of(config: Config) -> int | None:
-    """Threads that make batches; None to go by the machine."""
+    """Number of loader threads; None for one for each CPU."""
     return None if config.data.workers < 0 else config.data.workers
 
 
 def transform_of(
     contract: Contract, config: Config, stored: tuple[int, int]
 ) -> tuple[Transform, tuple[int, int]]:
-    """From crops to what the backbone sees, and the size that crops are brought to before.
+    """Transform from crops to the backbone's input, and the size that crops are resized to first.
 
     Args:
         contract: of the backbone.
@@ -206,7 +205,7 @@ def transform_of(
         stored: (height, width) of the first crop.
 
     Raises:
-        TrainingError: crops of this template cannot be carried into the backbone's frame.
+        TrainingError: crops of this alignment cannot be mapped to the backbone's.
     """
     frame = frame_of(contract, config.data.template, stored)
     transform = Transform(
@@ -221,7 +220,7 @@ def transform_of(
 
 
 def labels_of(learned: FaceSet, column: str) -> NDArray[np.int64] | NDArray[np.float32]:
-    """What is learned of each image, (N,): the person, or a column of values.
+    """Target of each image, (N,): the person, or a column of values.
 
     Raises:
         TrainingError: there is no such column.
@@ -237,18 +236,18 @@ def labels_of(learned: FaceSet, column: str) -> NDArray[np.int64] | NDArray[np.f
 
 
 def frame_of(contract: Contract, template: str, size: tuple[int, int]) -> Frame | None:
-    """Where a point of what the backbone sees lies in a stored crop, in pixels from the edge.
+    """Affine map from the backbone's input to a stored crop, in pixels from the edge.
 
     Args:
         contract: of the backbone.
-        template: what the crops were cut to.
+        template: alignment of the crops.
         size: of the crops, (height, width).
 
     Returns:
-        2 x 3, of (x, y, 1); None where both show the same part of a face, at whatever size.
+        2 x 3, of (x, y, 1); None where both have the same alignment, at any size.
 
     Raises:
-        TrainingError: crops of this template cannot be carried into the backbone's frame.
+        TrainingError: crops of this alignment cannot be mapped to the backbone's.
     """
     alignment, _ = named_alignment(template, contract.width)
     if contract.alignment.as_dict() == alignment.as_dict():
@@ -261,7 +260,7 @@ def frame_of(contract: Contract, template: str, size: tuple[int, int]) -> Frame 
     face = known_crop(template).face((size[1], size[0]))
     to_frame = similarity(face.points, contract.alignment.points, contract.alignment.weights)
     turn = np.linalg.inv(to_frame[:, :2])
-    # the similarity counts from the centre of the first pixel, half a pixel from the edge
+    # the similarity has its origin at the centre of the first pixel, half a pixel from the edge
     shift = 0.5 - turn @ (0.5 + to_frame[:, 2])
     rows = [(*turn[axis].tolist(), float(shift[axis])) for axis in (0, 1)]
     return rows[0], rows[1]

@@ -1,4 +1,7 @@
-"""P identities x K images, for losses that need genuine pairs in the batch."""
+"""P x K sampler, for losses that need genuine pairs in the batch.
+
+Hermans et al. 2017, https://arxiv.org/abs/1703.07737, section 2.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from faceverify.training.data.samplers.identity_index import IdentityIndex, swee
 
 
 class PKSampler:
-    """P identities x K images each, an identity's images side by side.
+    """Batches of K images of each of P identities, the images of an identity consecutive.
 
     Every identity comes equally often, in an epoch of about as many images as there are; where P
-    does not divide the identities, the last batch of each sweep takes some a second time. Within an
-    epoch an identity's images come in turn. An identity with fewer than K images shows some of them
-    twice (augmented each time anew); one with a single image has no genuine pair and is left out.
+    does not divide the number of identities, the last batch of each sweep repeats some. The images
+    of an identity are cycled through. One with fewer than K images repeats some in a batch, with
+    different augmentation; one with a single image has no genuine pair and is left out.
 
     Args:
         labels: the identity of every image, (N,).
@@ -27,7 +30,7 @@ class PKSampler:
         images_per_identity: K, at least 2.
 
     Raises:
-        TrainingError: too few identities with two images, or no two in a batch.
+        TrainingError: too few identities with two images, or batches of fewer than two identities.
     """
 
     def __init__(
@@ -67,10 +70,15 @@ class PKSampler:
 
 
 def check_identities(drawable: int, identities: int, wanted: int) -> None:
-    """Refuse to draw more identities than have two images.
+    """Check that enough identities have two images.
+
+    Args:
+        drawable: identities with two images or more.
+        identities: all of them.
+        wanted: identities of a batch.
 
     Raises:
-        TrainingError: there are fewer than ``wanted``.
+        TrainingError: ``drawable`` is below ``wanted``.
     """
     if drawable >= wanted:
         return
