@@ -1,4 +1,4 @@
-"""Do the faces of crops lie where the template has them? Crops of another cut train badly."""
+"""Alignment check: position of the faces in crops, compared with their alignment."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from numpy.typing import ArrayLike, NDArray
 from faceverify.faces.alignment import similarity
 from faceverify.training.check.problems import Problem
 
-MOST_OFF = 0.12  # in the median. Of LFW: its aligned crops 0.03, facenet's 0.28, photos 0.43
+MOST_OFF = 0.12  # largest median. Of LFW: its aligned crops 0.03, facenet's 0.28, photos 0.43
 FEWEST_FOUND = 0.5  # share of the crops in which a face is found
 
 
 def offsets(
     points: Sequence[NDArray[np.floating] | None], template: ArrayLike, stretch: ArrayLike
 ) -> NDArray[np.float64]:
-    """How far faces lie from where the template has them, as a share of its eyes' distance.
+    """Displacement of faces from the alignment, relative to the distance between its eyes.
 
-    The template's points are carried onto the face's by the similarity that fits best; how far they
-    move is where the face lies, and how large and how turned it is, whatever its own shape.
+    The alignment's points are mapped to the face's by the best-fitting similarity; their
+    displacement measures position, size and rotation, but not the shape of the face.
 
     Args:
         points: of each crop, (5, 2) in pixels; None where no face was found.
-        template: (5, 2), in pixels of its own crop.
-        stretch: width and height of each crop over the template's, (N, 2).
+        template: points of the alignment, (5, 2), in pixels of its crop.
+        stretch: width and height of each crop over those of the alignment, (N, 2).
 
     Returns:
-        Root of the mean square over the five points, of the crops with a face, (M,).
+        Root mean square over the five points, for each crop with a face, (M,).
     """
     wanted = np.asarray(template, float)
     eyes = float(np.linalg.norm(wanted[1] - wanted[0]))
@@ -45,11 +45,11 @@ def offsets(
 def alignment_problems(
     off: NDArray[np.float64], looked_at: int, *, source: str, template: str
 ) -> list[Problem]:
-    """Judge the offsets of a sample of crops: no problem or one.
+    """At most one problem, from the displacements of a sample of crops.
 
     Args:
-        off: as :func:`offsets` gives them, of the crops with a face.
-        looked_at: how many crops there were.
+        off: result of :func:`offsets`, of the crops with a face.
+        looked_at: number of crops.
     """
     median = float(np.median(off)) if len(off) else float("nan")
     values = {"median_offset": round(median, 4) if len(off) else 0.0, "found": len(off)}

@@ -1,6 +1,6 @@
-"""What ``data check`` learns by looking at faces.
+"""Face checks of ``data check``: alignment, near duplicates, leaks of evaluation data.
 
-Training data knows no detector, model or evaluation: this file brings them together.
+It connects training data with detector, model and evaluation lists.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from faceverify.training.data.sets.face_set import FaceSet
 
 AT_ONCE = 2048  # encoded images in memory
-BORDER = 0.25  # of a crop's side, put around it: the detector places points worse without
-ALTERED = 100  # images that are compared with altered copies of themselves
-MOST_COMPARED = 300_000  # images that are compared each with each: 45 billion distances
+BORDER = 0.25  # of a crop's side, added around it: the detector is less exact without it
+ALTERED = 100  # images to compare with altered copies of themselves
+MOST_COMPARED = 300_000  # images to compare pairwise: 45 billion distances
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """The photos of an evaluation and who is on them.
+    """Photos of an evaluation, with labels.
 
     Args:
         source: the list, pack or folder.
         names: of the photos, N.
         photos: files or encoded images, N.
         labels: the person on each, (N,).
-        people: names of the people; those of photos that are not there, too.
-        named: whether these are names; else each is called by a photo.
+        people: names of the people, those of missing photos included.
+        named: whether the names are of people; else each is that of a photo.
     """
 
     source: str
@@ -57,10 +57,10 @@ def read_evaluated(path: Path, images: Path | None) -> Evaluated:
     """Read an evaluation: a folder of people, a pack, or a pair list.
 
     Args:
-        images: where the photos of a list lie; None for beside it.
+        images: folder of the photos of a list; None for that of the list.
 
     Raises:
-        ImageError, PairListError: it cannot be read.
+        ImageError, PairListError: it is unreadable.
     """
     from faceverify.evaluation.lists.cfp import is_cfp
     from faceverify.evaluation.lists.identity_photos import read_identity_folder
@@ -105,10 +105,10 @@ def _evaluated(
 def misaligned(
     face_set: FaceSet, readable: Sequence[int], template: str, sample: int, workers: int | None
 ) -> Iterator[Problem]:
-    """Look whether the faces of some crops lie where a template has them.
+    """Check the positions of the faces in a sample of crops.
 
     Raises:
-        UsageError: no such template.
+        UsageError: no such alignment.
     """
     from PIL import ImageOps
 
@@ -149,11 +149,11 @@ def face_problems(
     say: Callable[[str], None],
     show_progress: ShowProgress,
 ) -> Iterator[Problem]:
-    """Embed a set, and the evaluations, and yield what only a look at the faces tells.
+    """Embed a set and evaluations, and yield the problems found by similarity.
 
     Args:
-        say: gets messages of one line.
-        show_progress: passes items on and shows how many there were.
+        say: called with messages of one line.
+        show_progress: gets the photos as they are embedded.
 
     Raises:
         ModelError: the model cannot be run.
@@ -191,7 +191,7 @@ def face_problems(
 
 
 class Faces:
-    """Embeds with one model, through the cache."""
+    """Embeds photos with one model, through the cache."""
 
     def __init__(
         self,
@@ -237,7 +237,7 @@ class Faces:
     def altered(
         self, face_set: FaceSet, readable: Sequence[int], options: FaceOptions
     ) -> NDArray[np.float32]:
-        """How far some images are from copies of half their width, strongly compressed, (M,)."""
+        """Distances between some images and copies of half the width, strongly compressed, (M,)."""
         from PIL import Image
 
         from faceverify.images.photo import open_photo

@@ -1,9 +1,9 @@
-"""Look for what is wrong with the people of a set, by how alike their faces are.
+"""Near duplicates, label errors and leaks of evaluation data, found by similarity of embeddings.
 
-Embeddings come from a model that has learned elsewhere, so that this works before any training.
-Distances are cosine distances, 1 - cos. How near is near differs from model to model and from set
-to set, so it is measured on the set itself (:class:`Limits`): most of its images are what they are
-said to be. People are compared by their mean embeddings, which scatter little.
+Embeddings come from a pretrained model, so this works before any training. Distances are cosine
+distances, 1 - cos. Their scale differs between models and sets, so the limits are measured on the
+set itself (:class:`Limits`), assuming that most of its labels are right. People are compared by
+their mean embeddings, which vary little.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from faceverify.training.data.sets.errors import data_error
 
 Floats = NDArray[np.float32]
 BLOCK = 4096  # rows compared at a time
-FEWEST = 3  # images of a person whose mean says who it is
-FEWEST_PEOPLE = 5  # on whom limits can be measured
+FEWEST = 3  # images of a person for a reliable mean
+FEWEST_PEOPLE = 5  # people that limits can be measured on
 JUDGED = 20  # images of a person that limits are measured on
 
 
@@ -33,7 +33,7 @@ class Seen:
         names: of the images, N.
         people: names of the people, C.
         labels: the person on each image, (N,).
-        embeddings: of length 1, zeros where there is none, (N, D).
+        embeddings: unit rows, zeros for an image without a face, (N, D).
     """
 
     names: Sequence[str]
@@ -42,7 +42,7 @@ class Seen:
     embeddings: Floats
 
     def means(self) -> tuple[Floats, NDArray[np.int64]]:
-        """Mean embedding of each person, of length 1 or 0, (C, D), and of how many images, (C,)."""
+        """Mean embeddings of the people, unit or zero rows, (C, D), and numbers of images, (C,)."""
         sums = np.zeros((len(self.people), self.embeddings.shape[1]), np.float64)
         np.add.at(sums, self.labels, self.embeddings)
         seen = (self.embeddings != 0).any(axis=1)
@@ -51,7 +51,7 @@ class Seen:
 
 
 def unit(rows: NDArray[np.floating]) -> Floats:
-    """Rows of length 1; zeros stay zeros."""
+    """L2-normalise rows; zeros stay zeros."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     result: Floats = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
     return result
@@ -64,15 +64,15 @@ def nearest(
     labels: NDArray[np.int64] | None = None,
     other_labels: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], Floats]:
-    """Find the nearest of other rows for each row.
+    """Nearest neighbour of each row among other rows.
 
     Args:
         rows: of length 1, (N, D).
         others: of length 1, (M, D).
-        labels, other_labels: rows of the same label are no neighbours, (N,) and (M,).
+        labels, other_labels: rows with the same label are excluded, (N,) and (M,).
 
     Returns:
-        Which, and the cosine distance, (N,) each.
+        Indices and cosine distances of the neighbours, (N,) each.
     """
     which = np.zeros(len(rows), np.int64)
     distance = np.full(len(rows), np.inf, np.float32)
@@ -88,14 +88,14 @@ def nearest(
 
 @dataclass(frozen=True)
 class Limits:
-    """How near is near, as cosine distances.
+    """Limits of cosine distances, measured on a set.
 
     Args:
-        photo: within it two images are one photo, resized or compressed.
-        person: within it a few images are of the person whose mean it is.
-        twin: within it two means are of one person.
-        typical: most images are nearer than this to the rest of their own person.
-        far: hardly any image is further than this from the rest of its own person.
+        photo: between two versions of one photo, resized or compressed.
+        person: between the mean of a few images and that of the same person's others.
+        twin: between two means of one person.
+        typical: between most images and the mean of the same person's others.
+        far: between nearly all images and the mean of the same person's others.
     """
 
     photo: float
@@ -106,15 +106,15 @@ class Limits:
 
 
 def measured_limits(seen: Seen, altered: Floats, *, seed: int = 0) -> Limits:
-    """Measure what is near on a set itself.
+    """Measure the limits on a set.
 
     Args:
         seen: the set.
-        altered: distances of some images to altered copies of them, (M,).
-        seed: of the images that are drawn.
+        altered: distances between some images and altered copies of them, (M,).
+        seed: of the random choice of images.
 
     Raises:
-        TrainingError: too few people have images enough.
+        TrainingError: too few people have enough images.
     """
     order = np.argsort(seen.labels, kind="stable")
     order = order[(seen.embeddings[order] != 0).any(axis=1)]
@@ -155,8 +155,9 @@ def evaluation_problems(
 
     Args:
         seen: the set.
-        evaluated: the photos of the evaluation and who is on them.
-        source: what it is called, for the messages.
+        evaluated: the photos of the evaluation, with labels.
+        limits: of the set.
+        source: name of the evaluation, for messages.
     """
     which, distance = nearest(seen.embeddings, evaluated.embeddings)
     for index in np.flatnonzero(distance < limits.photo).tolist():
@@ -172,7 +173,7 @@ def evaluation_problems(
 
 
 def conflict_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
-    """Yield images that are also under another person, resized or compressed anew; each once."""
+    """Yield images that another person has too, resized or recompressed; each pair once."""
     which, distance = nearest(
         seen.embeddings, seen.embeddings, labels=seen.labels, other_labels=seen.labels
     )
@@ -191,7 +192,7 @@ def conflict_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
 
 
 def twin_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
-    """Yield people who look like another person of the set, each pair once."""
+    """Yield people who look like another person of the set; each pair once."""
     means, counts = seen.means()
     cosine = means @ means.T
     alike = np.triu(1 - cosine < limits.twin, k=1)
@@ -203,16 +204,16 @@ def twin_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
 
 
 def outlier_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
-    """Yield images that look like another person, and unlike the one they are said to show.
+    """Yield images that look like another person of the set and unlike their own.
 
-    An image that looks like nobody is a bad image, and not one of somebody else: it is not told.
+    An image unlike all people is of poor quality rather than mislabelled, and not reported.
     """
     means, counts = seen.means()
     sums = np.zeros(means.shape, np.float64)
     np.add.at(sums, seen.labels, seen.embeddings)
     for start in range(0, len(seen.labels), BLOCK):
         rows, labels = seen.embeddings[start : start + BLOCK], seen.labels[start : start + BLOCK]
-        rest = unit(sums[labels] - rows)  # the mean of the others of its person
+        rest = unit(sums[labels] - rows)  # mean of the person's other images
         own = 1 - (rows * rest).sum(axis=1)
         cosine = rows @ means.T
         cosine[np.arange(len(rows)), labels] = -np.inf

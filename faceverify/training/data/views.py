@@ -29,7 +29,7 @@ class Batch:
 
     Attributes:
         views: float32, normalised, (N, 3, height, width) each, channels-last memory, on the device.
-        labels: the person on each image, int64, or a value to regress, float32, (N,); on the device.
+        labels: the person on each image, int64, or a regression target, float32, (N,); on device.
         indices: positions of the images in the set, (N,).
     """
 
