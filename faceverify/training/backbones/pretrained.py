@@ -79,11 +79,13 @@ def initialise(backbone: nn.Module, source: str) -> Weights:
     """
     weights = read_weights(source)
     net = plain_module(backbone)
-    wanted = {key: value for key, value in net.state_dict().items() if not key.endswith(COUNT)}
+    expected = {key: value for key, value in net.state_dict().items() if not key.endswith(COUNT)}
     state = {
-        key: flattened(value, wanted[key]) for key, value in weights.state.items() if key in wanted
+        key: flattened(value, expected[key])
+        for key, value in weights.state.items()
+        if key in expected
     }
-    problem = misfit(state, wanted)
+    problem = misfit(state, expected)
     if problem:
         raise TrainingError(
             f"{source} does not fit this backbone: {problem}",
@@ -94,10 +96,10 @@ def initialise(backbone: nn.Module, source: str) -> Weights:
     return weights
 
 
-def flattened(value: Tensor, wanted: Tensor) -> Tensor:
+def flattened(value: Tensor, expected: Tensor) -> Tensor:
     """Reshape a PReLU slope from a model file, (C, 1, 1, 1), to torch's (C,)."""
-    if value.shape == (*wanted.shape, 1, 1, 1):
-        return value.reshape(wanted.shape)
+    if value.shape == (*expected.shape, 1, 1, 1):
+        return value.reshape(expected.shape)
     return value
 
 

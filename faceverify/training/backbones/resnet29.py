@@ -135,14 +135,14 @@ def resnet29(*, embedding_size: int = EMBEDDING_SIZE, size: int = 150) -> ResNet
     Raises:
         TrainingError: other values.
     """
-    for name, value, wanted in (
+    for name, value, expected in (
         ("embedding_size", embedding_size, EMBEDDING_SIZE),
         ("size", size, CONTRACT.width),
     ):
-        if value != wanted:
+        if value != expected:
             raise TrainingError(
-                f"resnet29 with {name} {value}: its weights are made for {wanted}",
-                cure=f"set {name} to {wanted}, or choose another backbone",
+                f"resnet29 with {name} {value}: its weights are made for {expected}",
+                cure=f"set {name} to {expected}, or choose another backbone",
                 code="training-config",
             )
     return ResNet29()

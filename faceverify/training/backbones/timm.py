@@ -41,14 +41,14 @@ def timm_backbone(
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
         cure = f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists them"
         raise config_error(f"timm {timm.__version__} has no network {name!r}", cure)
-    wanted = {"num_classes": embedding_size, "drop_rate": dropout, **options}
+    arguments = {"num_classes": embedding_size, "drop_rate": dropout, **options}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             try:
-                net: nn.Module = timm.create_model(name, img_size=size, **wanted)
+                net: nn.Module = timm.create_model(name, img_size=size, **arguments)
             except TypeError:  # networks for any image size have no such option
-                net = timm.create_model(name, **wanted)
+                net = timm.create_model(name, **arguments)
         except Exception as error:  # timm's checks are assertions and any error of torch
             raise config_error(
                 f"timm:{name} cannot be built for {size} pixels"

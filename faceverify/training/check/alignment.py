@@ -30,14 +30,14 @@ def offsets(
     Returns:
         Root mean square over the five points, for each crop with a face, (M,).
     """
-    wanted = np.asarray(template, float)
-    eyes = float(np.linalg.norm(wanted[1] - wanted[0]))
+    target = np.asarray(template, float)
+    eyes = float(np.linalg.norm(target[1] - target[0]))
     shares = np.asarray(stretch, float)
     found = []
     for own, share in zip(points, shares, strict=True):
         if own is not None:
-            matrix = similarity(wanted, np.asarray(own, float) / share)
-            moved = wanted @ matrix[:, :2].T + matrix[:, 2] - wanted
+            matrix = similarity(target, np.asarray(own, float) / share)
+            moved = target @ matrix[:, :2].T + matrix[:, 2] - target
             found.append(np.sqrt((moved**2).sum(axis=1).mean()) / eyes)
     return np.array(found, float)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from faceverify.faces.options import FaceOptions
     from faceverify.models.model_file import ModelFile
     from faceverify.runtime.progress import ShowProgress
-    from faceverify.training.check.near_duplicates import Seen
+    from faceverify.training.check.near_duplicates import LabelledEmbeddings
     from faceverify.training.check.problems import Problem
     from faceverify.training.data.sets.face_set import FaceSet
 
@@ -84,9 +84,9 @@ def _read_pairs(path: Path, images: Path | None) -> Evaluated:
     from faceverify.evaluation.lists.reading import read_pairs
 
     pairs = read_pairs(path)
-    files, told = map_images(pairs, images or path.parent), people_of_pairs(pairs)
+    files, people = map_images(pairs, images or path.parent), people_of_pairs(pairs)
     who: dict[Path, str] = {}
-    for photos, names in ((files.first, told.first), (files.second, told.second)):
+    for photos, names in ((files.first, people.first), (files.second, people.second)):
         who.update(zip(photos, names, strict=True))
     present = {file: name for file, name in who.items() if file.is_file()}
     named = pairs.first_identity is not None and pairs.second_identity is not None
@@ -207,27 +207,31 @@ class Faces:
         self._workers = workers
         self._show_progress = show_progress
 
-    def of_set(self, face_set: FaceSet, readable: Sequence[int], options: FaceOptions) -> Seen:
+    def of_set(
+        self, face_set: FaceSet, readable: Sequence[int], options: FaceOptions
+    ) -> LabelledEmbeddings:
         """Embed a set."""
-        from faceverify.training.check.near_duplicates import Seen
+        from faceverify.training.check.near_duplicates import LabelledEmbeddings
 
         rows = []
         for start in range(0, len(readable), AT_ONCE):
             part = readable[start : start + AT_ONCE]
             rows.append(self._embed([face_set.read(index) for index in part], options))
-        return Seen(
+        return LabelledEmbeddings(
             [face_set.name(index) for index in readable],
             face_set.identities,
             face_set.labels[list(readable)],
             np.concatenate(rows),
         )
 
-    def of_evaluation(self, evaluated: Evaluated, options: FaceOptions | None) -> Seen:
+    def of_evaluation(
+        self, evaluated: Evaluated, options: FaceOptions | None
+    ) -> LabelledEmbeddings:
         """Embed an evaluation."""
         from faceverify.faces.options import FaceOptions
-        from faceverify.training.check.near_duplicates import Seen
+        from faceverify.training.check.near_duplicates import LabelledEmbeddings
 
-        return Seen(
+        return LabelledEmbeddings(
             evaluated.names,
             evaluated.people,
             evaluated.labels,

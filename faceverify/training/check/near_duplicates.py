@@ -26,7 +26,7 @@ JUDGED = 20  # images of a person that limits are measured on
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class LabelledEmbeddings:
     """Embedded images.
 
     Args:
@@ -45,8 +45,8 @@ class Seen:
         """Mean embeddings of the people, unit or zero rows, (C, D), and numbers of images, (C,)."""
         sums = np.zeros((len(self.people), self.embeddings.shape[1]), np.float64)
         np.add.at(sums, self.labels, self.embeddings)
-        seen = (self.embeddings != 0).any(axis=1)
-        counts = np.bincount(self.labels[seen], minlength=len(self.people))
+        found = (self.embeddings != 0).any(axis=1)
+        counts = np.bincount(self.labels[found], minlength=len(self.people))
         return unit(sums), counts
 
 
@@ -105,26 +105,26 @@ class Limits:
     far: float
 
 
-def measured_limits(seen: Seen, altered: Floats, *, seed: int = 0) -> Limits:
+def measured_limits(images: LabelledEmbeddings, altered: Floats, *, seed: int = 0) -> Limits:
     """Measure the limits on a set.
 
     Args:
-        seen: the set.
+        images: the set.
         altered: distances between some images and altered copies of them, (M,).
         seed: of the random choice of images.
 
     Raises:
         TrainingError: too few people have enough images.
     """
-    order = np.argsort(seen.labels, kind="stable")
-    order = order[(seen.embeddings[order] != 0).any(axis=1)]
-    starts = np.searchsorted(seen.labels[order], np.arange(len(seen.people) + 1))
+    order = np.argsort(images.labels, kind="stable")
+    order = order[(images.embeddings[order] != 0).any(axis=1)]
+    starts = np.searchsorted(images.labels[order], np.arange(len(images.people) + 1))
     rng = np.random.default_rng(seed)
     few, halves, own = [], [], []
     for start, end in itertools.pairwise(starts.tolist()):
         if end - start < 2 * FEWEST:
             continue
-        rows = seen.embeddings[rng.permutation(order[start:end])].astype(np.float64)
+        rows = images.embeddings[rng.permutation(order[start:end])].astype(np.float64)
         total, cut = rows.sum(axis=0), len(rows) // 2
         few.append(_distance(rows[:2].sum(axis=0), total - rows[:2].sum(axis=0)))
         halves.append(_distance(rows[:cut].sum(axis=0), rows[cut:].sum(axis=0)))
@@ -149,33 +149,36 @@ def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 
 
 def evaluation_problems(
-    seen: Seen, evaluated: Seen, limits: Limits, source: str
+    images: LabelledEmbeddings, evaluated: LabelledEmbeddings, limits: Limits, source: str
 ) -> Iterator[Problem]:
     """Yield images and people that are also in an evaluation.
 
     Args:
-        seen: the set.
+        images: the set.
         evaluated: the photos of the evaluation, with labels.
         limits: of the set.
         source: name of the evaluation, for messages.
     """
-    which, distance = nearest(seen.embeddings, evaluated.embeddings)
+    which, distance = nearest(images.embeddings, evaluated.embeddings)
     for index in np.flatnonzero(distance < limits.photo).tolist():
         other = evaluated.names[which[index]]
         text = f"looks like {other} of {source}, at a distance of {distance[index]:.3f}"
-        yield _problem("photo", seen.names[index], text, other, distance[index])
-    means, counts = seen.means()
+        yield _problem("photo", images.names[index], text, other, distance[index])
+    means, counts = images.means()
     which, distance = nearest(means, evaluated.means()[0])
     for label in np.flatnonzero((distance < limits.person) & (counts >= FEWEST)).tolist():
         other = evaluated.people[which[label]]
         text = f"looks like {other} of {source}, at a distance of {distance[label]:.3f}"
-        yield _problem("person", seen.people[label], text, other, distance[label])
+        yield _problem("person", images.people[label], text, other, distance[label])
 
 
-def conflict_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
+def conflict_problems(images: LabelledEmbeddings, limits: Limits) -> Iterator[Problem]:
     """Yield images that another person has too, resized or recompressed; each pair once."""
     which, distance = nearest(
-        seen.embeddings, seen.embeddings, labels=seen.labels, other_labels=seen.labels
+        images.embeddings,
+        images.embeddings,
+        labels=images.labels,
+        other_labels=images.labels,
     )
     pairs = set()
     for index in np.flatnonzero(distance < limits.photo).tolist():
@@ -183,36 +186,39 @@ def conflict_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
         if frozenset((index, other)) in pairs:
             continue
         pairs.add(frozenset((index, other)))
-        people = [seen.people[seen.labels[place]] for place in (index, other)]
+        people = [images.people[images.labels[place]] for place in (index, other)]
         text = (
-            f"looks like {seen.names[other]}, at a distance of {distance[index]:.3f}: of "
+            f"looks like {images.names[other]}, at a distance of {distance[index]:.3f}: of "
             f"{people[0]} and of {people[1]}"
         )
-        yield _problem("conflict", seen.names[index], text, seen.names[other], distance[index])
+        yield _problem("conflict", images.names[index], text, images.names[other], distance[index])
 
 
-def twin_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
+def twin_problems(images: LabelledEmbeddings, limits: Limits) -> Iterator[Problem]:
     """Yield people who look like another person of the set; each pair once."""
-    means, counts = seen.means()
+    means, counts = images.means()
     cosine = means @ means.T
     alike = np.triu(1 - cosine < limits.twin, k=1)
     enough = counts >= FEWEST
     for one, other in zip(*np.nonzero(alike & enough[:, None] & enough), strict=True):
         distance = 1 - cosine[one, other]
-        text = f"looks like {seen.people[other]}, at a distance of {distance:.3f}"
-        yield _problem("twin", seen.people[one], text, seen.people[other], distance)
+        text = f"looks like {images.people[other]}, at a distance of {distance:.3f}"
+        yield _problem("twin", images.people[one], text, images.people[other], distance)
 
 
-def outlier_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
+def outlier_problems(images: LabelledEmbeddings, limits: Limits) -> Iterator[Problem]:
     """Yield images that look like another person of the set and unlike their own.
 
     An image unlike all people is of poor quality rather than mislabelled, and not reported.
     """
-    means, counts = seen.means()
+    means, counts = images.means()
     sums = np.zeros(means.shape, np.float64)
-    np.add.at(sums, seen.labels, seen.embeddings)
-    for start in range(0, len(seen.labels), BLOCK):
-        rows, labels = seen.embeddings[start : start + BLOCK], seen.labels[start : start + BLOCK]
+    np.add.at(sums, images.labels, images.embeddings)
+    for start in range(0, len(images.labels), BLOCK):
+        rows, labels = (
+            images.embeddings[start : start + BLOCK],
+            images.labels[start : start + BLOCK],
+        )
         rest = unit(sums[labels] - rows)  # mean of the person's other images
         own = 1 - (rows * rest).sum(axis=1)
         cosine = rows @ means.T
@@ -222,13 +228,13 @@ def outlier_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
         away = 1 - cosine[np.arange(len(rows)), other]
         odd = (away < limits.typical) & (own > limits.far) & (counts[labels] >= FEWEST)
         for place in np.flatnonzero(odd & (rows != 0).any(axis=1)).tolist():
-            name = seen.people[other[place]]
+            name = images.people[other[place]]
             text = (
                 f"looks like {name}, at a distance of {away[place]:.3f}, rather than "
-                f"{seen.people[labels[place]]}, at {own[place]:.3f}"
+                f"{images.people[labels[place]]}, at {own[place]:.3f}"
             )
             values = {"distance": round(float(away[place]), 4), "own": round(float(own[place]), 4)}
-            yield Problem("outlier", seen.names[start + place], text, name, values)
+            yield Problem("outlier", images.names[start + place], text, name, values)
 
 
 def _problem(kind: str, where: str, text: str, other: str, distance: float) -> Problem:

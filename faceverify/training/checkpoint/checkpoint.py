@@ -165,9 +165,9 @@ def latest(folder: Path) -> Path | None:
     return next(reversed(checkpoints(folder)), None)
 
 
-def mark_best(folder: Path, checkpoint: Path, figure: float) -> None:
+def mark_best(folder: Path, checkpoint: Path, accuracy: float) -> None:
     """Store the name of the checkpoint that validated best, and its accuracy."""
-    text = json.dumps({"checkpoint": checkpoint.name, "figure": figure})
+    text = json.dumps({"checkpoint": checkpoint.name, "figure": accuracy})
     atomic_write(folder / BEST, text.encode())
 
 
@@ -175,10 +175,10 @@ def best(folder: Path) -> tuple[Path, float] | None:
     """The checkpoint that validated best, and its accuracy; None where none was validated."""
     try:
         found = json.loads((folder / BEST).read_text(encoding="utf-8"))
-        path, figure = folder / Path(str(found["checkpoint"])).name, float(found["figure"])
+        path, accuracy = folder / Path(str(found["checkpoint"])).name, float(found["figure"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return (path, figure) if path in checkpoints(folder) else None
+    return (path, accuracy) if path in checkpoints(folder) else None
 
 
 def remove_old(folder: Path, keep: int) -> None:

@@ -96,18 +96,18 @@ def join_processes(device: str, *, threads: int = 0) -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
-def find_device(wanted: str, local_rank: int = 0, local_world: int = 1) -> torch.device:
+def find_device(setting: str, local_rank: int = 0, local_world: int = 1) -> torch.device:
     """Device of this process; "auto" is the fastest available one.
 
     Raises:
         TrainingError: the device is not available; there is no silent fall-back.
     """
-    if wanted == "auto":
+    if setting == "auto":
         if torch.cuda.is_available():
-            wanted = "cuda"
+            setting = "cuda"
         else:
-            wanted = "mps" if torch.backends.mps.is_available() and local_world == 1 else "cpu"
-    if wanted == "cuda":
+            setting = "mps" if torch.backends.mps.is_available() and local_world == 1 else "cpu"
+    if setting == "cuda":
         if not torch.cuda.is_available():
             built = "no CUDA device is visible"
             if torch.version.cuda is None:
@@ -120,12 +120,12 @@ def find_device(wanted: str, local_rank: int = 0, local_world: int = 1) -> torch
                 f"use torchrun --nproc-per-node {count}, or --device cpu",
             )
         return torch.device("cuda", local_rank)
-    if wanted == "mps":
+    if setting == "mps":
         if not torch.backends.mps.is_available():
             raise _no_device("--device mps: this machine has none", "use --device cpu")
         if local_world > 1:
             raise _no_device("--device mps takes one process", "leave torchrun out")
-    return torch.device(wanted)
+    return torch.device(setting)
 
 
 def device_name(device: torch.device) -> str:

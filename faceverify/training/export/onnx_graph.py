@@ -99,12 +99,12 @@ def rewrite_prelu(graph: onnx.GraphProto) -> None:
     replace_nodes(graph, with_a_use(nodes, {output.name for output in graph.output}))
 
 
-def with_a_use(nodes: list[onnx.NodeProto], wanted: set[str]) -> list[onnx.NodeProto]:
+def with_a_use(nodes: list[onnx.NodeProto], needed: set[str]) -> list[onnx.NodeProto]:
     """Remove nodes whose outputs are not used."""
     kept: list[onnx.NodeProto] = []
     for node in reversed(nodes):
-        if wanted & set(node.output):
-            wanted |= set(node.input)
+        if needed & set(node.output):
+            needed |= set(node.input)
             kept.insert(0, node)
     return kept
 

@@ -91,16 +91,16 @@ def make_executor(backbone: nn.Module, compute: Compute, processes: Processes) -
     return Executor(module, device, precision, scaler)
 
 
-def chosen_precision(wanted: str, device: torch.device) -> str:
+def chosen_precision(setting: str, device: torch.device) -> str:
     """Precision of a setting; for "auto" bfloat16 where the device multiplies it in hardware.
 
     Raises:
         TrainingError: float16 on a CPU, which computes it slowly and overflows.
     """
-    if wanted == "float16" and device.type == "cpu":
+    if setting == "float16" and device.type == "cpu":
         raise config_error("--precision float16 needs a GPU", "use bfloat16 or float32")
-    if wanted != "auto":
-        return wanted
+    if setting != "auto":
+        return setting
     if device.type == "cuda":
         return "float16" if emulates_bfloat16(device) else "bfloat16"
     if device.type == "cpu" and multiplies_bfloat16_by("amx_tile"):

@@ -94,13 +94,13 @@ def make_model(
         TrainingError: the ONNX graph gives other embeddings than the backbone.
         OutputError: it cannot be written.
     """
-    learned = data.learned
+    source = data.source
     provenance = Provenance(
         name=printable(run.path.name),
         architecture=architecture,
         head=loss.name,
         dataset=printable(
-            f"{learned.title}: {learned.images:,} images of {learned.people:,} people"
+            f"{source.title}: {source.images:,} images of {source.num_identities:,} people"
         ),
         licence=printable(licence),
         source=printable(f"faceverify train, {checkpoint} of {progress.steps:,} steps")

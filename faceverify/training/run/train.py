@@ -130,7 +130,7 @@ def train_model(
         )
         for note in data.notes:
             say(note)
-        config, source = replace(config, data=data.settings), data.learned
+        config, source = replace(config, data=data.settings), data.source
         validation_set = None
         if processes.first and config.validation.times != 0:
             validation_set = _validation_set(
@@ -143,7 +143,7 @@ def train_model(
                 config,
                 embedding_size=contract.embedding_size,
                 input_size=contract.width,
-                classes=source.people,
+                classes=source.num_identities,
                 processes=processes,
             )
 
@@ -153,7 +153,7 @@ def train_model(
         embed = _embedding(contract, state.executor)
         validate = None if validation_set is None else _validation(validation_set, embed)
         say(
-            f"{source.images:,} images of {source.people:,} people; "
+            f"{source.images:,} images of {source.num_identities:,} people; "
             f"{config.backbone.name} and {config.head.name} on {device_name(processes.device)}"
             + (f", {processes.world} processes" if processes.world > 1 else "")
         )
@@ -165,7 +165,7 @@ def train_model(
             say(f"rehearsing, to see how many steps {config.budget.minutes:g} minutes hold")
             plan = measured_plan(
                 60 * config.budget.minutes - (time.monotonic() - began), state, config, source,
-                people=source.people if imprints else 0, processes=processes,
+                people=source.num_identities if imprints else 0, processes=processes,
                 embed=embed, crops=None if validation_set is None else validation_set.crops,
             )  # fmt: skip
             say(plan.in_words(config.validation))
@@ -193,9 +193,9 @@ def train_model(
         def save(reached: Progress, results: Results | None) -> None:
             place = save_checkpoint(run.checkpoints, reached, state.tensors())
             if processes.first:
-                known, figure = best(run.checkpoints), (results or {}).get("accuracy")
-                if figure is not None and (known is None or figure >= known[1]):
-                    mark_best(run.checkpoints, place, figure)
+                known, accuracy = best(run.checkpoints), (results or {}).get("accuracy")
+                if accuracy is not None and (known is None or accuracy >= known[1]):
+                    mark_best(run.checkpoints, place, accuracy)
                 remove_old(run.checkpoints, config.checkpoints.keep)
 
         line = ProgressLine(progress.steps, progress.step) if live else None
@@ -344,7 +344,7 @@ def _finished(
     facts = {
         "model": f"{run.model.name} ({made.model_id})",
         "checkpoint": checkpoint,
-        "images learned": f"{data.learned.images:,} of {data.learned.people:,} people",
+        "images learned": f"{data.source.images:,} of {data.source.num_identities:,} people",
         "backbone": config.backbone.name,
         "loss": config.head.name,
         "steps": f"{progress.step:,}, {progress.images:,} images in {progress.seconds:,.0f} s",

@@ -38,12 +38,12 @@ class HeldOutSplit:
     """Stored images split by person.
 
     Args:
-        learned: images to train on.
+        train: images to train on.
         held_out: images of other people, to validate on; None where there are none.
         notes: messages for the user, one line each.
     """
 
-    learned: FaceSet
+    train: FaceSet
     held_out: FaceSet | None
     notes: tuple[str, ...]
 
@@ -53,13 +53,13 @@ class TrainingSet:
     """Training set of a run.
 
     Args:
-        learned: source of the batches to train on.
+        source: source of the batches to train on.
         held_out: images of other people, to validate on; None where there are none.
         notes: messages for the user, one line each.
         settings: ``[data]`` with the counts of a stream, so that it is counted only once.
     """
 
-    learned: Source
+    source: Source
     held_out: FaceSet | None
     notes: tuple[str, ...]
     settings: Data
@@ -101,7 +101,7 @@ def open_training_set(
         )
     if is_stream(data.source):
         stream = _counted_stream(config, processes, show_progress)
-        counted = replace(data, stream_images=len(stream), stream_people=stream.people)
+        counted = replace(data, stream_images=len(stream), stream_people=stream.num_identities)
         streamed = StreamedSource(stream, contract, config, processes, views, warn)
         return TrainingSet(streamed, None, (), counted)
     if data.stream_images or data.stream_people:
@@ -110,7 +110,7 @@ def open_training_set(
             "use --set data.stream_images=0 --set data.stream_people=0",
         )
     held_out_wanted = validation.times and not validation.pairs
-    divided = open_and_hold_out(
+    split = open_and_hold_out(
         data.source,
         least_images=data.least_images,
         held_out=validation.held_out if held_out_wanted else 0.0,
@@ -118,8 +118,8 @@ def open_training_set(
         pairs_wanted=pairs_wanted,
         processes=processes.world,
     )
-    stored = StoredSource(divided.learned, contract, config, processes, views, warn)
-    return TrainingSet(stored, divided.held_out, divided.notes, data)
+    stored = StoredSource(split.train, contract, config, processes, views, warn)
+    return TrainingSet(stored, split.held_out, split.notes, data)
 
 
 def open_and_hold_out(
@@ -163,8 +163,8 @@ def open_and_hold_out(
         notes.append(f"{few} people have fewer than {least} images: left out")
     people = whole.identities
     aside = _drawn(people, whole.counts(), held_out, seed)
-    learned = whole.without(aside) if aside else whole
-    _check_people(source, learned.people, processes)
+    train = whole.without(aside) if aside else whole
+    _check_people(source, train.num_identities, processes)
     kept = None
     if aside:
         kept = whole.only(aside)
@@ -177,7 +177,7 @@ def open_and_hold_out(
             f"{len(people)} people are too few to hold any out: the last step counts, without "
             "thresholds; give --validate, or run `faceverify calibrate` afterwards"
         )
-    return HeldOutSplit(learned, kept, tuple(notes))
+    return HeldOutSplit(train, kept, tuple(notes))
 
 
 def _counted_stream(
@@ -209,7 +209,7 @@ def _counted_stream(
     counts = data.stream_images, data.stream_people
     if not all(counts):
         stream = open_stream(data.source, show_progress) if processes.first else None
-        own = (0, 0) if stream is None else (len(stream), stream.people)
+        own = (0, 0) if stream is None else (len(stream), stream.num_identities)
         counts = int(processes.from_first(own[0])), int(processes.from_first(own[1]))
     _check_people(data.source, counts[1], processes.world)
     return ShardStream(data.source, tuple(expand_urls(data.source)), *counts)

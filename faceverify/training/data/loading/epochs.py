@@ -40,7 +40,7 @@ class StoredSource:
     """Source of stored images, in the order of any sampler; see :class:`~.source.Source`.
 
     Args:
-        learned: the images.
+        face_set: the images.
         contract: preprocessing contract of the backbone.
         config: of the run.
         processes: this process and the others.
@@ -54,29 +54,29 @@ class StoredSource:
 
     def __init__(
         self,
-        learned: FaceSet,
+        face_set: FaceSet,
         contract: Contract,
         config: Config,
         processes: Processes,
         views: Views,
         warn: Callable[[str], None],
     ) -> None:
-        self.title = Path(learned.source).name
-        self.images, self.people = len(learned), learned.people
-        self.stills = Stills(learned.labels, self._unvaried)
-        self._learned, self._config = learned, config
+        self.title = Path(face_set.source).name
+        self.images, self.num_identities = len(face_set), face_set.num_identities
+        self.stills = Stills(face_set.labels, self._unvaried)
+        self._face_set, self._config = face_set, config
         self._processes, self._views, self._warn = processes, views, warn
         self._sampler = build_sampler(
             config.batches.sampler,
-            learned.labels,
+            face_set.labels,
             seed=config.seed,
             size=config.batches.size,
             images_per_identity=config.batches.images_per_identity,
             processes=processes.world,
         )
         self.steps = len(self._sampler)
-        self._values = labels_of(learned, config.data.column)
-        self._transform, self._size = transform_of(contract, config, stored_size(learned))
+        self._values = labels_of(face_set, config.data.column)
+        self._transform, self._size = transform_of(contract, config, stored_size(face_set))
         self._packed: PackedFaces | None = None
 
     def prepare(self, cache: Path, show_progress: ShowProgress) -> None:
@@ -87,9 +87,9 @@ class StoredSource:
             OutputError: no space for the decoded crops.
         """
         wanted, workers = self._config.data.cache, workers_of(self._config)
-        if wanted == "memory" or (wanted == "auto" and fits(self._learned, self._size, cache)):
+        if wanted == "memory" or (wanted == "auto" and fits(self._face_set, self._size, cache)):
             self._packed = packed(
-                self._learned,
+                self._face_set,
                 self._size,
                 cache,
                 show_progress=show_progress,
@@ -120,7 +120,7 @@ class StoredSource:
 
     def _batches(self, parts: Iterable[NDArray[np.int64]], **options: Any) -> Iterator[Batch]:
         return batches(
-            self._learned,
+            self._face_set,
             parts,
             transform=self._transform,
             views=self._views,
@@ -147,23 +147,23 @@ class StreamedSource:
 
     def __init__(
         self,
-        learned: ShardStream,
+        stream: ShardStream,
         contract: Contract,
         config: Config,
         processes: Processes,
         views: Views,
         warn: Callable[[str], None],
     ) -> None:
-        check_shards(learned.urls, processes.world)
+        check_shards(stream.urls, processes.world)
         size = config.batches.size
         self._share = len(rank_part(np.arange(size), processes.rank, processes.world))
-        self.title = f"{len(learned.urls):,} shards"
-        self.images, self.people = len(learned), learned.people
-        self.steps = -(-len(learned) // size)
-        first = first_image(learned.urls)
+        self.title = f"{len(stream.urls):,} shards"
+        self.images, self.num_identities = len(stream), stream.num_identities
+        self.steps = -(-len(stream) // size)
+        first = first_image(stream.urls)
         height, width = decode(first.image, first.name).shape[-2:]
         self._transform, self._size = transform_of(contract, config, (int(height), int(width)))
-        self._learned, self._config = learned, config
+        self._stream, self._config = stream, config
         self._processes, self._views, self._warn = processes, views, warn
 
     def prepare(self, cache: Path, show_progress: ShowProgress) -> None:
@@ -172,7 +172,7 @@ class StreamedSource:
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
         """This process's part of each batch of an epoch, from batch ``start`` on."""
         return stream_batches(
-            self._learned,
+            self._stream,
             size=self._share,
             steps=self.steps,
             transform=self._transform,
@@ -219,20 +219,20 @@ def transform_of(
     return transform, (config.data.size, config.data.size) if frame is None else stored
 
 
-def labels_of(learned: FaceSet, column: str) -> NDArray[np.int64] | NDArray[np.float32]:
+def labels_of(face_set: FaceSet, column: str) -> NDArray[np.int64] | NDArray[np.float32]:
     """Target of each image, (N,): the person, or a column of values.
 
     Raises:
         TrainingError: there is no such column.
     """
     if not column:
-        return learned.labels
-    if column not in learned.columns:
-        known = ", ".join(learned.columns) or "none"
+        return face_set.labels
+    if column not in face_set.columns:
+        known = ", ".join(face_set.columns) or "none"
         raise config_error(
             f"data.column is {column!r}, which the data do not have", f"known: {known}"
         )
-    return learned.columns[column].astype(np.float32)
+    return face_set.columns[column].astype(np.float32)
 
 
 def frame_of(contract: Contract, template: str, size: tuple[int, int]) -> Frame | None:

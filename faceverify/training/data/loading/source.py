@@ -43,7 +43,7 @@ class Source(Protocol):
         """Number of images."""
 
     @property
-    def people(self) -> int:
+    def num_identities(self) -> int:
         """Number of classes: the highest label plus one."""
 
     @property

@@ -56,8 +56,8 @@ def stream_batches(
         transform, views, vary, crop_size, workers, device, warn: as :func:`~.loader.batches`.
 
     Raises:
-        ImageError, TrainingError: an unreadable shard or image, or a label of ``stream.people`` or
-            more.
+        ImageError, TrainingError: an unreadable shard or image, or a label that is not below
+            ``stream.num_identities``.
     """
     device = torch.device(device)
     resized = Resized(crop_size, warn)
@@ -75,10 +75,10 @@ def stream_batches(
         step, samples = task
         indices = (step * world + rank) * size + np.arange(len(samples))
         for sample in samples:
-            if sample.label >= stream.people:
+            if sample.label >= stream.num_identities:
                 raise data_error(
                     f"{sample.name}: label {sample.label}, where data.stream_people is "
-                    f"{stream.people}",
+                    f"{stream.num_identities}",
                     "give --set data.stream_people=0 to look at all labels first",
                 )
         names = [sample.name for sample in samples]

@@ -69,18 +69,18 @@ class PKSampler:
             yield order[images].ravel()
 
 
-def check_identities(drawable: int, identities: int, wanted: int) -> None:
+def check_identities(drawable: int, identities: int, needed: int) -> None:
     """Check that enough identities have two images.
 
     Args:
         drawable: identities with two images or more.
         identities: all of them.
-        wanted: identities of a batch.
+        needed: identities of a batch.
 
     Raises:
-        TrainingError: ``drawable`` is below ``wanted``.
+        TrainingError: ``drawable`` is below ``needed``.
     """
-    if drawable >= wanted:
+    if drawable >= needed:
         return
     if drawable == 0:
         raise TrainingError(
@@ -89,7 +89,7 @@ def check_identities(drawable: int, identities: int, wanted: int) -> None:
             code="training-data",
         )
     raise TrainingError(
-        f"a batch has {wanted} identities with two images or more; the data have {drawable}",
+        f"a batch has {needed} identities with two images or more; the data have {drawable}",
         cure="change batches.size or batches.images_per_identity",
         code="training-data",
     )

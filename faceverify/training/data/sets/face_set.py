@@ -81,7 +81,7 @@ class FaceSet:
         return decode(self.read(index), self.name(index))
 
     @property
-    def people(self) -> int:
+    def num_identities(self) -> int:
         """Number of people, C."""
         return len(self.identities)
 

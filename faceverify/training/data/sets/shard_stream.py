@@ -53,13 +53,13 @@ class ShardStream:
         source: the pattern of URLs, as the user named it.
         urls: of the shards.
         images: number of images, N.
-        people: number of classes, C: the highest label plus one.
+        num_identities: number of classes, C: the highest label plus one.
     """
 
     source: str
     urls: tuple[str, ...]
     images: int
-    people: int
+    num_identities: int
 
     def __len__(self) -> int:
         return self.images
