@@ -75,7 +75,7 @@ def train(
     state.train_mode()
 
     while progress.step < steps:
-        for batch in source.batches(progress.epoch, progress.batch):
+        for batch in source.batches(progress.epoch, progress.batch):  # views of (N, 3, H, W)
             step = progress.step
 
             # 1. The step's number decides what is random in it, its learning rate and its margin.
@@ -88,7 +88,7 @@ def train(
 
             # 2. The gradient of the mean loss over the batch of all processes.
             optimiser.zero_grad(set_to_none=True)
-            with executor.autocast():
+            with executor.autocast():  # executor.embed: views to embeddings, (N, D) each
                 if compute.gradient_cache:  # the whole batch, a chunk's activations at a time
                     loss = cached_backward(  # ()
                         executor.embed,

@@ -214,7 +214,7 @@ def test_a_loss_that_grows_without_end_stops():
     with pytest.raises(TrainingError, match="the loss rose to"):
         watch.check(1000.0, 51, learning_rate=0.1, warm_up=True)
     with pytest.raises(TrainingError, match="loss is nan at step 3"):
-        LossWatch().look(float("nan"), 3, learning_rate=0.1, warm_up=True)
+        LossWatch().check(float("nan"), 3, learning_rate=0.1, warm_up=True)
 
 
 def test_a_margin_that_warms_up_is_no_divergence():
