@@ -110,7 +110,7 @@ def measured(asked: argparse.Namespace, name: str) -> dict[str, object]:
     from faceverify.embeddings.cache import cache_folder
     from faceverify.models.model_file import load_model_file
     from faceverify.training.run.publish import embedded
-    from faceverify.training.run.validation import pair_figures, set_of_list
+    from faceverify.training.run.validation import pair_results, set_of_list
 
     model = load_model_file(asked.out / name / "model.onnx")
     found: dict[str, object] = {"model_id": model.id}
@@ -121,7 +121,7 @@ def measured(asked: argparse.Namespace, name: str) -> dict[str, object]:
             images=asked.lfw,
             cache=cache_folder() / "training",
         )
-        found[view] = pair_figures(judged, embedded(model, judged).embeddings).as_dict()
+        found[view] = pair_results(judged, embedded(model, judged).embeddings).as_dict()
     return found
 
 

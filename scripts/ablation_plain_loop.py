@@ -25,8 +25,8 @@ from faceverify.training.config.files import read_recipe
 from faceverify.training.config.schema import config_from_dict
 from faceverify.training.export.embed_crops import embed_crops
 from faceverify.training.export.export import export_model
-from faceverify.training.loop import evenly
-from faceverify.training.run.validation import PairFigures, pair_figures, set_of_list
+from faceverify.training.loop import evenly_spaced
+from faceverify.training.run.validation import PairResults, pair_results, set_of_list
 
 TIMES = 8
 FIRST, TIMED = 2, 12  # steps: the first ones find memory
@@ -120,8 +120,8 @@ def main() -> None:
     criterion = loss_of(asked.loss, len(data.classes), size)
     optimiser = torch.optim.Adam([*backbone.parameters(), *criterion.parameters()], lr=1e-3)
 
-    def validated() -> PairFigures:
-        return pair_figures(judged, embed_crops(backbone, judged.crops, plain))
+    def validated() -> PairResults:
+        return pair_results(judged, embed_crops(backbone, judged.crops, plain))
 
     best, kept, step, steps = -1.0, None, 0, FIRST + TIMED + 1
     while step < steps:
@@ -144,7 +144,7 @@ def main() -> None:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            if step in evenly(steps, TIMES) and step > FIRST + TIMED:
+            if step in evenly_spaced(steps, TIMES) and step > FIRST + TIMED:
                 figures = validated()
                 print(f"{step}  loss {loss.item():.3f}  {figures.as_dict()}", flush=True)
                 if (figures.accuracy or 0) >= best:

@@ -40,7 +40,7 @@ from faceverify.training.distributed.processes import Processes
 from faceverify.training.losses import build_loss
 from faceverify.training.optim.cpu import tuned_process
 from faceverify.training.optim.optimisers import make_optimiser, parameter_groups
-from faceverify.training.optim.precision import PRECISIONS, emulates_bfloat16, run_on
+from faceverify.training.optim.precision import PRECISIONS, emulates_bfloat16, make_executor
 
 PEER, OURS = "plain loop", "faceverify"
 SIZE, MARGIN, SCALE = 512, 0.5, 64.0
@@ -198,7 +198,7 @@ def our_step(
         "arcface", embedding_size=SIZE, classes=len(centres), margin=MARGIN, scale=SCALE
     ).to(device)
     criterion.softmax.centres.data.copy_(centres)  # type: ignore[union-attr, operator]
-    running = run_on(backbone, Compute(precision=precision), Processes(0, 1, device))
+    executor = make_executor(backbone, Compute(precision=precision), Processes(0, 1, device))
     optimiser = make_optimiser(
         "sgd",
         parameter_groups(backbone, criterion, learning_rate=RATE, weight_decay=DECAY),
@@ -208,8 +208,8 @@ def our_step(
     def step(images: Tensor, labels: Tensor) -> Tensor:
         optimiser.zero_grad(set_to_none=True)
         images = images.contiguous(memory_format=torch.channels_last)
-        with running.autocast():
-            embeddings = running.embed([images])[0]
+        with executor.autocast():
+            embeddings = executor.embed([images])[0]
         loss: Tensor = criterion(embeddings, labels)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(backbone.parameters(), CLIP)

@@ -244,7 +244,7 @@ def run(
         folder,
         resume=resume,
         say=console.message,
-        progress=console.progress,
+        show_progress=console.progress,
         live=not console.quiet,
     )
 
@@ -272,8 +272,8 @@ def words(text: str | None) -> list[str] | None:
 
 
 def show(trained: Trained, console: Console) -> None:
-    """Print the result of a run."""
-    figures = {key: round(value, 6) for key, value in trained.figures.items()}
+    """Print what became of a run."""
+    figures = {key: round(value, 6) for key, value in trained.results.items()}
     value = {
         "run": str(trained.folder),
         "step": trained.step,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +18,7 @@ from faceverify.faces.options import FaceOptions
 from faceverify.models.model_file import ModelFile
 from faceverify.models.registry import bundled_folder
 from faceverify.runtime.parallel import map_ordered
-
-Item = TypeVar("Item")
-Progress = Callable[[Iterable[Item], str, "int | None"], Iterator[Item]]
+from faceverify.runtime.progress import ShowProgress
 
 KEPT_TOGETHER = 256  # outcomes stored at a time: at most these are lost by an interrupted run
 EMBEDDING_VERSION = 1
@@ -63,7 +60,7 @@ def embed_photos(
     cache: EmbeddingCache,
     *,
     workers: int | None = None,
-    progress: Progress[tuple[bytes | None, Outcome]] | None = None,
+    progress: ShowProgress | None = None,
 ) -> PhotoEmbeddings:
     """Embeddings of photos; model and detector are loaded only if a photo is not in the cache.
 

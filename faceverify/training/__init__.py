@@ -1,1 +1,1 @@
-"""The learning half: from a folder of people to a model file. Needs torch."""
+"""Training: from a folder of people to a model file. Needs torch."""

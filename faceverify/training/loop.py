@@ -1,8 +1,8 @@
 """The training loop: one function, from top to bottom, no hooks.
 
-What a step does follows from the configuration, the data and the step's number alone: what is
-drawn comes from generators seeded by it, learning rates and margins are functions of it. So a run
-that was stopped and goes on from a checkpoint does, on a CPU, bit for bit what it would have done.
+A step depends on the configuration, the data and its own number alone: random generators are seeded
+with that number, learning rate and margin are functions of it. So a run that is resumed from a
+checkpoint gives, on a CPU, bit for bit what it would have given without the stop.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from faceverify.training.checkpoint.checkpoint import Position
+from faceverify.training.checkpoint.checkpoint import Progress
 from faceverify.training.config.schema import Config
 from faceverify.training.data.loading.source import Source
 from faceverify.training.distributed.collectives import average_gradients
@@ -24,192 +24,198 @@ from faceverify.training.distributed.processes import Processes
 from faceverify.training.metrics_log import MetricsLog
 from faceverify.training.optim.gradient_cache import cached_backward
 from faceverify.training.stopping import LossWatch, StopRequest
-from faceverify.training.train_state import Parts
+from faceverify.training.train_state import TrainState
 
-Figures = Mapping[str, float]
+Results = Mapping[str, float]
+"""Validation results by name, such as ``accuracy``."""
 
-SAVE, STOP = 1.0, 2.0  # what processes agree on after a step
+SAVE, STOP = 1.0, 2.0  # requests: after a step all processes follow the largest one
 
 
 def train(
-    parts: Parts,
+    state: TrainState,
     config: Config,
-    position: Position,
+    progress: Progress,
     source: Source,
     *,
     processes: Processes,
     log: MetricsLog,
-    save: Callable[[Position, Figures | None], None],
-    validate: Callable[[nn.Module], Figures] | None,
+    save: Callable[[Progress, Results | None], None],
+    validate: Callable[[nn.Module], Results] | None,
     stop: StopRequest,
-) -> Position:
-    """Train from a position to the end of the run, or until a stop is asked for.
+) -> Progress:
+    """Train from a step to the end of the run, or until a signal asks to stop.
 
     Args:
-        parts: backbone, method, optimiser and what goes with them; they are changed.
+        state: backbone, method, optimiser and average; changed in place.
         config: of the run.
-        position: where it stands; its ``steps`` say where it ends.
-        source: gives this process's part of the batches.
-        processes: this one and the others.
-        log: takes one line every ``log.steps`` steps, and one for each validation.
-        save: keeps a checkpoint, together with all processes; with the figures of the validation
-            that was just made, if there was one.
-        validate: measures a backbone, in the first process; None in the others, or to never do it.
-        stop: whether a signal asked to stop.
+        progress: where the run is; ``progress.steps`` is where it ends.
+        source: gives this process's part of each batch.
+        processes: this process and the others.
+        log: gets a line every ``log.steps`` steps, and one for each validation.
+        save: writes a checkpoint, together with all processes; with the results of the validation
+            at that step, if there was one.
+        validate: from a backbone to its results, in the first process; None in the others, and
+            where nothing is validated.
+        stop: set by a signal.
 
     Returns:
-        Where the run stands: at its end, or where it was stopped, which is saved.
+        Where the run is: at its end, or at the step where it was stopped and saved.
 
     Raises:
-        TrainingError: the loss is no number or grows without end; the last checkpoint stays good.
+        TrainingError: the loss is not finite or diverges; the last checkpoint stays good.
         OutputError: a checkpoint or the metrics cannot be written.
     """
-    backbone, method, optimiser = parts.backbone, parts.method, parts.optimiser
-    running, scaler, compute = parts.running, parts.running.scaler, config.compute
-    steps = position.steps
-    validations = evenly(steps, config.validation.number)
-    watch, stopwatch = LossWatch(), Stopwatch(position)
+    backbone, method, optimiser = state.backbone, state.method, state.optimiser
+    executor, scaler, compute = state.executor, state.executor.scaler, config.compute
+    steps = progress.steps
+    validation_steps = evenly_spaced(steps, config.validation.number)
+    loss_watch, stopwatch = LossWatch(), Stopwatch(progress)
     last_save = time.monotonic()
-    parts.train_mode()
+    state.train_mode()
 
-    while position.step < steps:
-        for batch in source.batches(position.epoch, position.batch):
-            step = position.step
+    while progress.step < steps:
+        for batch in source.batches(progress.epoch, progress.batch):  # views of (N, 3, H, W)
+            step = progress.step
 
-            # 1. Whatever this step draws, and how far it moves, follows from its number.
+            # 1. The step's number decides what is random in it, its learning rate and its margin.
             torch.manual_seed(seed_of_step(config.seed, step, processes.rank))
-            share = parts.schedule(step, steps)
-            learning_rate = config.optimiser.learning_rate * share
-            for group, highest in zip(optimiser.param_groups, parts.highest_rates, strict=True):
-                group["lr"] = highest * share
+            lr_factor = state.schedule(step, steps)  # in [0, 1]
+            learning_rate = config.optimiser.learning_rate * lr_factor
+            for group, peak in zip(optimiser.param_groups, state.peak_learning_rates, strict=True):
+                group["lr"] = peak * lr_factor
             method.begin_step(step, steps)
 
-            # 2. The gradient of the mean loss of the batch of all processes.
+            # 2. The gradient of the mean loss over the batch of all processes.
             optimiser.zero_grad(set_to_none=True)
-            with running.autocast():
-                if compute.gradient_cache:  # the whole batch, in the memory of a part of it
-                    loss = cached_backward(
-                        running.embed,
+            with executor.autocast():  # executor.embed: views to embeddings, (N, D) each
+                if compute.gradient_cache:  # the whole batch, a chunk's activations at a time
+                    loss = cached_backward(  # ()
+                        executor.embed,
                         partial(method.__call__, batch=batch),
                         chunk=compute.gradient_cache,
                         scale=scaler.get_scale(),
                     )
                 else:
                     loss = torch.zeros((), device=processes.device)
-                    smaller = batch.parts(compute.accumulate)
-                    for some in smaller:
-                        with nullcontext() if some is smaller[-1] else running.no_exchange():
-                            part = method(running.embed, some) * (len(some) / len(batch))
-                            scaler.scale(part).backward()
-                        loss += part.detach()
-            average_gradients(parts.shared_parameters)
+                    micro_batches = batch.split(compute.accumulate)  # views of (N / n, 3, H, W)
+                    for micro_batch in micro_batches:
+                        last = micro_batch is micro_batches[-1]  # its backward averages gradients
+                        with nullcontext() if last else executor.no_sync():
+                            weight = len(micro_batch) / len(batch)
+                            micro_loss = method(executor.embed, micro_batch) * weight  # ()
+                            scaler.scale(micro_loss).backward()
+                        loss += micro_loss.detach()
+            average_gradients(state.shared_parameters)
 
             # 3. The step.
             scaler.unscale_(optimiser)
-            limit = config.optimiser.clip_norm or torch.inf
-            norm = nn.utils.clip_grad_norm_(backbone.parameters(), limit)
+            clip_norm = config.optimiser.clip_norm or torch.inf
+            gradient_norm = nn.utils.clip_grad_norm_(backbone.parameters(), clip_norm)  # ()
             scaler.step(optimiser)
             scaler.update()
             method.finish_step(backbone)
-            if parts.average is not None:
-                parts.average.update(backbone)
-            parts.loss_sum += loss.double()
-            position = moved_on(position, source.steps, config.batches.size, stopwatch)
+            if state.average is not None:
+                state.average.update(backbone)
+            state.loss_sum += loss.double()
+            progress = advance(progress, source.steps, config.batches.size, stopwatch)
 
-            # 4. A line of the log; and never a checkpoint of a loss that leads nowhere.
-            logs = position.step % config.log.steps == 0 or position.step == steps
-            verifies = position.step in validations
+            # 4. The log. Reading the loss waits for a GPU: only where it is logged or saved.
+            logs = progress.step % config.log.steps == 0 or progress.step == steps
+            validates = progress.step in validation_steps
             due = time.monotonic() - last_save > 60 * config.checkpoints.minutes
             if config.checkpoints.steps:
-                due = position.step % config.checkpoints.steps == 0
-            wish = processes.agree(STOP if stop.signal else SAVE if due else 0.0)
-            if logs or verifies or wish:
-                watch.look(
+                due = progress.step % config.checkpoints.steps == 0
+            request = processes.maximum(STOP if stop.signal else SAVE if due else 0.0)
+            if logs or validates or request:  # a diverged run is never saved
+                loss_watch.check(
                     float(processes.mean(loss)),
-                    position.step,
+                    progress.step,
                     learning_rate=learning_rate,
                     warm_up=step < config.schedule.warm_up * steps,
                 )
             if logs:
-                count = (position.step - 1) % config.log.steps + 1
+                count = (progress.step - 1) % config.log.steps + 1  # steps since the last line
                 line = {
-                    "step": position.step,
-                    "epoch": round(position.epoch + position.batch / source.steps, 4),
-                    "loss": float(processes.mean(parts.loss_sum)) / count,
+                    "step": progress.step,
+                    "epoch": round(progress.epoch + progress.batch / source.steps, 4),
+                    "loss": float(processes.mean(state.loss_sum)) / count,
                     "learning_rate": learning_rate,
-                    "gradient_norm": float(norm) if torch.isfinite(norm) else None,
-                    "images_per_second": round(stopwatch.images_per_second(position), 1),
-                    "seconds": round(position.seconds, 2),
+                    "gradient_norm": (
+                        float(gradient_norm) if torch.isfinite(gradient_norm) else None
+                    ),
+                    "images_per_second": round(stopwatch.images_per_second(progress), 1),
+                    "seconds": round(progress.seconds, 2),
                 }
-                parts.loss_sum.zero_()
+                state.loss_sum.zero_()
                 if processes.first:
                     log.add(line)
 
-            # 5. Verify, save, stop.
-            figures: Figures | None = None
-            with stopwatch.stopped():
-                if verifies and validate is not None:
-                    figures = validate(parts.verified)
-                    log.add({"step": position.step, **figures})
-                if verifies or wish or position.step == steps:
-                    save(position, figures)
+            # 5. Validate, save, stop.
+            results: Results | None = None
+            with stopwatch.paused():
+                if validates and validate is not None:
+                    results = validate(state.final_backbone)
+                    log.add({"step": progress.step, **results})
+                if validates or request or progress.step == steps:
+                    save(progress, results)
                     last_save = time.monotonic()
-            if wish == STOP or position.step == steps:
-                return position
-    return position
+            if request == STOP or progress.step == steps:
+                return progress
+    return progress
 
 
 def seed_of_step(seed: int, step: int, rank: int) -> int:
-    """A number of its own for each step and process: of dropout and of whatever a method draws."""
+    """Seed of one step in one process: of dropout and of what a method draws, an int below 2^63."""
     words = np.random.SeedSequence((seed, step, rank)).generate_state(2)
     return int(words[0]) << 31 ^ int(words[1])
 
 
-def evenly(steps: int, times: int) -> set[int]:
-    """Steps after which something is done ``times`` times over a run, its end included.
+def evenly_spaced(steps: int, times: int) -> set[int]:
+    """Steps that divide a run into ``times`` parts as even as can be; the last step is one of them.
 
-    >>> sorted(evenly(100, 3))
+    >>> sorted(evenly_spaced(100, 3))
     [33, 67, 100]
     """
     return {round(steps * index / times) for index in range(1, times + 1)} - {0}
 
 
-def moved_on(
-    position: Position, batches_an_epoch: int, images: int, stopwatch: Stopwatch
-) -> Position:
-    """The position after a step; an epoch ends where the next one begins."""
-    batch = position.batch + 1
-    return Position(
-        step=position.step + 1,
-        steps=position.steps,
-        epoch=position.epoch + batch // batches_an_epoch,
+def advance(
+    progress: Progress, batches_an_epoch: int, images: int, stopwatch: Stopwatch
+) -> Progress:
+    """Progress after one more step; the last batch of an epoch leads to batch 0 of the next."""
+    batch = progress.batch + 1
+    return Progress(
+        step=progress.step + 1,
+        steps=progress.steps,
+        epoch=progress.epoch + batch // batches_an_epoch,
         batch=batch % batches_an_epoch,
-        images=position.images + images,
+        images=progress.images + images,
         seconds=stopwatch.seconds(),
     )
 
 
 class Stopwatch:
-    """How long a run has trained, stops left out, and how fast it is between lines of the log."""
+    """Training time of a run over all its starts, and images per second since the last line."""
 
-    def __init__(self, position: Position) -> None:
-        self._began = time.perf_counter() - position.seconds
-        self._images, self._since = position.images, time.perf_counter()
+    def __init__(self, progress: Progress) -> None:
+        self._began = time.perf_counter() - progress.seconds
+        self._images, self._since = progress.images, time.perf_counter()
 
     def seconds(self) -> float:
-        """Of the whole run."""
+        """Seconds of the whole run."""
         return time.perf_counter() - self._began
 
-    def images_per_second(self, position: Position) -> float:
-        """Since the last line."""
+    def images_per_second(self, progress: Progress) -> float:
+        """Images per second since the last call."""
         now = time.perf_counter()
-        speed = (position.images - self._images) / max(now - self._since, 1e-9)
-        self._images, self._since = position.images, now
+        speed = (progress.images - self._images) / max(now - self._since, 1e-9)
+        self._images, self._since = progress.images, now
         return speed
 
     @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """Leave the block out of the speed: it verifies and saves."""
+    def paused(self) -> Iterator[None]:
+        """Leave the block (validation, saving) out of the images per second."""
         began = time.perf_counter()
         yield
         self._since += time.perf_counter() - began

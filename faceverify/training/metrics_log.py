@@ -1,4 +1,4 @@
-"""What a run says of itself: lines of ``metrics.jsonl``, TensorBoard, a line on a terminal."""
+"""Metrics of a run: ``metrics.jsonl``, TensorBoard events, a progress line on the terminal."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Values = Mapping[str, Any]
 
 
 class MetricsLog:
-    """The lines of a run; the file is flushed after each, so that it can be watched.
+    """Writer of a run's metrics; the file is flushed after each line, so that it can be followed.
 
     Args:
-        path: of ``metrics.jsonl``; None to write none.
-        step: that the run goes on from: lines after it belong to steps that will come again, and
-            are dropped.
-        events: folder of TensorBoard's event files; None for none.
-        show: told each line as text; None to be silent.
+        path: of ``metrics.jsonl``; None to write no file.
+        step: at which the run starts or resumes: later lines are of steps that are repeated, and
+            are removed.
+        events: folder of TensorBoard event files; None for none.
+        show: called with each line; None for no display.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class MetricsLog:
             self._events.close()
 
     def add(self, values: Values) -> None:
-        """Write one line; it holds ``step``, and whatever else.
+        """Write one line: ``step`` and any other values.
 
         Raises:
             OutputError: the file cannot be written.
@@ -79,7 +79,7 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a run so far; an unfinished last line is left out."""
+    """Lines written so far; an incomplete last line is left out."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -103,11 +103,11 @@ def _event_writer(folder: Path, step: int) -> Any:
 
 
 class ProgressLine:
-    """Progress on stderr: a line that is written over on a terminal, lines elsewhere.
+    """Training progress on stderr: one line, overwritten, on a terminal; else a line at a time.
 
     Args:
         steps: of the whole run.
-        done: those done before this start.
+        done: steps before this start.
     """
 
     def __init__(self, steps: int, done: int = 0) -> None:
@@ -129,7 +129,7 @@ class ProgressLine:
         self._shown = True
 
     def finish(self) -> None:
-        """Leave the line, so that what comes next stands on its own."""
+        """End the line, so that further output starts on a new one."""
         if self._live and self._shown:
             print(file=sys.stderr)
 
@@ -151,7 +151,7 @@ class ProgressLine:
 
 
 def clock(seconds: float) -> str:
-    """A time as hours, minutes and seconds.
+    """Format a duration as hours, minutes and seconds.
 
     >>> clock(75), clock(3671)
     ('1:15', '1:01:11')

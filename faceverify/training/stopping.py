@@ -1,4 +1,4 @@
-"""When a run stops before its end: a signal, or a loss that leads nowhere."""
+"""Early end of a run: a signal, or a loss that diverges."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ STOPPING = [
     signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
 SAME_SIGNAL = 1.0  # seconds: torchrun passes on a Ctrl-C that the terminal sent already
-SMOOTHING = 0.8  # of the running loss: half of it is of the last three looks
-BLOWN_UP = 10.0  # times the first running loss; a margin that warms up may multiply it by 4
+SMOOTHING = 0.8  # of the running loss: half of its weight is on the last three losses
+DIVERGED = 10.0  # times the first running loss; a margin that warms up may multiply it by 4
 
 
 class StopRequest:
-    """Whether a signal asked to stop; ``signal`` is its number, 0 while none did."""
+    """Request to stop: ``signal`` is the number of the signal received, 0 without one."""
 
     signal: int = 0
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Let SIGTERM, Ctrl-C and a closed terminal (SIGHUP) ask for a stop, inside the block.
+    """Make SIGTERM, Ctrl-C and SIGHUP (a closed terminal) request a stop, inside the block.
 
-    The loop looks at it after each step, saves and returns. A second signal, a second later or
-    more, does what it did before. One that is ignored stays ignored: by a background job, or under
-    nohup.
+    The loop checks it after each step, saves and returns. A second signal, a second later or more,
+    has its former effect. A signal that is ignored, as in a background job or under nohup, stays
+    ignored.
     """
     request, when = StopRequest(), 0.0
     kept = {number: signal.getsignal(number) for number in STOPPING}
@@ -46,7 +46,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
             signal.raise_signal(number)
 
     for number, handler in list(kept.items()):
-        if handler in (signal.SIG_IGN, None):  # None: none of Python's
+        if handler in (signal.SIG_IGN, None):  # None: a handler not set by Python
             del kept[number]
         else:
             signal.signal(number, receive)
@@ -58,18 +58,17 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
 
 class LossWatch:
-    """Stops a run whose loss is no number, or grows without end.
+    """Divergence check: ends a run whose loss is not finite or far above its first value.
 
-    A loss may rise: with the margin, or at a high learning rate. Only one that is far above where
-    it began is taken for lost.
+    A moderate rise is normal: with the margin, or at a high learning rate.
     """
 
     def __init__(self) -> None:
         self._running: float | None = None
         self._first = 0.0
 
-    def look(self, loss: float, step: int, *, learning_rate: float, warm_up: bool) -> None:
-        """Take note of a loss.
+    def check(self, loss: float, step: int, *, learning_rate: float, warm_up: bool) -> None:
+        """Check the loss of a step.
 
         Args:
             loss: mean over all processes.
@@ -78,14 +77,14 @@ class LossWatch:
             warm_up: whether the learning rate was still rising.
 
         Raises:
-            TrainingError: the run leads nowhere; says what to change.
+            TrainingError: the loss diverges; the message says what to change.
         """
         if not math.isfinite(loss):
             raise diverged(f"the loss is {loss} at step {step}", learning_rate, warm_up)
         if self._running is None:
             self._running = self._first = loss
         self._running = SMOOTHING * self._running + (1 - SMOOTHING) * loss
-        if self._running > BLOWN_UP * max(self._first, 1.0):
+        if self._running > DIVERGED * max(self._first, 1.0):
             raise diverged(
                 f"the loss rose to {self._running:.3g} at step {step}, from {self._first:.3g}",
                 learning_rate,
@@ -94,7 +93,7 @@ class LossWatch:
 
 
 def diverged(what: str, learning_rate: float, warm_up: bool) -> TrainingError:
-    """The error of a run that leads nowhere."""
+    """The error of a run that diverged, with what to change."""
     cures = [f"a lower --learning-rate than {learning_rate:.2g}"]
     cures.append("a longer schedule.warm_up" if warm_up else "optimiser.clip_norm=1")
     cures.append("compute.precision=float32")

@@ -1,6 +1,6 @@
-"""What a run is made of: backbone, method, optimiser, average; built, stored, restored together.
+"""Training state: backbone, method, optimiser, moving average; built, saved and restored together.
 
-The names of what is stored begin with that of the part: ``backbone.*``, ``method.*`` (of a loss
+The names of saved tensors begin with their part: ``backbone.*``, ``method.*`` (of a loss
 ``method.loss.*``), ``optimiser.PARAMETER.*``, ``average.*``, ``scaler.*``, ``loss_sum``.
 """
 
@@ -23,61 +23,61 @@ from faceverify.training.distributed.processes import Processes
 from faceverify.training.losses import build_loss
 from faceverify.training.methods import find_method
 from faceverify.training.methods.method import Method
-from faceverify.training.optim.ema import WeightAverage
+from faceverify.training.optim.ema import ExponentialMovingAverage
 from faceverify.training.optim.freezing import freeze, train_mode
 from faceverify.training.optim.optimisers import make_optimiser, parameter_groups
-from faceverify.training.optim.precision import Running, run_on
+from faceverify.training.optim.precision import Executor, make_executor
 from faceverify.training.optim.schedules import Schedule, make_schedule
 
-SCALER = ("scale", "_growth_tracker")  # all of a scaler that changes
+SCALER = ("scale", "_growth_tracker")  # the state of a GradScaler that changes
 
 
 @dataclass(eq=False)
-class Parts:
-    """The parts of a run, on their device.
+class TrainState:
+    """All that a run trains, on its device.
 
     Attributes:
-        backbone: the network itself.
-        running: the network as a step runs it.
-        method: the loss of a batch, and what it learns itself.
-        optimiser: moves both.
-        schedule: from step and steps to a share of the highest learning rates.
-        highest_rates: learning rate of each group of the optimiser at its highest.
-        average: of the backbone's weights; None where there is none.
-        frozen: stages of the backbone that do not learn.
-        origin: where the first weights come from, one line; empty where they are random.
-        loss_sum: of the steps since the last line of the log, float64, ().
+        backbone: the network.
+        executor: runs the network in its precision, on one or several processes.
+        method: the loss of a batch, with its trainable parameters.
+        optimiser: of the parameters of backbone and method.
+        schedule: from (step, steps) to a factor of the peak learning rates, in [0, 1].
+        peak_learning_rates: highest learning rate of each parameter group.
+        average: moving average of the backbone's weights; None without one.
+        frozen: stages of the backbone that are not trained.
+        origin: source of the initial weights, one line; empty where they are random.
+        loss_sum: sum of the losses since the last line of the log, float64, ().
     """
 
     backbone: nn.Module
-    running: Running
+    executor: Executor
     method: Method
     optimiser: torch.optim.Optimizer
     schedule: Schedule
-    highest_rates: list[float]
-    average: WeightAverage | None
+    peak_learning_rates: list[float]
+    average: ExponentialMovingAverage | None
     frozen: tuple[str, ...]
     origin: str
     loss_sum: Tensor
 
     @property
-    def verified(self) -> nn.Module:
-        """The backbone that is verified and exported: the average, where there is one."""
+    def final_backbone(self) -> nn.Module:
+        """The backbone to validate and export: the moving average, where there is one."""
         return self.backbone if self.average is None else self.average.module
 
     @property
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Parameters of the method that all processes hold alike."""
+        """Parameters of the method that are the same in all processes."""
         cut = self.method.shards()
         return [one for name, one in self.method.named_parameters() if name not in cut]
 
     def train_mode(self) -> None:
-        """Set everything to learning, but for what is frozen."""
+        """Switch to train mode, except for frozen stages."""
         train_mode(self.backbone, self.frozen)
         self.method.train()
 
     def tensors(self) -> Tensors:
-        """All that a checkpoint must hold, by name; to be stored, or to be filled in place."""
+        """The tensors of a checkpoint by name: to save, or to fill in place."""
         shards = self.method.shards()
         tensors: Tensors = dict(prefixed("backbone", self.backbone.state_dict()))
         for name, value in self.method.state_dict().items():
@@ -86,18 +86,18 @@ class Parts:
             part, _, own = name.partition(".")
             shard = shards.get(own) if part == "method" else None
             for key, value in self.optimiser.state.get(parameter, {}).items():
-                alike = value.shape == parameter.shape  # a momentum; not a count of steps
+                alike = value.shape == parameter.shape  # a momentum, not a step count
                 tensors[f"optimiser.{name}.{key}"] = rows_of(value, shard if alike else None)
         if self.average is not None:
             tensors.update(prefixed("average", self.average.state_dict()))
-        if self.running.scaler.is_enabled():
-            state = self.running.scaler.state_dict()
+        if self.executor.scaler.is_enabled():
+            state = self.executor.scaler.state_dict()
             tensors.update(prefixed("scaler", {key: torch.tensor(state[key]) for key in SCALER}))
         tensors["loss_sum"] = self.loss_sum
         return tensors
 
     def restore(self, checkpoint: Path) -> None:
-        """Fill all parts from a checkpoint, in place.
+        """Load a checkpoint, in place.
 
         Raises:
             TrainingError: it is of another backbone or loss, or damaged.
@@ -117,10 +117,10 @@ class Parts:
                 )
         tensors = self.tensors()
         load_tensors(checkpoint, tensors)
-        if self.running.scaler.is_enabled():
+        if self.executor.scaler.is_enabled():
             values = {key: tensors[f"scaler.{key}"] for key in SCALER}
             read = {key: one.item() for key, one in values.items() if isinstance(one, Tensor)}
-            self.running.scaler.load_state_dict({**self.running.scaler.state_dict(), **read})
+            self.executor.scaler.load_state_dict({**self.executor.scaler.state_dict(), **read})
 
     def _learning(self) -> dict[str, nn.Parameter]:
         named = {f"backbone.{name}": one for name, one in self.backbone.named_parameters()}
@@ -129,31 +129,31 @@ class Parts:
 
 
 def prefixed(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a part by their names in a checkpoint."""
+    """Tensors with their names in a checkpoint, ``PART.NAME``."""
     return {f"{part}.{name}": value for name, value in tensors.items()}
 
 
 def rows_of(value: Tensor, shard: Shard | None) -> Tensor | Rows:
-    """A tensor that is cut over processes with where its rows belong; any other as it is."""
+    """A sharded tensor with the position of its rows in the whole; any other as it is."""
     return value if shard is None else Rows(value, shard.start, shard.total)
 
 
-def build_parts(
+def build_train_state(
     config: Config, *, embedding_size: int, input_size: int, classes: int, processes: Processes
-) -> Parts:
-    """Build the parts of a run; the same configuration gives the same ones, in every process.
+) -> TrainState:
+    """Build the training state of a configuration, with the same weights in every process.
 
     Args:
         config: of the run.
         embedding_size: D.
-        input_size: side of what the backbone sees, in pixels.
-        classes: how many people there are to learn.
-        processes: this one and the others.
+        input_size: side of the backbone's input, in pixels.
+        classes: number of people in the training set.
+        processes: this process and the others.
 
     Raises:
-        TrainingError: a method that does not exist, an option that backbone or loss do not have;
-            weights that do not fit.
-        ModelError: weights to start from that do not exist.
+        TrainingError: unknown method, or unknown option of backbone or loss; initial weights that
+            do not fit.
+        ModelError: there are no such initial weights.
     """
     torch.manual_seed(config.seed)
     backbone = build_backbone(
@@ -164,13 +164,13 @@ def build_parts(
     )
     origin = initialise(backbone, config.backbone.init).origin if config.backbone.init else ""
     frozen = freeze(backbone, config.backbone.freeze)
-    torch.manual_seed(config.seed)  # the method's first weights are the same from any backbone
+    torch.manual_seed(config.seed)  # the method's initial weights do not depend on the backbone
     loss = build_loss(
         config.loss.name, embedding_size=embedding_size, classes=classes, **config.loss.options
     )
     method = find_method(config.method.name)(loss)
     backbone, method = backbone.to(processes.device), method.to(processes.device)
-    running = run_on(backbone, config.compute, processes)
+    executor = make_executor(backbone, config.compute, processes)
     optimiser = make_optimiser(
         config.optimiser.name,
         parameter_groups(
@@ -185,9 +185,9 @@ def build_parts(
     )
     chosen = config.average
     averaged = chosen.decay > 0 or chosen.initial > 0
-    return Parts(
+    return TrainState(
         backbone=backbone,
-        running=running,
+        executor=executor,
         method=method,
         optimiser=optimiser,
         schedule=make_schedule(
@@ -198,9 +198,9 @@ def build_parts(
             milestones=config.schedule.milestones,
             factor=config.schedule.factor,
         ),
-        highest_rates=[float(group["lr"]) for group in optimiser.param_groups],
+        peak_learning_rates=[float(group["lr"]) for group in optimiser.param_groups],
         average=(
-            WeightAverage(backbone, decay=chosen.decay, initial=chosen.initial)
+            ExponentialMovingAverage(backbone, decay=chosen.decay, initial=chosen.initial)
             if averaged
             else None
         ),

@@ -11,21 +11,21 @@ from run_log import lines
 
 from faceverify.errors import TrainingError
 from faceverify.training.checkpoint.checkpoint import (
-    Position,
+    Progress,
     best,
     checkpoints,
     latest,
-    load_position,
+    load_progress,
     mark_best,
     read_part,
     stored_tensors,
 )
 from faceverify.training.config.schema import Config
-from faceverify.training.loop import evenly, seed_of_step
+from faceverify.training.loop import evenly_spaced, seed_of_step
 from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.train import nothing_gained, train_model
-from faceverify.training.stopping import STOPPING, LossWatch, StopRequest, stop_on_signals
+from faceverify.training.stopping import StopRequest
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +79,11 @@ def goes_on_exactly(config: Config, folder: Path) -> RunFolder:
     train_model(config, whole)
     train_model(config, parted)
     last = latest(parted.checkpoints)
-    assert load_position(last).step == 8
+    assert load_progress(last).step == 8
     for path in last.iterdir():  # as kill -9 in the middle of the run would have left it
         path.unlink()
     last.rmdir()
-    assert load_position(latest(parted.checkpoints)).batch in (1, 2)
+    assert load_progress(latest(parted.checkpoints)).batch in (1, 2)
     train_model(parted.read_config(), parted, resume=True)
     assert lines(parted) == lines(whole)
     first, second = weights_of(whole), weights_of(parted)
@@ -120,18 +120,6 @@ def test_the_loss_falls(people, tmp_path):
     assert losses[-1] < 0.5 * losses[0]
 
 
-@pytest.fixture
-def signals():
-    """Handlers of Python itself, whatever the tests inherited; they are put back."""
-    kept = {number: signal.getsignal(number) for number in STOPPING}
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    for number, handler in kept.items():
-        signal.signal(number, handler)
-
-
 def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(people, tmp_path, signals):
     config = tiny_config(people, budget={"steps": 60})
     run, whole = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "whole")
@@ -148,42 +136,16 @@ def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(people, tmp_path, 
             started = True
             signal.setitimer(signal.ITIMER_REAL, 0.3)
 
-    trained = train_model(config, run, say=say, progress=stop_after_a_while)
+    trained = train_model(config, run, say=say, show_progress=stop_after_a_while)
     signal.setitimer(signal.ITIMER_REAL, 0)
     assert trained.stopped_by == signal.SIGTERM
     assert 0 < trained.step < 60
     assert trained.model is None
-    assert load_position(latest(run.checkpoints)).step == trained.step
+    assert load_progress(latest(run.checkpoints)).step == trained.step
     finished = train_model(run.read_config(), run, resume=True)
     assert finished.model.is_file()
     train_model(config, whole)
     assert lines(run) == lines(whole)
-
-
-def test_a_second_signal_does_what_it_did_before(monkeypatch, signals):
-    clock = iter((10.0, 10.5, 12.0))
-    monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    with stop_on_signals() as request:
-        signal.raise_signal(signal.SIGINT)
-        assert request.signal == signal.SIGINT
-        signal.raise_signal(signal.SIGINT)  # torchrun's, of the same key
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_a_signal_that_is_ignored_stays_ignored(signals):
-    ignored = (signal.SIGINT, signal.SIGHUP)
-    for number in ignored:
-        signal.signal(number, signal.SIG_IGN)
-    with stop_on_signals() as request:
-        for number in ignored:
-            signal.raise_signal(number)
-        assert request.signal == 0
-        signal.raise_signal(signal.SIGTERM)
-        assert request.signal == signal.SIGTERM
-    assert all(signal.getsignal(number) is signal.SIG_IGN for number in ignored)
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_a_loss_that_leads_nowhere_stops_and_the_last_checkpoint_stays_good(people, tmp_path):
@@ -204,23 +166,6 @@ def test_a_loss_that_leads_nowhere_stops_and_the_last_checkpoint_stays_good(peop
     good = latest(run.checkpoints)
     if good is not None:
         assert all(torch.isfinite(one).all() for one in read_part(good, "backbone").values())
-
-
-def test_a_loss_that_grows_without_end_stops():
-    watch = LossWatch()
-    for step in range(50):
-        watch.look(5.0 + step % 3, step, learning_rate=0.1, warm_up=False)
-    watch.look(100.0, 50, learning_rate=0.1, warm_up=True)
-    with pytest.raises(TrainingError, match="the loss rose to"):
-        watch.look(1000.0, 51, learning_rate=0.1, warm_up=True)
-    with pytest.raises(TrainingError, match="loss is nan at step 3"):
-        LossWatch().look(float("nan"), 3, learning_rate=0.1, warm_up=True)
-
-
-def test_a_margin_that_warms_up_is_no_divergence():
-    watch = LossWatch()
-    for step in range(100):
-        watch.look(9.0 + 0.3 * step, step, learning_rate=0.1, warm_up=False)
 
 
 def test_parts_of_a_batch_give_its_gradient(people, tmp_path):
@@ -244,9 +189,9 @@ def test_parts_of_a_batch_give_its_gradient(people, tmp_path):
 def test_steps_are_drawn_for_each_by_itself():
     seeds = {seed_of_step(s, step, rank) for s in (0, 1) for step in range(99) for rank in range(4)}
     assert len(seeds) == 2 * 99 * 4
-    assert evenly(10, 4) == {2, 5, 8, 10}
-    assert evenly(3, 10) == {1, 2, 3}
-    assert evenly(5, 0) == set()
+    assert evenly_spaced(10, 4) == {2, 5, 8, 10}
+    assert evenly_spaced(3, 10) == {1, 2, 3}
+    assert evenly_spaced(5, 0) == set()
 
 
 def test_what_cannot_go_on_is_said_before_it_begins(people, tmp_path):
@@ -260,13 +205,6 @@ def test_what_cannot_go_on_is_said_before_it_begins(people, tmp_path):
     other = tiny_config(people, backbone={"embedding_size": 8}, budget={"steps": 9})
     with pytest.raises(TrainingError, match="of another backbone or loss"):
         train_model(other, run, resume=True)
-
-
-def test_two_runs_never_write_into_one_folder(tmp_path):
-    run, same = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
-    refused = pytest.raises(TrainingError, match="another process trains in this run")
-    with run.locked(), refused, same.locked():
-        raise AssertionError
 
 
 @pytest.mark.slow
@@ -288,8 +226,8 @@ def test_lines_of_steps_that_come_again_are_dropped(people, tmp_path):
 def test_the_position_is_that_of_the_data(people, tmp_path):
     run = RunFolder(tmp_path / "run")
     train_model(tiny_config(people, budget={"steps": 5}), run)
-    found = load_position(latest(run.checkpoints))
-    assert found == Position(5, 5, 1, 2, 80, found.seconds)
+    found = load_progress(latest(run.checkpoints))
+    assert found == Progress(5, 5, 1, 2, 80, found.seconds)
     assert found.seconds > 0
     assert StopRequest().signal == 0
 

@@ -157,7 +157,7 @@ def all_problems(
     for one in evaluated:
         if one.named:
             yield from name_problems(face_set, one.people, one.source)
-    facts = read_facts(face_set, workers=workers, progress=console.progress)
+    facts = read_facts(face_set, workers=workers, show_progress=console.progress)
     yield from file_problems(face_set, facts, least_side=least_side)
     readable = [index for index, fact in enumerate(facts) if not fact.error]
     from faceverify.training.check.faces import face_problems, misaligned
@@ -173,5 +173,5 @@ def all_problems(
             model=model,
             workers=workers,
             say=console.message,
-            progress=console.progress,
+            show_progress=console.progress,
         )

@@ -142,7 +142,7 @@ def convert(
             seed=seed,
             shard_size=shard_size,
             workers=workers,
-            progress=console.progress,
+            show_progress=console.progress,
         )
     if json:
         console.result({"out": str(destination), "format": to.value, **tally.as_dict()}, "")

@@ -1,7 +1,7 @@
 """Backbones: networks that turn crops into raw embeddings, (N, 3, size, size) to (N, D).
 
-Their top-level parts are their stages, in the order in which a crop passes them: what is frozen
-(``optim/freezing.py``) and learns slower (``optim/optimisers.py``) is said in those names.
+Their top-level modules are their stages, from input to output: freezing (``optim/freezing.py``) and
+layer decay (``optim/optimisers.py``) use their names.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def build_backbone(name: str, *, embedding_size: int, size: int = 112, **options
         A module from (N, 3, size, size), normalised, to (N, embedding size), not normalised.
 
     Raises:
-        TrainingError: no such backbone, or one without such an option or value.
+        TrainingError: there is no such backbone, option or value.
     """
     build = builder(name)
     accepted = signature(build).parameters.values()
@@ -70,7 +70,7 @@ def build_backbone(name: str, *, embedding_size: int, size: int = 112, **options
 
 
 def builder(name: str) -> Callable[..., nn.Module]:
-    """Find what builds a backbone.
+    """Find the function that builds a backbone.
 
     Raises:
         TrainingError: there is no such backbone.
@@ -92,18 +92,17 @@ def contract_for(
     alignment: str = "arcface-112",
     flip_average: bool = True,
 ) -> Contract:
-    """Say how crops must be shown to a backbone that learns from a tree of crops.
+    """Preprocessing contract of a backbone trained on a set of crops.
 
-    A backbone sees the crops as they are, and so will whoever uses it: the contract has the
-    alignment of the tree. Only ``resnet29`` keeps the frame that its weights are made for; crops of
-    another alignment are carried into it (``epochs.frame_of``).
+    The contract has the alignment of the crops. Only ``resnet29`` keeps the alignment of its
+    weights: crops of another alignment are warped to it (``epochs.frame_of``).
 
     Args:
         name: of the backbone.
         embedding_size: numbers in an embedding; None for the backbone's own.
         size: side of the crops, in pixels.
-        alignment: of the crops: one of ``faceverify align --alignment``.
-        flip_average: whether the embedding of the mirrored crop is added when it is used.
+        alignment: alignment of the crops: one of ``faceverify align --alignment``.
+        flip_average: whether a model adds the embedding of the mirrored crop.
 
     Raises:
         TrainingError: no such backbone.

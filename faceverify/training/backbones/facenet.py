@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 WIDTH = 1792  # features before the last layer
-SMALLEST = 75  # pixels: below, nothing is left of the map
+SMALLEST = 75  # pixels: smaller crops give an empty feature map
 
 
 def inception_resnet_v1(
@@ -22,10 +22,10 @@ def inception_resnet_v1(
     Args:
         embedding_size: numbers in an embedding; 512 in the published weights.
         size: side of a crop, in pixels; 160 in the published weights.
-        dropout: share of features left out before the last layer while learning, in [0, 1).
+        dropout: probability before the last layer, in [0, 1).
 
     Raises:
-        TrainingError: facenet-pytorch is not installed, or a value that it cannot have.
+        TrainingError: facenet-pytorch is not installed, or a value is out of range.
     """
     check_dropout(dropout)
     if size < SMALLEST:
@@ -43,7 +43,7 @@ def inception_resnet_v1(
         ) from None
     from torch import nn
 
-    # As a classifier it does not normalise what it returns; its classifier is then left out.
+    # With classify=True its output is not normalised; the classifier is removed.
     net: nn.Module = InceptionResnetV1(classify=True, num_classes=2, dropout_prob=dropout)
     net.logits = nn.Identity()
     if embedding_size != 512:

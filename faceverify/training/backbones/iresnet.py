@@ -1,8 +1,8 @@
-"""IResNet-18 to 200, the residual nets of the ArcFace line of work.
+"""IResNet-18 to 200, the residual networks of ArcFace.
 
 The unit is the "improved residual unit" of https://arxiv.org/abs/1801.07698, section 3.1
 (norm, convolution, norm, PReLU, convolution, norm), the output its option E. No activation follows
-the sum, so that the way from end to start stays clear.
+the sum, so that the identity path is unobstructed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CHANNELS = (64, 128, 256, 512)
 
 
 class Unit(nn.Module):
-    """Two 3 x 3 convolutions, the second with the stride, beside a shortcut."""
+    """Improved residual unit: two 3 x 3 convolutions, the second strided, and a shortcut."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def iresnet(
     Args:
         depth: 18, 34, 50, 100 or 200.
         embedding_size: numbers in an embedding.
-        size: side of a crop, in pixels; every stage halves it.
+        size: side of a crop, in pixels; each stage halves it.
         neck, dropout: see :func:`~faceverify.training.backbones.necks.make_neck`.
 
     Raises:
@@ -95,5 +95,5 @@ def iresnet(
     net = IResNet(DEPTHS[depth], last)
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.normal_(module.weight, std=0.1)  # what the published learning rates go with
+            nn.init.normal_(module.weight, std=0.1)  # as published: learning rates depend on it
     return net

@@ -1,4 +1,4 @@
-"""MobileFaceNet, a million weights: https://arxiv.org/abs/1804.07573, table 1."""
+"""MobileFaceNet, with a million weights: https://arxiv.org/abs/1804.07573, table 1."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch import Tensor, nn
 
 from faceverify.training.backbones.necks import check_dropout
 
-# a row of the table: expansion, channels, repetitions, stride of the first
+# rows of the table: expansion, channels, repetitions, stride of the first
 STAGE1 = ((2, 64, 5, 2),)
 STAGE2 = ((4, 128, 1, 2), (2, 128, 6, 1))
 STAGE3 = ((4, 128, 1, 2), (2, 128, 2, 1))
-LAST = 512  # channels before the place of a feature is looked at
+LAST = 512  # channels of the global depthwise convolution
 
 
 class Bottleneck(nn.Module):
-    """Expand, convolve each channel, project without activation; a shortcut where shapes agree."""
+    """Inverted residual: expansion, depthwise convolution, linear projection, and a shortcut."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class MobileFaceNet(nn.Module):
         self.stage1 = bottlenecks(64, STAGE1)
         self.stage2 = bottlenecks(64, STAGE2)
         self.stage3 = bottlenecks(128, STAGE3)
-        # The global depthwise convolution instead of a mean: a channel weighs each place by itself.
+        # A global depthwise convolution instead of a mean: learned weights for each position.
         self.neck = nn.Sequential(
             OrderedDict(
                 widen=convolution(128, LAST, 1),
@@ -69,10 +69,10 @@ def mobilefacenet(*, embedding_size: int, size: int = 112, dropout: float = 0.0)
     Args:
         embedding_size: numbers in an embedding; 128 in the paper.
         size: side of a crop, in pixels.
-        dropout: share of features left out before the last layer while learning, in [0, 1).
+        dropout: probability before the last layer, in [0, 1).
 
     Raises:
-        TrainingError: no such share.
+        TrainingError: dropout out of range.
     """
     check_dropout(dropout)
     net = MobileFaceNet(embedding_size, size, dropout)
@@ -92,7 +92,7 @@ def convolution(
     groups: int = 1,
     activation: bool = True,
 ) -> nn.Sequential:
-    """A convolution, its norm, and a PReLU where it is not linear."""
+    """Convolution, norm, and a PReLU unless linear."""
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, pad, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
@@ -101,7 +101,7 @@ def convolution(
 
 
 def bottlenecks(inputs: int, rows: tuple[tuple[int, int, int, int], ...]) -> nn.Sequential:
-    """The bottlenecks of some rows of the table."""
+    """Stage of the bottlenecks of some rows of the table."""
     blocks = []
     for expansion, outputs, count, stride in rows:
         for index in range(count):

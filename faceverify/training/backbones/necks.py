@@ -1,4 +1,4 @@
-"""The neck: from a map of features to an embedding."""
+"""Necks: from a feature map to an embedding."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ def make_neck(
 ) -> nn.Sequential:
     """Make the last stage of a backbone.
 
-    ``fc`` is option E of the ArcFace line of work: norm, dropout, a dense layer over every place of
-    the map, norm. A face is aligned, so where in the map something is seen means something, and the
-    dense layer keeps it. ``pool`` averages the map first: no place, 1/49 of the weights at 7 x 7.
+    ``fc`` is option E of ArcFace (https://arxiv.org/abs/1801.07698, section 3.1): norm, dropout, a
+    dense layer over all positions of the map, norm. As faces are aligned, positions carry
+    information, which the dense layer keeps. ``pool`` averages over positions first: 1/49 of the
+    weights at 7 x 7.
 
-    The gain of the last norm stays 1, as published: an embedding's directions weigh alike.
+    The gain of the last norm is fixed to 1, as published.
 
     Args:
         kind: one of ``NECKS``.
-        channels, side: of the map that comes in, (N, channels, side, side).
+        channels, side: of the feature map, (N, channels, side, side).
         embedding_size: numbers in an embedding.
-        dropout: share of features left out while learning, in [0, 1).
+        dropout: probability, in [0, 1).
 
     Raises:
-        TrainingError: no such neck, or no such share.
+        TrainingError: no such neck, or dropout out of range.
     """
     if kind not in NECKS:
         raise config_error(f"backbone.neck is {kind!r}, not one of {', '.join(NECKS)}")
@@ -57,7 +58,7 @@ def make_neck(
 
 
 def check_dropout(dropout: float) -> None:
-    """Refuse what is no share.
+    """Check a dropout probability.
 
     Raises:
         TrainingError: it is not in [0, 1).

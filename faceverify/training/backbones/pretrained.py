@@ -1,6 +1,6 @@
-"""Weights to start from: a model file of ours, a checkpoint, or facenet-pytorch's weights.
+"""Pretrained weights: a model file, a checkpoint, or a state dict of torch or safetensors.
 
-Nothing is read in a way that could run code: ONNX initializers, safetensors, and torch files with
+No format is read in a way that could run code: ONNX initializers, safetensors, and torch files with
 the weights-only loader.
 """
 
@@ -25,11 +25,11 @@ from faceverify.training.distributed.wrappers import plain_module
 
 TORCH_FILES = (".pt", ".pth", ".ckpt", ".bin")
 RUN_MODEL = "model.onnx"  # in a run's folder
-COUNT = "num_batches_tracked"  # of a norm: says nothing, and is not in a model file
-INSIDE = ("backbone", "model", "state_dict", "net")  # where training scripts put a state dict
+COUNT = "num_batches_tracked"  # of a norm: without effect, and not in a model file
+INSIDE = ("backbone", "model", "state_dict", "net")  # usual keys of a state dict in a file
 PREFIXES = ("module.", "_orig_mod.", "backbone.", "model.")
 
-# InsightFace's arcface_torch, whose IResNet is ours under other names
+# names in InsightFace's arcface_torch, whose IResNet is the same as ours
 INSIGHTFACE = (
     (r"^conv1\.", "stem.0."),
     (r"^bn1\.", "stem.1."),
@@ -49,12 +49,12 @@ INSIGHTFACE = (
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights that were read.
+    """Pretrained weights.
 
     Attributes:
-        state: tensors by their name in a state dict.
-        origin: where they come from, one line, for the provenance of what is trained from them.
-        contract: how crops must be shown to them, where the file says it.
+        state: the state dict.
+        origin: their source, one line, for the provenance of a model trained from them.
+        contract: preprocessing contract, where the file has one.
     """
 
     state: dict[str, Tensor]
@@ -63,10 +63,10 @@ class Weights:
 
 
 def initialise(backbone: nn.Module, source: str) -> Weights:
-    """Give a backbone its first weights.
+    """Load pretrained weights into a backbone.
 
     Args:
-        backbone: is changed, as a whole or not at all.
+        backbone: changed in place, completely or not at all.
         source: name of an installed model (``default``), a model file, a torch or safetensors file
             with a state dict, a run's folder (its model file) or one of its checkpoints.
 
@@ -74,16 +74,18 @@ def initialise(backbone: nn.Module, source: str) -> Weights:
         The weights.
 
     Raises:
-        TrainingError: they cannot be read, or are of another architecture.
+        TrainingError: they are unreadable, or of another architecture.
         ModelError: there is no such model.
     """
     weights = read_weights(source)
     net = plain_module(backbone)
-    wanted = {key: value for key, value in net.state_dict().items() if not key.endswith(COUNT)}
+    expected = {key: value for key, value in net.state_dict().items() if not key.endswith(COUNT)}
     state = {
-        key: flattened(value, wanted[key]) for key, value in weights.state.items() if key in wanted
+        key: flattened(value, expected[key])
+        for key, value in weights.state.items()
+        if key in expected
     }
-    problem = misfit(state, wanted)
+    problem = misfit(state, expected)
     if problem:
         raise TrainingError(
             f"{source} does not fit this backbone: {problem}",
@@ -94,18 +96,18 @@ def initialise(backbone: nn.Module, source: str) -> Weights:
     return weights
 
 
-def flattened(value: Tensor, wanted: Tensor) -> Tensor:
-    """The slope of a PReLU is (C, 1, 1, 1) in a model file, (C,) in torch."""
-    if value.shape == (*wanted.shape, 1, 1, 1):
-        return value.reshape(wanted.shape)
+def flattened(value: Tensor, expected: Tensor) -> Tensor:
+    """Reshape a PReLU slope from a model file, (C, 1, 1, 1), to torch's (C,)."""
+    if value.shape == (*expected.shape, 1, 1, 1):
+        return value.reshape(expected.shape)
     return value
 
 
 def read_weights(source: str) -> Weights:
-    """Read weights; the name tells their format.
+    """Read weights; the format follows from the name.
 
     Raises:
-        TrainingError: they cannot be read.
+        TrainingError: they are unreadable.
         ModelError: there is no such model.
     """
     path = Path(source)
@@ -120,7 +122,7 @@ def read_weights(source: str) -> Weights:
 
 
 def from_model_file(path: Path, name: str) -> Weights:
-    """Read the initializers of a model file by their names, which export keeps."""
+    """Read the initializers of a model file; export keeps their names."""
     import onnx
     from onnx import numpy_helper
 
@@ -136,19 +138,19 @@ def from_model_file(path: Path, name: str) -> Weights:
 
 
 def from_checkpoint(folder: Path) -> Weights:
-    """Read the backbone of a checkpoint of a run: the averaged weights where it has them."""
+    """Read the backbone of a checkpoint: the averaged weights where it has them."""
     averaged = any(name.startswith("average.") for name in stored_tensors(folder))
     weights = read_part(folder, "average" if averaged else "backbone")
     return Weights(weights, f"checkpoint {folder.name}")
 
 
 def from_torch_file(path: Path) -> object:
-    """Read what torch.save wrote, as weights only: no code of it runs."""
+    """Read a torch.save file with the weights-only loader."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise unusable(path, error.strerror or str(error)) from error
-    except Exception as error:  # whatever its parsers stumble over
+    except Exception as error:  # its parsers raise many types
         raise unusable(path, "it does not load without running code") from error
 
 
@@ -164,7 +166,7 @@ def from_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def state_in(content: object, path: Path) -> dict[str, Tensor]:
-    """Find the state dict in what a file holds: the whole, or under a usual name."""
+    """Find the state dict in the content of a file: the whole, or under a usual key."""
     if isinstance(content, dict):
         for name in INSIDE:
             if isinstance(content.get(name), dict):
@@ -176,7 +178,7 @@ def state_in(content: object, path: Path) -> dict[str, Tensor]:
 
 
 def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Take off what wrappers put before the names; call InsightFace's layers as ours are called."""
+    """Remove the prefixes of wrappers, and rename InsightFace's layers to ours."""
     for prefix in PREFIXES:
         if all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}
@@ -194,5 +196,5 @@ def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unusable(path: Path, reason: str, cure: str = "") -> TrainingError:
-    """The error of weights that cannot be read."""
+    """The error of unreadable weights."""
     return TrainingError(f"{path}: {reason}", cure=cure, code="training-checkpoint")

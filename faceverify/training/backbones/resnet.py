@@ -50,11 +50,11 @@ def resnet(
         depth: 18, 34 or 50.
         embedding_size: numbers in an embedding.
         size: side of a crop, in pixels.
-        width: channels of the first stage; each further one has twice as many. Half of it is a
-            fourth of the work.
+        width: channels of the first stage; each further one has twice as many. Half the width
+            takes a fourth of the computation.
         stem: ``face``: a 3 x 3 convolution at full resolution, no pooling, and a first stage that
-            halves, which ends in 7 x 7 at 112 pixels; ``original``: 7 x 7 with stride 2 and a
-            max-pool, made for 224 pixels: a fourth of the work, a map of 4 x 4.
+            halves, which gives a 7 x 7 map at 112 pixels; ``original``: 7 x 7 with stride 2 and a
+            max-pool, designed for 224 pixels: a fourth of the computation, a map of 4 x 4.
         neck, dropout: see :func:`~faceverify.training.backbones.necks.make_neck`.
 
     Raises:

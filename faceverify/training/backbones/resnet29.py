@@ -1,7 +1,7 @@
-"""The bundled ResNet-29 (dlib's, CC0), to be fine-tuned from the default weights.
+"""ResNet-29 of dlib (CC0), the bundled model, to be fine-tuned from its weights.
 
-Its parameters are named and laid out as in ``weights/dlib-resnet29.onnx``. Affine layers are folded
-into the convolutions there, so there is no norm left in it: small learning rates.
+Its parameters have the names and shapes of ``weights/dlib-resnet29.onnx``. Affine layers are folded
+into the convolutions there, so there is no norm: use small learning rates.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from faceverify.errors import TrainingError
 from faceverify.faces.alignment import FivePoints
 from faceverify.models.contract import Contract
 
-# blocks from the input on: output channels, whether the block shrinks
+# blocks from input to output: output channels, whether the block downsamples
 BLOCKS = (
     *[(32, False)] * 3,
     (64, True),
@@ -27,7 +27,7 @@ BLOCKS = (
 )
 EMBEDDING_SIZE = 128
 
-# That of the bundled file, so that its weights meet what they know.
+# As in the bundled file, so that inputs are as in its training.
 CONTRACT = Contract(
     width=150,
     height=150,
@@ -61,14 +61,14 @@ class Stem(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions and a shortcut.
+    """Residual block of two 3 x 3 convolutions.
 
-    A shrinking block's shortcut is a mean over 2 x 2 with zeros for the new channels; the branch,
-    whose convolution pads nothing, gets zeros at the end where it comes out smaller than that.
+    The shortcut of a downsampling block is a 2 x 2 mean with zeros for the new channels; the
+    branch, whose convolution has no padding, is padded with zeros at the end to the same size.
 
     Args:
         inputs, outputs: channels.
-        side: of the map that comes in.
+        side: of the input map.
         shrinks: whether it halves the map.
     """
 
@@ -92,7 +92,7 @@ class Block(nn.Module):
 
 
 class Projection(nn.Module):
-    """A dense layer without bias, its weights (inputs, outputs) as the bundled file has them."""
+    """Dense layer without bias; its weights are (inputs, outputs), as in the bundled file."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -130,19 +130,19 @@ def resnet29(*, embedding_size: int = EMBEDDING_SIZE, size: int = 150) -> ResNet
     """Build the net.
 
     Args:
-        embedding_size, size: as the bundled file has them, 128 and 150.
+        embedding_size, size: those of the bundled file, 128 and 150.
 
     Raises:
-        TrainingError: others.
+        TrainingError: other values.
     """
-    for name, value, wanted in (
+    for name, value, expected in (
         ("embedding_size", embedding_size, EMBEDDING_SIZE),
         ("size", size, CONTRACT.width),
     ):
-        if value != wanted:
+        if value != expected:
             raise TrainingError(
-                f"resnet29 with {name} {value}: its weights are made for {wanted}",
-                cure=f"set {name} to {wanted}, or choose another backbone",
+                f"resnet29 with {name} {value}: its weights are made for {expected}",
+                cure=f"set {name} to {expected}, or choose another backbone",
                 code="training-config",
             )
     return ResNet29()

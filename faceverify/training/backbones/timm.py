@@ -1,4 +1,4 @@
-"""Any network of timm, with random weights: ``timm:NAME``; timm is installed separately."""
+"""Networks of timm, ``timm:NAME``, with random weights; timm is installed separately."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def timm_backbone(
         embedding_size: numbers in an embedding.
         size: side of a crop, in pixels.
         dropout: timm's ``drop_rate``, in [0, 1).
-        options: more of that network, such as ``drop_path_rate``.
+        options: other options of the network, such as ``drop_path_rate``.
 
     Raises:
-        TrainingError: timm is not installed, knows no such network, or the network cannot be built
+        TrainingError: timm is not installed or has no such network, or the network cannot be built
             for this size or with these options.
     """
     check_dropout(dropout)
@@ -45,15 +45,15 @@ def timm_backbone(
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
         cure = f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists them"
         raise config_error(f"timm {timm.__version__} has no network {name!r}", cure)
-    wanted = {"num_classes": embedding_size, "drop_rate": dropout, **options}
+    arguments = {"num_classes": embedding_size, "drop_rate": dropout, **options}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             try:
-                net: nn.Module = timm.create_model(name, img_size=size, **wanted)
-            except TypeError:  # a network that takes images of any size knows no such option
-                net = timm.create_model(name, **wanted)
-        except Exception as error:  # timm's checks are assertions and whatever torch raises
+                net: nn.Module = timm.create_model(name, img_size=size, **arguments)
+            except TypeError:  # networks for any image size have no such option
+                net = timm.create_model(name, **arguments)
+        except Exception as error:  # timm's checks are assertions and any error of torch
             raise config_error(
                 f"timm:{name} cannot be built for {size} pixels"
                 f"{f' with {options}' if options else ''}: {error}"

@@ -1,1 +1,1 @@
-"""What is wrong with a training set."""
+"""Checks of a training set."""

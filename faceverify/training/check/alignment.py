@@ -1,4 +1,4 @@
-"""Do the faces of crops lie where their alignment has them? Crops of another one train badly."""
+"""Alignment check: position of the faces in crops, compared with their alignment."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from numpy.typing import ArrayLike, NDArray
 from faceverify.faces.alignment import similarity
 from faceverify.training.check.problems import Problem
 
-MOST_OFF = 0.12  # in the median. Of LFW: its aligned crops 0.03, facenet's 0.28, photos 0.43
+MOST_OFF = 0.12  # largest median. Of LFW: its aligned crops 0.03, facenet's 0.28, photos 0.43
 FEWEST_FOUND = 0.5  # share of the crops in which a face is found
 
 
 def offsets(
     points: Sequence[NDArray[np.floating] | None], reference: ArrayLike, stretch: ArrayLike
 ) -> NDArray[np.float64]:
-    """How far faces lie from the reference points, as a share of the distance between their eyes.
+    """Displacement of faces from the alignment, relative to the distance between its eyes.
 
-    The reference points are carried onto the face's by the similarity that fits best; how far they
-    move is where the face lies, and how large and how turned it is, whatever its own shape.
+    The alignment's points are mapped to the face's by the best-fitting similarity; their
+    displacement measures position, size and rotation, but not the shape of the face.
 
     Args:
         points: of each crop, (5, 2) in pixels; None where no face was found.
-        reference: the reference points of the alignment, (5, 2), in pixels of its crop.
-        stretch: width and height of each crop over those of that crop, (N, 2).
+        reference: points of the alignment, (5, 2), in pixels of its crop.
+        stretch: width and height of each crop over those of the alignment, (N, 2).
 
     Returns:
-        Root of the mean square over the five points, of the crops with a face, (M,).
+        Root mean square over the five points, for each crop with a face, (M,).
     """
-    wanted = np.asarray(reference, float)
-    eyes = float(np.linalg.norm(wanted[1] - wanted[0]))
+    target = np.asarray(reference, float)
+    eyes = float(np.linalg.norm(target[1] - target[0]))
     shares = np.asarray(stretch, float)
     found = []
     for own, share in zip(points, shares, strict=True):
         if own is not None:
-            matrix = similarity(wanted, np.asarray(own, float) / share)
-            moved = wanted @ matrix[:, :2].T + matrix[:, 2] - wanted
+            matrix = similarity(target, np.asarray(own, float) / share)
+            moved = target @ matrix[:, :2].T + matrix[:, 2] - target
             found.append(np.sqrt((moved**2).sum(axis=1).mean()) / eyes)
     return np.array(found, float)
 
@@ -45,11 +45,11 @@ def offsets(
 def alignment_problems(
     off: NDArray[np.float64], looked_at: int, *, source: str, alignment: str
 ) -> list[Problem]:
-    """Judge the offsets of a sample of crops: no problem or one.
+    """At most one problem, from the displacements of a sample of crops.
 
     Args:
-        off: as :func:`offsets` gives them, of the crops with a face.
-        looked_at: how many crops there were.
+        off: result of :func:`offsets`, of the crops with a face.
+        looked_at: number of crops.
     """
     median = float(np.median(off)) if len(off) else float("nan")
     values = {"median_offset": round(median, 4) if len(off) else 0.0, "found": len(off)}

@@ -1,6 +1,6 @@
-"""What ``data check`` learns by looking at faces.
+"""Face checks of ``data check``: alignment, near duplicates, leaks of evaluation data.
 
-Training data knows no detector, model or evaluation: this file brings them together.
+It connects training data with detector, model and evaluation lists.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from faceverify.embeddings.cache import EmbeddingCache
-    from faceverify.embeddings.compute import Progress
     from faceverify.faces.options import FaceOptions
     from faceverify.models.model_file import ModelFile
-    from faceverify.training.check.near_duplicates import Seen
+    from faceverify.runtime.progress import ShowProgress
+    from faceverify.training.check.near_duplicates import LabelledEmbeddings
     from faceverify.training.check.problems import Problem
     from faceverify.training.data.sets.face_set import FaceSet
 
 AT_ONCE = 2048  # encoded images in memory
-BORDER = 0.25  # of a crop's side, put around it: the detector places points worse without
-ALTERED = 100  # images that are compared with altered copies of themselves
-MOST_COMPARED = 300_000  # images that are compared each with each: 45 billion distances
+BORDER = 0.25  # of a crop's side, added around it: the detector is less exact without it
+ALTERED = 100  # images to compare with altered copies of themselves
+MOST_COMPARED = 300_000  # images to compare pairwise: 45 billion distances
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """The photos of an evaluation and who is on them.
+    """Photos of an evaluation, with labels.
 
     Args:
         source: the list, pack or folder.
         names: of the photos, N.
         photos: files or encoded images, N.
         labels: the person on each, (N,).
-        people: names of the people; those of photos that are not there, too.
-        named: whether these are names; else each is called by a photo.
+        people: names of the people, those of missing photos included.
+        named: whether the names are of people; else each is that of a photo.
     """
 
     source: str
@@ -57,10 +57,10 @@ def read_evaluated(path: Path, images: Path | None) -> Evaluated:
     """Read an evaluation: a folder of people, a pack, or a pair list.
 
     Args:
-        images: where the photos of a list lie; None for beside it.
+        images: folder of the photos of a list; None for that of the list.
 
     Raises:
-        ImageError, PairListError: it cannot be read.
+        ImageError, PairListError: it is unreadable.
     """
     from faceverify.evaluation.lists.cfp import is_cfp
     from faceverify.evaluation.lists.identity_photos import read_identity_folder
@@ -84,9 +84,9 @@ def _read_pairs(path: Path, images: Path | None) -> Evaluated:
     from faceverify.evaluation.lists.reading import read_pairs
 
     pairs = read_pairs(path)
-    files, told = map_images(pairs, images or path.parent), people_of_pairs(pairs)
+    files, people = map_images(pairs, images or path.parent), people_of_pairs(pairs)
     who: dict[Path, str] = {}
-    for photos, names in ((files.first, told.first), (files.second, told.second)):
+    for photos, names in ((files.first, people.first), (files.second, people.second)):
         who.update(zip(photos, names, strict=True))
     present = {file: name for file, name in who.items() if file.is_file()}
     named = pairs.first_identity is not None and pairs.second_identity is not None
@@ -105,7 +105,7 @@ def _evaluated(
 def misaligned(
     face_set: FaceSet, readable: Sequence[int], alignment: str, sample: int, workers: int | None
 ) -> Iterator[Problem]:
-    """Look whether the faces of some crops lie where an alignment has them.
+    """Check the positions of the faces in a sample of crops.
 
     Raises:
         UsageError: no such alignment.
@@ -147,13 +147,13 @@ def face_problems(
     model: str,
     workers: int | None,
     say: Callable[[str], None],
-    progress: Progress[Any],
+    show_progress: ShowProgress,
 ) -> Iterator[Problem]:
-    """Embed a set, and the evaluations, and yield what only a look at the faces tells.
+    """Embed a set and evaluations, and yield the problems found by similarity.
 
     Args:
-        say: gets messages of one line.
-        progress: passes items on and shows how many there were.
+        say: called with messages of one line.
+        show_progress: gets the photos as they are embedded.
 
     Raises:
         ModelError: the model cannot be run.
@@ -165,7 +165,7 @@ def face_problems(
 
     file = load_model(model)
     with EmbeddingCache(cache_folder(), say) as cache:
-        faces = Faces(model, file, cache, workers, progress)
+        faces = Faces(model, file, cache, workers, show_progress)
         crops = FaceOptions(aligned=alignment)
         seen = faces.of_set(face_set, readable, crops)
         try:
@@ -191,7 +191,7 @@ def face_problems(
 
 
 class Faces:
-    """Embeds with one model, through the cache."""
+    """Embeds photos with one model, through the cache."""
 
     def __init__(
         self,
@@ -199,35 +199,39 @@ class Faces:
         file: ModelFile,
         cache: EmbeddingCache,
         workers: int | None,
-        progress: Progress[Any],
+        show_progress: ShowProgress,
     ) -> None:
         self._model = model
         self._file = file
         self._cache = cache
         self._workers = workers
-        self._progress = progress
+        self._show_progress = show_progress
 
-    def of_set(self, face_set: FaceSet, readable: Sequence[int], options: FaceOptions) -> Seen:
+    def of_set(
+        self, face_set: FaceSet, readable: Sequence[int], options: FaceOptions
+    ) -> LabelledEmbeddings:
         """Embed a set."""
-        from faceverify.training.check.near_duplicates import Seen
+        from faceverify.training.check.near_duplicates import LabelledEmbeddings
 
         rows = []
         for start in range(0, len(readable), AT_ONCE):
             part = readable[start : start + AT_ONCE]
             rows.append(self._embed([face_set.read(index) for index in part], options))
-        return Seen(
+        return LabelledEmbeddings(
             [face_set.name(index) for index in readable],
             face_set.identities,
             face_set.labels[list(readable)],
             np.concatenate(rows),
         )
 
-    def of_evaluation(self, evaluated: Evaluated, options: FaceOptions | None) -> Seen:
+    def of_evaluation(
+        self, evaluated: Evaluated, options: FaceOptions | None
+    ) -> LabelledEmbeddings:
         """Embed an evaluation."""
         from faceverify.faces.options import FaceOptions
-        from faceverify.training.check.near_duplicates import Seen
+        from faceverify.training.check.near_duplicates import LabelledEmbeddings
 
-        return Seen(
+        return LabelledEmbeddings(
             evaluated.names,
             evaluated.people,
             evaluated.labels,
@@ -237,7 +241,7 @@ class Faces:
     def altered(
         self, face_set: FaceSet, readable: Sequence[int], options: FaceOptions
     ) -> NDArray[np.float32]:
-        """How far some images are from copies of half their width, strongly compressed, (M,)."""
+        """Distances between some images and copies of half the width, strongly compressed, (M,)."""
         from PIL import Image
 
         from faceverify.images.photo import open_photo
@@ -269,5 +273,5 @@ class Faces:
             options,
             self._cache,
             workers=self._workers,
-            progress=self._progress,
+            progress=self._show_progress,
         ).embeddings

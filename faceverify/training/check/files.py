@@ -1,32 +1,33 @@
-"""Look for what is wrong with the files of a set: nothing of this needs a model."""
+"""Checks of the files and names of a set, without a model."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from faceverify.errors import ImageError, TrainingError
 from faceverify.runtime.parallel import map_ordered
+from faceverify.runtime.progress import ShowProgress
 from faceverify.training.check.problems import Problem
 from faceverify.training.data.decoding import SAME_SHAPE, decode
 from faceverify.training.data.sets.face_set import FaceSet
 
-LEAST_SIDE = 64  # pixels: less shows a face at half of what a 112 crop should
+LEAST_SIDE = 64  # pixels: a smaller crop has half the resolution of a 112 crop
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What reading an image told.
+    """Result of decoding an image.
 
     Args:
-        digest: SHA-256 of the encoded image; empty where it could not even be read.
-        height, width: in pixels; 0 where it could not be decoded.
-        error: why not.
+        digest: SHA-256 of the encoded image; empty where the file is unreadable.
+        height, width: in pixels; 0 where it cannot be decoded.
+        error: the reason; empty where there is none.
     """
 
     digest: bytes
@@ -39,9 +40,9 @@ def read_facts(
     face_set: FaceSet,
     *,
     workers: int | None = None,
-    progress: Callable[[Iterable[ImageFacts], str, int | None], Iterator[ImageFacts]] | None = None,
+    show_progress: ShowProgress | None = None,
 ) -> list[ImageFacts]:
-    """Read and decode every image of a set, N facts; what is wrong with one stops nothing."""
+    """Read and decode all N images of a set; errors are recorded."""
 
     def facts(index: int) -> ImageFacts:
         digest = b""
@@ -54,15 +55,15 @@ def read_facts(
         return ImageFacts(digest, int(height), int(width))
 
     found: Iterable[ImageFacts] = map_ordered(facts, range(len(face_set)), workers=workers)
-    if progress is not None:
-        found = progress(found, "images", len(face_set))
+    if show_progress is not None:
+        found = show_progress(found, "images", len(face_set))
     return list(found)
 
 
 def file_problems(
     face_set: FaceSet, facts: Sequence[ImageFacts], *, least_side: int = LEAST_SIDE
 ) -> Iterator[Problem]:
-    """Yield images that are unreadable, tiny, of another shape, or in the set twice."""
+    """Yield images that are unreadable, tiny, of another aspect ratio, or twice in the set."""
     shapes = Counter((fact.height, fact.width) for fact in facts if fact.height)
     usual = shapes.most_common(1)[0][0] if shapes else (0, 0)
     for index, fact in enumerate(facts):
@@ -84,7 +85,7 @@ def file_problems(
 def _duplicates(face_set: FaceSet, facts: Sequence[ImageFacts]) -> Iterator[Problem]:
     first: dict[bytes, int] = {}
     for index, fact in enumerate(facts):
-        if fact.error:  # said already
+        if fact.error:  # reported already
             continue
         before = first.setdefault(fact.digest, index)
         if before == index:
@@ -99,7 +100,7 @@ def _duplicates(face_set: FaceSet, facts: Sequence[ImageFacts]) -> Iterator[Prob
 
 
 def people_problems(face_set: FaceSet, empty: Sequence[str] = ()) -> Iterator[Problem]:
-    """Yield people without images (``empty``, their names), and those with one."""
+    """Yield people without images (named in ``empty``) or with a single one."""
     for name in empty:
         yield Problem("empty", name, "has no image")
     counts = face_set.counts()
@@ -110,7 +111,7 @@ def people_problems(face_set: FaceSet, empty: Sequence[str] = ()) -> Iterator[Pr
 def name_problems(face_set: FaceSet, evaluated: Iterable[str], source: str) -> Iterator[Problem]:
     """Yield people whose names are in an evaluation list.
 
-    Case, punctuation and what stands before the name make no difference: ``pins_Adriana Lima`` is
+    Case, punctuation and a prefix of the name are ignored: ``pins_Adriana Lima`` is
     ``Adriana_Lima``.
 
     Args:
@@ -124,7 +125,7 @@ def name_problems(face_set: FaceSet, evaluated: Iterable[str], source: str) -> I
             known.setdefault("".join(words), name)
     for person in face_set.identities:
         words = _words(person)
-        # one word alone ("7", "x") must be all of the name
+        # a single word ("7", "x") must be the whole name
         ends = ["".join(words[start:]) for start in range(len(words))]
         match = next(
             (

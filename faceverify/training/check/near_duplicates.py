@@ -1,9 +1,9 @@
-"""Look for what is wrong with the people of a set, by how alike their faces are.
+"""Near duplicates, label errors and leaks of evaluation data, found by similarity of embeddings.
 
-Embeddings come from a model that has learned elsewhere, so that this works before any training.
-Distances are cosine distances, 1 - cos. How near is near differs from model to model and from set
-to set, so it is measured on the set itself (:class:`Limits`): most of its images are what they are
-said to be. People are compared by their mean embeddings, which scatter little.
+Embeddings come from a pretrained model, so this works before any training. Distances are cosine
+distances, 1 - cos. Their scale differs between models and sets, so the limits are measured on the
+set itself (:class:`Limits`), assuming that most of its labels are right. People are compared by
+their mean embeddings, which vary little.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from faceverify.training.data.sets.errors import data_error
 
 Floats = NDArray[np.float32]
 BLOCK = 4096  # rows compared at a time
-FEWEST = 3  # images of a person whose mean says who it is
-FEWEST_PEOPLE = 5  # on whom limits can be measured
+FEWEST = 3  # images of a person for a reliable mean
+FEWEST_PEOPLE = 5  # people that limits can be measured on
 JUDGED = 20  # images of a person that limits are measured on
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class LabelledEmbeddings:
     """Embedded images.
 
     Args:
         names: of the images, N.
         people: names of the people, C.
         labels: the person on each image, (N,).
-        embeddings: of length 1, zeros where there is none, (N, D).
+        embeddings: unit rows, zeros for an image without a face, (N, D).
     """
 
     names: Sequence[str]
@@ -42,16 +42,16 @@ class Seen:
     embeddings: Floats
 
     def means(self) -> tuple[Floats, NDArray[np.int64]]:
-        """Mean embedding of each person, of length 1 or 0, (C, D), and of how many images, (C,)."""
+        """Mean embeddings of the people, unit or zero rows, (C, D), and numbers of images, (C,)."""
         sums = np.zeros((len(self.people), self.embeddings.shape[1]), np.float64)
         np.add.at(sums, self.labels, self.embeddings)
-        seen = (self.embeddings != 0).any(axis=1)
-        counts = np.bincount(self.labels[seen], minlength=len(self.people))
+        found = (self.embeddings != 0).any(axis=1)
+        counts = np.bincount(self.labels[found], minlength=len(self.people))
         return unit(sums), counts
 
 
 def unit(rows: NDArray[np.floating]) -> Floats:
-    """Rows of length 1; zeros stay zeros."""
+    """L2-normalise rows; zeros stay zeros."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     result: Floats = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
     return result
@@ -64,15 +64,15 @@ def nearest(
     labels: NDArray[np.int64] | None = None,
     other_labels: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], Floats]:
-    """Find the nearest of other rows for each row.
+    """Nearest neighbour of each row among other rows.
 
     Args:
         rows: of length 1, (N, D).
         others: of length 1, (M, D).
-        labels, other_labels: rows of the same label are no neighbours, (N,) and (M,).
+        labels, other_labels: rows with the same label are excluded, (N,) and (M,).
 
     Returns:
-        Which, and the cosine distance, (N,) each.
+        Indices and cosine distances of the neighbours, (N,) each.
     """
     which = np.zeros(len(rows), np.int64)
     distance = np.full(len(rows), np.inf, np.float32)
@@ -88,14 +88,14 @@ def nearest(
 
 @dataclass(frozen=True)
 class Limits:
-    """How near is near, as cosine distances.
+    """Limits of cosine distances, measured on a set.
 
     Args:
-        photo: within it two images are one photo, resized or compressed.
-        person: within it a few images are of the person whose mean it is.
-        twin: within it two means are of one person.
-        typical: most images are nearer than this to the rest of their own person.
-        far: hardly any image is further than this from the rest of its own person.
+        photo: between two versions of one photo, resized or compressed.
+        person: between the mean of a few images and that of the same person's others.
+        twin: between two means of one person.
+        typical: between most images and the mean of the same person's others.
+        far: between nearly all images and the mean of the same person's others.
     """
 
     photo: float
@@ -105,26 +105,26 @@ class Limits:
     far: float
 
 
-def measured_limits(seen: Seen, altered: Floats, *, seed: int = 0) -> Limits:
-    """Measure what is near on a set itself.
+def measured_limits(images: LabelledEmbeddings, altered: Floats, *, seed: int = 0) -> Limits:
+    """Measure the limits on a set.
 
     Args:
-        seen: the set.
-        altered: distances of some images to altered copies of them, (M,).
-        seed: of the images that are drawn.
+        images: the set.
+        altered: distances between some images and altered copies of them, (M,).
+        seed: of the random choice of images.
 
     Raises:
-        TrainingError: too few people have images enough.
+        TrainingError: too few people have enough images.
     """
-    order = np.argsort(seen.labels, kind="stable")
-    order = order[(seen.embeddings[order] != 0).any(axis=1)]
-    starts = np.searchsorted(seen.labels[order], np.arange(len(seen.people) + 1))
+    order = np.argsort(images.labels, kind="stable")
+    order = order[(images.embeddings[order] != 0).any(axis=1)]
+    starts = np.searchsorted(images.labels[order], np.arange(len(images.people) + 1))
     rng = np.random.default_rng(seed)
     few, halves, own = [], [], []
     for start, end in itertools.pairwise(starts.tolist()):
         if end - start < 2 * FEWEST:
             continue
-        rows = seen.embeddings[rng.permutation(order[start:end])].astype(np.float64)
+        rows = images.embeddings[rng.permutation(order[start:end])].astype(np.float64)
         total, cut = rows.sum(axis=0), len(rows) // 2
         few.append(_distance(rows[:2].sum(axis=0), total - rows[:2].sum(axis=0)))
         halves.append(_distance(rows[:cut].sum(axis=0), rows[cut:].sum(axis=0)))
@@ -149,32 +149,36 @@ def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 
 
 def evaluation_problems(
-    seen: Seen, evaluated: Seen, limits: Limits, source: str
+    images: LabelledEmbeddings, evaluated: LabelledEmbeddings, limits: Limits, source: str
 ) -> Iterator[Problem]:
     """Yield images and people that are also in an evaluation.
 
     Args:
-        seen: the set.
-        evaluated: the photos of the evaluation and who is on them.
-        source: what it is called, for the messages.
+        images: the set.
+        evaluated: the photos of the evaluation, with labels.
+        limits: of the set.
+        source: name of the evaluation, for messages.
     """
-    which, distance = nearest(seen.embeddings, evaluated.embeddings)
+    which, distance = nearest(images.embeddings, evaluated.embeddings)
     for index in np.flatnonzero(distance < limits.photo).tolist():
         other = evaluated.names[which[index]]
         text = f"looks like {other} of {source}, at a distance of {distance[index]:.3f}"
-        yield _problem("photo", seen.names[index], text, other, distance[index])
-    means, counts = seen.means()
+        yield _problem("photo", images.names[index], text, other, distance[index])
+    means, counts = images.means()
     which, distance = nearest(means, evaluated.means()[0])
     for label in np.flatnonzero((distance < limits.person) & (counts >= FEWEST)).tolist():
         other = evaluated.people[which[label]]
         text = f"looks like {other} of {source}, at a distance of {distance[label]:.3f}"
-        yield _problem("person", seen.people[label], text, other, distance[label])
+        yield _problem("person", images.people[label], text, other, distance[label])
 
 
-def conflict_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
-    """Yield images that are also under another person, resized or compressed anew; each once."""
+def conflict_problems(images: LabelledEmbeddings, limits: Limits) -> Iterator[Problem]:
+    """Yield images that another person has too, resized or recompressed; each pair once."""
     which, distance = nearest(
-        seen.embeddings, seen.embeddings, labels=seen.labels, other_labels=seen.labels
+        images.embeddings,
+        images.embeddings,
+        labels=images.labels,
+        other_labels=images.labels,
     )
     pairs = set()
     for index in np.flatnonzero(distance < limits.photo).tolist():
@@ -182,37 +186,40 @@ def conflict_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
         if frozenset((index, other)) in pairs:
             continue
         pairs.add(frozenset((index, other)))
-        people = [seen.people[seen.labels[place]] for place in (index, other)]
+        people = [images.people[images.labels[place]] for place in (index, other)]
         text = (
-            f"looks like {seen.names[other]}, at a distance of {distance[index]:.3f}: of "
+            f"looks like {images.names[other]}, at a distance of {distance[index]:.3f}: of "
             f"{people[0]} and of {people[1]}"
         )
-        yield _problem("conflict", seen.names[index], text, seen.names[other], distance[index])
+        yield _problem("conflict", images.names[index], text, images.names[other], distance[index])
 
 
-def twin_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
-    """Yield people who look like another person of the set, each pair once."""
-    means, counts = seen.means()
+def twin_problems(images: LabelledEmbeddings, limits: Limits) -> Iterator[Problem]:
+    """Yield people who look like another person of the set; each pair once."""
+    means, counts = images.means()
     cosine = means @ means.T
     alike = np.triu(1 - cosine < limits.twin, k=1)
     enough = counts >= FEWEST
     for one, other in zip(*np.nonzero(alike & enough[:, None] & enough), strict=True):
         distance = 1 - cosine[one, other]
-        text = f"looks like {seen.people[other]}, at a distance of {distance:.3f}"
-        yield _problem("twin", seen.people[one], text, seen.people[other], distance)
+        text = f"looks like {images.people[other]}, at a distance of {distance:.3f}"
+        yield _problem("twin", images.people[one], text, images.people[other], distance)
 
 
-def outlier_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
-    """Yield images that look like another person, and unlike the one they are said to show.
+def outlier_problems(images: LabelledEmbeddings, limits: Limits) -> Iterator[Problem]:
+    """Yield images that look like another person of the set and unlike their own.
 
-    An image that looks like nobody is a bad image, and not one of somebody else: it is not told.
+    An image unlike all people is of poor quality rather than mislabelled, and not reported.
     """
-    means, counts = seen.means()
+    means, counts = images.means()
     sums = np.zeros(means.shape, np.float64)
-    np.add.at(sums, seen.labels, seen.embeddings)
-    for start in range(0, len(seen.labels), BLOCK):
-        rows, labels = seen.embeddings[start : start + BLOCK], seen.labels[start : start + BLOCK]
-        rest = unit(sums[labels] - rows)  # the mean of the others of its person
+    np.add.at(sums, images.labels, images.embeddings)
+    for start in range(0, len(images.labels), BLOCK):
+        rows, labels = (
+            images.embeddings[start : start + BLOCK],
+            images.labels[start : start + BLOCK],
+        )
+        rest = unit(sums[labels] - rows)  # mean of the person's other images
         own = 1 - (rows * rest).sum(axis=1)
         cosine = rows @ means.T
         cosine[np.arange(len(rows)), labels] = -np.inf
@@ -221,13 +228,13 @@ def outlier_problems(seen: Seen, limits: Limits) -> Iterator[Problem]:
         away = 1 - cosine[np.arange(len(rows)), other]
         odd = (away < limits.typical) & (own > limits.far) & (counts[labels] >= FEWEST)
         for place in np.flatnonzero(odd & (rows != 0).any(axis=1)).tolist():
-            name = seen.people[other[place]]
+            name = images.people[other[place]]
             text = (
                 f"looks like {name}, at a distance of {away[place]:.3f}, rather than "
-                f"{seen.people[labels[place]]}, at {own[place]:.3f}"
+                f"{images.people[labels[place]]}, at {own[place]:.3f}"
             )
             values = {"distance": round(float(away[place]), 4), "own": round(float(own[place]), 4)}
-            yield Problem("outlier", seen.names[start + place], text, name, values)
+            yield Problem("outlier", images.names[start + place], text, name, values)
 
 
 def _problem(kind: str, where: str, text: str, other: str, distance: float) -> Problem:

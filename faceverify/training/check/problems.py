@@ -1,4 +1,4 @@
-"""What can be wrong with a training set, as one value each."""
+"""Problems of a training set."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong.
+    """Problem of an image or a person.
 
     Args:
         kind: one of ``KINDS``.
         where: the image or the person.
-        text: what is wrong, in words.
-        other: the other image or person, where two are concerned.
-        values: the numbers that it was judged by.
+        text: description.
+        other: the other image or person of a problem of two.
+        values: the numbers that the problem was decided by.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class Problem:
     values: Mapping[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """As a JSON object."""
         return {
             "problem": self.kind,
             "where": self.where,

@@ -1,1 +1,1 @@
-"""A run at one step, stored so that it goes on bit for bit."""
+"""Checkpoints: the state of a run at one step, from which it resumes bit for bit."""

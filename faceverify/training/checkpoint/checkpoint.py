@@ -1,15 +1,15 @@
-"""Checkpoints: all of a run at one step, in a folder that appears whole or not at all.
+"""Checkpoints: the state of a run at one step, in a folder that appears complete or not at all.
 
 ::
 
     checkpoints/
       step-00000400/
-        position.json    step, epoch and what else is no tensor
-        part-00000-of-00001.safetensors    the tensors, a file a process (storage.py)
-      best.json          which of them verified best
+        position.json    progress: step, epoch, batch, images, seconds
+        part-00000-of-00001.safetensors    tensors, one file for each process (storage.py)
+      best.json          the one that validated best
 
-A checkpoint is written beside its place, synced and renamed: a folder without a leading dot is
-whole. The last ones and the best stay.
+A checkpoint is written into a temporary folder, synced and renamed: one without a leading dot is
+complete. The last ones and the best are kept.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ SHOWN = 3  # names in a message
 
 
 @dataclass(frozen=True)
-class Position:
-    """Where a run stands, between two steps. What is drawn follows from it and from the seed.
+class Progress:
+    """Progress of a run between two steps; with the seed it decides all random numbers to come.
 
     Args:
         step: optimiser steps done.
-        steps: of the whole run.
-        epoch: passes over the data begun and ended.
-        batch: batches of the running epoch that are done.
-        images: seen so far.
-        seconds: of training so far, stops left out.
+        steps: steps of the whole run.
+        epoch: complete passes over the data.
+        batch: batches done of the current epoch.
+        images: images trained on.
+        seconds: training time, without pauses between starts.
     """
 
     step: int = 0
@@ -58,18 +58,18 @@ class Position:
     seconds: float = 0.0
 
 
-def save_checkpoint(folder: Path, position: Position, tensors: Tensors) -> Path:
-    """Write a checkpoint; all processes call it together.
+def save_checkpoint(folder: Path, progress: Progress, tensors: Tensors) -> Path:
+    """Write a checkpoint; called by all processes together.
 
     Args:
-        folder: of the run's checkpoints; made if missing.
-        position: where the run stands.
-        tensors: all that it has learned; see :class:`Rows` for what is cut over processes.
+        folder: of the run's checkpoints; created if missing.
+        progress: of the run.
+        tensors: the training state; sharded tensors as :class:`Rows`.
 
     Raises:
-        OutputError: it cannot be written, in any process; those that were there still are.
+        OutputError: a process cannot write it; earlier checkpoints stay.
     """
-    place = folder / f"step-{position.step:08d}"
+    place = folder / f"step-{progress.step:08d}"
     aside = folder / f".{place.name}.part"
     rank, world = process_index(), process_count()
     with _all_or_none(place, aside):
@@ -81,36 +81,36 @@ def save_checkpoint(folder: Path, position: Position, tensors: Tensors) -> Path:
         write_part(aside, tensors, rank=rank, world=world)
     with _all_or_none(place, aside):
         if rank == 0:
-            atomic_write(aside / POSITION, json.dumps(asdict(position), indent=1).encode())
+            atomic_write(aside / POSITION, json.dumps(asdict(progress), indent=1).encode())
             _replace(aside, place)
     return place
 
 
-def load_position(checkpoint: Path) -> Position:
-    """Where the run stood.
+def load_progress(checkpoint: Path) -> Progress:
+    """Read the progress stored in a checkpoint.
 
     Raises:
-        TrainingError: no whole checkpoint.
+        TrainingError: the checkpoint is incomplete.
     """
     try:
         values = json.loads((checkpoint / POSITION).read_text(encoding="utf-8"))
-        return Position(**values)
+        return Progress(**values)
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(checkpoint, error) from error
 
 
 def stored_tensors(checkpoint: Path) -> dict[str, tuple[torch.Size, torch.dtype]]:
-    """Names, shapes and types of what a checkpoint holds.
+    """Name, shape and dtype of each tensor of a checkpoint.
 
     Raises:
-        TrainingError: no whole checkpoint.
+        TrainingError: the checkpoint is incomplete.
     """
     with _whole(checkpoint), opened_parts(checkpoint) as parts:
         return {name: (stored.size, stored.dtype) for name, stored in parts.items()}
 
 
 def load_tensors(checkpoint: Path, tensors: Tensors) -> None:
-    """Fill tensors in place, on as many processes as there are now.
+    """Fill tensors in place; the number of processes may differ from when it was written.
 
     Args:
         checkpoint: its folder.
@@ -138,10 +138,10 @@ def load_tensors(checkpoint: Path, tensors: Tensors) -> None:
 
 
 def read_part(checkpoint: Path, part: str) -> dict[str, Tensor]:
-    """The tensors of one part (``backbone``, ``average``), by their own names, on the CPU.
+    """Tensors of one part (``backbone``, ``average``), by their names in it, on the CPU.
 
     Raises:
-        TrainingError: no whole checkpoint, or without that part.
+        TrainingError: the checkpoint is incomplete, or has no such part.
     """
     prefix = f"{part}."
     weights = {
@@ -156,37 +156,37 @@ def read_part(checkpoint: Path, part: str) -> dict[str, Tensor]:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """Whole checkpoints, the oldest first."""
+    """Complete checkpoints, oldest first."""
     return sorted(path for path in folder.glob("step-*") if (path / POSITION).is_file())
 
 
 def latest(folder: Path) -> Path | None:
-    """The last whole checkpoint of a run; None where there is none."""
+    """The last complete checkpoint of a run; None without any."""
     return next(reversed(checkpoints(folder)), None)
 
 
-def mark_best(folder: Path, checkpoint: Path, figure: float) -> None:
-    """Remember which checkpoint verified best, and how well."""
-    text = json.dumps({"checkpoint": checkpoint.name, "figure": figure})
+def mark_best(folder: Path, checkpoint: Path, accuracy: float) -> None:
+    """Store the name of the checkpoint that validated best, and its accuracy."""
+    text = json.dumps({"checkpoint": checkpoint.name, "figure": accuracy})
     atomic_write(folder / BEST, text.encode())
 
 
 def best(folder: Path) -> tuple[Path, float] | None:
-    """The checkpoint that verified best, and its figure; None where none was verified."""
+    """The checkpoint that validated best, and its accuracy; None where none was validated."""
     try:
         found = json.loads((folder / BEST).read_text(encoding="utf-8"))
-        path, figure = folder / Path(str(found["checkpoint"])).name, float(found["figure"])
+        path, accuracy = folder / Path(str(found["checkpoint"])).name, float(found["figure"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return (path, figure) if path in checkpoints(folder) else None
+    return (path, accuracy) if path in checkpoints(folder) else None
 
 
 def remove_old(folder: Path, keep: int) -> None:
-    """Remove all checkpoints but the best and the last ``keep``, and what was never finished."""
+    """Remove all checkpoints but the best and the last ``keep``, and incomplete ones."""
     found = best(folder)
     for path in checkpoints(folder)[:-keep]:
         if found is None or path != found[0]:
-            gone = path.with_name(f".{path.name}.part")  # never a half of one under its own name
+            gone = path.with_name(f".{path.name}.part")  # a half-removed one must not look complete
             with suppress(OSError):
                 path.rename(gone)
     for path in folder.glob(".step-*.part"):
@@ -194,7 +194,7 @@ def remove_old(folder: Path, keep: int) -> None:
 
 
 def _replace(aside: Path, place: Path) -> None:
-    """Rename the folder into its place, and make that last."""
+    """Rename the folder to its final name, and sync."""
     shutil.rmtree(place, ignore_errors=True)
     aside.rename(place)
     with suppress(OSError):  # some network folders cannot sync
@@ -207,10 +207,10 @@ def _replace(aside: Path, place: Path) -> None:
 
 @contextmanager
 def _all_or_none(place: Path, aside: Path) -> Iterator[None]:
-    """A step of saving: where one process cannot do it, all stop, and nothing of it stays.
+    """One stage of saving: if it fails in one process, all stop, and nothing of it is left.
 
     Raises:
-        OutputError: it failed, in any process.
+        OutputError: it failed in one of the processes.
     """
     problem: Exception | None = None
     try:
@@ -237,7 +237,7 @@ def _all_or_none(place: Path, aside: Path) -> Iterator[None]:
 
 @contextmanager
 def _whole(checkpoint: Path) -> Iterator[None]:
-    """Any failure to read a checkpoint, as a TrainingError."""
+    """Turn any failure to read a checkpoint into a TrainingError."""
     try:
         yield
     except (OSError, ValueError, SafetensorError) as error:

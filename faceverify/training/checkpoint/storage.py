@@ -1,10 +1,10 @@
-"""The tensors of a run in safetensors files, one file for each process.
+"""Sharded storage of tensors: one safetensors file for each process.
 
-A safetensors file is a JSON header (name, type, shape and place of each tensor) and then the
-numbers: reading one runs nothing. A tensor is either the same in all processes, and lies in the
-file of the first one, or it is cut by rows: then each file has the :class:`Rows` of its process,
-and says in its header where they belong. So a run on another number of processes reads the rows it
-needs, from whichever files have them.
+A safetensors file is a JSON header (name, dtype, shape and offset of each tensor) and then the
+numbers: reading one runs no code. A tensor that is the same in all processes is in the file of the
+first one. A tensor sharded by rows is in all files: each has the :class:`Rows` of its process, with
+their position in its header. So a run on another number of processes can read the rows it needs
+from any of the files.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ PART = "part-{:05d}-of-{:05d}.safetensors"
 
 @dataclass(frozen=True)
 class Rows:
-    """This process's rows of a tensor that is cut over all processes.
+    """Shard of a tensor: the consecutive rows that this process holds.
 
     Args:
         tensor: rows ``start`` to ``start + len(tensor)``.
-        start: of the first one in the whole.
-        total: rows of the whole.
+        start: index of the first row in the whole tensor.
+        total: rows of the whole tensor.
     """
 
     tensor: Tensor
@@ -46,11 +46,11 @@ Tensors = dict[str, "Tensor | Rows"]
 
 
 class Piece(NamedTuple):
-    """Rows of a stored tensor that lie in one file.
+    """Rows of a stored tensor in one file.
 
     Attributes:
-        start: number of the first one in the whole.
-        total: rows of the whole.
+        start: index of the first row in the whole tensor.
+        total: rows of the whole tensor.
         rows: safetensors' slice: ``rows[a:b]`` reads some of them.
     """
 
@@ -63,9 +63,9 @@ class Stored(NamedTuple):
     """A tensor in the files of a checkpoint.
 
     Attributes:
-        size: of the whole.
+        size: shape of the whole tensor.
         dtype: of its numbers.
-        pieces: that make it up, in the order of their rows.
+        pieces: its rows in each file, in order.
     """
 
     size: torch.Size
@@ -74,13 +74,13 @@ class Stored(NamedTuple):
 
 
 def write_part(folder: Path, tensors: Tensors, *, rank: int, world: int) -> None:
-    """Write this process's file: its rows and, in the first process, what all hold alike.
+    """Write the file of this process: its shards and, in the first process, unsharded tensors.
 
     Args:
-        folder: where the files of all processes belong.
-        tensors: all that a checkpoint holds, as this process has it.
-        rank: number of this process.
-        world: how many there are.
+        folder: of the files of all processes.
+        tensors: the tensors of the checkpoint, as this process has them.
+        rank: number of this process, from 0.
+        world: number of processes.
 
     Raises:
         OSError: it cannot be written.
@@ -107,7 +107,7 @@ def write_part(folder: Path, tensors: Tensors, *, rank: int, world: int) -> None
 
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors on the CPU, without gaps; no two in the same memory, as tied weights are."""
+    """Contiguous tensors on the CPU; tied weights, which share memory, become copies."""
     separate, seen = {}, set()
     for name, tensor in tensors.items():
         plain = tensor.detach().cpu().contiguous()
@@ -119,11 +119,11 @@ def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @contextmanager
 def opened_parts(folder: Path) -> Iterator[dict[str, Stored]]:
-    """Open the files of a folder: all that they hold, by name; no number is read yet.
+    """Open the files of a folder: their tensors by name, of which no number is read yet.
 
     Raises:
-        OSError, SafetensorError: a file cannot be read, or is cut short.
-        ValueError: a file is missing, or they do not belong together.
+        OSError, SafetensorError: a file cannot be read, or is truncated.
+        ValueError: a file is missing, or the files do not belong together.
     """
     paths = sorted(folder.glob("part-*.safetensors"))
     names = [path.name for path in paths]
@@ -136,7 +136,7 @@ def opened_parts(folder: Path) -> Iterator[dict[str, Stored]]:
         for path in paths:
             part = held.enter_context(safe_open(path, "pt"))
             cut = part.metadata() or {}
-            for name in part.keys():  # noqa: SIM118  it is no mapping
+            for name in part.keys():  # noqa: SIM118  not a mapping
                 rows = part.get_slice(name)
                 start, total = map(int, cut.get(name, f"0 {_length(rows)}").split())
                 pieces.setdefault(name, []).append(Piece(start, total, rows))
@@ -144,7 +144,7 @@ def opened_parts(folder: Path) -> Iterator[dict[str, Stored]]:
 
 
 def _joined(name: str, pieces: list[Piece]) -> Stored:
-    """Check that pieces make up one tensor."""
+    """Check that pieces cover one tensor without gap or overlap."""
     pieces.sort(key=lambda piece: piece.start)
     *starts, total = accumulate((_length(piece.rows) for piece in pieces), initial=0)
     kinds = {(one.total, one.rows.get_dtype(), *one.rows.get_shape()[1:]) for one in pieces}
@@ -162,11 +162,11 @@ def _length(rows: Any) -> int:
 
 
 def fill(value: Tensor | Rows, stored: Stored) -> None:
-    """Read a tensor, or the rows of it that this process has, in place.
+    """Read a tensor, or this process's rows of it, in place.
 
     Args:
-        value: of the shape of what is stored.
-        stored: where it lies.
+        value: to fill; of the stored shape.
+        stored: the tensor in the files.
     """
     begin, tensor = (value.start, value.tensor) if isinstance(value, Rows) else (0, value)
     tensor = tensor.detach()

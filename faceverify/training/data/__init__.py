@@ -1,6 +1,5 @@
-"""Training data: sets of faces in any format, made into batches that never keep a device waiting.
+"""Training data: face sets of any format, loaded, augmented and batched.
 
-``face_set`` opens a set; ``transforms`` varies its images; ``packed_cache`` keeps them decoded;
-``loader`` makes batches of them. ``converting``, ``splitting`` and ``checking`` are behind the
-commands of ``faceverify data``.
+``sets`` opens them, ``samplers`` choose the images of each batch, ``loading`` loads and caches
+them, ``transforms`` augments them; ``writers`` convert and split sets for ``faceverify data``.
 """

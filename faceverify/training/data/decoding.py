@@ -1,11 +1,11 @@
-"""Encoded image -> upright RGB tensor, as fast as torchvision, as careful as ``images``.
+"""Image decoding: encoded bytes to an upright RGB tensor.
 
-Plain JPEGs and PNGs, nearly all there are, go to torchvision's decoders, twice as fast as Pillow's.
-All else, and whatever those refuse, goes to ``faceverify.images.photo``, which also says what is
-wrong with a file that nobody can read.
+Plain JPEGs and PNGs, nearly all files, are decoded by torchvision, twice as fast as Pillow. All
+others, and those that it rejects, are decoded by ``faceverify.images.photo``, which also says what
+is wrong with an unreadable file.
 
-torchvision's operators are called by name: its Python functions warn on every call, from version
-0.29 on, that a later version will have none. With that version Pillow decodes everything.
+torchvision's operators are called by name: from version 0.29 on its Python functions warn on every
+call that they will be removed. With a version without the operators Pillow decodes everything.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OPERATORS = torch.ops.image  # registered by the import of torchvision.io
 FAST = hasattr(OPERATORS, "decode_jpeg") and hasattr(OPERATORS, "decode_png")
 FAST_ON_GPU = hasattr(OPERATORS, "decode_jpegs_cuda")
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-SAME_SHAPE = 1.02  # sides whose ratio differs by more would be stretched visibly
+SAME_SHAPE = 1.02  # a larger difference of aspect ratios would stretch faces visibly
 
 
 def decode(data: bytes, name: str) -> Tensor:
@@ -36,10 +36,10 @@ def decode(data: bytes, name: str) -> Tensor:
 
     Args:
         data: the encoded image.
-        name: where it lies, for messages.
+        name: path or key, for messages.
 
     Raises:
-        ImageError: it is empty, cut short, damaged or no image.
+        ImageError: it is empty, truncated, damaged or not an image.
     """
     jpeg = data.startswith(JPEG)
     if FAST and (jpeg or _is_plain_png(data)):
@@ -59,13 +59,13 @@ def decode(data: bytes, name: str) -> Tensor:
 
 
 def decode_many(datas: Sequence[bytes], names: Sequence[str], device: torch.device) -> list[Tensor]:
-    """Decode images, on a GPU by its own JPEG decoder, else one by one.
+    """Decode images, on a GPU by its JPEG decoder, else one by one.
 
     Returns:
         uint8, (3, H, W) each, on the device.
 
     Raises:
-        ImageError: as :func:`decode`, naming the first that cannot be read.
+        ImageError: as :func:`decode`, for the first unreadable image.
     """
     if FAST_ON_GPU and device.type == "cuda" and all(_gpu_decodes(data) for data in datas):
         encoded = [_bytes(data) for data in datas]
@@ -83,12 +83,12 @@ def _bytes(data: bytes) -> Tensor:
 
 
 def _gpu_decodes(data: bytes) -> bool:
-    """Baseline JPEGs without EXIF, which the GPU's decoder would not turn upright."""
+    """Whether this is a JPEG without EXIF, whose orientation the GPU's decoder would ignore."""
     return data.startswith(JPEG) and b"Exif\0\0" not in data[:65536]
 
 
 def _is_plain_png(data: bytes) -> bool:
-    """8 bits a channel, grey or RGB, nothing transparent: no two ways of showing it."""
+    """Whether this is a PNG with 8 bits a channel, grey or RGB, without transparency."""
     if not data.startswith(PNG) or len(data) < 33:
         return False
     depth, colour = struct.unpack(">BB", data[24:26])
@@ -97,10 +97,10 @@ def _is_plain_png(data: bytes) -> bool:
 
 
 def fitted(image: Tensor, size: tuple[int, int], name: str) -> Tensor:
-    """Bring an image to a (height, width), uint8; what has it already comes back as it is.
+    """Resize an image to (height, width), uint8; one of that size is returned unchanged.
 
     Raises:
-        TrainingError: its shape is another, so that faces would be stretched.
+        TrainingError: its aspect ratio differs, so that faces would be stretched.
     """
     height, width = image.shape[-2:]
     if (height, width) == size:

@@ -1,8 +1,7 @@
-"""Crops as they are stored -> what the network sees: varied, in its frame, normalised.
+"""Augmentation and preprocessing: stored crops to the network's input.
 
-Every step is a batched tensor operation on whichever device the images are on, and touches only the
-images that it was drawn for. An image's result depends on its own draws alone, bit for bit: not on
-the batch around it.
+Each operation is batched, on the device of the images, and applied to a random subset of them. The
+result of an image depends, bit for bit, on its random numbers alone, not on the batch.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from faceverify.training.config.augmentation import NONE, Augmentation
 Draws = NDArray[np.float64]
 GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601, as JPEG has it
 IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
-# which column of the draws decides what; new ones go to the end, so that old runs stay the same
+# meaning of each column of the random numbers; new ones at the end, so that old runs stay the same
 (FLIP, CROP, ZOOM, SHIFT_X, SHIFT_Y, TURN, COLOUR, BRIGHTNESS, CONTRAST, SATURATION, GREYED,
  LOW_RESOLUTION, RESOLUTION, BLUR, RADIUS, JPEG, QUALITY, OCCLUSION, AREA, ASPECT, LEFT, TOP,
  RED, GREEN, BLUE) = range(25)  # fmt: skip
-DRAWS = 25  # numbers that an image needs
-PART = 16  # images worked on at a time by a CPU: more would leave its cache between two steps
+DRAWS = 25  # random numbers of an image
+PART = 16  # images at a time on a CPU, so that they stay in its cache between operations
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,9 @@ class Transform:
         size: of the network's input, (height, width).
         mean, scale: a pixel p of 0 to 255 becomes (p - mean) / scale, by channel of the output.
         colour_order: "RGB" or "BGR", of the output.
-        augmentation: how images are varied; None for not at all.
-        frame: where a point (x, y, 1) of the output lies in the crop, 2 x 3, in pixels from the
-            edge; None stretches the crop over the output.
+        augmentation: probabilities and strengths.
+        frame: affine map from a point (x, y, 1) of the output to the crop, 2 x 3, in pixels from
+            the edge; None resizes the crop to the output.
     """
 
     size: tuple[int, int]
@@ -55,8 +54,8 @@ class Transform:
         """Transform crops.
 
         Args:
-            images: RGB, uint8, (N, 3, H, W), of any memory layout; not changed.
-            draws: ``DRAWS`` numbers in [0, 1) for each image, (N, DRAWS); None to vary nothing.
+            images: RGB, uint8, (N, 3, H, W), in any memory layout; not changed.
+            draws: random numbers in [0, 1), (N, DRAWS); None for no augmentation.
 
         Returns:
             float32, (N, 3, height, width), in channels-last memory, on the device of the images.
@@ -86,12 +85,12 @@ class Transform:
         if self.colour_order == "BGR":
             result.copy_(result.flip(1))
         mean, scale = (result.new_tensor(v)[:, None, None] for v in (self.mean, self.scale))
-        if len(set(self.mean)) == len(set(self.scale)) == 1:  # numbers, not rows: faster
+        if len(set(self.mean)) == len(set(self.scale)) == 1:  # scalars are faster
             mean, scale = mean[0, 0, 0], scale[0, 0, 0]
         result.sub_(mean).div_(scale)
 
     def _place(self, result: Tensor, images: Tensor, draws: Draws, how: Augmentation) -> None:
-        """Fill the result: warp the images that are cropped, or all where the frame is another."""
+        """Fill the result: warp the randomly cropped images, or all where the alignment differs."""
         cropped = chosen(draws, CROP, how.crop)
         moves = placements(draws[cropped], how, self.size)
         stored = (int(images.shape[-2]), int(images.shape[-1]))
@@ -107,12 +106,12 @@ class Transform:
 
 
 def chosen(draws: Draws, column: int, chance: float) -> NDArray[np.int64]:
-    """Positions of the images that something was drawn for, at a chance."""
+    """Indices of the images that an operation of probability ``chance`` applies to."""
     return np.flatnonzero(draws[:, column] < chance)
 
 
 def between(draws: Draws, column: int, low: float, high: float) -> NDArray[np.float64]:
-    """Spread a column of draws evenly over a range, (N,)."""
+    """Map a column of random numbers to [low, high), (N,)."""
     return low + (high - low) * draws[:, column]
 
 
@@ -125,11 +124,11 @@ def flipped(images: Tensor, which: NDArray[np.int64]) -> Tensor:
     return mirrored
 
 
-# Where: one resampling
+# Geometry, by one resampling
 
 
 def placements(draws: Draws, how: Augmentation, size: tuple[int, int]) -> NDArray[np.float64]:
-    """Zoom, shift and turn of each image about its middle, from output to input, (N, 2, 3)."""
+    """Affine maps of random zoom, shift and rotation, from output to input, (N, 2, 3)."""
     height, width = size
     zoom = np.exp(between(draws, ZOOM, -1, 1) * math.log1p(how.zoom))
     angle = np.radians(between(draws, TURN, -how.turn, how.turn))
@@ -150,12 +149,12 @@ def placements(draws: Draws, how: Augmentation, size: tuple[int, int]) -> NDArra
 def stretch(
     source: tuple[int, int], target: tuple[int, int]
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Where a point of an output of one (height, width) lies in an input of another, 2 x 3."""
+    """Affine map of a resize, from output to input, 2 x 3; sizes are (height, width)."""
     return (source[1] / target[1], 0.0, 0.0), (0.0, source[0] / target[0], 0.0)
 
 
 def warped(images: Tensor, moves: NDArray[np.float64], size: tuple[int, int]) -> Tensor:
-    """Sample images bilinearly at moved places; beyond an edge they go on mirrored.
+    """Warp images by affine maps: bilinear sampling, reflection at the edges.
 
     Args:
         images: float32, (N, 3, H, W).
@@ -181,11 +180,11 @@ def warped(images: Tensor, moves: NDArray[np.float64], size: tuple[int, int]) ->
     return sampled
 
 
-# How sharp
+# Sharpness
 
 
 def degrade(planes: Tensor, draws: Draws, how: Augmentation) -> None:
-    """Lose resolution and sharpness, in place."""
+    """Lower the resolution of some and blur some, in place."""
     few = chosen(draws, LOW_RESOLUTION, how.low_resolution)
     height, width = planes.shape[-2:]
     shares = between(draws, RESOLUTION, how.resolution, 1.0)
@@ -202,12 +201,12 @@ def degrade(planes: Tensor, draws: Draws, how: Augmentation) -> None:
 
 
 def blurred(images: Tensor, sigma: NDArray[np.float64], most: float) -> Tensor:
-    """Convolve each image with a Gaussian of its own, one axis after the other.
+    """Gaussian blur with a sigma for each image, by separable convolution.
 
     Args:
         images: float32, (N, 3, H, W).
         sigma: standard deviations in pixels, (N,).
-        most: the largest that sigma can be: how far the kernel reaches.
+        most: largest possible sigma, which sets the size of the kernel.
     """
     height, width = images.shape[-2:]
     reach = min(math.ceil(3 * most), height - 1, width - 1)
@@ -224,13 +223,13 @@ def blurred(images: Tensor, sigma: NDArray[np.float64], most: float) -> Tensor:
     return both
 
 
-# Which colours
+# Colour
 
 
 def recolour(planes: Tensor, draws: Draws, how: Augmentation) -> None:
-    """Change brightness, contrast and saturation of some, take the colour of some; in place.
+    """Change brightness, contrast and saturation of some, make some grey, in place.
 
-    All of it is linear in the colours, so that it is one matrix a image: with brightness b,
+    All of it is linear in the colours, so it is one matrix for each image: with brightness b,
     contrast c about the image's mean grey m, saturation s and the grey of a colour g(x),
     x -> c b (s x + (1 - s) g(x)) + (1 - c) b m.
     """
@@ -257,7 +256,7 @@ def recolour(planes: Tensor, draws: Draws, how: Augmentation) -> None:
 
 
 def compress(planes: Tensor, draws: Draws, how: Augmentation) -> None:
-    """Pass some through a JPEG of low quality, in place; by the CPU, wherever they are."""
+    """JPEG compression of some at low quality, in place; on the CPU for any device."""
     which = chosen(draws, JPEG, how.jpeg)
     if not len(which):
         return
@@ -273,7 +272,7 @@ def compress(planes: Tensor, draws: Draws, how: Augmentation) -> None:
 
 
 def occlude(planes: Tensor, draws: Draws, how: Augmentation) -> None:
-    """Cover a rectangle of some with a colour, in place."""
+    """Random erasing: cover a rectangle of some with one colour, in place."""
     height, width = planes.shape[-2:]
     for index in chosen(draws, OCCLUSION, how.occlusion):
         own = draws[index, None]

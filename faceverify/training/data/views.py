@@ -1,4 +1,4 @@
-"""Views of the images of a batch: one of each image, or several, varied independently."""
+"""Views of the images of a batch: one of each image, or several, augmented independently."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Views:
-    """How a method sees each image of a batch.
+    """Views that a method needs of each image.
 
     Args:
-        number: how many views of it.
+        number: views of each image.
     """
 
     number: int = 1
@@ -29,7 +29,7 @@ class Batch:
 
     Attributes:
         views: float32, normalised, (N, 3, height, width) each, channels-last memory, on the device.
-        labels: the person on each image, int64, (N,), or a value to learn, float32; on the device.
+        labels: the person on each image, int64, or a regression target, float32, (N,); on device.
         indices: positions of the images in the set, (N,).
     """
 
@@ -40,8 +40,8 @@ class Batch:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def parts(self, count: int) -> list[Batch]:
-        """The batch in parts of nearly equal size, in order."""
+    def split(self, count: int) -> list[Batch]:
+        """Split into ``count`` consecutive parts of nearly equal size."""
         views = [view.tensor_split(count) for view in self.views]
         labels, indices = self.labels.tensor_split(count), np.array_split(self.indices, count)
         return [

@@ -1,1 +1,1 @@
-"""Several processes: which one this is, and what they exchange."""
+"""Distributed training: the processes of a run and their collective operations."""

@@ -1,9 +1,9 @@
-"""What processes tell each other in a step, with its gradient; nothing at all where there is one.
+"""Differentiable collective operations of a step; with one process they do nothing.
 
-A loss sees the batch of all processes: :func:`gather_batch` brings it together, and from there
-every process computes the same numbers. Only of the class centres each holds a share of the rows;
-where a number depends on centres of other processes, ``..._over_processes`` joins the parts. So
-every process ends up with the loss of the whole batch and with its whole gradient.
+A loss sees the batch of all processes: :func:`gather_batch` collects it, and from there every
+process computes the same numbers. Class centres are sharded by rows over processes; where a number
+depends on centres of other processes, ``..._over_processes`` reduces the parts. So every process
+gets the loss of the whole batch and its whole gradient.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.autograd.function import once_differentiable
 
-NOTHING = -1e30  # stands for the logarithm of 0 where -inf - -inf would be met
+LOG_ZERO = -1e30  # instead of -inf, as -inf - -inf is NaN
 
 
 class Shard(NamedTuple):
-    """The rows of a tensor that this process holds: start <= row < stop, of ``total``."""
+    """Rows of a sharded tensor that this process holds: start <= row < stop, of ``total``."""
 
     start: int
     stop: int
@@ -28,7 +28,7 @@ class Shard(NamedTuple):
 
 
 def shards_of(module: torch.nn.Module) -> dict[str, Shard]:
-    """The entries of a state_dict that are cut by rows over processes: ``sharded`` of its parts."""
+    """Sharded entries of a state_dict, as its modules name them in ``sharded``."""
     return {
         f"{prefix}.{name}".lstrip("."): shard
         for prefix, part in module.named_modules()
@@ -37,12 +37,12 @@ def shards_of(module: torch.nn.Module) -> dict[str, Shard]:
 
 
 def process_count() -> int:
-    """How many processes train together."""
+    """Number of processes of the run."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def process_index() -> int:
-    """Which of them this one is, from 0."""
+    """Rank of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -53,19 +53,19 @@ def own_shard(total: int) -> Shard:
 
 
 def from_first_process(value: int) -> int:
-    """A number that all processes take from the first one."""
+    """An integer of the first process, in all processes (broadcast)."""
     if process_count() == 1:
         return value
-    told = torch.tensor([value], device=_device())
-    dist.broadcast(told, src=0)
-    return int(told.item())
+    box = torch.tensor([value], device=_device())
+    dist.broadcast(box, src=0)
+    return int(box.item())
 
 
 def gather_batch(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The batch of all processes, in the order of their ranks.
+    """The batch of all processes, in the order of their ranks (all-gather).
 
-    The gradient of this process's embeddings comes back times the number of processes, because
-    DistributedDataParallel then averages the backbone's gradients over them.
+    Backward multiplies the gradient of this process's embeddings by the number of processes,
+    because DistributedDataParallel then averages the backbone's gradients over them.
 
     Args:
         embeddings: of this process, (N, D); N must be the same in all.
@@ -77,26 +77,26 @@ def gather_batch(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
-    """The sum of what each process has; the gradient of each part is that of the sum."""
+    """The sum over processes; the gradient of each addend is that of the sum."""
     return values if process_count() == 1 else _Sum.apply(values)
 
 
 def log_sum_exp_over_processes(values: Tensor) -> Tensor:
-    """The logarithm of the sum of exp(values) of all processes, elementwise."""
+    """log(sum(exp(values))) over processes, elementwise."""
     return values if process_count() == 1 else _LogSumExp.apply(values)
 
 
 def sum_gradient_over_processes(values: Tensor) -> Tensor:
-    """The values as they are; their gradient is the sum of what each process computed of it."""
+    """The values unchanged; backward sums their gradients over processes."""
     return values if process_count() == 1 else _SumGradient.apply(values)
 
 
 def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
-    """Give all processes the mean gradient of parameters that they all hold.
+    """Average the gradients of unsharded parameters over processes.
 
-    Losses compute the same gradient in every process, so this only removes rounding: copies that
-    drift apart over a long run on unlike machines. Parameters that are cut over processes
-    (:func:`shards_of`) must not be given.
+    Losses compute the same gradient in every process, so this only removes rounding differences,
+    which would let copies drift apart over a long run. Sharded parameters (:func:`shards_of`) must
+    not be given.
     """
     if process_count() == 1:
         return
@@ -159,12 +159,12 @@ class _SumGradient(torch.autograd.Function):
 class _LogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
-        top = values.clamp(min=NOTHING)
+        top = values.clamp(min=LOG_ZERO)
         dist.all_reduce(top, op=dist.ReduceOp.MAX)
         total = (values - top).exp()
         dist.all_reduce(total)
         whole = top + total.log()
-        ctx.save_for_backward((values - whole.clamp(min=NOTHING)).exp())
+        ctx.save_for_backward((values - whole.clamp(min=LOG_ZERO)).exp())
         return whole
 
     @staticmethod

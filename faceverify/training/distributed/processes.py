@@ -1,7 +1,7 @@
-"""The processes of a run: which one this is, on which device, and what they agree on.
+"""Processes of a run: rank, number of processes, device, and reductions of single numbers.
 
-One process is the ordinary case, and needs nothing. ``torchrun`` starts several: each finds its
-number in the environment. CPU tensors travel over gloo and GPU tensors over NCCL, in one group.
+One process is the usual case and needs no set-up. ``torchrun`` starts several, each with its rank
+in the environment. CPU tensors are sent by gloo and GPU tensors by NCCL, in one group.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ PATIENCE = timedelta(minutes=30)  # for a process that reads data, validates or 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among all of its run.
+    """Rank and device of this process.
 
     Args:
-        rank: its number, from 0; the first one speaks and writes.
-        world: how many there are.
+        rank: its number, from 0; rank 0 prints and writes.
+        world: number of processes.
         device: that it computes on.
     """
 
@@ -37,11 +37,11 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that speaks and writes."""
+        """Whether this is rank 0, which prints and writes."""
         return self.rank == 0
 
-    def agree(self, value: float) -> float:
-        """The largest of all processes' values: whether any wants to stop, what took longest."""
+    def maximum(self, value: float) -> float:
+        """The largest value of all processes (all-reduce)."""
         if self.world == 1:
             return value
         box = torch.tensor(value, dtype=torch.float64)
@@ -49,15 +49,15 @@ class Processes:
         return float(box)
 
     def mean(self, value: Tensor) -> Tensor:
-        """The mean of all processes' values."""
+        """The mean of the values of all processes (all-reduce)."""
         if self.world == 1:
             return value
         value = value.detach().clone()
         dist.all_reduce(value)
         return value / self.world
 
-    def said_by_first(self, value: float) -> float:
-        """What the first process says."""
+    def from_first(self, value: float) -> float:
+        """The value of the first process (broadcast)."""
         if self.world == 1:
             return value
         box = torch.tensor(value, dtype=torch.float64)
@@ -66,15 +66,15 @@ class Processes:
 
 
 @contextmanager
-def joined(device: str, *, threads: int = 0) -> Iterator[Processes]:
-    """Join the other processes of this run, if there are any, and leave them at the end.
+def join_processes(device: str, *, threads: int = 0) -> Iterator[Processes]:
+    """Join the process group of a run inside the block; with one process there is no group.
 
     Args:
         device: "auto", "cpu", "cuda" or "mps".
-        threads: of a processor that this process may use; 0 leaves it to torch.
+        threads: CPU threads of this process; 0 for torch's default.
 
     Raises:
-        TrainingError: the device is not there, or another process of the run went away.
+        TrainingError: the device is not available, or another process of the run ended.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -96,18 +96,18 @@ def joined(device: str, *, threads: int = 0) -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
-def find_device(wanted: str, local_rank: int = 0, local_world: int = 1) -> torch.device:
-    """The device of this process; "auto" takes the fastest that is there.
+def find_device(setting: str, local_rank: int = 0, local_world: int = 1) -> torch.device:
+    """Device of this process; "auto" is the fastest available one.
 
     Raises:
-        TrainingError: one that was asked for is not there: never a silent fall-back.
+        TrainingError: the device is not available; there is no silent fall-back.
     """
-    if wanted == "auto":
+    if setting == "auto":
         if torch.cuda.is_available():
-            wanted = "cuda"
+            setting = "cuda"
         else:
-            wanted = "mps" if torch.backends.mps.is_available() and local_world == 1 else "cpu"
-    if wanted == "cuda":
+            setting = "mps" if torch.backends.mps.is_available() and local_world == 1 else "cpu"
+    if setting == "cuda":
         if not torch.cuda.is_available():
             built = "no CUDA device is visible"
             if torch.version.cuda is None:
@@ -120,16 +120,16 @@ def find_device(wanted: str, local_rank: int = 0, local_world: int = 1) -> torch
                 f"use torchrun --nproc-per-node {count}, or --device cpu",
             )
         return torch.device("cuda", local_rank)
-    if wanted == "mps":
+    if setting == "mps":
         if not torch.backends.mps.is_available():
             raise _no_device("--device mps: this machine has none", "use --device cpu")
         if local_world > 1:
             raise _no_device("--device mps takes one process", "leave torchrun out")
-    return torch.device(wanted)
+    return torch.device(setting)
 
 
 def device_name(device: torch.device) -> str:
-    """What to call a device in a report."""
+    """Name of a device in a report."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":
@@ -139,7 +139,7 @@ def device_name(device: torch.device) -> str:
 
 @contextmanager
 def others_alive() -> Iterator[None]:
-    """Turn the library's failure of a connection into one line about the other process."""
+    """Turn a connection failure of torch.distributed into one line about the other process."""
     try:
         yield
     except dist.DistError as error:

@@ -1,4 +1,4 @@
-"""A backbone without what compilation and several processes wrap around it."""
+"""Removal of torch.compile and DistributedDataParallel wrappers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def plain_module(module: nn.Module) -> nn.Module:
-    """Take off what compiling and running on several processes wrapped around a backbone."""
+    """The module inside torch.compile and DistributedDataParallel wrappers."""
     while True:
         inner = getattr(module, "_orig_mod", None) or getattr(module, "module", None)
         if not isinstance(inner, nn.Module):

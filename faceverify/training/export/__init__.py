@@ -1,1 +1,1 @@
-"""A backbone as a model file, checked before it is written."""
+"""Export of a backbone to a model file."""

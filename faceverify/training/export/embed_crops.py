@@ -1,4 +1,4 @@
-"""Embed crops with a backbone that is learning, as the using half will with its model file."""
+"""Embedding of crops with a backbone in training, as its model file will give them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ BATCH = 128
 def embed_crops(
     backbone: nn.Module, crops: NDArray[np.uint8], contract: Contract
 ) -> NDArray[np.float32]:
-    """Embed crops, in float32 unless inside autocast; the backbone's mode comes back as it was.
+    """Embed crops in eval mode, in float32 unless inside autocast; the former mode is restored.
 
     Args:
         backbone: from normalised crops to raw embeddings.
-        crops: RGB, in the contract's frame, (P, height, width, 3).
-        contract: how crops are shown to it.
+        crops: RGB, aligned as in the contract, uint8, (P, height, width, 3).
+        contract: preprocessing contract of the backbone.
 
     Returns:
         Unit rows, (P, D).

@@ -1,4 +1,4 @@
-"""From a trained backbone to a model file, checked before it is written."""
+"""Export of a trained backbone to a model file, checked before it is written."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from faceverify.models.install.graph_check import cosines
 from faceverify.models.model_file import ModelFile, Provenance, Threshold
 from faceverify.training.distributed.wrappers import plain_module
 from faceverify.training.export.onnx_graph import graph_of
-from faceverify.training.optim.freezing import not_learning
+from faceverify.training.optim.freezing import eval_mode
 
 PARITY = 1e-4  # largest cosine distance between torch's embedding and ONNX Runtime's
-EXAMPLES = 4  # crops of each kind that the two are compared on
-LARGEST = 1e18  # number in an embedding whose length float32 can still hold
+EXAMPLES = 4  # crops of each kind to compare on
+LARGEST = 1e18  # largest component of an embedding whose norm does not overflow float32
 
 
 @dataclass(frozen=True)
@@ -51,22 +51,22 @@ def export_model(
     card: str = "",
     crops: NDArray[np.uint8] | None = None,
 ) -> Exported:
-    """Write a backbone as a model file, once the using half's embeddings are shown to be torch's.
+    """Write a backbone as a model file, after checking that both give the same embeddings.
 
-    Compared are embeddings of noise, of smooth pictures and of crops, all the way from bytes to
-    unit rows, the mirrored crop included.
+    The check compares unit embeddings of noise, of smooth images and of crops, flip averaging
+    included.
 
     Args:
-        backbone: trained; compiled or wrapped for several processes, on any device. Not changed.
-        path: of the file; replaced as a whole.
-        contract: how crops are shown to it.
+        backbone: may be compiled or wrapped for several processes, on any device; not changed.
+        path: of the file; written completely or not at all.
+        contract: preprocessing contract of the backbone.
         provenance: name, architecture, head, data, licence.
-        thresholds: calibrated ones.
+        thresholds: calibrated operating points.
         card: the model card, lines of text.
-        crops: a few of real faces, as the contract has them, RGB, (N, height, width, 3).
+        crops: a few of real faces, aligned as in the contract, RGB, (N, height, width, 3).
 
     Raises:
-        TrainingError: the backbone returns NaN, or the file's embeddings are not the backbone's.
+        TrainingError: the backbone returns NaN, or the file gives other embeddings.
         ModelError: torch or ONNX Runtime cannot handle it.
         OutputError: the file cannot be written.
     """
@@ -92,14 +92,14 @@ def largest_difference(net: nn.Module, model: ModelFile, crops: NDArray[np.uint8
 
     Args:
         net: the backbone.
-        model: the same as a model file.
+        model: the model file.
         crops: RGB, (N, height, width, 3).
 
     Returns:
         The largest cosine distance between the two embeddings of a crop.
 
     Raises:
-        TrainingError: torch's embeddings are no numbers, or all zero.
+        TrainingError: torch's embeddings are NaN, infinite or zero.
     """
     expected = torch_embeddings(net, model.contract, crops)
     usable = (np.abs(expected) < LARGEST).all()  # NaN is not, either
@@ -119,15 +119,15 @@ def largest_difference(net: nn.Module, model: ModelFile, crops: NDArray[np.uint8
 def torch_embeddings(
     net: nn.Module, contract: Contract, crops: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
-    """Embed crops with torch as the contract says; not normalised, (N, D).
+    """Embed crops with torch, preprocessed and flip-averaged by the contract; raw, (N, D).
 
     Args:
-        net: a backbone, on any device; its mode is left as it was.
+        net: a backbone, on any device; its mode is restored.
         contract: of its model.
         crops: RGB, (N, height, width, 3).
     """
     device = next(net.parameters()).device
-    with torch.no_grad(), not_learning(net):
+    with torch.no_grad(), eval_mode(net):
         x = torch.from_numpy(contract.planes(crops)).to(device)
         rows: Tensor = net(x)
         if contract.flip_average:
@@ -136,7 +136,7 @@ def torch_embeddings(
 
 
 def example_crops(contract: Contract) -> NDArray[np.uint8]:
-    """Noise, and pictures as smooth as photos: the same every time, (2 EXAMPLES, H, W, 3)."""
+    """Fixed test crops: noise and smooth images, (2 EXAMPLES, H, W, 3)."""
     random = np.random.default_rng(0)
     size = (contract.width, contract.height)
     noise = random.integers(0, 256, (EXAMPLES, *size[::-1], 3), np.uint8)

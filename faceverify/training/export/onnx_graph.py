@@ -1,8 +1,7 @@
-"""A backbone as an ONNX graph that is quick to run and can be learned on from.
+"""ONNX graph of a backbone, fast to run and usable as pretrained weights.
 
-Every weight is an initializer of its own, under its name in the state dict: nothing is folded.
-ONNX Runtime folds norms into convolutions when it loads the file, so that folding them here would
-gain nothing and cost the way back.
+Each weight is a separate initializer with its name in the state dict. Norms are not folded into
+convolutions: ONNX Runtime does that when it loads the file, and the weights stay readable.
 """
 
 from __future__ import annotations
@@ -21,19 +20,19 @@ ONE = "faceverify.one"
 
 
 def graph_of(backbone: nn.Module, *, size: int) -> bytes:
-    """Serialise a backbone: ``crops`` (N, 3, size, size) to ``embeddings`` (N, D), N left open.
+    """Serialise a backbone: ``crops`` (N, 3, size, size) to ``embeddings`` (N, D), for any N.
 
     The same weights give the same bytes.
 
     Args:
-        backbone: neither compiled nor wrapped; is not changed.
+        backbone: neither compiled nor wrapped; not changed.
         size: side of its crops, in pixels.
 
     Raises:
         ModelError: torch cannot export it.
     """
     net = copy.deepcopy(backbone).cpu().float().to(memory_format=torch.contiguous_format).eval()
-    with torch.no_grad():  # modules may compute otherwise where gradients follow
+    with torch.no_grad():  # some modules compute differently with gradients enabled
         content = exported(net, torch.zeros(2, 3, size, size), keep_weights=True)
     model = onnx.load_from_string(content)
     spread_equal_weights(model.graph)
@@ -47,7 +46,7 @@ def spread_equal_weights(graph: onnx.GraphProto) -> None:
     """Give each weight its own initializer; the exporter writes equal ones once, with references.
 
     Args:
-        graph: is changed.
+        graph: changed in place.
     """
     weights = {item.name: item for item in graph.initializer}
     nodes = []
@@ -64,14 +63,14 @@ def spread_equal_weights(graph: onnx.GraphProto) -> None:
 
 
 def rewrite_prelu(graph: onnx.GraphProto) -> None:
-    """Make PReLUs of operations that ONNX Runtime runs fast: its own costs more than a convolution.
+    """Rewrite PReLU with operations that are fast in ONNX Runtime, whose PRelu is slow.
 
-    slope x + (1 - slope) relu(x), with a 1 x 1 convolution of each channel by itself for a factor,
-    which stays in the engine's blocked layout. The slope keeps its name, as (C, 1, 1, 1). Measured:
-    MobileFaceNet 2.7 times, IResNet-18 1.4 times as fast.
+    slope x + (1 - slope) relu(x), with depthwise 1 x 1 convolutions for the factors, which stay in
+    the engine's blocked layout. The slope keeps its name, as (C, 1, 1, 1). Measured: MobileFaceNet
+    2.7 times, IResNet-18 1.4 times as fast.
 
     Args:
-        graph: is changed.
+        graph: changed in place.
     """
     weights = {item.name: item for item in graph.initializer}
     made_by = {output: node for node in graph.node for output in node.output}
@@ -100,18 +99,18 @@ def rewrite_prelu(graph: onnx.GraphProto) -> None:
     replace_nodes(graph, with_a_use(nodes, {output.name for output in graph.output}))
 
 
-def with_a_use(nodes: list[onnx.NodeProto], wanted: set[str]) -> list[onnx.NodeProto]:
-    """Leave out nodes whose results nobody takes."""
+def with_a_use(nodes: list[onnx.NodeProto], needed: set[str]) -> list[onnx.NodeProto]:
+    """Remove nodes whose outputs are not used."""
     kept: list[onnx.NodeProto] = []
     for node in reversed(nodes):
-        if wanted & set(node.output):
-            wanted |= set(node.input)
+        if needed & set(node.output):
+            needed |= set(node.input)
             kept.insert(0, node)
     return kept
 
 
 def replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
-    """Put other nodes into a graph."""
+    """Replace the nodes of a graph."""
     copies = [copy.deepcopy(node) for node in nodes]
     del graph.node[:]
     graph.node.extend(copies)

@@ -1,1 +1,1 @@
-"""How a step is taken: optimiser, schedule, moving average, precision, frozen stages."""
+"""Optimisation: optimiser, schedules, moving average, precision, freezing, gradient caching."""

@@ -1,4 +1,4 @@
-"""What makes a step fast on a processor, and safe; see ``docs/adr/0016`` and ``0024``."""
+"""CPU settings for fast and safe training steps; see ``docs/adr/0016`` and ``0024``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 from faceverify.training.optim.small_maps import use_for_small_maps
 from faceverify.training.optim.strided_pointwise import subsample_first
 
-# of glibc's malloc.h: each parameter's number, what a run sets it to, and its default
+# glibc's malloc.h: number of each parameter, its value during a run, its default
 MEMORY = {
     "mmap_max": (-4, 0, 65_536),
     "trim_threshold": (-1, 2**31 - 1, 128 << 10),
@@ -22,14 +22,13 @@ MEMORY = {
 }
 
 
-def prepare(backbone: nn.Module, device: torch.device) -> None:
-    """Make a backbone's steps safe, and as fast as its device can; what it computes stays.
+def use_cpu_convolutions(backbone: nn.Module, device: torch.device) -> None:
+    """Replace convolutions that are slow or unsafe on a CPU by equivalent ones.
 
-    On a GPU there is nothing to do here: its convolutions have no weak spot. The memory layout,
-    precision and compilation are the caller's.
+    GPUs need none of it. Memory layout, precision and compilation are up to the caller.
 
     Args:
-        backbone: is changed; the names of its weights stay.
+        backbone: changed in place; names and values of its weights stay.
         device: that it runs on.
     """
     if device.type == "cpu":
@@ -39,13 +38,13 @@ def prepare(backbone: nn.Module, device: torch.device) -> None:
 
 @contextmanager
 def tuned_process(device: torch.device) -> Iterator[None]:
-    """Inside, the whole process is set up for training on its processor; afterwards as it was.
+    """Process-wide settings for training on a CPU, restored afterwards.
 
-    Numbers next to zero count as zero: arithmetic with them is many times slower. Memory that is
-    freed is kept for the next step (see :func:`keep_memory`).
+    Denormal numbers are flushed to zero: arithmetic with them is many times slower. Freed memory is
+    kept for the next step (see :func:`keep_memory`).
 
     Args:
-        device: that it trains on; other ones than a CPU need none of it.
+        device: of the training; nothing is set for other devices than a CPU.
     """
     if device.type != "cpu":
         yield
@@ -62,15 +61,15 @@ def tuned_process(device: torch.device) -> Iterator[None]:
 
 
 def keep_memory() -> bool:
-    """Have the process keep memory that it frees, for the next step.
+    """Make malloc keep freed memory for the next step.
 
-    By default glibc maps every large block anew and gives it back when freed: the system then
-    clears, page by page, a gigabyte that the step before has just used, a tenth of the time of a
-    step of ResNet-18. What a process holds no longer falls below the most it ever needed.
+    By default glibc maps each large block and unmaps it when freed: the system then clears, page by
+    page, a gigabyte that the step before has just used, a tenth of the time of a step of ResNet-18.
+    With this setting the memory of the process does not shrink.
 
     Returns:
-        Whether it could be asked for: on Linux with glibc, where the environment has not set the
-        same parameters (``MALLOC_TOP_PAD_`` and the like).
+        Whether it was set: on Linux with glibc, where the environment does not set the same
+        parameters (``MALLOC_TOP_PAD_`` and the like).
     """
     set_by_user = os.environ.get("GLIBC_TUNABLES", "")
     for name in MEMORY:
@@ -80,10 +79,10 @@ def keep_memory() -> bool:
 
 
 def give_memory_back() -> None:
-    """Undo :func:`keep_memory`, and return what is free to the system.
+    """Undo :func:`keep_memory`, and return free memory to the system.
 
-    glibc does not tell what its parameters are: they become its defaults. That it adjusts two of
-    them to the blocks that a process uses does not come back.
+    glibc's parameters cannot be read: they are set to its defaults. Its dynamic adjustment of two
+    of them to the sizes of freed blocks stays off.
     """
     _set_memory([(number, default) for number, _, default in MEMORY.values()])
     ctypes.CDLL(None).malloc_trim(0)

@@ -1,4 +1,4 @@
-"""Stages of a backbone, those whose weights stay as they are, and when it learns."""
+"""Frozen stages of a backbone, and its train and eval mode."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ BODY = "body"  # every stage but the last
 
 
 def stage_names(backbone: nn.Module) -> tuple[str, ...]:
-    """Name the stages of a backbone that hold weights, in the order in which a crop passes them.
+    """Names of the stages of a backbone that have weights, from input to output.
 
-    They are its top-level parts; a part that is a bare list of blocks (timm's ``blocks``) counts
-    block by block.
+    They are its top-level modules; each block of a list of blocks (timm's ``blocks``) is a
+    stage.
     """
     names: list[str] = []
     for name, part in backbone.named_children():
@@ -32,7 +32,7 @@ def stage_names(backbone: nn.Module) -> tuple[str, ...]:
 
 
 def stage_of(parameter: str, stages: Sequence[str]) -> int:
-    """Find the stage of a parameter, by its name; one of no stage (a class token) enters first."""
+    """Index of a parameter's stage, by its name; 0 for one outside any stage (a class token)."""
     for index, stage in enumerate(stages):
         if parameter.startswith(f"{stage}."):
             return index
@@ -40,20 +40,20 @@ def stage_of(parameter: str, stages: Sequence[str]) -> int:
 
 
 def freeze(backbone: nn.Module, names: Sequence[str]) -> tuple[str, ...]:
-    """Freeze stages: their weights take no gradient, their norms keep their statistics.
+    """Freeze stages: their weights get no gradient, their norms keep their statistics.
 
-    ``Module.train()`` wakes norms up again: call :func:`train_mode` instead of it.
+    ``Module.train()`` would update norms again: call :func:`train_mode` instead.
 
     Args:
-        backbone: is changed.
-        names: stages, parts of stages by their dotted name, or ``body`` for every stage but the
+        backbone: changed in place.
+        names: stages, modules in them by their dotted name, or ``body`` for every stage but the
             last.
 
     Returns:
-        The names of what is frozen, for :func:`train_mode`.
+        Names of the frozen modules, for :func:`train_mode`.
 
     Raises:
-        TrainingError: there is no such stage, or nothing is left that could learn.
+        TrainingError: there is no such stage, or no trainable parameter is left.
     """
     stages = stage_names(backbone)
     parts = dict(backbone.named_modules())
@@ -74,11 +74,11 @@ def freeze(backbone: nn.Module, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def train_mode(backbone: nn.Module, frozen: Sequence[str] = ()) -> None:
-    """Set a backbone to learning, except for the norms and dropouts of what is frozen.
+    """Switch a backbone to train mode, except for norms and dropout of frozen modules.
 
     Args:
-        backbone: is changed; compiled ones too.
-        frozen: what :func:`freeze` returned.
+        backbone: changed in place; may be compiled.
+        frozen: as returned by :func:`freeze`.
     """
     backbone.train()
     for name in frozen:
@@ -89,8 +89,8 @@ def train_mode(backbone: nn.Module, frozen: Sequence[str] = ()) -> None:
 
 
 @contextmanager
-def not_learning(backbone: nn.Module) -> Iterator[None]:
-    """Have a backbone embed as whoever uses it will; each part is then as it was."""
+def eval_mode(backbone: nn.Module) -> Iterator[None]:
+    """Eval mode inside the block; afterwards each module has its former mode."""
     modes = {module: module.training for module in backbone.modules()}
     backbone.eval()
     try:

@@ -1,9 +1,9 @@
 """Gradient caching: a loss over a large batch in the memory of a small one.
 
 Gao et al. 2021, https://arxiv.org/abs/2101.06983, section 3. A pair loss needs the embeddings of
-the whole batch, but not the activations behind all of them at once: embed without a graph, work
-out the loss and its gradient by the embeddings, then embed again, chunk by chunk, and carry each
-chunk's gradient on to the weights. It costs one more forward pass; the gradient is the same.
+the whole batch, but not all activations at once: embed without a graph, compute the loss and its
+gradient with respect to the embeddings, then embed again, chunk by chunk, and backpropagate each
+chunk's gradient to the weights. It costs one more forward pass; the gradient is the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from faceverify.training.optim.view_encoder import Embed
 
-Chunk = tuple[Tensor, ...]  # of each view, some images
+Chunk = tuple[Tensor, ...]  # some images of each view
 
 
 def cached_backward(
@@ -30,21 +30,21 @@ def cached_backward(
 ) -> Tensor:
     """Add the gradient of a loss over the whole batch to the weights, ``chunk`` images at a time.
 
-    Under autocast call it inside the context. Batch normalisation in training takes its statistics
-    of each chunk, as gradient accumulation does, and its running statistics move once for each.
-    What the backbone draws at random (dropout) is drawn alike in both passes. The gradients of a
-    DistributedDataParallel encoder are averaged with the last chunk only; every process must have
-    as many images.
+    Under autocast call it inside the context. Batch normalisation in train mode uses the statistics
+    of each chunk, as gradient accumulation does, and its running statistics are updated once per
+    chunk. Random numbers of the backbone (dropout) are the same in both passes. The gradients of a
+    DistributedDataParallel encoder are averaged with the last chunk only; all processes must have
+    equally many images.
 
     Args:
         encoder: the backbone: images of each view, (n, ...), to embeddings of each, (n, D).
-        loss_of: the loss, given what embeds the whole batch, which it calls once; its own weights
-            get their gradient too.
-        chunk: images of each view whose activations are held at once.
-        scale: factor of the gradient: that of a GradScaler, for float16.
+        loss_of: the loss, given a function that embeds the whole batch, which it calls once; its
+            parameters get their gradient too.
+        chunk: images of each view whose activations are in memory at once.
+        scale: factor of the gradient, that of a GradScaler for float16.
 
     Returns:
-        The loss, without a graph and without the factor.
+        The loss without the factor, (), detached.
     """
     chunks: list[Chunk] = []
     states: list[list[Tensor]] = []
@@ -73,12 +73,12 @@ def cached_backward(
 
 
 def _split(views: Sequence[Tensor], size: int) -> list[Chunk]:
-    """Some rows of every view, then the next ones."""
+    """Split every view into chunks of ``size`` images."""
     return list(zip(*(torch.split(view, size) for view in views), strict=True))
 
 
 def _without_averaging(encoder: nn.Module) -> AbstractContextManager[None]:
-    """Where gradients are added up in this process alone."""
+    """Inside, gradients are accumulated in this process and not averaged over processes."""
     return encoder.no_sync() if isinstance(encoder, DistributedDataParallel) else nullcontext()
 
 
@@ -87,8 +87,8 @@ def _embed_without_graph(
 ) -> list[Tensor]:
     """All embeddings of each view, (N, D), ready for a gradient.
 
-    Leaves no other trace than the state of the random numbers before each chunk in ``states``: the
-    running statistics are put back.
+    Appends the state of the random generators before each chunk to ``states``; running statistics
+    are restored.
     """
     kept = [buffer.clone() for buffer in encoder.buffers()]
     parts = []

@@ -1,4 +1,4 @@
-"""From a gradient to a step: which parameters decay, how fast each learns, by what rule."""
+"""Optimisers and parameter groups: learning rate and weight decay of each parameter."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def parameter_groups(
     loss_factor: float = 1.0,
     layer_decay: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """Sort what learns into groups of one learning rate and one weight decay.
+    """Group trainable parameters by learning rate and weight decay.
 
-    Norms, biases and slopes, all the vectors, do not decay: decay would only pull a norm's gain
-    towards silence. Neither does what a network of timm names as such. The stages of a backbone
-    before the last learn slower by a factor each, the further from the end the slower:
-    https://arxiv.org/abs/1801.06146, section 3.2.
+    Vectors (norms, biases, PReLU slopes) have no weight decay, as it would only shrink a norm's
+    gain; nor have the parameters that a timm network names in ``no_weight_decay``. With layer decay
+    the learning rate of each stage is a factor lower than that of the next
+    (https://arxiv.org/abs/1801.06146, section 3.2).
 
     Args:
         backbone: its frozen parameters are left out.
@@ -75,7 +75,7 @@ def parameter_groups(
 def make_optimiser(
     name: str, groups: list[dict[str, Any]], *, momentum: float = 0.9
 ) -> torch.optim.Optimizer:
-    """Make an optimiser; where the device has it, one kernel does all of a step.
+    """Make an optimiser; a fused one where the device has it.
 
     Args:
         name: one of ``OPTIMISERS``.
@@ -83,7 +83,7 @@ def make_optimiser(
         momentum: of SGD; the first beta of AdamW.
 
     Raises:
-        TrainingError: no such optimiser, or nothing to optimise.
+        TrainingError: no such optimiser, or no trainable parameter.
     """
     parameters = [parameter for group in groups for parameter in group["params"]]
     if not parameters:

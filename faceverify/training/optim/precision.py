@@ -1,4 +1,4 @@
-"""How a backbone runs in a step: memory layout, precision, compilation, several processes."""
+"""Execution of a backbone in a step: memory layout, precision, compilation, data parallelism."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from torch.nn.parallel import DistributedDataParallel
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.schema import Compute
 from faceverify.training.distributed.processes import Processes
-from faceverify.training.optim.cpu import prepare
+from faceverify.training.optim.cpu import use_cpu_convolutions
 from faceverify.training.optim.view_encoder import ViewEncoder
 
-# its newer name, where torch knows it: the older one warns there
+# the newer name where torch has it, as the older one warns there
 KEEP_BUFFERS: Any = next(
     {name: False}
     for name in ("forward_sync_buffers", "broadcast_buffers")
@@ -28,15 +28,15 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 
 @dataclass(frozen=True, eq=False)
-class Running:
-    """A backbone, ready to run.
+class Executor:
+    """A backbone compiled, wrapped for several processes, with its precision.
 
     Attributes:
-        embed: images of each view, (N, 3, H, W), to raw embeddings of each, (N, D); compiled, its
-            gradient averaged over processes. Call it inside :meth:`autocast`.
+        embed: images of each view, (N, 3, H, W), to raw embeddings of each, (N, D); backward
+            averages its gradient over processes. Call it inside :meth:`autocast`.
         device: that it runs on.
         precision: of its arithmetic: "float32", "bfloat16" or "float16".
-        scaler: keeps a float16 gradient from vanishing; does nothing in other precisions.
+        scaler: loss scaling against float16 underflow; disabled in other precisions.
     """
 
     embed: nn.Module
@@ -49,27 +49,27 @@ class Running:
         dtype = PRECISIONS[self.precision]
         return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
 
-    def no_exchange(self) -> AbstractContextManager[None]:
-        """Inside, gradients are summed in this process and not exchanged yet."""
+    def no_sync(self) -> AbstractContextManager[None]:
+        """Inside, gradients are accumulated in this process and not averaged over processes."""
         if isinstance(self.embed, DistributedDataParallel):
             return self.embed.no_sync()
         return nullcontext()
 
 
-def run_on(backbone: nn.Module, compute: Compute, processes: Processes) -> Running:
-    """Make a backbone ready for the steps of a run; it is on its device already.
+def make_executor(backbone: nn.Module, compute: Compute, processes: Processes) -> Executor:
+    """Prepare a backbone, already on its device, for the steps of a run.
 
     Args:
         backbone: its memory layout and norms may be changed.
-        compute: how to run it.
-        processes: this one and the others.
+        compute: precision, compilation, memory layout.
+        processes: this process and the others.
 
     Raises:
-        TrainingError: the device cannot do what was asked for.
+        TrainingError: the device does not support the settings.
     """
     device = processes.device
     precision = chosen_precision(compute.precision, device)
-    prepare(backbone, device)
+    use_cpu_convolutions(backbone, device)
     if compute.channels_last:
         backbone.to(memory_format=torch.channels_last)
     if compute.sync_batch_norm and processes.world > 1:
@@ -88,19 +88,19 @@ def run_on(backbone: nn.Module, compute: Compute, processes: Processes) -> Runni
             **KEEP_BUFFERS,  # running statistics are each process's own
         )
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
-    return Running(module, device, precision, scaler)
+    return Executor(module, device, precision, scaler)
 
 
-def chosen_precision(wanted: str, device: torch.device) -> str:
-    """The precision: as asked for, or bfloat16 where the device multiplies it in hardware.
+def chosen_precision(setting: str, device: torch.device) -> str:
+    """Precision of a setting; for "auto" bfloat16 where the device multiplies it in hardware.
 
     Raises:
-        TrainingError: float16 on a processor, which computes it slowly and overflows.
+        TrainingError: float16 on a CPU, which computes it slowly and overflows.
     """
-    if wanted == "float16" and device.type == "cpu":
+    if setting == "float16" and device.type == "cpu":
         raise config_error("--precision float16 needs a GPU", "use bfloat16 or float32")
-    if wanted != "auto":
-        return wanted
+    if setting != "auto":
+        return setting
     if device.type == "cuda":
         return "float16" if emulates_bfloat16(device) else "bfloat16"
     if device.type == "cpu" and multiplies_bfloat16_by("amx_tile"):
@@ -109,7 +109,7 @@ def chosen_precision(wanted: str, device: torch.device) -> str:
 
 
 def emulates_bfloat16(device: torch.device) -> bool:
-    """Whether a device is known to multiply bfloat16 by instructions for float32, slowly."""
+    """Whether a device multiplies bfloat16 by float32 instructions, which is slow."""
     if device.type == "cuda":
         return not torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu" and platform.machine() in ("x86_64", "AMD64"):
@@ -118,7 +118,7 @@ def emulates_bfloat16(device: torch.device) -> bool:
 
 
 def multiplies_bfloat16_by(*instructions: str) -> bool:
-    """Whether the processor has one of these, and oneDNN may use it: ONEDNN_MAX_CPU_ISA limits it.
+    """Whether the CPU has one of these instruction sets and ONEDNN_MAX_CPU_ISA permits it.
 
     Args:
         instructions: as torch names them, ``torch.cpu._is_NAME_supported``.

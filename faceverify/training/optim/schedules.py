@@ -1,6 +1,6 @@
-"""Learning rates over a run: pure functions from a step to a share of the highest rate.
+"""Learning rate schedules: functions from a step to a factor of the peak learning rate.
 
-A run that was stopped needs nothing but the number of its step to go on with the same rate.
+A resumed run needs only the number of its step to continue with the same rate.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import partial
 from faceverify.training.config.fields import config_error
 
 Schedule = Callable[[int, int], float]
+"""From (step, steps) to a factor of the peak learning rate, in [0, 1]."""
 
 SCHEDULES = ("cosine", "polynomial", "step", "constant")
 
@@ -25,15 +26,15 @@ def make_schedule(
     milestones: Sequence[float] = (0.5, 0.75, 0.9),
     factor: float = 0.1,
 ) -> Schedule:
-    """Choose a schedule; it is called with the step, from 0, and the number of steps.
+    """Make a schedule by its name.
 
     Args:
         name: one of ``SCHEDULES``.
-        warm_up: share of the steps in which the rate first rises, in [0, 1).
-        floor: what is left at the end, as a share of the highest rate; not of ``step``.
-        power: of the polynomial: 1 a straight line, 2 the rule of the ArcFace line of work.
+        warm_up: share of the steps with a rising rate, in [0, 1).
+        floor: factor at the end of ``cosine`` and ``polynomial``, in [0, 1].
+        power: exponent of ``polynomial``: 1 is linear, 2 as in InsightFace's ArcFace.
         milestones: shares of the steps at which ``step`` falls.
-        factor: by which it falls at each.
+        factor: of the fall at each milestone.
 
     Raises:
         TrainingError: no such schedule.
@@ -46,8 +47,7 @@ def make_schedule(
     }
     if name not in falls:
         raise config_error(f"schedule.name is {name!r}, not one of {', '.join(SCHEDULES)}")
-    # milestones are shares of the whole run, as they are written; what falls smoothly falls from
-    # the end of the warm-up on
+    # milestones are shares of the whole run; smooth schedules fall from the end of the warm-up
     return partial(
         rate, fall=falls[name], warm_up=warm_up, falls_from_warm_up=name in ("cosine", "polynomial")
     )
@@ -61,14 +61,14 @@ def rate(
     warm_up: float,
     falls_from_warm_up: bool = True,
 ) -> float:
-    """Rise in a straight line, then fall.
+    """Linear warm-up, then a decay.
 
     Args:
         step: from 0 to ``total`` - 1.
         total: steps of the run.
-        fall: from progress in [0, 1) to a share of the highest rate.
-        warm_up: share of the steps in which it rises; its first step is above 0 already.
-        falls_from_warm_up: whether progress starts after the warm-up, and not with the run.
+        fall: decay, from progress in [0, 1) to a factor.
+        warm_up: share of the steps with a rising rate; that of the first step is above 0.
+        falls_from_warm_up: whether progress starts after the warm-up instead of with the run.
     """
     rising = round(warm_up * total)
     if step < rising:
@@ -78,7 +78,7 @@ def rate(
 
 
 def cosine(progress: float, *, floor: float) -> float:
-    """Half a wave from 1 to the floor: https://arxiv.org/abs/1608.03983, eq. 5.
+    """Cosine annealing from 1 to the floor: https://arxiv.org/abs/1608.03983, eq. 5.
 
     Args:
         progress: in [0, 1].
@@ -88,7 +88,7 @@ def cosine(progress: float, *, floor: float) -> float:
 
 
 def polynomial(progress: float, *, power: float, floor: float) -> float:
-    """Fall to the floor as a power of what is left.
+    """Polynomial decay to the floor: (1 - progress) ** power.
 
     Args:
         progress: in [0, 1].
@@ -99,7 +99,7 @@ def polynomial(progress: float, *, power: float, floor: float) -> float:
 
 
 def stairs(progress: float, *, milestones: Sequence[float], factor: float) -> float:
-    """Fall by a factor at each milestone.
+    """Step decay: a factor at each milestone.
 
     Args:
         progress: in [0, 1].
@@ -110,6 +110,6 @@ def stairs(progress: float, *, milestones: Sequence[float], factor: float) -> fl
 
 
 def constant(progress: float) -> float:
-    """Stay at the highest rate."""
+    """No decay: 1."""
     del progress
     return 1.0

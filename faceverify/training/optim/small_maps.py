@@ -1,12 +1,12 @@
-"""Convolutions of small maps as matrix products: what a CPU's convolutions are slow at.
+"""Convolutions of small maps as matrix products, faster on a CPU than oneDNN's convolutions.
 
-oneDNN keeps a row of the map in registers while it goes over channels. A row of four leaves most of
-them empty: at 4 x 4 it reaches half of the speed that it has at 7 x 7. In bfloat16 the nine shifted
-maps are laid side by side and multiplied with the weights at once: the same sums in another order.
-In float32, where multiplying is what takes the time, there are fewer of them (``winograd.py``).
+oneDNN keeps a row of the map in registers while it iterates over channels. A row of four leaves
+most of them empty: at 4 x 4 it reaches half of the speed that it has at 7 x 7. In bfloat16 the nine
+shifted maps are concatenated and multiplied with the weights at once (im2col): the same sums in
+another order. In float32, where multiplications dominate, Winograd's algorithm needs fewer of them.
 
 Measured, 128 maps of 4 x 4 with 512 channels, one thread, forward and backward together: float32
-405 and 230 ms (laid side by side 334), bfloat16 194 and 74 ms. From 7 x 7 on nothing is gained.
+405 and 230 ms (im2col 334), bfloat16 194 and 74 ms. From 7 x 7 on there is no gain.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from torch.nn import functional
 
 from faceverify.training.optim.winograd import WinogradConvolution
 
-LARGEST = 5  # side of a map up to which products are the faster way
+LARGEST = 5  # largest side of a map for which matrix products are faster
 
 
 class SmallMapConv2d(nn.Conv2d):
-    """A 3 x 3 convolution, stride 1, padding 1, that learns on small maps by matrix products.
+    """A 3 x 3 convolution, stride 1, padding 1, by matrix products on small maps in train mode.
 
-    Outside of learning, and on larger maps, it is torch's.
+    In eval mode, and on larger maps, it is torch's.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class SmallMapConv2d(nn.Conv2d):
 
 
 class MatrixConvolution(torch.autograd.Function):
-    """y = columns(x) W, see :func:`columns`."""
+    """Convolution by im2col: y = columns(x) W, see :func:`columns`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
@@ -80,13 +80,13 @@ class MatrixConvolution(torch.autograd.Function):
 
 
 def columns(x: Tensor) -> Tensor:
-    """Lay the 3 x 3 surroundings of each place side by side, zeros beyond the edge.
+    """im2col: the 3 x 3 neighbourhood of each position as a row, with zero padding.
 
     Args:
-        x: maps, (N, C, H, W); quickest where channels are last in memory.
+        x: maps, (N, C, H, W); fastest in channels-last memory.
 
     Returns:
-        (N H W, 9 C), a surrounding's rows one after the other.
+        (N H W, 9 C), each neighbourhood row by row.
     """
     count, channels, height, width = x.shape
     padded = functional.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
@@ -99,10 +99,10 @@ def columns(x: Tensor) -> Tensor:
 
 
 def use_for_small_maps(backbone: nn.Module) -> None:
-    """Exchange the convolutions of a backbone that may meet small maps; weights and names stay.
+    """Replace the 3 x 3 convolutions of a backbone; weights and names stay.
 
     Args:
-        backbone: is changed.
+        backbone: changed in place.
     """
     for module in backbone.modules():
         for name, part in module.named_children():
@@ -111,7 +111,7 @@ def use_for_small_maps(backbone: nn.Module) -> None:
 
 
 def fits(module: nn.Module) -> bool:
-    """Whether a module is a convolution that can be done so."""
+    """Whether a module is a convolution that :class:`SmallMapConv2d` can replace."""
     return (
         type(module) is nn.Conv2d
         and (module.kernel_size, module.stride, module.padding) == ((3, 3), (1, 1), (1, 1))
@@ -123,7 +123,7 @@ def fits(module: nn.Module) -> bool:
 
 
 def exchanged(convolution: nn.Module) -> SmallMapConv2d:
-    """The same convolution, with the same parameters and hooks, of the other class."""
+    """The convolution as a :class:`SmallMapConv2d`, with the same parameters and hooks."""
     other = SmallMapConv2d.__new__(SmallMapConv2d)
     other.__dict__ = convolution.__dict__
     return other

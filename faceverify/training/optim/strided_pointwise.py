@@ -1,9 +1,9 @@
-"""1 x 1 convolutions with a stride, on a processor: subsample first, then convolve with stride 1.
+"""Strided 1 x 1 convolutions on a CPU: subsample first, then convolve with stride 1.
 
-oneDNN 3.12 (torch 2.14) does the same inside, and writes beyond the end of its workspace where the
-weights of such a convolution learn, maps lie channels-last and there are fewer input channels than
-a register holds: https://github.com/uxlfoundation/oneDNN/issues/6035. ``docs/adr/0024`` has which
-shapes do that, ``scripts/check_convolutions.py`` finds them.
+oneDNN 3.12 (torch 2.14) does the same inside, and its weight gradient writes beyond the end of its
+workspace where maps are channels-last and there are fewer input channels than a register holds:
+https://github.com/uxlfoundation/oneDNN/issues/6035. ``docs/adr/0024`` lists the shapes;
+``scripts/check_convolutions.py`` finds them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ SAFE_CHANNELS = 16  # float32 numbers in the widest register, of AVX-512
 
 
 class SubsampledConv2d(nn.Conv2d):
-    """A 1 x 1 convolution whose stride is taken before it, on a processor, where gradients follow.
+    """A 1 x 1 convolution that subsamples its input first, on a CPU with gradients enabled.
 
-    Elsewhere it is the convolution that it was: a model file keeps its stride.
+    Otherwise it is a plain convolution: a model file keeps its stride.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -33,10 +33,10 @@ class SubsampledConv2d(nn.Conv2d):
 
 
 def subsample_first(backbone: nn.Module) -> None:
-    """Exchange the convolutions of a backbone that are not safe; weights and names stay.
+    """Replace the unsafe convolutions of a backbone; weights and names stay.
 
     Args:
-        backbone: is changed.
+        backbone: changed in place.
     """
     for module in backbone.modules():
         if is_unsafe(module):

@@ -1,4 +1,4 @@
-"""A backbone that embeds several views of each image."""
+"""Encoder of several views of each image."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ Embed = Callable[[Sequence[Tensor]], list[Tensor]]
 
 
 class ViewEncoder(nn.Module):
-    """One module for all views of a batch, of one size: they pass the backbone in one call.
+    """Embeds all views of a batch, of one size, in one call of the backbone.
 
-    So processes average its gradient once a step, and batch statistics are those of all views.
+    So its gradient is averaged over processes once a step, and batch normalisation uses the
+    statistics of all views.
     """
 
     def __init__(self, backbone: nn.Module) -> None:

@@ -1,13 +1,13 @@
-"""A run's folder: what lies where, and who may write into it.
+"""Folder of a run: its files, and the lock that keeps other processes out.
 
 ::
 
     runs/NAME/
-      config.toml        the whole configuration; starts the same run again
+      config.toml        the whole configuration; repeats the run
       metrics.jsonl      one line every few steps, one for each validation
-      checkpoints/       what the run goes on from (checkpoint/checkpoint.py)
+      checkpoints/       states to resume from (checkpoint/checkpoint.py)
       model.onnx         the exported model
-      report.html        figures and curves
+      report.html        results and curves
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class RunFolder:
         self.events = path / "tensorboard"
 
     def read_config(self) -> Config:
-        """The configuration that the run began with.
+        """Read the configuration that the run began with.
 
         Raises:
-            TrainingError: there is no such run, or its configuration was made unusable.
+            TrainingError: there is no such run, or its configuration is invalid.
         """
         if not self.config.is_file():
             raise TrainingError(
@@ -52,7 +52,7 @@ class RunFolder:
         return config_from_dict(read_toml(self.config))
 
     def write_config(self, config: Config) -> None:
-        """Keep the configuration; the folder is made if it is missing.
+        """Write the configuration; the folder is created if it is missing.
 
         Raises:
             OutputError: it cannot be written.
@@ -69,10 +69,10 @@ class RunFolder:
         atomic_write(self.config, text)
 
     def refuse_if_begun(self) -> None:
-        """Refuse to begin a run where one has begun.
+        """Refuse to start a run in a folder that has one.
 
         Raises:
-            TrainingError: it has.
+            TrainingError: there is one.
         """
         if self.config.exists() or self.checkpoints.exists():
             raise TrainingError(
@@ -82,11 +82,11 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out of this run while the block lasts; the folder is made.
+        """Lock the folder against other processes inside the block; it is created if missing.
 
         Raises:
             TrainingError: another process trains in it.
-            OutputError: the folder cannot be made.
+            OutputError: the folder cannot be created.
         """
         self._make()
         try:

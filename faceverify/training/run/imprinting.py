@@ -1,7 +1,7 @@
-"""Class centres that a trained backbone begins with: the means of its embeddings of each person.
+"""Weight imprinting: each class centre begins at the mean embedding of its person's images.
 
-Beside random centres its first gradients would say nothing of faces, and undo what it knows. Qi et
-al., "Low-Shot Learning with Imprinted Weights": https://arxiv.org/abs/1712.07136, section 3.2.
+Qi et al., Low-Shot Learning with Imprinted Weights, https://arxiv.org/abs/1712.07136, section 3.2.
+For pretrained backbones: random centres would give arbitrary gradients, which undo the training.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from faceverify.training.losses.engine.softmax_engine import SPREAD, SoftmaxEngine
 from faceverify.training.losses.l2_normalize import l2_normalize
-from faceverify.training.optim.freezing import not_learning
+from faceverify.training.optim.freezing import eval_mode
 
-MOST = 100_000  # images of all
+MOST = 100_000  # images of all people together
 
 
 def imprint(
@@ -29,23 +29,23 @@ def imprint(
     *,
     of_a_person: int = 16,
 ) -> None:
-    """Set class centres to the means of a backbone's embeddings, where they are directions.
+    """Set the class centres of a normalised softmax loss to the mean embeddings of the people.
 
-    Each process sets the centres that it holds. They are as long as random ones, so that steps turn
-    them as far; of a person's several centres the first is set.
+    Each process sets the centres that it holds. They get the length of random ones, so that a step
+    turns them as far; of a person's sub-centres the first is set.
 
     Args:
-        backbone: trained on faces; its mode comes back as it was.
-        method: one that has directions, or a loss.
+        backbone: trained on faces; its train or eval mode is restored.
+        method: one with a normalised softmax loss, or that loss.
         labels: the person on each image, (N,).
-        images_at: images at some positions, not varied, in batches with their labels.
-        of_a_person: images of each person at most.
+        images_at: images at some positions, not augmented, in batches with their labels.
+        of_a_person: largest number of images of each person.
     """
     engine = engine_of_directions(method)
     assert engine is not None
     centres, shard = engine.centres.detach(), engine.shard
     sums = centres.new_zeros(len(centres), centres.shape[-1])
-    with torch.no_grad(), not_learning(backbone):
+    with torch.no_grad(), eval_mode(backbone):
         some = some_of_each(labels, range(shard.start, shard.stop), of_a_person)
         for images, people in images_at(some):
             rows = l2_normalize(backbone(images).float())
@@ -55,18 +55,18 @@ def imprint(
 
 
 def has_directions(method: nn.Module) -> bool:
-    """Whether a method or loss has class centres of which only the direction counts."""
+    """Whether a method or loss normalises its class centres."""
     return engine_of_directions(method) is not None
 
 
 def engine_of_directions(method: nn.Module) -> SoftmaxEngine | None:
-    """The softmax engine whose class centres are directions; None where there is none."""
+    """The softmax engine with normalised class centres; None where there is none."""
     engine = next((one for one in method.modules() if isinstance(one, SoftmaxEngine)), None)
     return engine if engine is not None and engine.unit else None
 
 
 def some_of_each(labels: NDArray[np.int64], people: range, of_a_person: int) -> NDArray[np.int64]:
-    """Positions of a few images of each of these people, spread over all that there are."""
+    """Positions of a few images of each of these people, evenly spread over all of theirs."""
     order = np.argsort(labels, kind="stable")
     bounds = np.searchsorted(labels[order], [*people, people.stop])
     most = max(1, min(of_a_person, MOST // (int(labels.max()) + 1)))

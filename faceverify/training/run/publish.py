@@ -17,13 +17,13 @@ from faceverify.models.contract import Contract
 from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import ModelFile, Provenance, load_model_file
 from faceverify.runtime.text import printable
-from faceverify.training.checkpoint.checkpoint import Position, best, latest, read_part
+from faceverify.training.checkpoint.checkpoint import Progress, best, latest, read_part
 from faceverify.training.config.schema import Loss
 from faceverify.training.export.export import export_model
 from faceverify.training.run.folder import RunFolder
-from faceverify.training.run.training_set import LearningSet
-from faceverify.training.run.validation import ValidationSet, pair_figures
-from faceverify.training.train_state import Parts
+from faceverify.training.run.training_set import TrainingSet
+from faceverify.training.run.validation import ValidationSet, pair_results
+from faceverify.training.train_state import TrainState
 
 RATES = (1e-2, 1e-3, 1e-4, 1e-5)  # false match rates that thresholds are set for
 PARITY_CROPS = 16  # of real faces, compared between torch and the file
@@ -36,18 +36,18 @@ class Made:
     Args:
         model_id: its id.
         difference: largest cosine distance between its embeddings and torch's.
-        figures: on the validation pairs, by name.
+        results: on the validation pairs, by name.
         notes: what a user should know, one line each.
     """
 
     model_id: str
     difference: float
-    figures: dict[str, float]
+    results: dict[str, float]
     notes: tuple[str, ...]
 
 
-def best_weights(checkpoints: Path, parts: Parts) -> str:
-    """Load the weights that verified best, or else the last ones, into the verified backbone.
+def best_weights(checkpoints: Path, state: TrainState) -> str:
+    """Load the weights that validated best, or else the last ones, into the final backbone.
 
     Returns:
         The name of their checkpoint.
@@ -55,87 +55,87 @@ def best_weights(checkpoints: Path, parts: Parts) -> str:
     found = best(checkpoints)
     checkpoint = latest(checkpoints) if found is None else found[0]
     assert checkpoint is not None  # the loop saves its last step
-    state = read_part(checkpoint, "backbone" if parts.average is None else "average")
-    state.pop("updates", None)
-    parts.verified.load_state_dict(state)
+    weights = read_part(checkpoint, "backbone" if state.average is None else "average")
+    weights.pop("updates", None)
+    state.final_backbone.load_state_dict(weights)
     return checkpoint.name
 
 
 def make_model(
     run: RunFolder,
-    parts: Parts,
-    data: LearningSet,
+    state: TrainState,
+    data: TrainingSet,
     contract: Contract,
-    judged: ValidationSet | None,
+    validation_set: ValidationSet | None,
     checkpoint: str,
-    position: Position,
+    progress: Progress,
     *,
     architecture: str,
     loss: Loss,
     licence: str,
     seed: int,
 ) -> Made:
-    """Export the verified backbone and set thresholds on the photos that judged it.
+    """Export the final backbone and set thresholds on the validation photos.
 
     Args:
         run: takes the model file; its name is the model's.
-        parts: have the weights to export.
-        data: that was learned from.
+        state: has the weights to export.
+        data: the training set.
         contract: of the backbone.
-        judged: photos that thresholds are set on; None to set none.
-        checkpoint: whose weights these are.
-        position: where the run ended.
+        validation_set: photos that thresholds are set on; None to set none.
+        checkpoint: name of the one that the weights come from.
+        progress: where the run ended.
         architecture: of the backbone.
         loss: its name and options.
         licence: of the data.
         seed: of the run.
 
     Raises:
-        TrainingError: its ONNX is not the backbone.
+        TrainingError: the ONNX graph gives other embeddings than the backbone.
         OutputError: it cannot be written.
     """
-    learned = data.learned
+    source = data.source
     provenance = Provenance(
         name=printable(run.path.name),
         architecture=architecture,
         head=loss.name,
         dataset=printable(
-            f"{learned.title}: {learned.images:,} images of {learned.people:,} people"
+            f"{source.title}: {source.images:,} images of {source.num_identities:,} people"
         ),
         licence=printable(licence),
-        source=printable(f"faceverify train, {checkpoint} of {position.steps:,} steps")
-        + (f", from {printable(parts.origin)}" if parts.origin else ""),
+        source=printable(f"faceverify train, {checkpoint} of {progress.steps:,} steps")
+        + (f", from {printable(state.origin)}" if state.origin else ""),
     )
     crops = None
-    if judged is not None:
-        crops = judged.crops[np.flatnonzero(judged.enrolled)[:PARITY_CROPS]]
+    if validation_set is not None:
+        crops = validation_set.crops[np.flatnonzero(validation_set.enrolled)[:PARITY_CROPS]]
     exported = export_model(
-        parts.verified, run.model, contract=contract, provenance=provenance, crops=crops
+        state.final_backbone, run.model, contract=contract, provenance=provenance, crops=crops
     )
-    model, figures, notes = load_model_file(run.model), {}, []
-    if judged is not None:
-        photos = embedded(model, judged)
-        figures = pair_figures(judged, photos.embeddings).as_dict()
-        model, note = _with_thresholds(model, judged, photos)
+    model, results, notes = load_model_file(run.model), {}, []
+    if validation_set is not None:
+        photos = embedded(model, validation_set)
+        results = pair_results(validation_set, photos.embeddings).as_dict()
+        model, note = _with_thresholds(model, validation_set, photos)
         notes = [note] if note else []
-    model = replace(model, card=_card(model, loss, seed, figures, judged))
+    model = replace(model, card=_card(model, loss, seed, results, validation_set))
     model.save(run.model)
-    return Made(exported.model_id, exported.largest_cosine_difference, figures, tuple(notes))
+    return Made(exported.model_id, exported.largest_cosine_difference, results, tuple(notes))
 
 
-def embedded(model: ModelFile, judged: ValidationSet) -> PhotoEmbeddings:
-    """Embeddings by the model file itself, as whoever uses it will get them."""
-    rows = np.zeros((len(judged.crops), model.contract.embedding_size), np.float32)
-    enrolled = np.flatnonzero(judged.enrolled)
-    rows[enrolled] = Embedder(model).embed(judged.crops[enrolled])
-    return PhotoEmbeddings(rows, judged.failure, [None] * len(rows))
+def embedded(model: ModelFile, validation_set: ValidationSet) -> PhotoEmbeddings:
+    """Embeddings of the validation photos by the model file itself, as its users get them."""
+    rows = np.zeros((len(validation_set.crops), model.contract.embedding_size), np.float32)
+    enrolled = np.flatnonzero(validation_set.enrolled)
+    rows[enrolled] = Embedder(model).embed(validation_set.crops[enrolled])
+    return PhotoEmbeddings(rows, validation_set.failure, [None] * len(rows))
 
 
 def _with_thresholds(
-    model: ModelFile, judged: ValidationSet, photos: PhotoEmbeddings
+    model: ModelFile, validation_set: ValidationSet, photos: PhotoEmbeddings
 ) -> tuple[ModelFile, str]:
-    """The model with a threshold for each rate that the photos support, and a note if none."""
-    task = calibration_task(judged.task)
+    """The model with a threshold for each false match rate that its photos support, or a note."""
+    task = calibration_task(validation_set.task)
     rates = supported_rates(task)
 
     def embed(_: ListedPhotos) -> PhotoEmbeddings:
@@ -162,14 +162,14 @@ def calibration_task(task: Task) -> Task:
         ):
             for place, person in zip(places.tolist(), people, strict=True):
                 if names[place] not in ("", person):
-                    return task  # one photo, two names: only the pairs are to be trusted
+                    return task  # one photo, two names: only the pairs can be relied on
                 names[place] = person
         identities = names
     return replace(task, protocol="all", pairs=None, identities=identities) if identities else task
 
 
 def supported_rates(task: Task) -> list[float]:
-    """The rates that a task's comparisons allow ten false matches at."""
+    """False match rates at which a task's impostor comparisons allow ten false matches."""
     if task.pairs is not None:
         impostors = int((~task.pairs.same).sum())
     else:
@@ -183,10 +183,10 @@ def _card(
     model: ModelFile,
     loss: Loss,
     seed: int,
-    figures: dict[str, float],
-    judged: ValidationSet | None,
+    results: dict[str, float],
+    validation_set: ValidationSet | None,
 ) -> str:
-    """The model card: what it is, what it learned from, how good it is, what it must not do."""
+    """The model card: architecture, loss, data, licence, accuracy, thresholds, intended use."""
     about = model.provenance
     lines = [
         f"Model: {about.name} ({model.id})",
@@ -196,11 +196,11 @@ def _card(
         f"Licence of the data: {about.licence}",
         f"Made by: {about.source}, seed {seed}",
     ]
-    if judged is not None and figures:
-        shown = ", ".join(f"{name} {100 * value:.2f} %" for name, value in figures.items())
+    if validation_set is not None and results:
+        shown = ", ".join(f"{name} {100 * value:.2f} %" for name, value in results.items())
         lines.append(
-            f"On {printable(judged.task.source)}: {shown}. These pairs chose the checkpoint: "
-            "measure on others before you rely on it."
+            f"On {printable(validation_set.task.source)}: {shown}. These pairs chose the "
+            "checkpoint: measure on others before you rely on it."
         )
     lines += [
         f"Threshold for FMR {one.fmr:g}: distance {one.distance:.6f}, FNMR {one.fnmr:.4f}"

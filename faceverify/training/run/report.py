@@ -1,6 +1,6 @@
-"""The report of a training run: its figures, the curves of loss and accuracy, its configuration.
+"""Report of a training run: results, curves of loss and accuracy, configuration.
 
-One HTML page that asks nobody for anything, and the charts as files of their own.
+One HTML page that loads nothing from elsewhere, and each chart as an SVG file.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def write_run_report(
 
     Args:
         path: of the page.
-        title: what the run is called.
-        facts: what to know of it, by name.
+        title: heading of the page.
+        facts: values to list, by name.
         metrics: the lines of ``metrics.jsonl``.
         configuration: the run's, as TOML.
 
@@ -50,7 +50,7 @@ def write_run_report(
 
 
 def run_charts(metrics: Lines) -> dict[str, Chart]:
-    """The charts of a run, by the names of their files; none of what was never measured."""
+    """Charts of loss and accuracy by the names of their files, as far as there are values."""
     charts = {}
     losses = points(metrics, "loss")
     if losses:
@@ -62,16 +62,16 @@ def run_charts(metrics: Lines) -> dict[str, Chart]:
 
 
 def points(metrics: Lines, name: str) -> list[Point]:
-    """The values of a name over the steps."""
+    """(Step, value) of each line that has a name."""
     return [(line["step"], line[name]) for line in metrics if line.get(name) is not None]
 
 
 def curve(title: str, values: Sequence[Point], colour: str, *, dots: bool) -> Chart:
-    """One line over the steps."""
+    """Chart of one line over the steps."""
     heights = [height for _, height in values]
     low, high = min(heights), max(heights)
     room = max((high - low) * 0.05, 1e-6)
-    share = dots  # of pairs: no more than all
+    share = dots  # of pairs: at most 1
     axis = Axis(
         title,
         max(low - room, 0.0),

@@ -1,4 +1,4 @@
-"""How many steps and validations fit into some minutes: a few are run and timed, and forgotten."""
+"""Steps and validations that fit into a time budget, from timing a few of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from faceverify.training.checkpoint.checkpoint import Position
+from faceverify.training.checkpoint.checkpoint import Progress
 from faceverify.training.config.schema import Config
 from faceverify.training.data.loading.source import Source
 from faceverify.training.distributed.processes import Processes
@@ -19,18 +19,18 @@ from faceverify.training.loop import train
 from faceverify.training.metrics_log import MetricsLog
 from faceverify.training.run.time_budget import Plan, plan_within
 from faceverify.training.stopping import StopRequest
-from faceverify.training.train_state import Parts
+from faceverify.training.train_state import TrainState
 
-SHARE = 0.05  # of the time that steps may be rehearsed, and validations: a tenth together
+SHARE = 0.05  # of the time for timing steps, and as much for validations
 FEWEST, FEW = 2, 8  # images: batch normalisation needs two, a busy machine takes as long for eight
 TIMED = 12  # steps
-SPARE = 0.97  # share of the time that is planned with
-FORWARD = 1 / 3  # of a step: to embed its images
+PLANNED = 0.97  # share of the time that is planned; the rest is a margin
+FORWARD = 1 / 3  # share of a step that the forward pass takes
 
 
-def rehearsed_plan(
+def measured_plan(
     seconds: float,
-    parts: Parts,
+    state: TrainState,
     config: Config,
     source: Source,
     *,
@@ -39,67 +39,67 @@ def rehearsed_plan(
     embed: Callable[[nn.Module, NDArray[np.uint8]], object],
     crops: NDArray[np.uint8] | None,
 ) -> Plan:
-    """Find how many steps, and the validations among them, fit into a run's time.
+    """Measure how many steps and validations fit into the time of a run.
 
-    Rehearsing takes a tenth of it at most, but for ten images and crops, and for compiling a step.
+    The measurement takes a tenth of it at most, apart from ten images and crops, and compilation.
 
     Args:
-        seconds: there are; what the rehearsal takes is taken off.
-        parts: are used up: build them anew.
+        seconds: there are, this measurement included.
+        state: trained by the measurement: build another one for the run.
         config: of the run.
         source: gives batches.
-        people: whose class centres begin at the means of their embeddings; 0 for none.
+        people: number of class centres that begin at mean embeddings; 0 for none.
         processes: this one and the others; all get the same plan.
         embed: embeds crops as a validation does.
         crops: of the validation, in the first process; None where there is none.
 
     Raises:
-        TrainingError: not a single step and a single validation fit.
+        TrainingError: there is no time for one step and one validation.
     """
     began = time.perf_counter()
-    seconds = -processes.agree(-seconds)
-    step = step_seconds(seconds, parts, config, source, processes)
-    judged, validation = processes.said_by_first(crops is not None), 0.0
+    seconds = -processes.maximum(-seconds)
+    step = step_seconds(seconds, state, config, source, processes)
+    judged, validation = processes.from_first(crops is not None), 0.0
     if crops is not None:
         shown = crops
         validation = seconds_of(
-            lambda count: embed(parts.verified, shown[:count]), len(crops), SHARE * seconds
+            lambda count: embed(state.final_backbone, shown[:count]), len(crops), SHARE * seconds
         )
     return plan_within(
-        SPARE * (seconds - processes.agree(time.perf_counter() - began)),
+        PLANNED * (seconds - processes.maximum(time.perf_counter() - began)),
         step=step,
-        validation=processes.said_by_first(validation),
+        validation=processes.from_first(validation),
         wanted=config.validation if judged else replace(config.validation, times=0),
-        first_weights=bool(parts.origin),
+        first_weights=bool(state.origin),
         imprint=config.backbone.imprint,
         image_of_each=step * FORWARD * people / config.batches.size,
     )
 
 
 def step_seconds(
-    seconds: float, parts: Parts, config: Config, source: Source, processes: Processes
+    seconds: float, state: TrainState, config: Config, source: Source, processes: Processes
 ) -> float:
-    """Time of a step: of some whole ones, or where they take too long, by a part of a batch.
+    """Seconds of one step: timed on whole steps, or where they take too long on part of a batch.
 
     Args:
         seconds: of the run.
-        parts, config, source, processes: of the run.
+        state, config, source, processes: of the run.
     """
     began = time.perf_counter()
 
     def left() -> float:
-        return SHARE * seconds - processes.agree(time.perf_counter() - began)
+        return SHARE * seconds - processes.maximum(time.perf_counter() - began)
 
-    parts.train_mode()
+    state.train_mode()
     images = next(source.batches(0, 0)).views[0]
     loading = time.perf_counter() - began
-    compute, backbone = config.compute, parts.backbone
+    compute, backbone = config.compute, state.backbone
     at_once = compute.gradient_cache or -(-len(images) // compute.accumulate)
     some = images[:at_once]
     learning = [one for one in backbone.parameters() if one.requires_grad]
 
     def learn(count: int) -> None:
-        with parts.running.autocast():
+        with state.executor.autocast():
             if compute.gradient_cache:
                 with torch.no_grad():
                     backbone(some[:count])
@@ -111,9 +111,9 @@ def step_seconds(
         start = time.perf_counter()
         with MetricsLog(None) as log:
             train(
-                parts,
+                state,
                 config,
-                Position(steps=count),
+                Progress(steps=count),
                 source,
                 processes=processes,
                 log=log,
@@ -121,10 +121,10 @@ def step_seconds(
                 validate=None,
                 stop=StopRequest(),
             )
-        return processes.agree(time.perf_counter() - start)
+        return processes.maximum(time.perf_counter() - start)
 
     step = loading + seconds_of(learn, len(some), left() / 2) * len(images) / len(some)
-    step = processes.agree(step)
+    step = processes.maximum(step)
     if 2 * step > left():
         return step
     step = taken_by(1)  # finds memory, chooses kernels, compiles
@@ -133,12 +133,12 @@ def step_seconds(
 
 
 def seconds_of(work: Callable[[int], object], total: int, room: float) -> float:
-    """Time of some work on all of ``total`` things, by as many of them as there is room for.
+    """Seconds of some work on ``total`` items, extrapolated from as many as fit into ``room``.
 
     Args:
-        work: on a number of things.
-        total: things.
-        room: seconds that this may take, but for ten things, or an eighth of them.
+        work: called with a number of items.
+        total: number of items.
+        room: seconds that the timing may take, apart from ten items, or an eighth of them.
     """
     began = time.perf_counter()
     work(min(FEWEST, total))  # finds memory and kernels

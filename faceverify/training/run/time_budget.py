@@ -1,4 +1,4 @@
-"""Minutes divided between steps and validations: a budget of numbers, which can be repeated."""
+"""Time budget of a run, turned into numbers of steps and validations: these can be repeated."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.schema import AUTOMATIC, Budget, Config, Validation
 
-VALIDATING, ASKED = 0.2, 0.5  # largest shares of validations: by default, and where asked for
-IMPRINTING = 0.1  # largest share of the first class centres
+VALIDATING, ASKED = 0.2, 0.5  # largest share of validations: by default; with a set number
+IMPRINTING = 0.1  # largest share of initial class centres
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does in its time.
+    """Steps and validations of a run with a time budget.
 
     Args:
-        steps: of the optimiser.
-        validations: among them, the last one after the last step.
-        first_weights: whether those that the run begins with are validated, too.
-        imprint: images of a person that class centres begin at.
+        steps: optimiser steps.
+        validations: their number; the last one follows the last step.
+        first_weights: whether the initial weights are validated, too.
+        imprint: images of each person in the mean that its class centre begins at.
     """
 
     steps: int
@@ -28,7 +28,7 @@ class Plan:
     imprint: int
 
     def in_words(self, wanted: Validation) -> str:
-        """Steps and validations, and how many of these were wanted; one line."""
+        """One line: steps, validations, and the configured number of these if it is higher."""
         text = f"{self.steps:,} steps"
         if self.validations:
             text += f" and {self.validations} validations"
@@ -38,7 +38,7 @@ class Plan:
         return text
 
     def written_into(self, config: Config) -> Config:
-        """The configuration with this plan instead of minutes."""
+        """The configuration with these numbers instead of minutes."""
         return replace(
             config,
             budget=Budget(steps=self.steps),
@@ -57,18 +57,18 @@ def plan_within(
     imprint: int = 0,
     image_of_each: float = 0.0,
 ) -> Plan:
-    """Divide the time between steps and validations.
+    """Divide a time budget into steps and validations.
 
-    Validations take a fifth of it at most, or half of it where their number is asked for; the one
-    at the end is always made. The first class centres take a tenth at most.
+    Validations take a fifth of it at most, or half of it where their number is configured; the one
+    at the end is always made. Initial class centres take a tenth at most.
 
     Args:
-        seconds: to be divided.
+        seconds: the budget.
         step, validation: seconds of one.
-        wanted: how many validations are.
-        first_weights: whether the run begins with weights worth validating.
-        imprint: images of each person that class centres are to begin at.
-        image_of_each: seconds for one of them.
+        wanted: the configured number of validations.
+        first_weights: whether the run begins with pretrained weights, to be validated.
+        imprint: images of each person in the mean that its class centre begins at.
+        image_of_each: seconds for one image of every person.
 
     Raises:
         TrainingError: there is no time for one step and one validation.
@@ -96,5 +96,5 @@ def plan_within(
 
 
 def largest_share(wanted: Validation) -> float:
-    """The largest share of the time that validations may take."""
+    """Largest share of the time that validations may take, in [0, 1]."""
     return VALIDATING if wanted.times == AUTOMATIC else ASKED

@@ -1,14 +1,14 @@
-"""The whole of a training run in one function: data and configuration in, a model file out.
+"""A training run in one function: configuration and data in, a model file out.
 
-people -> held out | learned -> loop (validated on pairs) -> best weights -> model file
+images -> held out | trained on -> loop, validated on pairs -> best weights -> model file
 
-The loop knows no photo and no protocol, the using half no torch: here they meet.
+The loop knows no photos and no evaluation protocol: this module connects them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from faceverify.embeddings.cache import cache_folder
 from faceverify.errors import UsageError
 from faceverify.models.contract import Contract
+from faceverify.runtime.progress import ShowProgress, no_progress
 from faceverify.training.backbones import contract_for
 from faceverify.training.backbones.pretrained import read_weights
 from faceverify.training.checkpoint.checkpoint import (
-    Position,
+    Progress,
     best,
     latest,
-    load_position,
+    load_progress,
     mark_best,
     remove_old,
     save_checkpoint,
@@ -34,28 +35,27 @@ from faceverify.training.checkpoint.checkpoint import (
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.files import as_dict, to_toml
 from faceverify.training.config.schema import Backbone, Config, Data, Validation
-from faceverify.training.data.loading.packed_cache import Progress
-from faceverify.training.distributed.processes import device_name, joined
+from faceverify.training.distributed.processes import device_name, join_processes
 from faceverify.training.export.embed_crops import embed_crops
-from faceverify.training.loop import Figures, train
+from faceverify.training.loop import Results, train
 from faceverify.training.methods import find_method
 from faceverify.training.metrics_log import MetricsLog, ProgressLine, read_metrics
 from faceverify.training.optim.cpu import tuned_process
-from faceverify.training.optim.precision import Running, emulates_bfloat16
+from faceverify.training.optim.precision import Executor, emulates_bfloat16
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.imprinting import has_directions, imprint
 from faceverify.training.run.publish import best_weights, make_model
 from faceverify.training.run.report import write_run_report
-from faceverify.training.run.step_budget import rehearsed_plan
-from faceverify.training.run.training_set import LearningSet, learning_set_of
+from faceverify.training.run.step_budget import measured_plan
+from faceverify.training.run.training_set import TrainingSet, open_training_set
 from faceverify.training.run.validation import (
     ValidationSet,
-    pair_figures,
+    pair_results,
     set_of_list,
     set_of_people,
 )
 from faceverify.training.stopping import stop_on_signals
-from faceverify.training.train_state import Parts, build_parts
+from faceverify.training.train_state import TrainState, build_train_state
 
 Say = Callable[[str], None]
 Embed = Callable[[Any, NDArray[np.uint8]], NDArray[np.float32]]  # a backbone, crops
@@ -63,7 +63,7 @@ Embed = Callable[[Any, NDArray[np.uint8]], NDArray[np.float32]]  # a backbone, c
 
 @dataclass(frozen=True)
 class Trained:
-    """What became of a run.
+    """Result of a training run.
 
     Args:
         folder: of the run.
@@ -71,10 +71,10 @@ class Trained:
         steps: of the whole run.
         stopped_by: number of the signal that stopped it before its end; 0 for none.
         model: the model file; None before the end of a run.
-        model_id: its id.
-        checkpoint: whose weights it has.
-        figures: of the model file on the validation pairs, by name.
-        seconds: of training, all starts together.
+        model_id: id of the model file.
+        checkpoint: name of the one that its weights come from.
+        results: of the model file on the validation pairs, by name.
+        seconds: training time of all starts together.
     """
 
     folder: Path
@@ -84,7 +84,7 @@ class Trained:
     model: Path | None
     model_id: str
     checkpoint: str
-    figures: dict[str, float]
+    results: dict[str, float]
     seconds: float
 
 
@@ -94,153 +94,153 @@ def train_model(
     *,
     resume: bool = False,
     say: Say = lambda _: None,
-    progress: Progress = lambda items, _label, _total: iter(items),
+    show_progress: ShowProgress = no_progress,
     live: bool = False,
 ) -> Trained:
-    """Train a model, or go on training it, and make a model file of its best weights.
+    """Train a model, or resume its training, and export its best weights as a model file.
 
-    Every process of a run calls it; the first one speaks and writes.
+    Every process of a run calls it; the first one prints and writes.
 
     Args:
-        config: of the run; when it goes on, what its folder holds and perhaps changes of it.
+        config: of the run; on resuming, that of its folder, perhaps with changes.
         run: its folder.
-        resume: whether to go on from its last checkpoint.
-        say: told what is done, in lines.
-        progress: wraps what takes long before the first step.
+        resume: whether to continue from its last checkpoint.
+        say: called with a line of text for each thing that is done.
+        show_progress: wraps what takes long before the first step.
         live: whether to show progress on stderr while it learns.
 
     Raises:
-        TrainingError: the run cannot start, or cannot go on; the last checkpoint stays.
+        TrainingError: the run cannot start or continue; the last checkpoint stays.
         ImageError, PairListError: photos or pairs that cannot be read.
         OutputError: the run's folder cannot be written.
     """
     began = time.monotonic()
     with (
-        joined(config.compute.device, threads=config.compute.threads) as processes,
+        join_processes(config.compute.device, threads=config.compute.threads) as processes,
         ExitStack() as held,
     ):
         if not processes.first:
-            say, progress, live = _silent, _unwrapped, False
+            say, show_progress, live = _silent, no_progress, False
         elif not resume:
             run.refuse_if_begun()
         contract = contract_of(config.backbone, config.data)
         views = find_method(config.method.name).views
-        data = learning_set_of(
-            config, contract, processes, views=views, progress=progress, warn=say
+        data = open_training_set(
+            config, contract, processes, views=views, show_progress=show_progress, warn=say
         )
         for note in data.notes:
             say(note)
-        config, source = replace(config, data=data.settings), data.learned
-        judged = None
+        config, source = replace(config, data=data.settings), data.source
+        validation_set = None
         if processes.first and config.validation.times != 0:
-            judged = _judged(
+            validation_set = _validation_set(
                 config.validation, data, contract,
-                alignment=config.data.alignment, seed=config.seed, progress=progress,
+                alignment=config.data.alignment, seed=config.seed, show_progress=show_progress,
             )  # fmt: skip
 
-        def build() -> Parts:
-            return build_parts(
+        def build() -> TrainState:
+            return build_train_state(
                 config,
                 embedding_size=contract.embedding_size,
                 input_size=contract.width,
-                classes=source.people,
+                classes=source.num_identities,
                 processes=processes,
             )
 
         held.enter_context(tuned_process(processes.device))
-        parts = build()  # whatever an option has against it comes before the long work
-        source.prepare(training_cache(), progress)
-        embed = _embedding(contract, parts.running)
-        validate = None if judged is None else _validation(judged, embed)
+        state = build()  # wrong options are reported before the slow work
+        source.prepare(training_cache(), show_progress)
+        embed = _embedding(contract, state.executor)
+        validate = None if validation_set is None else _validation(validation_set, embed)
         say(
-            f"{source.images:,} images of {source.people:,} people; "
+            f"{source.images:,} images of {source.num_identities:,} people; "
             f"{config.backbone.name} and {config.loss.name} on {device_name(processes.device)}"
             + (f", {processes.world} processes" if processes.world > 1 else "")
         )
-        if parts.running.precision == "bfloat16" and emulates_bfloat16(processes.device):
+        if state.executor.precision == "bfloat16" and emulates_bfloat16(processes.device):
             say("bfloat16 is emulated: this device has no instructions for it, float32 is faster")
-        first_weights = bool(parts.origin)
-        imprints = first_weights and source.stills is not None and has_directions(parts.method)
+        first_weights = bool(state.origin)
+        imprints = first_weights and source.stills is not None and has_directions(state.method)
         if config.budget.minutes is not None:
             say(f"rehearsing, to see how many steps {config.budget.minutes:g} minutes hold")
-            plan = rehearsed_plan(
-                60 * config.budget.minutes - (time.monotonic() - began), parts, config, source,
-                people=source.people if imprints else 0, processes=processes,
-                embed=embed, crops=None if judged is None else judged.crops,
+            plan = measured_plan(
+                60 * config.budget.minutes - (time.monotonic() - began), state, config, source,
+                people=source.num_identities if imprints else 0, processes=processes,
+                embed=embed, crops=None if validation_set is None else validation_set.crops,
             )  # fmt: skip
             say(plan.in_words(config.validation))
             config, first_weights = plan.written_into(config), plan.first_weights
-            parts = build()
+            state = build()
         steps = config.budget.steps or round((config.budget.epochs or 0) * source.steps) or 1
-        position = Position(steps=steps)
+        progress = Progress(steps=steps)
         if processes.first:
             held.enter_context(run.locked())
             run.write_config(config)
         if resume and (checkpoint := latest(run.checkpoints)) is not None:
-            parts.restore(checkpoint)
-            position = replace(load_position(checkpoint), steps=steps)
+            state.restore(checkpoint)
+            progress = replace(load_progress(checkpoint), steps=steps)
             say(f"going on from {checkpoint.name}")
 
-        if imprints and config.backbone.imprint and position.step == 0:
+        if imprints and config.backbone.imprint and progress.step == 0:
             assert source.stills is not None
-            with parts.running.autocast():
+            with state.executor.autocast():
                 imprint(
-                    parts.backbone, parts.method, source.stills.labels, source.stills.at,
+                    state.backbone, state.method, source.stills.labels, source.stills.at,
                     of_a_person=config.backbone.imprint,
                 )  # fmt: skip
             say("class centres begin at the means of the people's embeddings")
 
-        def save(reached: Position, figures: Figures | None) -> None:
-            place = save_checkpoint(run.checkpoints, reached, parts.tensors())
+        def save(reached: Progress, results: Results | None) -> None:
+            place = save_checkpoint(run.checkpoints, reached, state.tensors())
             if processes.first:
-                known, figure = best(run.checkpoints), (figures or {}).get("accuracy")
-                if figure is not None and (known is None or figure >= known[1]):
-                    mark_best(run.checkpoints, place, figure)
+                known, accuracy = best(run.checkpoints), (results or {}).get("accuracy")
+                if accuracy is not None and (known is None or accuracy >= known[1]):
+                    mark_best(run.checkpoints, place, accuracy)
                 remove_old(run.checkpoints, config.checkpoints.keep)
 
-        line = ProgressLine(position.steps, position.step) if live else None
+        line = ProgressLine(progress.steps, progress.step) if live else None
         events = run.events if config.log.tensorboard else None
         with (
             stop_on_signals() as stop,
             MetricsLog(
                 run.metrics if processes.first else None,
-                step=position.step,
+                step=progress.step,
                 events=events if processes.first else None,
                 show=line,
             ) as log,
         ):
-            if first_weights and validate is not None and position.step == 0:
-                log.add({"step": 0, **validate(parts.verified)})  # what is to be surpassed
-            if position.step < position.steps:
-                position = train(
-                    parts, config, position, source,
+            if first_weights and validate is not None and progress.step == 0:
+                log.add({"step": 0, **validate(state.final_backbone)})  # the baseline
+            if progress.step < progress.steps:
+                progress = train(
+                    state, config, progress, source,
                     processes=processes, log=log, save=save, validate=validate, stop=stop,
                 )  # fmt: skip
         if line is not None:
             line.finish()
-    if position.step < position.steps or not processes.first:
+    if progress.step < progress.steps or not processes.first:
         return Trained(
-            run.path, position.step, position.steps, stop.signal, None, "", "", {},
-            position.seconds,
+            run.path, progress.step, progress.steps, stop.signal, None, "", "", {},
+            progress.seconds,
         )  # fmt: skip
-    return _finished(config, run, parts, data, contract, judged, position, say)
+    return _finished(config, run, state, data, contract, validation_set, progress, say)
 
 
 def contract_of(backbone: Backbone, data: Data) -> Contract:
-    """What the backbone sees: as the weights to start from say it, or else as its kind does.
+    """Preprocessing contract: of the initial weights, or else of the backbone's architecture.
 
     Args:
-        backbone: its name, size and first weights.
-        data: how large its crops are, and what they were cut to.
+        backbone: its name, size and initial weights.
+        data: size and alignment of its crops.
 
     Raises:
         TrainingError: no such backbone, or weights that cannot be read.
         ModelError: there is no such model to start from.
     """
     if backbone.init:
-        told = read_weights(backbone.init).contract
-        if told is not None:
-            return told
+        contract = read_weights(backbone.init).contract
+        if contract is not None:
+            return contract
     return contract_for(
         backbone.name,
         embedding_size=backbone.embedding_size,
@@ -250,30 +250,30 @@ def contract_of(backbone: Backbone, data: Data) -> Contract:
 
 
 def training_cache() -> Path:
-    """Where decoded crops are kept from run to run."""
+    """Folder of decoded crops, shared by all runs."""
     with suppress(UsageError):  # no home folder
         return cache_folder() / "training"
     raise config_error("no folder for decoded crops", "set FACEVERIFY_CACHE")
 
 
-def _judged(
+def _validation_set(
     chosen: Validation,
-    data: LearningSet,
+    data: TrainingSet,
     contract: Contract,
     *,
     alignment: str,
     seed: int,
-    progress: Progress,
+    show_progress: ShowProgress,
 ) -> ValidationSet | None:
-    """The photos that judge the run; None where there are none.
+    """Validation photos and pairs: those of a list, or of the people held out; None without any.
 
     Args:
         chosen: a list of pairs, or none.
-        data: has the people who were held out.
+        data: has the images of the people held out.
         contract: of the backbone.
-        alignment: of their crops, by its name.
-        seed: of their impostor pairs.
-        progress: shown the photos as they are read.
+        alignment: alignment of their crops.
+        seed: of the pairs drawn among them.
+        show_progress: shown the photos as they are read.
     """
     if chosen.pairs:
         return set_of_list(
@@ -283,7 +283,7 @@ def _judged(
             pattern=chosen.pattern,
             aligned=chosen.aligned,
             cache=training_cache(),
-            progress=progress,
+            show_progress=show_progress,
         )
     aside = data.held_out
     if aside is None:
@@ -298,40 +298,42 @@ def _judged(
     )
 
 
-def _embedding(contract: Contract, running: Running) -> Embed:
-    """Embeds crops with a backbone that is learning, in its precision, without mirrored crops.
+def _embedding(contract: Contract, executor: Executor) -> Embed:
+    """Function that embeds crops with a backbone in training, in its precision, not flip-averaged.
 
-    That is a fourth of the time, and compares checkpoints as well; the model file's own figures are
-    measured as whoever uses it will get them.
+    That takes a fourth of the time and ranks checkpoints as well; the results of the model file
+    itself are measured with its flip averaging.
     """
     plain = replace(contract, flip_average=False)
 
     def embed(backbone: Any, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with running.autocast():
+        with executor.autocast():
             return embed_crops(backbone, crops, plain)
 
     return embed
 
 
-def _validation(judged: ValidationSet, embed: Embed) -> Callable[[Any], Figures]:
-    """Measures a backbone while it learns."""
-    return lambda backbone: pair_figures(judged, embed(backbone, judged.crops)).as_dict()
+def _validation(validation_set: ValidationSet, embed: Embed) -> Callable[[Any], Results]:
+    """Function that validates a backbone during training."""
+    return lambda backbone: pair_results(
+        validation_set, embed(backbone, validation_set.crops)
+    ).as_dict()
 
 
 def _finished(
     config: Config,
     run: RunFolder,
-    parts: Parts,
-    data: LearningSet,
+    state: TrainState,
+    data: TrainingSet,
     contract: Contract,
-    judged: ValidationSet | None,
-    position: Position,
+    validation_set: ValidationSet | None,
+    progress: Progress,
     say: Say,
 ) -> Trained:
-    """Make the model file of the best weights, and the report."""
-    checkpoint = best_weights(run.checkpoints, parts)
+    """Export the best weights as a model file, and write the report."""
+    checkpoint = best_weights(run.checkpoints, state)
     made = make_model(
-        run, parts, data, contract, judged, checkpoint, position,
+        run, state, data, contract, validation_set, checkpoint, progress,
         architecture=config.backbone.name, loss=config.loss, licence=config.licence,
         seed=config.seed,
     )  # fmt: skip
@@ -342,26 +344,26 @@ def _finished(
     facts = {
         "model": f"{run.model.name} ({made.model_id})",
         "checkpoint": checkpoint,
-        "images learned": f"{data.learned.images:,} of {data.learned.people:,} people",
+        "images learned": f"{data.source.images:,} of {data.source.num_identities:,} people",
         "backbone": config.backbone.name,
         "loss": config.loss.name,
-        "steps": f"{position.step:,}, {position.images:,} images in {position.seconds:,.0f} s",
-        **{name: f"{100 * value:.2f} %" for name, value in made.figures.items()},
+        "steps": f"{progress.step:,}, {progress.images:,} images in {progress.seconds:,.0f} s",
+        **{name: f"{100 * value:.2f} %" for name, value in made.results.items()},
     }
     write_run_report(
         run.report, f"Run {run.path.name}", facts, metrics,
         to_toml(as_dict(config)),
     )  # fmt: skip
     return Trained(
-        run.path, position.step, position.steps, 0, run.model, made.model_id, checkpoint,
-        made.figures, position.seconds,
+        run.path, progress.step, progress.steps, 0, run.model, made.model_id, checkpoint,
+        made.results, progress.seconds,
     )  # fmt: skip
 
 
 def nothing_gained(
     metrics: Sequence[Mapping[str, Any]], found: tuple[Path, float] | None
 ) -> list[str]:
-    """A note where the weights that a run began with were better than the best that it made."""
+    """A note where no checkpoint validated better than the weights that the run began with."""
     began = next((line.get("accuracy") for line in metrics if line["step"] == 0), None)
     if began is None or found is None or found[1] >= began:
         return []
@@ -372,9 +374,4 @@ def nothing_gained(
 
 
 def _silent(_: str) -> None:
-    """Only the first process speaks."""
-
-
-def _unwrapped(items: Iterable[Any], _label: str, _total: int | None) -> Iterator[Any]:
-    """Nor does it show progress."""
-    return iter(items)
+    """Print nothing, as all processes but the first do."""

@@ -1,4 +1,4 @@
-"""The images that a run learns from, and those held out to validate on."""
+"""Training set of a run, and the people held out of it for validation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from faceverify.errors import TrainingError
 from faceverify.models.contract import Contract
+from faceverify.runtime.progress import ShowProgress
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.schema import Config, Data
 from faceverify.training.data.loading.epochs import StoredSource, StreamedSource
-from faceverify.training.data.loading.packed_cache import Progress
 from faceverify.training.data.loading.source import Source
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.face_set import FaceSet
@@ -28,64 +28,64 @@ from faceverify.training.distributed.processes import Processes
 from faceverify.training.losses import LOSSES
 
 FEWEST_HELD_OUT = 10  # people: with 15 images each, thresholds for a false match rate of 1e-3
-MOST_HELD_OUT = 200  # people; more tell no more about which checkpoint is the best
+MOST_HELD_OUT = 200  # people; more do not choose the best checkpoint any better
 MOST_IMAGES = 4000  # of them
 FEWEST_LEARNED = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Divided:
-    """Stored images that are learned, and those that are not.
+class HeldOutSplit:
+    """Stored images split by person.
 
     Args:
-        learned: the images that are learned.
+        train: images to train on.
         held_out: images of other people, to validate on; None where there are none.
-        notes: what a user should know, one line each.
+        notes: messages for the user, one line each.
     """
 
-    learned: FaceSet
+    train: FaceSet
     held_out: FaceSet | None
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class LearningSet:
-    """What a run learns from, and what it does not.
+class TrainingSet:
+    """Training set of a run.
 
     Args:
-        learned: gives the batches that are learned.
+        source: source of the batches to train on.
         held_out: images of other people, to validate on; None where there are none.
-        notes: what a user should know, one line each.
-        settings: ``[data]`` with what was counted, so that it is counted once only.
+        notes: messages for the user, one line each.
+        settings: ``[data]`` with the counts of a stream, so that it is counted only once.
     """
 
-    learned: Source
+    source: Source
     held_out: FaceSet | None
     notes: tuple[str, ...]
     settings: Data
 
 
-def learning_set_of(
+def open_training_set(
     config: Config,
     contract: Contract,
     processes: Processes,
     *,
     views: Views,
-    progress: Progress,
+    show_progress: ShowProgress,
     warn: Callable[[str], None],
-) -> LearningSet:
-    """Open what a configuration says to learn from.
+) -> TrainingSet:
+    """Open the training set of a configuration.
 
     Args:
         config: of the run.
-        contract: what the backbone sees.
+        contract: preprocessing contract of the backbone.
         processes: this one and the others.
-        views: that a method sees of each image.
-        progress: shown the labels of a stream as they are counted.
+        views: of each image, as the method needs them.
+        show_progress: shown the labels of a stream as they are counted.
         warn: called once, when images had to be resized.
 
     Raises:
-        TrainingError: data that cannot be read, or that do not go with the other settings.
+        TrainingError: data that cannot be read, or that do not fit the other settings.
         ImageError: the first image cannot be read.
     """
     data, validation = config.data, config.validation
@@ -100,17 +100,17 @@ def learning_set_of(
             "use --set batches.sampler=identities",
         )
     if is_stream(data.source):
-        stream = _counted_stream(config, processes, progress)
-        counted = replace(data, stream_images=len(stream), stream_people=stream.people)
+        stream = _counted_stream(config, processes, show_progress)
+        counted = replace(data, stream_images=len(stream), stream_people=stream.num_identities)
         streamed = StreamedSource(stream, contract, config, processes, views, warn)
-        return LearningSet(streamed, None, (), counted)
+        return TrainingSet(streamed, None, (), counted)
     if data.stream_images or data.stream_people:
         raise config_error(
             f"data.stream_images and data.stream_people: {data.source} is no stream",
             "use --set data.stream_images=0 --set data.stream_people=0",
         )
     held_out_wanted = validation.times and not validation.pairs
-    divided = open_learning_set(
+    split = open_and_hold_out(
         data.source,
         least_images=data.least_images,
         held_out=validation.held_out if held_out_wanted else 0.0,
@@ -118,11 +118,11 @@ def learning_set_of(
         pairs_wanted=pairs_wanted,
         processes=processes.world,
     )
-    stored = StoredSource(divided.learned, contract, config, processes, views, warn)
-    return LearningSet(stored, divided.held_out, divided.notes, data)
+    stored = StoredSource(split.train, contract, config, processes, views, warn)
+    return TrainingSet(stored, split.held_out, split.notes, data)
 
 
-def open_learning_set(
+def open_and_hold_out(
     source: str,
     *,
     least_images: int,
@@ -130,19 +130,19 @@ def open_learning_set(
     seed: int,
     pairs_wanted: bool,
     processes: int,
-) -> Divided:
-    """Open the data, leave out who has too few images, and set people aside.
+) -> HeldOutSplit:
+    """Open stored data, leave out people with too few images, and hold people out.
 
-    Who is set aside follows from the seed and the names alone: the share that is asked for, but ten
-    people at least where they are no more than a quarter of all.
+    The people held out depend on the seed and the names alone: the configured share, but at least
+    ten people where these are no more than a quarter of all.
 
     Args:
         source: as the user named it.
         least_images: people with fewer are left out.
-        held_out: share of the people to set aside, in [0, 0.5].
+        held_out: share of the people to hold out, in [0, 0.5].
         seed: of the draw.
         pairs_wanted: whether the loss compares images of one person.
-        processes: how many train together.
+        processes: number of processes of the run.
 
     Raises:
         TrainingError: too few people, or images of each, for this loss or these processes.
@@ -163,8 +163,8 @@ def open_learning_set(
         notes.append(f"{few} people have fewer than {least} images: left out")
     people = whole.identities
     aside = _drawn(people, whole.counts(), held_out, seed)
-    learned = whole.without(aside) if aside else whole
-    _check_people(source, learned.people, processes)
+    train = whole.without(aside) if aside else whole
+    _check_people(source, train.num_identities, processes)
     kept = None
     if aside:
         kept = whole.only(aside)
@@ -177,14 +177,16 @@ def open_learning_set(
             f"{len(people)} people are too few to hold any out: the last step counts, without "
             "thresholds; give --validate, or run `faceverify calibrate` afterwards"
         )
-    return Divided(learned, kept, tuple(notes))
+    return HeldOutSplit(train, kept, tuple(notes))
 
 
-def _counted_stream(config: Config, processes: Processes, progress: Progress) -> ShardStream:
-    """Shards that can be read in order only: no image is left out, nobody held out.
+def _counted_stream(
+    config: Config, processes: Processes, show_progress: ShowProgress
+) -> ShardStream:
+    """Shards that can only be read in order: no image is left out, no person held out.
 
-    Unless the configuration says how many images and people there are, the first process reads all
-    of the stream once to know.
+    Unless the configuration has the numbers of images and people, the first process reads the whole
+    stream once to count them.
     """
     data = config.data
     for setting, chosen in (("least_images", data.least_images > 1), ("column", data.column)):
@@ -206,9 +208,9 @@ def _counted_stream(config: Config, processes: Processes, progress: Progress) ->
         )
     counts = data.stream_images, data.stream_people
     if not all(counts):
-        stream = open_stream(data.source, progress) if processes.first else None
-        own = (0, 0) if stream is None else (len(stream), stream.people)
-        counts = int(processes.said_by_first(own[0])), int(processes.said_by_first(own[1]))
+        stream = open_stream(data.source, show_progress) if processes.first else None
+        own = (0, 0) if stream is None else (len(stream), stream.num_identities)
+        counts = int(processes.from_first(own[0])), int(processes.from_first(own[1]))
     _check_people(data.source, counts[1], processes.world)
     return ShardStream(data.source, tuple(expand_urls(data.source)), *counts)
 
@@ -228,7 +230,7 @@ def _check_people(source: str, people: int, processes: int) -> None:
 
 
 def _drawn(people: list[str], counts: np.ndarray, share: float, seed: int) -> list[str]:
-    """The people to set aside: some with two images or more; none where it would leave too few."""
+    """Names of people to hold out, each with two images or more; none where too few are left."""
     able = [name for name, count in zip(people, counts, strict=True) if count > 1]
     if share <= 0:
         return []

@@ -1,9 +1,8 @@
-"""Pairs that judge a model while it learns: crops cut out of photos once, figures of embeddings.
+"""Validation pairs: crops of their photos, cut once, and verification accuracy of embeddings.
 
-photos -> crops in the model's frame (cached) -> embeddings by whoever learns -> figures
+photos -> aligned crops (cached) -> embeddings of the caller -> results
 
-It is the using half's own way of a photo, so that what is measured is what a user of the model will
-get; only the embedding is done by the caller.
+Detection and alignment are those of a model's use, so that results are what its users will get.
 """
 
 from __future__ import annotations
@@ -11,10 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,22 +35,21 @@ from faceverify.models.contract import Contract
 from faceverify.models.registry import bundled_folder
 from faceverify.runtime.files import atomic_writer
 from faceverify.runtime.parallel import map_ordered
+from faceverify.runtime.progress import ShowProgress, no_progress
 
-PAIRS_OF_A_KIND = 3000  # drawn among held-out people
+PAIRS_OF_A_KIND = 3000  # genuine, and as many impostor pairs, of held-out people
 TAR_AT = 1e-2
 PROGRESS_LABEL = "crops for validation"
-
-Progress = Callable[[Iterable[Any], str, "int | None"], Iterator[Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class ValidationSet:
-    """P photos as a model sees them, and what is compared.
+    """Crops of P photos, and the pairs to compare.
 
     Args:
         task: the pairs; its ``identities`` are those of the photos where they are known.
         crops: RGB, uint8, (P, height, width, 3); zeros where a photo has no face.
-        failure: why a photo has no crop, as an error code; empty where it has one, P.
+        failure: error code of a photo without a crop; empty for one with a crop, P.
     """
 
     task: Task
@@ -66,11 +63,11 @@ class ValidationSet:
 
 
 @dataclass(frozen=True)
-class PairFigures:
-    """How well embeddings tell the pairs apart; None where the pairs cannot say.
+class PairResults:
+    """Verification results; None where the pairs do not allow one.
 
     Args:
-        accuracy: mean of ten folds, each at the threshold that is best on the others.
+        accuracy: mean over ten folds, each at the best threshold of the others.
         auc: area under the ROC.
         tar: true match rate at an FMR of 1e-2.
     """
@@ -80,7 +77,7 @@ class PairFigures:
     tar: float | None
 
     def as_dict(self) -> dict[str, float]:
-        """Those that are known, by name."""
+        """Results that are not None, by name."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
@@ -93,27 +90,27 @@ def set_of_list(
     aligned: bool = False,
     cache: Path | None = None,
     workers: int | None = None,
-    progress: Progress = lambda items, _label, _total: iter(items),
+    show_progress: ShowProgress = no_progress,
 ) -> ValidationSet:
-    """Cut the crops of a pair list or pack.
+    """Validation set of a pair list or pack.
 
     Args:
-        path: the list.
-        contract: of the model: the frame of its crops.
-        images: where the photos lie; None beside the list.
+        path: of the list.
+        contract: of the model, with the alignment of its crops.
+        images: folder of the photos; None for that of the list.
         pattern: from a listed photo to its file.
         aligned: whether the photos are arcface-112 crops already.
-        cache: folder where crops are kept for the next run; None to keep none.
-        workers: photos worked on at once.
-        progress: wraps the stream of photos that are cut.
+        cache: folder of cached crops; None for no cache.
+        workers: photos processed at once.
+        show_progress: gets the photos as they are cut.
 
     Raises:
-        PairListError: the list cannot be used, or none of its photos.
+        PairListError: the list is invalid, or no photo has a face.
         ImageError: photos are missing.
     """
     task = read_task(path, images=images, pattern=pattern)
     alignment = "arcface-112" if aligned else None
-    return _cut(task, contract, alignment, cache, workers, progress)
+    return _cut(task, contract, alignment, cache, workers, show_progress)
 
 
 def set_of_people(
@@ -126,16 +123,16 @@ def set_of_people(
     seed: int = 0,
     workers: int | None = None,
 ) -> ValidationSet:
-    """Draw pairs among aligned photos of people, as many impostor as genuine ones.
+    """Validation set of random pairs of aligned photos, equally many genuine and impostor ones.
 
     Args:
-        source: what to call them.
+        source: name of the set.
         photos: encoded crops, P.
-        identities: who is on each, P.
+        identities: the person on each, P.
         contract: of the model.
-        alignment: of the crops, by its name.
-        seed: of the draw.
-        workers: photos worked on at once.
+        alignment: alignment of the crops.
+        seed: of the random choice.
+        workers: photos processed at once.
 
     Raises:
         PairListError: fewer than two people, or none with two photos.
@@ -146,11 +143,11 @@ def set_of_people(
     )
     names = [f"photo {index}" for index in range(len(photos))]
     task = Task(source, "10fold", list(photos), names, pairs, first, second, list(identities))
-    return _cut(task, contract, alignment, None, workers, lambda items, _label, _total: iter(items))
+    return _cut(task, contract, alignment, None, workers, no_progress)
 
 
 def drawn_pairs(source: str, identities: Sequence[str], seed: int) -> PairList:
-    """Draw genuine and impostor pairs, equally many, none twice; photos are named by position.
+    """Random genuine and impostor pairs, equally many, none twice; photos are named by position.
 
     Raises:
         PairListError: there are none of one kind.
@@ -174,7 +171,7 @@ def drawn_pairs(source: str, identities: Sequence[str], seed: int) -> PairList:
     rng.shuffle(genuine)
     genuine = genuine[:PAIRS_OF_A_KIND]
     impostor: set[tuple[int, int]] = set()
-    for _ in range(20 * len(genuine)):  # few people may not have as many
+    for _ in range(20 * len(genuine)):  # few people may have fewer pairs
         first, second = sorted(rng.integers(len(identities), size=2).tolist())
         if identities[first] != identities[second]:
             impostor.add((first, second))
@@ -195,19 +192,19 @@ def drawn_pairs(source: str, identities: Sequence[str], seed: int) -> PairList:
     )
 
 
-def pair_figures(judged: ValidationSet, embeddings: NDArray[np.float32]) -> PairFigures:
-    """Measure embeddings of the photos, unit rows, (P, D)."""
-    task = judged.task
+def pair_results(validation_set: ValidationSet, embeddings: NDArray[np.float32]) -> PairResults:
+    """Verification results of embeddings of the photos, unit rows, (P, D)."""
+    task = validation_set.task
     assert task.pairs is not None
     same = task.pairs.same
-    distances = pair_distances(embeddings, judged.enrolled, task.first, task.second)
+    distances = pair_distances(embeddings, validation_set.enrolled, task.first, task.second)
     fold = task.pairs.fold
     if fold is None:
         fold = folds_by_position(same, min(10, int(same.sum()), int((~same).sum())) or 1)
     folded = folded_accuracy(distances, same, fold) if len(np.unique(fold)) > 1 else None
     counts = count_scores(distances, same)
     reached = rates_at_fmr(counts, TAR_AT)
-    return PairFigures(
+    return PairResults(
         None if folded is None else folded.accuracy, auc(counts), reached.tmr if reached else None
     )
 
@@ -218,7 +215,7 @@ def _cut(
     alignment: str | None,
     cache: Path | None,
     workers: int | None,
-    progress: Progress,
+    show_progress: ShowProgress,
 ) -> ValidationSet:
     place = None if cache is None else cache / f"{_key(task, contract, alignment)}.npz"
     if place is not None and (known := _read(place, len(task.photos), contract)) is not None:
@@ -229,7 +226,7 @@ def _cut(
 
     def crop(photo: Path | bytes) -> NDArray[np.uint8] | str:
         try:
-            if alignment == "facenet-160":  # no points in it, and no other frame made of it
+            if alignment == "facenet-160":  # it has no landmarks, so it can only be resized
                 return np.asarray(open_photo(photo).decode().resize(size, SHRINK))
             (found,) = finder.find(photo)
         except (ImageError, NoDecisionError) as error:
@@ -239,7 +236,7 @@ def _cut(
     crops = np.zeros((len(task.photos), contract.height, contract.width, 3), np.uint8)
     failure = [""] * len(task.photos)
     made = map_ordered(crop, task.photos, workers=workers)
-    for index, result in enumerate(progress(made, PROGRESS_LABEL, len(task.photos))):
+    for index, result in enumerate(show_progress(made, PROGRESS_LABEL, len(task.photos))):
         if isinstance(result, str):
             failure[index] = result
         else:
@@ -257,7 +254,7 @@ def _cut(
 
 
 def _key(task: Task, contract: Contract, alignment: str | None) -> str:
-    """A name that changes with anything that decides the crops."""
+    """Cache key of the crops: a hash of all that they depend on."""
     frame = contract.as_dict()
     known = [made_by(), alignment, frame["width"], frame["height"], frame["alignment"]]
     digest = hashlib.sha256(json.dumps(known).encode())
@@ -274,7 +271,7 @@ def _key(task: Task, contract: Contract, alignment: str | None) -> str:
 def _read(
     place: Path, count: int, contract: Contract
 ) -> tuple[NDArray[np.uint8], list[str]] | None:
-    """Crops that were cut before; None where there are none, or they are damaged."""
+    """Cached crops; None where there are none, or they are damaged."""
     try:
         with np.load(place, allow_pickle=False) as stored:
             crops, failure = stored["crops"], [str(code) for code in stored["failure"]]

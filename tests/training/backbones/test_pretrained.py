@@ -16,7 +16,7 @@ from faceverify.errors import ModelError, TrainingError  # noqa: E402
 from faceverify.models.model_file import Provenance  # noqa: E402
 from faceverify.training.backbones import build_backbone, contract_for  # noqa: E402
 from faceverify.training.backbones.pretrained import initialise, read_weights  # noqa: E402
-from faceverify.training.checkpoint.checkpoint import Position, save_checkpoint  # noqa: E402
+from faceverify.training.checkpoint.checkpoint import Progress, save_checkpoint  # noqa: E402
 from faceverify.training.export.export import export_model  # noqa: E402
 
 SIDE = 32
@@ -113,7 +113,7 @@ def test_a_checkpoint(tmp_path, prefixes):
     for seed, prefix in enumerate(prefixes, start=len(prefixes)):
         state = (net if prefix == prefixes[-1] else make(seed=seed)).state_dict()
         tensors |= {f"{prefix}{key}": value for key, value in state.items()}
-    place = save_checkpoint(tmp_path, Position(step=3, steps=9), tensors)
+    place = save_checkpoint(tmp_path, Progress(step=3, steps=9), tensors)
     initialise(other, str(place))
     assert same(net, other)
 

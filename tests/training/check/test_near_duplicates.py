@@ -10,7 +10,7 @@ from faceverify.faces.alignment import REFERENCE_POINTS
 from faceverify.training.check.alignment import alignment_problems, offsets
 from faceverify.training.check.files import name_problems
 from faceverify.training.check.near_duplicates import (
-    Seen,
+    LabelledEmbeddings,
     conflict_problems,
     evaluation_problems,
     measured_limits,
@@ -39,7 +39,7 @@ def clean():
     labels = np.repeat(np.arange(PEOPLE), IMAGES)
     names = [f"{label}/{index}" for index, label in enumerate(labels)]
     rows = scattered(rng, centres, labels)
-    return Seen(names, [f"p{n}" for n in range(PEOPLE)], labels, rows), centres
+    return LabelledEmbeddings(names, [f"p{n}" for n in range(PEOPLE)], labels, rows), centres
 
 
 ALTERED = np.full(20, 0.01, np.float32)
@@ -49,7 +49,7 @@ def with_rows(seen, **changes):
     rows = seen.embeddings.copy()
     for place, row in changes.items():
         rows[int(place[1:])] = row
-    return Seen(seen.names, seen.people, seen.labels, rows)
+    return LabelledEmbeddings(seen.names, seen.people, seen.labels, rows)
 
 
 def test_a_clean_set_is_clean(clean):
@@ -64,7 +64,7 @@ def test_a_clean_set_is_clean(clean):
 def test_limits_compare_an_image_with_the_others_of_its_person():
     """Images at right angles to each other: each is 1 from the rest, and less from the whole."""
     rows = np.eye(36, dtype=np.float32)
-    seen = Seen([""] * 36, [""] * 6, np.repeat(np.arange(6), 6), rows)
+    seen = LabelledEmbeddings([""] * 36, [""] * 6, np.repeat(np.arange(6), 6), rows)
     limits = measured_limits(seen, ALTERED)
     assert limits.typical == limits.far == limits.twin == limits.person == 1
 
@@ -101,7 +101,9 @@ def test_two_names_for_one_person(clean):
     rng = np.random.default_rng(3)
     centres = centres.copy()
     centres[7] = centres[21]
-    twins = Seen(seen.names, seen.people, seen.labels, scattered(rng, centres, seen.labels))
+    twins = LabelledEmbeddings(
+        seen.names, seen.people, seen.labels, scattered(rng, centres, seen.labels)
+    )
     (found,) = twin_problems(twins, measured_limits(twins, ALTERED))
     assert (found.where, found.other) == ("p7", "p21")
     # their images look like the other one, but like their own too
@@ -117,7 +119,7 @@ def test_who_is_also_in_an_evaluation(clean):
     rows = scattered(rng, others, labels)
     rows[90] = unit(seen.embeddings[200:201] + 0.002)[0]  # a photo of the set, compressed anew
     names = [f"{label}/{index}" for index, label in enumerate(labels)]
-    evaluated = Seen(names, [f"e{n}" for n in range(50)], labels, rows)
+    evaluated = LabelledEmbeddings(names, [f"e{n}" for n in range(50)], labels, rows)
     found = list(evaluation_problems(seen, evaluated, measured_limits(seen, ALTERED), "lfw"))
     assert [(one.kind, one.where, one.other) for one in found] == [
         ("photo", seen.names[200], "30/90"), ("person", "p6", "e11"),
@@ -126,7 +128,7 @@ def test_who_is_also_in_an_evaluation(clean):
 
 def test_too_few_to_tell(clean):
     seen, _ = clean
-    few = Seen(seen.names[:40], seen.people, seen.labels[:40], seen.embeddings[:40])
+    few = LabelledEmbeddings(seen.names[:40], seen.people, seen.labels[:40], seen.embeddings[:40])
     with pytest.raises(TrainingError, match="3 people have 6 images or more, which is too few"):
         measured_limits(few, ALTERED)
 

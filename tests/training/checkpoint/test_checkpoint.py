@@ -17,11 +17,11 @@ from torch import multiprocessing
 from faceverify.errors import OutputError, TrainingError
 from faceverify.training.checkpoint.checkpoint import (
     POSITION,
-    Position,
+    Progress,
     best,
     checkpoints,
     latest,
-    load_position,
+    load_progress,
     load_tensors,
     mark_best,
     read_part,
@@ -60,12 +60,12 @@ def same(first, second) -> bool:
 
 
 def test_all_comes_back_bit_for_bit(tmp_path):
-    tensors, position = some_tensors(), Position(7, 20, 1, 3, 896, 12.5)
+    tensors, position = some_tensors(), Progress(7, 20, 1, 3, 896, 12.5)
     place = save_checkpoint(tmp_path / "checkpoints", position, tensors)
     found = empty_like(tensors)
     load_tensors(place, found)
     assert all(same(found[name], tensors[name]) for name in tensors)
-    assert load_position(place) == position
+    assert load_progress(place) == position
     weights = read_part(place, "backbone")
     assert sorted(weights) == ["bias", "weight"]
     assert same(weights["weight"], tensors["backbone.weight"])
@@ -90,10 +90,10 @@ def test_rows_are_cut_again(tmp_path, written, read):
 
 
 @pytest.mark.parametrize(
-    ("name", "read"), [(PART.format(0, 1), stored_tensors), (POSITION, load_position)]
+    ("name", "read"), [(PART.format(0, 1), stored_tensors), (POSITION, load_progress)]
 )
 def test_a_pickle_in_place_of_any_file_does_not_run(tmp_path, name, read):
-    place = save_checkpoint(tmp_path, Position(1), some_tensors())
+    place = save_checkpoint(tmp_path, Progress(1), some_tensors())
     assert sorted(path.name for path in place.iterdir()) == [PART.format(0, 1), POSITION]
 
     class Bomb:
@@ -122,7 +122,7 @@ def refused(place) -> str:
 
 @pytest.mark.parametrize("size", [0, 7, 100, 500, -1])
 def test_a_file_cut_short_is_one_line(tmp_path, size):
-    place = save_checkpoint(tmp_path, Position(1), some_tensors())
+    place = save_checkpoint(tmp_path, Progress(1), some_tensors())
     (data,) = place.glob("part-*")
     data.write_bytes(data.read_bytes()[:size])
     refused(place)
@@ -130,7 +130,7 @@ def test_a_file_cut_short_is_one_line(tmp_path, size):
 
 @pytest.mark.parametrize("content", [b"x" * 1000, b"{}", b"\x80\x04" * 500])
 def test_a_file_of_another_kind_is_one_line(tmp_path, content):
-    place = save_checkpoint(tmp_path, Position(1), some_tensors())
+    place = save_checkpoint(tmp_path, Progress(1), some_tensors())
     (data,) = place.glob("part-*")
     data.write_bytes(content)
     refused(place)
@@ -147,7 +147,7 @@ def test_a_file_of_another_kind_is_one_line(tmp_path, content):
     ],
 )
 def test_rows_that_are_not_all_there_are_one_line(tmp_path, places):
-    place = save_checkpoint(tmp_path, Position(1), some_tensors())
+    place = save_checkpoint(tmp_path, Progress(1), some_tensors())
     (path,) = place.glob("part-*")
     with safe_open(path, "pt") as part:
         tensors = {name: part.get_tensor(name) for name in part.keys()}  # noqa: SIM118
@@ -183,21 +183,21 @@ def test_tensors_in_the_same_memory_or_with_gaps_come_back(tmp_path):
     weight = torch.randn(4, 6)
     laid_out = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
     tensors = {"a": weight, "tied": weight, "turned": weight.T[1:3], "laid out": laid_out}
-    place = save_checkpoint(tmp_path, Position(1), tensors)
+    place = save_checkpoint(tmp_path, Progress(1), tensors)
     found = empty_like(tensors)
     load_tensors(place, found)
     assert all(same(found[name], tensors[name]) for name in tensors)
 
 
 def test_whoever_may_read_the_folder_may_read_the_tensors(tmp_path):
-    place = save_checkpoint(tmp_path, Position(1), some_tensors())
+    place = save_checkpoint(tmp_path, Progress(1), some_tensors())
     modes = {path.stat().st_mode for path in place.iterdir()}
     (tmp_path / "plain").touch()
     assert modes == {(tmp_path / "plain").stat().st_mode}
 
 
 def test_another_architecture_is_named(tmp_path):
-    place = save_checkpoint(tmp_path, Position(1), some_tensors())
+    place = save_checkpoint(tmp_path, Progress(1), some_tensors())
     wanted = {"backbone.weight": torch.zeros(3, 5), "backbone.other": torch.zeros(1)}
     with pytest.raises(TrainingError) as refused:
         load_tensors(place, wanted)
@@ -207,7 +207,7 @@ def test_another_architecture_is_named(tmp_path):
 
 def test_the_last_ones_and_the_best_stay(tmp_path):
     for step in range(1, 7):
-        place = save_checkpoint(tmp_path, Position(step), some_tensors())
+        place = save_checkpoint(tmp_path, Progress(step), some_tensors())
         if step == 2:
             mark_best(tmp_path, place, 0.9)
         remove_old(tmp_path, keep=2)
@@ -217,8 +217,8 @@ def test_the_last_ones_and_the_best_stay(tmp_path):
 
 
 def test_half_a_checkpoint_is_none(tmp_path):
-    whole = save_checkpoint(tmp_path, Position(1), some_tensors())
-    half = save_checkpoint(tmp_path, Position(2), some_tensors())
+    whole = save_checkpoint(tmp_path, Progress(1), some_tensors())
+    half = save_checkpoint(tmp_path, Progress(2), some_tensors())
     half.rename(tmp_path / ".step-00000002.part")  # as a kill -9 leaves it
     (tmp_path / "step-00000003").mkdir()
     assert latest(tmp_path) == whole
@@ -229,12 +229,12 @@ def test_half_a_checkpoint_is_none(tmp_path):
 
 
 def test_a_disk_without_room_leaves_the_one_before(tmp_path):
-    save_checkpoint(tmp_path, Position(1), {"a": torch.zeros(10)})
+    save_checkpoint(tmp_path, Progress(1), {"a": torch.zeros(10)})
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
     try:
         with pytest.raises(OutputError) as refused:
-            save_checkpoint(tmp_path, Position(2), {"a": torch.zeros(1_000_000)})
+            save_checkpoint(tmp_path, Progress(2), {"a": torch.zeros(1_000_000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     said = str(refused.value)
@@ -253,7 +253,7 @@ def one_of_two(rank: int, port: int, folder: Path) -> None:
 
     def save(step: int, numbers: int) -> None:
         rows = Rows(whole[rank : rank + 1, :numbers], rank, 2)
-        save_checkpoint(folder, Position(step), {"rows": rows, "alike": torch.ones(3)})
+        save_checkpoint(folder, Progress(step), {"rows": rows, "alike": torch.ones(3)})
 
     save(1, 10)
     with pytest.raises(OutputError, match="step-00000002") as problem:
@@ -277,9 +277,9 @@ def test_where_one_process_cannot_write_none_has_a_checkpoint(tmp_path):
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
-        save_checkpoint(tmp_path / "file", Position(1), some_tensors())
+        save_checkpoint(tmp_path / "file", Progress(1), some_tensors())
 
 
 def test_names_and_shapes_are_told_without_reading(tmp_path):
-    place = save_checkpoint(tmp_path, Position(1), some_tensors())
+    place = save_checkpoint(tmp_path, Progress(1), some_tensors())
     assert stored_tensors(place)["loss.centres"] == (torch.Size([5, 2]), torch.float32)

@@ -50,7 +50,7 @@ def test_draws_of_views_share_nothing():
 
 def test_parts_of_a_batch_make_the_batch():
     views = [torch.arange(10.0), torch.arange(10.0) + 0.5]
-    parts = Batch(views, torch.arange(10), np.arange(10)).parts(3)
+    parts = Batch(views, torch.arange(10), np.arange(10)).split(3)
     assert [len(part) for part in parts] == [4, 3, 3]
     for view in range(2):
         assert torch.equal(torch.cat([part.views[view] for part in parts]), views[view])

@@ -16,12 +16,12 @@ from run_log import losses
 from torch import multiprocessing
 
 from faceverify.errors import TrainingError
-from faceverify.training.checkpoint.checkpoint import latest, load_position, stored_tensors
+from faceverify.training.checkpoint.checkpoint import latest, load_progress, stored_tensors
 from faceverify.training.config.files import overridden, to_toml
-from faceverify.training.distributed.processes import find_device, joined
+from faceverify.training.distributed.processes import find_device, join_processes
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.train import train_model
-from faceverify.training.run.training_set import open_learning_set
+from faceverify.training.run.training_set import open_and_hold_out
 
 # No batch statistics in it: each process would have its own.
 SAME_ALONE = {
@@ -127,7 +127,7 @@ def test_kill_9_of_one_ends_all_with_a_clear_line_and_fewer_go_on(people, tmp_pa
     assert "Signal 9 (SIGKILL)" in errors  # torchrun's report
     assert "another process of this run is gone" in errors
     assert "--resume" in errors
-    reached = load_position(latest(run.checkpoints)).step
+    reached = load_progress(latest(run.checkpoints)).step
     assert reached >= 2
     again = start(2, recipe, tmp_path, "--resume", "--steps", str(reached + 2), port=free_port())
     _, errors = again.communicate(timeout=200)
@@ -146,12 +146,12 @@ def test_sigterm_to_all_saves_once(people, tmp_path):
     many.send_signal(signal.SIGTERM)
     out, _ = many.communicate(timeout=120)
     assert "saved; go on with --name run --resume" in out
-    assert len(losses(run)) == load_position(latest(run.checkpoints)).step
+    assert len(losses(run)) == load_progress(latest(run.checkpoints)).step
 
 
 def test_more_processes_than_there_is_work_for(people, monkeypatch):
     with pytest.raises(TrainingError, match="7 processes for 6 people; start at most 6") as refused:
-        open_learning_set(
+        open_and_hold_out(
             str(people), least_images=1, held_out=0, seed=0, pairs_wanted=False, processes=7
         )
     assert refused.value.code == "training-processes"
@@ -163,9 +163,9 @@ def test_more_processes_than_there_is_work_for(people, monkeypatch):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
 def test_a_device_that_is_not_there_is_an_error_and_never_the_processor():
-    with pytest.raises(TrainingError, match="--device cuda: ") as refused, joined("cuda"):
+    with pytest.raises(TrainingError, match="--device cuda: ") as refused, join_processes("cuda"):
         raise AssertionError
     assert refused.value.code == "training-device"
-    with joined("auto") as processes:
+    with join_processes("auto") as processes:
         assert processes.device.type in ("cpu", "mps")
         assert processes.first

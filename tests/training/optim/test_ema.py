@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from torch import nn  # noqa: E402
 
-from faceverify.training.optim.ema import WeightAverage  # noqa: E402
+from faceverify.training.optim.ema import ExponentialMovingAverage  # noqa: E402
 
 
 def make_net(seed=0):
@@ -22,7 +22,7 @@ def step(net):
 
 def test_the_recurrence():
     net = make_net()
-    average = WeightAverage(net, decay=0.5)
+    average = ExponentialMovingAverage(net, decay=0.5)
     expected = {key: value.clone() for key, value in net.state_dict().items()}
     for count in range(12):
         step(net)
@@ -39,8 +39,8 @@ def test_the_recurrence():
 def test_a_share_of_the_first_weights_stays(decay):
     net = make_net()
     first = {key: value.clone() for key, value in net.state_dict().items()}
-    trained = WeightAverage(net, decay=decay)
-    kept = WeightAverage(net, decay=decay, initial=0.75)
+    trained = ExponentialMovingAverage(net, decay=decay)
+    kept = ExponentialMovingAverage(net, decay=decay, initial=0.75)
     for _ in range(30):
         step(net)
         trained.update(net)
@@ -53,7 +53,7 @@ def test_a_share_of_the_first_weights_stays(decay):
 
 def test_no_decay_is_the_net_itself():
     net = make_net()
-    average = WeightAverage(net, decay=0.0)
+    average = ExponentialMovingAverage(net, decay=0.0)
     step(net)
     average.update(net)
     for one, other in zip(
@@ -64,7 +64,7 @@ def test_no_decay_is_the_net_itself():
 
 def test_the_average_stands_apart():
     net = make_net()
-    average = WeightAverage(net, decay=0.9)
+    average = ExponentialMovingAverage(net, decay=0.9)
     assert not average.module.training
     assert not any(parameter.requires_grad for parameter in average.module.parameters())
     before = average.module[0].weight.clone()
@@ -76,11 +76,11 @@ def test_the_average_stands_apart():
 @pytest.mark.parametrize("in_place", [False, True])
 def test_it_goes_on_from_its_state(in_place):
     net = make_net()
-    whole = WeightAverage(net, decay=0.9)
+    whole = ExponentialMovingAverage(net, decay=0.9)
     for _ in range(5):
         step(net)
         whole.update(net)
-    other = WeightAverage(make_net(1), decay=0.9)
+    other = ExponentialMovingAverage(make_net(1), decay=0.9)
     saved = {key: value.clone() for key, value in whole.state_dict().items()}
     if in_place:  # as a checkpoint is read
         for key, value in other.state_dict().items():

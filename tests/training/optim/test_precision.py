@@ -44,7 +44,7 @@ def test_a_processor_emulates_what_it_has_no_instructions_for():
 @pytest.mark.skipif(not ON_X86, reason="oneDNN's names of processors are of x86")
 def test_a_run_in_emulated_bfloat16_says_so_and_goes_on(tmp_path):
     here = Path(__file__)
-    paths = [str(here.parents[1]), str(here.parents[2]), os.environ.get("PYTHONPATH", "")]
+    paths = [str(here.parents[1]), str(here.parents[3]), os.environ.get("PYTHONPATH", "")]
     older = {"ONEDNN_MAX_CPU_ISA": "AVX2", "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run(
         [sys.executable, "-c", RUN, tmp_path],

@@ -10,15 +10,16 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from generated_people import tiny_config, write_people  # noqa: E402
 
 from faceverify.errors import TrainingError  # noqa: E402
+from faceverify.runtime.progress import no_progress  # noqa: E402
 from faceverify.training.config.schema import Validation  # noqa: E402
 from faceverify.training.data.views import ONE_VIEW  # noqa: E402
 from faceverify.training.distributed.processes import Processes  # noqa: E402
 from faceverify.training.metrics_log import read_metrics  # noqa: E402
 from faceverify.training.run.folder import RunFolder  # noqa: E402
-from faceverify.training.run.step_budget import rehearsed_plan, seconds_of  # noqa: E402
+from faceverify.training.run.step_budget import measured_plan, seconds_of  # noqa: E402
 from faceverify.training.run.train import contract_of, train_model  # noqa: E402
-from faceverify.training.run.training_set import learning_set_of  # noqa: E402
-from faceverify.training.train_state import build_parts  # noqa: E402
+from faceverify.training.run.training_set import open_training_set  # noqa: E402
+from faceverify.training.train_state import build_train_state  # noqa: E402
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 
@@ -31,12 +32,12 @@ def people(tmp_path_factory):
 def rehearse(people, *, seconds, an_image, a_crop, crops=100, **changes):
     """The plan of a run whose network sleeps for each image, and how many it was shown."""
     config = tiny_config(people, **changes)
-    source = learning_set_of(
+    source = open_training_set(
         config, contract_of(config.backbone, config.data), ALONE,
-        views=ONE_VIEW, progress=lambda items, _label, _total: iter(items), warn=print,
-    ).learned  # fmt: skip
-    parts = build_parts(
-        config, embedding_size=16, input_size=32, classes=source.people, processes=ALONE
+        views=ONE_VIEW, show_progress=no_progress, warn=print,
+    ).source  # fmt: skip
+    state = build_train_state(
+        config, embedding_size=16, input_size=32, classes=source.num_identities, processes=ALONE
     )
     shown = {"images": 0, "crops": 0}
 
@@ -44,10 +45,10 @@ def rehearse(people, *, seconds, an_image, a_crop, crops=100, **changes):
         shown[kind] += len(images)
         time.sleep(each * len(images))
 
-    parts.backbone.register_forward_pre_hook(lambda _, images: sleep("images", an_image, *images))
-    plan = rehearsed_plan(
+    state.backbone.register_forward_pre_hook(lambda _, images: sleep("images", an_image, *images))
+    plan = measured_plan(
         seconds,
-        parts,
+        state,
         config,
         source,
         people=0,

@@ -11,7 +11,7 @@ from torch import multiprocessing
 
 from faceverify.errors import TrainingError
 from faceverify.models.model_file import load_model_file
-from faceverify.training.checkpoint.checkpoint import latest, load_position
+from faceverify.training.checkpoint.checkpoint import latest, load_progress
 from faceverify.training.data.sets.open import open_face_set
 from faceverify.training.data.writers.convert import convert
 from faceverify.training.run.folder import RunFolder
@@ -44,7 +44,7 @@ def test_a_streamed_run_that_goes_on_is_the_run_that_never_stopped(shards, tmp_p
     for path in last.iterdir():  # as kill -9 in the middle of the run would have left it
         path.unlink()
     last.rmdir()
-    assert load_position(latest(parted.checkpoints)).batch == 2  # of the second epoch
+    assert load_progress(latest(parted.checkpoints)).batch == 2  # of the second epoch
     train_model(parted.read_config(), parted, resume=True)
     assert lines(parted) == lines(whole)
     losses = [line[2] for line in lines(whole)]

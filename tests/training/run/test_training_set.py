@@ -3,7 +3,7 @@
 import pytest
 
 from faceverify.errors import TrainingError
-from faceverify.training.run.training_set import open_learning_set
+from faceverify.training.run.training_set import open_and_hold_out
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def people(tmp_path):
 
 def opened(source, **options):
     asked = {"least_images": 1, "held_out": 0.1, "seed": 0, "pairs_wanted": False, "processes": 1}
-    return open_learning_set(source, **asked | options)
+    return open_and_hold_out(source, **asked | options)
 
 
 @pytest.mark.parametrize(
@@ -31,12 +31,12 @@ def opened(source, **options):
 )
 def test_ten_people_are_held_out_where_a_quarter_allows(people, count, held):
     data = opened(people(count))
-    assert data.learned.people == count - held
-    assert (0 if data.held_out is None else data.held_out.people) == held
+    assert data.train.num_identities == count - held
+    assert (0 if data.held_out is None else data.held_out.num_identities) == held
     (note,) = data.notes
     assert (f"{held} of {count} people held out" if held else "too few to hold any out") in note
     if held:
-        assert not set(data.held_out.identities) & set(data.learned.identities)
+        assert not set(data.held_out.identities) & set(data.train.identities)
 
 
 def test_a_share_of_none_holds_nobody_out_and_says_nothing(people):
@@ -59,7 +59,7 @@ def test_only_people_with_a_pair_are_held_out(people):
 def test_people_with_few_images_are_left_out_and_said(people):
     source = people(12, alone=4)
     data = opened(source, pairs_wanted=True, held_out=0.0)
-    assert data.learned.people == 8
+    assert data.train.num_identities == 8
     assert data.notes == ("4 people have fewer than 2 images: left out",)
     with pytest.raises(TrainingError, match="no person has 3 images"):
         opened(source, least_images=3)

@@ -1,7 +1,6 @@
-"""The two sources of a run's batches: stored images, and a stream of shards.
+"""The two sources of batches: stored images, in any order, and a stream of shards, in its own.
 
-Images that lie at known places can be drawn in any order, and are decoded once where they fit. A
-stream of shards has its own order.
+Stored images are decoded once where they fit into memory.
 """
 
 from __future__ import annotations
@@ -18,11 +17,12 @@ from torch import Tensor
 
 from faceverify.faces.alignment import FivePoints, named_alignment, reference_points, similarity
 from faceverify.models.contract import Contract
+from faceverify.runtime.progress import ShowProgress
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.schema import Config
 from faceverify.training.data.decoding import decode
 from faceverify.training.data.loading.loader import batches, stored_size
-from faceverify.training.data.loading.packed_cache import PackedFaces, Progress, fits, packed
+from faceverify.training.data.loading.packed_cache import PackedFaces, fits, packed
 from faceverify.training.data.loading.source import Stills
 from faceverify.training.data.loading.stream_loader import stream_batches
 from faceverify.training.data.samplers import build_sampler, rank_part
@@ -37,63 +37,67 @@ Frame = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
 class StoredSource:
-    """Images that lie at known places, in the order of any sampler; see :class:`~.source.Source`.
+    """Source of stored images, in the order of any sampler; see :class:`~.source.Source`.
 
     Args:
-        learned: the images.
-        contract: what the backbone sees.
+        face_set: the images.
+        contract: preprocessing contract of the backbone.
         config: of the run.
-        processes: this one and the others.
+        processes: this process and the others.
         views: of each image.
         warn: called once, when images had to be resized.
 
     Raises:
-        ImageError, TrainingError: the first image cannot be read; batches that these images cannot
-            fill; a column that the data do not have.
+        ImageError, TrainingError: the first image is unreadable; these images cannot fill a batch;
+            the data do not have the column.
     """
 
     def __init__(
         self,
-        learned: FaceSet,
+        face_set: FaceSet,
         contract: Contract,
         config: Config,
         processes: Processes,
         views: Views,
         warn: Callable[[str], None],
     ) -> None:
-        self.title = Path(learned.source).name
-        self.images, self.people = len(learned), learned.people
-        self.stills = Stills(learned.labels, self._unvaried)
-        self._learned, self._config = learned, config
+        self.title = Path(face_set.source).name
+        self.images, self.num_identities = len(face_set), face_set.num_identities
+        self.stills = Stills(face_set.labels, self._unvaried)
+        self._face_set, self._config = face_set, config
         self._processes, self._views, self._warn = processes, views, warn
         self._sampler = build_sampler(
             config.batches.sampler,
-            learned.labels,
+            face_set.labels,
             seed=config.seed,
             size=config.batches.size,
             images_per_identity=config.batches.images_per_identity,
             processes=processes.world,
         )
         self.steps = len(self._sampler)
-        self._values = labels_of(learned, config.data.column)
-        self._transform, self._size = transform_of(contract, config, stored_size(learned))
+        self._values = labels_of(face_set, config.data.column)
+        self._transform, self._size = transform_of(contract, config, stored_size(face_set))
         self._packed: PackedFaces | None = None
 
-    def prepare(self, cache: Path, progress: Progress) -> None:
-        """Decode all images once, where they fit.
+    def prepare(self, cache: Path, show_progress: ShowProgress) -> None:
+        """Decode all images once, where they fit into memory.
 
         Raises:
             ImageError, TrainingError: an image that cannot be read.
-            OutputError: no room for the decoded crops.
+            OutputError: no space for the decoded crops.
         """
         wanted, workers = self._config.data.cache, workers_of(self._config)
-        if wanted == "memory" or (wanted == "auto" and fits(self._learned, self._size, cache)):
+        if wanted == "memory" or (wanted == "auto" and fits(self._face_set, self._size, cache)):
             self._packed = packed(
-                self._learned, self._size, cache, progress=progress, workers=workers or None
+                self._face_set,
+                self._size,
+                cache,
+                show_progress=show_progress,
+                workers=workers or None,
             )
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        """This process's part of an epoch's batches, from one of them on."""
+        """This process's part of each batch of an epoch, from batch ``start`` on."""
         made = self._batches(
             self._sampler.batches(epoch, start=start),
             epoch=epoch,
@@ -108,7 +112,7 @@ class StoredSource:
             yield batch
 
     def _unvaried(self, positions: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images at some positions as they are, and who is on them, in batches."""
+        """Images at some positions, not augmented, and their labels, in batches."""
         size = self._config.batches.size
         parts = (positions[start : start + size] for start in range(0, len(positions), size))
         for batch in self._batches(parts, vary=False):
@@ -116,7 +120,7 @@ class StoredSource:
 
     def _batches(self, parts: Iterable[NDArray[np.int64]], **options: Any) -> Iterator[Batch]:
         return batches(
-            self._learned,
+            self._face_set,
             parts,
             transform=self._transform,
             views=self._views,
@@ -131,44 +135,44 @@ class StoredSource:
 
 
 class StreamedSource:
-    """A stream of shards, in its own order: each process reads shards of its own.
+    """Source of a stream of shards, in its order; the shards are divided among the processes.
 
     Args: as of :class:`StoredSource`.
 
     Raises:
-        ImageError, TrainingError: the first image cannot be read; fewer shards than processes.
+        ImageError, TrainingError: the first image is unreadable; fewer shards than processes.
     """
 
     stills = None
 
     def __init__(
         self,
-        learned: ShardStream,
+        stream: ShardStream,
         contract: Contract,
         config: Config,
         processes: Processes,
         views: Views,
         warn: Callable[[str], None],
     ) -> None:
-        check_shards(learned.urls, processes.world)
+        check_shards(stream.urls, processes.world)
         size = config.batches.size
         self._share = len(rank_part(np.arange(size), processes.rank, processes.world))
-        self.title = f"{len(learned.urls):,} shards"
-        self.images, self.people = len(learned), learned.people
-        self.steps = -(-len(learned) // size)
-        first = first_image(learned.urls)
+        self.title = f"{len(stream.urls):,} shards"
+        self.images, self.num_identities = len(stream), stream.num_identities
+        self.steps = -(-len(stream) // size)
+        first = first_image(stream.urls)
         height, width = decode(first.image, first.name).shape[-2:]
         self._transform, self._size = transform_of(contract, config, (int(height), int(width)))
-        self._learned, self._config = learned, config
+        self._stream, self._config = stream, config
         self._processes, self._views, self._warn = processes, views, warn
 
-    def prepare(self, cache: Path, progress: Progress) -> None:
-        """Nothing: a stream is decoded as it passes."""
+    def prepare(self, cache: Path, show_progress: ShowProgress) -> None:
+        """Do nothing: a stream is decoded as it is read."""
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        """This process's part of an epoch's batches, from one of them on."""
+        """This process's part of each batch of an epoch, from batch ``start`` on."""
         return stream_batches(
-            self._learned,
+            self._stream,
             size=self._share,
             steps=self.steps,
             transform=self._transform,
@@ -186,14 +190,14 @@ class StreamedSource:
 
 
 def workers_of(config: Config) -> int | None:
-    """Threads that make batches; None to go by the machine."""
+    """Number of loader threads; None for one for each CPU."""
     return None if config.data.workers < 0 else config.data.workers
 
 
 def transform_of(
     contract: Contract, config: Config, stored: tuple[int, int]
 ) -> tuple[Transform, tuple[int, int]]:
-    """From crops to what the backbone sees, and the size that crops are brought to before.
+    """Transform from crops to the backbone's input, and the size that crops are resized to first.
 
     Args:
         contract: of the backbone.
@@ -201,7 +205,7 @@ def transform_of(
         stored: (height, width) of the first crop.
 
     Raises:
-        TrainingError: crops of this alignment cannot be carried into the backbone's frame.
+        TrainingError: crops of this alignment cannot be mapped to the backbone's.
     """
     frame = frame_of(contract, config.data.alignment, stored)
     transform = Transform(
@@ -215,35 +219,35 @@ def transform_of(
     return transform, (config.data.size, config.data.size) if frame is None else stored
 
 
-def labels_of(learned: FaceSet, column: str) -> NDArray[np.int64] | NDArray[np.float32]:
-    """What is learned of each image, (N,): the person, or a column of values.
+def labels_of(face_set: FaceSet, column: str) -> NDArray[np.int64] | NDArray[np.float32]:
+    """Target of each image, (N,): the person, or a column of values.
 
     Raises:
         TrainingError: there is no such column.
     """
     if not column:
-        return learned.labels
-    if column not in learned.columns:
-        known = ", ".join(learned.columns) or "none"
+        return face_set.labels
+    if column not in face_set.columns:
+        known = ", ".join(face_set.columns) or "none"
         raise config_error(
             f"data.column is {column!r}, which the data do not have", f"known: {known}"
         )
-    return learned.columns[column].astype(np.float32)
+    return face_set.columns[column].astype(np.float32)
 
 
 def frame_of(contract: Contract, alignment: str, size: tuple[int, int]) -> Frame | None:
-    """Where a point of what the backbone sees lies in a stored crop, in pixels from the edge.
+    """Affine map from the backbone's input to a stored crop, in pixels from the edge.
 
     Args:
         contract: of the backbone.
-        alignment: of the crops, by its name.
+        alignment: alignment of the crops.
         size: of the crops, (height, width).
 
     Returns:
-        2 x 3, of (x, y, 1); None where both show the same part of a face, at whatever size.
+        2 x 3, of (x, y, 1); None where both have the same alignment, at any size.
 
     Raises:
-        TrainingError: crops of this alignment cannot be carried into the backbone's frame.
+        TrainingError: crops of this alignment cannot be mapped to the backbone's.
     """
     cut, _ = named_alignment(alignment, contract.width)
     if contract.alignment.as_dict() == cut.as_dict():
@@ -256,7 +260,7 @@ def frame_of(contract: Contract, alignment: str, size: tuple[int, int]) -> Frame
     face = reference_points(alignment).face((size[1], size[0]))
     to_frame = similarity(face.points, contract.alignment.points, contract.alignment.weights)
     turn = np.linalg.inv(to_frame[:, :2])
-    # the similarity counts from the centre of the first pixel, half a pixel from the edge
+    # the similarity has its origin at the centre of the first pixel, half a pixel from the edge
     shift = 0.5 - turn @ (0.5 + to_frame[:, 2])
     rows = [(*turn[axis].tolist(), float(shift[axis])) for axis in (0, 1)]
     return rows[0], rows[1]

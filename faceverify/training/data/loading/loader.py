@@ -1,7 +1,7 @@
-"""Batches of images, made ahead in threads so that the device never waits, in a fixed order.
+"""Data loader: batches prepared ahead in threads, in a fixed order.
 
-Threads and not processes: decoding and tensor operations release Python's lock, nothing is pickled
-or copied between processes, an error arrives as itself, and Ctrl-C leaves nothing behind.
+Threads instead of processes: decoding and tensor operations release the GIL, nothing is pickled or
+copied between processes, errors keep their type, and Ctrl-C leaves no process behind.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from faceverify.training.data.views import ONE_VIEW, Batch, Views
 Task = TypeVar("Task")
 Made = TypeVar("Made")
 
-AHEAD = 2  # batches under way per worker
+AHEAD = 2  # batches in preparation per worker
 
 
 def batches(
@@ -50,29 +50,29 @@ def batches(
     world: int = 1,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Batch]:
-    """Make batches of the images that a sampler names, in its order.
+    """Batches of the images that a sampler chose, in its order.
 
-    What a step's images look like is decided by the set, the transform, the seed, the epoch and
-    the step, bit for bit: not by the workers, nor by how many processes share it.
+    The images of a step depend, bit for bit, on the set, the transform, the seed, the epoch and the
+    step: not on the number of workers or processes.
 
     Args:
         face_set: the images.
-        index_batches: positions of the images of each step, of all processes; read a few ahead.
+        index_batches: positions of the images of each step, of all processes; consumed a few ahead.
         transform: from stored crops to the network's input.
-        views: that are made of each image.
-        seed, epoch: what is drawn of chance depends on them, on the step and on the image.
-        start: number of the first batch in its epoch, of a run that goes on in its middle.
-        packed: the decoded crops of the set, where there are any.
-        crop_size: (height, width) that crops are brought to before they are transformed; by
-            default that of the first image. ``packed`` has its own.
-        vary: whether images are varied, as the transform says.
-        workers: threads that make batches; by default one for each processor.
-        rank, world: this process's number and how many there are: it makes its part of each step.
-        device: where batches go. On a GPU images are varied there, and JPEGs decoded there.
-        warn: told once, in one line, when images of another size had to be resized.
+        views: of each image.
+        seed, epoch: augmentation depends on them, on the step and on the image.
+        start: number of the first batch in its epoch, in a resumed run.
+        packed: decoded crops of the set, where there are any.
+        crop_size: (height, width) that crops are resized to before the transform; by default
+            that of the first image. ``packed`` has its own.
+        vary: whether images are augmented.
+        workers: threads; by default one for each CPU.
+        rank, world: number of this process, and of processes; it makes its part of each step.
+        device: of the batches. On a GPU augmentation and JPEG decoding run there.
+        warn: called once, with one line, when images of another size were resized.
 
     Raises:
-        ImageError, TrainingError: an image that cannot be read, decoded or brought to the size.
+        ImageError, TrainingError: an image cannot be read, decoded or resized.
     """
     device = torch.device(device)
     size = crop_size or (packed.size if packed is not None else stored_size(face_set))
@@ -90,11 +90,11 @@ def batches(
         )
 
     def made(task: tuple[int, NDArray[np.int64]]) -> tuple[Batch, list[Draws | None]]:
-        """All of a batch's work that needs no GPU: all of it, where there is none."""
+        """The CPU's part of the work on a batch."""
         step, everyone = task
         part = rank_part(np.arange(len(everyone)), rank, world)
         indices = everyone[part]
-        # drawn for all of the step: an image that stands in it twice is varied twice, by whomever
+        # of the whole step: an image that occurs twice in it is augmented differently
         draws = [
             sample_draws(seed, epoch, step, everyone, DRAWS, view=view)[part] if vary else None
             for view in range(views.number)
@@ -118,7 +118,7 @@ def batches(
 
 
 def ahead(make: Callable[[Task], Made], tasks: Iterable[Task], workers: int) -> Iterator[Made]:
-    """Do tasks in threads, a few ahead of whoever takes their results, in order."""
+    """Results of tasks run in threads, a few ahead of the consumer, in order."""
     pool = single_threaded_pool(workers)
     waiting: deque[Future[Made]] = deque()
     try:
@@ -133,23 +133,23 @@ def ahead(make: Callable[[Task], Made], tasks: Iterable[Task], workers: int) -> 
 
 
 def single_threaded_pool(workers: int) -> ThreadPoolExecutor:
-    """A pool of threads of which each computes by itself.
+    """A thread pool in which torch uses one thread for each worker.
 
-    torch would give each of them as many threads again as there are processors. Its setting is of
-    the thread that makes it, and also the default of threads to come, which is put back.
+    By default torch would start as many threads for each worker as there are CPUs. Its setting is
+    per thread, and also the default of new threads, which is restored.
     """
-    everybody_up = threading.Barrier(workers + 1)
+    all_started = threading.Barrier(workers + 1)
 
     def begin() -> None:
-        torch.get_num_threads()  # a thread takes over the default once, when first asked
+        torch.get_num_threads()  # a thread reads the default once, on its first call
         torch.set_num_threads(1)
-        everybody_up.wait()
+        all_started.wait()
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="batches", initializer=begin)
     threads = torch.get_num_threads()
     for _ in range(workers):  # the pool starts a thread for each while none is idle
         pool.submit(int)
-    everybody_up.wait()
+    all_started.wait()
     torch.set_num_threads(threads)
     return pool
 
@@ -161,7 +161,7 @@ def stored_size(face_set: FaceSet) -> tuple[int, int]:
 
 
 class Resized:
-    """Brings images to a size, and says once that some had another."""
+    """Resizes images, and warns once that some had another size."""
 
     def __init__(self, size: tuple[int, int], warn: Callable[[str], None]) -> None:
         self._size = size
@@ -169,7 +169,7 @@ class Resized:
         self._said = False
 
     def __call__(self, image: Tensor, name: str) -> Tensor:
-        """An image of the size; TrainingError where its shape is another."""
+        """Resize an image; TrainingError where its aspect ratio differs."""
         result = fitted(image, self._size, name)
         if result is not image and not self._said:
             self._said = True

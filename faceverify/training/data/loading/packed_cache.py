@@ -1,8 +1,8 @@
-"""Every crop of a set decoded once, in one memory-mapped file: no JPEG is decoded in any epoch.
+"""Cache of decoded crops: all crops of a set in one memory-mapped file, decoded once for all runs.
 
-A cache is named by the set and by how its crops are packed, and carries the stamp of the images it
-was made of: when one changes, it is made anew. It is written aside and renamed when whole. Several
-processes that want the same one make it once. Faces are biometric data: only their owner reads it.
+The name of a cache has the path of the set, the size of its crops and a hash of the images' stamp:
+when an image changes, the cache is rebuilt. It is written to a temporary file and renamed. Several
+processes build the same cache once. Faces are biometric data: only their owner can read it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,14 +22,13 @@ from torch import Tensor
 
 from faceverify.errors import OutputError
 from faceverify.runtime.parallel import map_ordered
+from faceverify.runtime.progress import ShowProgress, no_progress
 from faceverify.training.data.decoding import fitted
 from faceverify.training.data.sets.face_set import FaceSet
 
-VERSION = 1  # of what is packed: a change of the decoding or the layout makes old ones stale
-SHARE_OF_MEMORY = 0.5  # of what is free: a larger cache would be read from the disk all the time
-SPARE = 2**30  # bytes of the disk that stay free
-
-Progress = Callable[[Iterable[Any], str, "int | None"], Iterator[Any]]
+VERSION = 1  # of decoding and layout: raised by a change, so that old caches are rebuilt
+SHARE_OF_MEMORY = 0.5  # of free memory: a larger cache would be read from the disk all the time
+SPARE = 2**30  # bytes to leave free on the disk
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +55,7 @@ class PackedFaces:
 
 
 def fits(face_set: FaceSet, size: tuple[int, int], folder: Path) -> bool:
-    """Tell whether a cache of a set fits into memory, and onto the disk or is there already."""
+    """Whether a cache of a set fits into memory, and exists or fits onto the disk."""
     needed = len(face_set) * size[0] * size[1] * 3
     if needed > SHARE_OF_MEMORY * free_memory():
         return False
@@ -70,7 +68,7 @@ def fits(face_set: FaceSet, size: tuple[int, int], folder: Path) -> bool:
 
 
 def free_memory() -> int:
-    """Bytes of memory that nothing needs; 0 where the system does not say."""
+    """Bytes of available memory; 0 where the system does not say."""
     with (
         suppress(OSError, ValueError, IndexError),
         open("/proc/meminfo", encoding="ascii") as lines,
@@ -88,20 +86,20 @@ def packed(
     size: tuple[int, int],
     folder: Path,
     *,
-    progress: Progress = lambda items, _label, _total: iter(items),
+    show_progress: ShowProgress = no_progress,
     workers: int | None = None,
 ) -> PackedFaces:
-    """Open the cache of a set; make it first where there is none, or its images have changed.
+    """Open the cache of a set; build it if there is none or images have changed.
 
     Args:
         face_set: the set.
-        size: (height, width) that each crop is brought to.
-        folder: where caches lie; made if it is missing.
-        progress: shown the images as they are decoded.
-        workers: threads that decode; by default one for each processor.
+        size: (height, width) that each crop is resized to.
+        folder: of the caches; created if missing.
+        show_progress: gets the images as they are decoded.
+        workers: threads that decode; by default one for each CPU.
 
     Raises:
-        ImageError, TrainingError: an image that cannot be read, or has another shape.
+        ImageError, TrainingError: an image is unreadable or has another aspect ratio.
         OutputError: the cache cannot be written.
     """
     place = _place(face_set, size, folder)
@@ -116,7 +114,7 @@ def packed(
                     range(len(face_set)),
                     workers=workers,
                 )
-                _write(place, shape, progress(crops, "decoding once", len(face_set)))
+                _write(place, shape, show_progress(crops, "decoding once", len(face_set)))
                 pixels = _opened(place, shape)
     except OSError as error:
         raise OutputError(
@@ -128,7 +126,7 @@ def packed(
 
 
 def _place(face_set: FaceSet, size: tuple[int, int], folder: Path) -> Path:
-    """The file of a set's cache; its name changes with the images."""
+    """Path of a set's cache; its name changes with the images."""
     known = f"{VERSION} {face_set.kind} {face_set.images.stamp()}"
     source = hashlib.sha256(os.fsencode(os.path.abspath(face_set.source))).hexdigest()[:16]
     stamp = hashlib.sha256(known.encode()).hexdigest()[:16]
@@ -141,7 +139,7 @@ def _opened(place: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
         found = np.load(place, mmap_mode="c", allow_pickle=False)
     except FileNotFoundError:
         return None
-    except (ValueError, EOFError):  # not ours, or torn by a failing disk: made anew
+    except (ValueError, EOFError):  # another file, or damaged: rebuilt
         return None
     if found.shape != shape or found.dtype != np.uint8:
         return None
@@ -149,7 +147,7 @@ def _opened(place: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
 
 
 def _write(place: Path, shape: tuple[int, ...], crops: Iterable[Tensor]) -> None:
-    """Write a cache aside and publish it; those of earlier states of the set go."""
+    """Write a cache to a temporary file, rename it, and remove outdated ones of the set."""
     aside = place.with_suffix(".part")
     with suppress(FileNotFoundError):
         aside.unlink()
@@ -176,13 +174,13 @@ def _write(place: Path, shape: tuple[int, ...], crops: Iterable[Tensor]) -> None
 
 @contextmanager
 def _alone(place: Path) -> Iterator[None]:
-    """Hold a cache's lock: whoever else wants it waits until it is made."""
+    """Lock a cache: other processes wait until it is built."""
     handle = os.open(place.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if os.name == "posix":
             import fcntl
 
-            with suppress(OSError):  # a file system without locks: made twice, published whole
+            with suppress(OSError):  # a file system without locks: built twice
                 fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What a run learns from, whether its images are stored or come in a stream."""
+"""Source of training batches: stored images or a stream."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceverify.training.data.loading.packed_cache import Progress
+from faceverify.runtime.progress import ShowProgress
 from faceverify.training.data.views import Batch
 
 
 @dataclass(frozen=True, eq=False)
 class Stills:
-    """N stored images as they are, not varied.
+    """N stored images without augmentation.
 
     Args:
         labels: the person on each, (N,).
-        at: gives images at some positions, in batches with their labels.
+        at: from positions to images in batches with their labels.
     """
 
     labels: NDArray[np.int64]
@@ -29,42 +29,42 @@ class Stills:
 
 
 class Source(Protocol):
-    """Images of people in batches, as the backbone of a run sees them.
+    """Batches of images, preprocessed for the backbone of a run.
 
-    Every process of the run has one, which gives its part of every batch.
+    Each process of the run has one, which gives its part of every batch.
     """
 
     @property
     def title(self) -> str:
-        """What to call the data in a model file: no URL, which may hold a key, and no command."""
+        """Name of the data for a model file; never a URL, which may contain a key, or a command."""
 
     @property
     def images(self) -> int:
-        """How many there are."""
+        """Number of images."""
 
     @property
-    def people(self) -> int:
-        """How many numbers their labels need: one more than the highest."""
+    def num_identities(self) -> int:
+        """Number of classes: the highest label plus one."""
 
     @property
     def steps(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches of an epoch."""
 
     @property
     def stills(self) -> Stills | None:
-        """The images in any order; None of a stream, which has one order only."""
+        """Random access to the images; None for a stream."""
 
-    def prepare(self, cache: Path, progress: Progress) -> None:
-        """Do what takes long, once, before the first batch.
+    def prepare(self, cache: Path, show_progress: ShowProgress) -> None:
+        """Slow preparation, once, before the first batch.
 
         Args:
             cache: folder of decoded crops.
-            progress: shown the images as they are decoded.
+            show_progress: gets the images as they are decoded.
         """
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        """Give this process's part of an epoch's batches, from one of them on.
+        """This process's part of each batch of an epoch, from batch ``start`` on.
 
         Raises:
-            ImageError, TrainingError: an image that cannot be read, or has another shape.
+            ImageError, TrainingError: an image is unreadable or has another aspect ratio.
         """

@@ -1,6 +1,6 @@
-"""Batches out of a stream of shards.
+"""Data loader for a stream of shards.
 
-A stream cannot jump: to resume at a step is to read, and not to decode, what came before it.
+A stream has no random access: to resume at a step, the images before it are read, not decoded.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ def stream_batches(
     world: int = 1,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Batch]:
-    """Make the batches of an epoch from shards that are read as a stream.
+    """Batches of an epoch from a stream of shards.
 
     Args:
         stream: the shards.
         seed, epoch, rank, world, buffer: as :func:`stream_images`.
         size: images of a batch of this process.
         steps: batches of an epoch; at least 1.
-        start: number of the first batch wanted: those before it are read and not decoded.
+        start: number of the first batch; those before it are read, not decoded.
         transform, views, vary, crop_size, workers, device, warn: as :func:`~.loader.batches`.
 
     Raises:
-        ImageError, TrainingError: a shard or an image that cannot be read, or a label beyond the
-            people of the stream.
+        ImageError, TrainingError: an unreadable shard or image, or a label that is not below
+            ``stream.num_identities``.
     """
     device = torch.device(device)
     resized = Resized(crop_size, warn)
@@ -75,10 +75,10 @@ def stream_batches(
         step, samples = task
         indices = (step * world + rank) * size + np.arange(len(samples))
         for sample in samples:
-            if sample.label >= stream.people:
+            if sample.label >= stream.num_identities:
                 raise data_error(
                     f"{sample.name}: label {sample.label}, where data.stream_people is "
-                    f"{stream.people}",
+                    f"{stream.num_identities}",
                     "give --set data.stream_people=0 to look at all labels first",
                 )
         names = [sample.name for sample in samples]

@@ -1,8 +1,7 @@
-"""Samplers: which images make each step of an epoch, by the name in the configuration.
+"""Samplers: the images of each batch of an epoch, by the name in the configuration.
 
-A sampler is a pure function of its seed and the epoch, so that a run goes on in the middle of an
-epoch by skipping, and that every process of many can work out the batch of all: it takes its
-:func:`rank_part`.
+The batches of a sampler depend on its seed and the epoch only: a resumed run skips batches, and
+each process computes the whole batch and takes its :func:`rank_part`.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from numpy.typing import NDArray
 
 from faceverify.errors import TrainingError
 from faceverify.training.config.fields import config_error
-from faceverify.training.data.samplers.balanced import Balanced
-from faceverify.training.data.samplers.facenet import FaceNet
-from faceverify.training.data.samplers.pk import Identities
-from faceverify.training.data.samplers.shuffled import Shuffled
+from faceverify.training.data.samplers.balanced import BalancedSampler
+from faceverify.training.data.samplers.facenet import FaceNetSampler
+from faceverify.training.data.samplers.pk import PKSampler
+from faceverify.training.data.samplers.shuffled import ShuffledSampler
 
 
 class Sampler(Protocol):
-    """What every sampler is."""
+    """Protocol of all samplers."""
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -45,36 +44,36 @@ def build_sampler(
     Args:
         name: ``shuffled``, ``balanced``, ``identities`` or ``facenet``.
         labels: the identity of every image, (N,).
-        seed: of everything drawn.
+        seed: of all random choices.
         size: images of a batch, over all processes.
-        images_per_identity: in a batch, where identities are drawn.
-        processes: how many share each batch.
+        images_per_identity: images of each sampled identity in a batch.
+        processes: number of processes that share each batch.
 
     Raises:
-        TrainingError: a name that does not exist, or batches that these images cannot fill.
+        TrainingError: there is no such sampler, or these images cannot fill its batches.
     """
     if size % processes:
         raise _uneven(size, processes)
     if name == "shuffled":
-        return Shuffled(labels, seed=seed, size=size)
+        return ShuffledSampler(labels, seed=seed, size=size)
     if name == "balanced":
-        return Balanced(labels, seed=seed, size=size)
+        return BalancedSampler(labels, seed=seed, size=size)
     if name == "identities":
-        return Identities(labels, seed=seed, size=size, images_per_identity=images_per_identity)
+        return PKSampler(labels, seed=seed, size=size, images_per_identity=images_per_identity)
     if name == "facenet":
-        return FaceNet(labels, seed=seed, size=size, images_per_identity=images_per_identity)
+        return FaceNetSampler(labels, seed=seed, size=size, images_per_identity=images_per_identity)
     known = "shuffled, balanced, identities, facenet"
     raise config_error(f"batches.sampler is {name!r}, not one of {known}")
 
 
 def rank_part(batch: NDArray[np.int64], rank: int, world: int) -> NDArray[np.int64]:
-    """The part of a batch that one process of ``world`` embeds: parts in order make the batch.
+    """Part of a batch that process ``rank`` of ``world`` embeds; the parts in order are the batch.
 
-    Parts are equally long, as gathering them and averaging their gradients need it. Identities stay
-    whole where the number of processes divides the number of identities in the batch.
+    Parts have equal size, as all-gather and gradient averaging need it. Images of an identity stay
+    together where the number of processes divides the number of identities in the batch.
 
     Raises:
-        TrainingError: the batch cannot be shared evenly.
+        TrainingError: the batch size is not a multiple of ``world``.
     """
     if len(batch) % world:
         raise _uneven(len(batch), world)

@@ -1,4 +1,4 @@
-"""Every identity equally often, however many images it has."""
+"""Class-balanced sampler: every identity equally often."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from faceverify.training.data.samplers.identity_index import IdentityIndex, sweeps
 
 
-class Balanced:
+class BalancedSampler:
     """Every identity equally often, give or take one, in an epoch as long as a shuffled one.
 
-    An identity's images come in turn: none a second time before all have come.
+    The images of an identity are cycled through: none comes twice before all have come once.
 
     Args:
         labels: the identity of every image, (N,).

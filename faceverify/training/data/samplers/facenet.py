@@ -1,7 +1,7 @@
-"""FaceNet's batches: 40 images of each of some identities, and random others.
+"""FaceNet sampler: about 40 images of each of some identities, and random images of others.
 
-https://arxiv.org/abs/1503.03832, section 3.2: about 1,800 images. With gradient caching they cost
-no more memory than small ones.
+https://arxiv.org/abs/1503.03832, section 3.2: batches of about 1,800 images. With gradient caching
+they need no more memory than small ones.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from faceverify.errors import TrainingError
 from faceverify.training.data.samplers.identity_index import IdentityIndex, sweeps
 from faceverify.training.data.samplers.pk import check_identities
 
-OTHERS = 0.5  # least share of a batch that shows random other people; the paper does not say it
+OTHERS = 0.5  # smallest share of other identities in a batch; not given in the paper
 
 
-class FaceNet:
-    """Up to K images of each identity drawn, all different, then random images of other identities.
+class FaceNetSampler:
+    """Up to K different images of each sampled identity, then random images of other identities.
 
-    Half of a batch, or more where identities have fewer than K images, is others. Every identity
-    comes equally often, as in :class:`~.identities.Identities`; one with a single image only among
-    the others.
+    At least half of a batch is of others; more where identities have fewer than K images. Every
+    identity is sampled equally often, as in :class:`~.pk.PKSampler`; one with a single image only
+    comes among the others.
 
     Args:
         labels: the identity of every image, (N,).
@@ -80,7 +80,7 @@ class FaceNet:
     def _elsewhere(
         self, identities: NDArray[np.int64], count: int, draw: np.random.Generator
     ) -> NDArray[np.int64]:
-        """Draw places in the order that belong to no one of ``identities``, (count,)."""
+        """Draw positions in the order of images of other identities, (count,)."""
         sizes = self._index.sizes[identities]
         skipped = np.concatenate([[0], np.cumsum(sizes)])
         gaps = self._index.first[identities] - skipped[:-1]  # where each begins, without the others

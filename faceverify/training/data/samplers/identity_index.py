@@ -1,4 +1,4 @@
-"""Where the images of each identity are, and their order in an epoch."""
+"""Index of the images of each identity, and their order in an epoch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class IdentityIndex:
         labels: the identity of every image, (N,).
 
     Attributes:
-        first: where each identity's images begin in an :meth:`order`, (C,).
-        sizes: how many it has, (C,).
+        first: position of each identity's first image in an :meth:`order`, (C,).
+        sizes: number of its images, (C,).
 
     Raises:
         TrainingError: there are no images.
@@ -33,12 +33,12 @@ class IdentityIndex:
         return shuffled[np.argsort(self._identity[shuffled], kind="stable")]
 
     def several(self) -> NDArray[np.int64]:
-        """The identities that have a genuine pair."""
+        """Identities with two images or more."""
         return np.flatnonzero(self.sizes >= 2)
 
 
 def check_images(labels: NDArray[np.int64]) -> None:
-    """Refuse to draw from nothing.
+    """Check that there are images.
 
     Raises:
         TrainingError: there are no images.

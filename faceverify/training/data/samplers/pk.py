@@ -1,4 +1,7 @@
-"""P identities x K images, for losses that need genuine pairs in the batch."""
+"""P x K sampler, for losses that need genuine pairs in the batch.
+
+Hermans et al. 2017, https://arxiv.org/abs/1703.07737, section 2.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ from faceverify.training.config.fields import config_error
 from faceverify.training.data.samplers.identity_index import IdentityIndex, sweeps
 
 
-class Identities:
-    """P identities x K images each, an identity's images side by side.
+class PKSampler:
+    """Batches of K images of each of P identities, the images of an identity consecutive.
 
     Every identity comes equally often, in an epoch of about as many images as there are; where P
-    does not divide the identities, the last batch of each sweep takes some a second time. Within an
-    epoch an identity's images come in turn. An identity with fewer than K images shows some of them
-    twice (augmented each time anew); one with a single image has no genuine pair and is left out.
+    does not divide the number of identities, the last batch of each sweep repeats some. The images
+    of an identity are cycled through. One with fewer than K images repeats some in a batch, with
+    different augmentation; one with a single image has no genuine pair and is left out.
 
     Args:
         labels: the identity of every image, (N,).
@@ -27,7 +30,7 @@ class Identities:
         images_per_identity: K, at least 2.
 
     Raises:
-        TrainingError: too few identities with two images, or no two in a batch.
+        TrainingError: too few identities with two images, or batches of fewer than two identities.
     """
 
     def __init__(
@@ -66,13 +69,18 @@ class Identities:
             yield order[images].ravel()
 
 
-def check_identities(drawable: int, identities: int, wanted: int) -> None:
-    """Refuse to draw more identities than have two images.
+def check_identities(drawable: int, identities: int, needed: int) -> None:
+    """Check that enough identities have two images.
+
+    Args:
+        drawable: identities with two images or more.
+        identities: all of them.
+        needed: identities of a batch.
 
     Raises:
-        TrainingError: there are fewer than ``wanted``.
+        TrainingError: ``drawable`` is below ``needed``.
     """
-    if drawable >= wanted:
+    if drawable >= needed:
         return
     if drawable == 0:
         raise TrainingError(
@@ -81,7 +89,7 @@ def check_identities(drawable: int, identities: int, wanted: int) -> None:
             code="training-data",
         )
     raise TrainingError(
-        f"a batch has {wanted} identities with two images or more; the data have {drawable}",
+        f"a batch has {needed} identities with two images or more; the data have {drawable}",
         cure="change batches.size or batches.images_per_identity",
         code="training-data",
     )

@@ -1,4 +1,4 @@
-"""Every image once an epoch, in random order."""
+"""Shuffled sampler: every image once an epoch, in random order."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from faceverify.training.data.samplers.identity_index import check_images
 
 
-class Shuffled:
+class ShuffledSampler:
     """Every image once an epoch, in random order.
 
-    The last batch is filled up from the epoch's beginning: no image is left out, and all batches
-    are of one size, which batch normalisation, compiled steps and many processes want.
+    The last batch is filled up from the beginning of the epoch: no image is left out, and all
+    batches have one size, as batch normalisation, compilation and several processes need it.
 
     Args:
         labels: the identity of every image, (N,).

@@ -6,5 +6,5 @@ from faceverify.errors import TrainingError
 
 
 def data_error(message: str, cure: str = "") -> TrainingError:
-    """A TrainingError of the data."""
+    """TrainingError with the code ``training-data``."""
     return TrainingError(message, cure=cure, code="training-data")

@@ -1,4 +1,4 @@
-"""A set of faces with the person on each, whatever file format it lies in."""
+"""Face set: images labelled with people, in any file format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class EncodedImages(Protocol):
-    """Where the images of a set lie, by position; safe to use from several threads."""
+    """Protocol of random access to the encoded images of a set; thread-safe."""
 
     def __len__(self) -> int: ...
 
@@ -25,11 +25,11 @@ class EncodedImages(Protocol):
         ...
 
     def name(self, index: int) -> str:
-        """Tell where an image lies, for messages."""
+        """Path or key of an image, for messages."""
         ...
 
     def stamp(self) -> str:
-        """Say something that changes when the images do."""
+        """Text that changes when the images change."""
         ...
 
 
@@ -43,8 +43,8 @@ class FaceSet:
         images: the encoded images.
         labels: the person on each, from 0 to C - 1, (N,).
         identities: names of the people, C.
-        columns: further values of each image by name, (N,) each: an age, an angle.
-        notes: what a user should know, one line each.
+        columns: attributes of each image by name, (N,) each: an age, an angle.
+        notes: messages for the user, one line each.
     """
 
     source: str
@@ -67,7 +67,7 @@ class FaceSet:
         return self.images.read(index)
 
     def name(self, index: int) -> str:
-        """Tell where an image lies, for messages."""
+        """Path or key of an image, for messages."""
         return self.images.name(index)
 
     def image(self, index: int) -> Tensor:
@@ -81,19 +81,19 @@ class FaceSet:
         return decode(self.read(index), self.name(index))
 
     @property
-    def people(self) -> int:
-        """How many people there are, C."""
+    def num_identities(self) -> int:
+        """Number of people, C."""
         return len(self.identities)
 
     def counts(self) -> NDArray[np.int64]:
-        """How many images each person has, (C,)."""
+        """Number of images of each person, (C,)."""
         return np.bincount(self.labels, minlength=len(self.identities))
 
     def only(self, identities: Collection[str]) -> FaceSet:
-        """The part of the set that shows these people, labelled anew from 0.
+        """Subset of the images of these people, relabelled from 0.
 
         Raises:
-            TrainingError: a name that is not among its people.
+            TrainingError: a name is not among the people of the set.
         """
         wanted = set(identities)
         unknown = sorted(wanted - set(self.identities))
@@ -107,11 +107,11 @@ class FaceSet:
         return self.at(np.flatnonzero(kept[self.labels]))
 
     def without(self, identities: Collection[str]) -> FaceSet:
-        """The part of the set that shows none of these people, labelled anew from 0."""
+        """Subset without the images of these people, relabelled from 0."""
         return self.only(set(self.identities) - set(identities))
 
     def at(self, positions: NDArray[np.int64]) -> FaceSet:
-        """The images at these positions; people without one drop out, labels are anew from 0."""
+        """Subset of the images at these positions, of fewer people perhaps, relabelled from 0."""
         present, labels = np.unique(self.labels[positions], return_inverse=True)
         return FaceSet(
             self.source,
@@ -126,7 +126,7 @@ class FaceSet:
 
 @dataclass(frozen=True, eq=False)
 class SomeImages:
-    """The images of another set at some positions."""
+    """Subset of the images of another set, by position."""
 
     images: EncodedImages
     positions: NDArray[np.int64]
@@ -139,11 +139,11 @@ class SomeImages:
         return self.images.read(int(self.positions[index]))
 
     def name(self, index: int) -> str:
-        """Tell where an image lies."""
+        """Path or key of an image."""
         return self.images.name(int(self.positions[index]))
 
     def stamp(self) -> str:
-        """Say something that changes when the images do."""
+        """Text that changes when the images change."""
         import hashlib
 
         chosen = hashlib.sha256(self.positions.tobytes()).hexdigest()

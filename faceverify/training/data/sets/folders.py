@@ -1,7 +1,7 @@
 """A folder of people: ``FOLDER/PERSON/**/photo.jpg``.
 
-A file ``FOLDER/labels.csv`` may hold further values of the photos: a column ``path`` as seen from
-the folder, then one column of numbers for each value (an age, an angle).
+A file ``FOLDER/labels.csv`` may have attributes of the photos: a column ``path``, relative to the
+folder, then one column of numbers for each attribute (an age, an angle).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ COLUMNS_FILE = "labels.csv"
 
 @dataclass(frozen=True, eq=False)
 class PhotoFiles:
-    """Images that are files of their own.
+    """Images in separate files.
 
     Args:
-        folder: around them all.
-        paths: as seen from the folder, N.
+        folder: of the set.
+        paths: relative to the folder, N.
     """
 
     folder: str
@@ -50,11 +50,11 @@ class PhotoFiles:
             raise ImageError(f"{path}: cannot be read ({error.strerror})", code=code) from error
 
     def name(self, index: int) -> str:
-        """Tell the path of an image."""
+        """Path of an image."""
         return os.path.join(self.folder, self.paths[index])
 
     def stamp(self) -> str:
-        """Hash of each path, size and time of change."""
+        """Hash of path, size and modification time of each file."""
         found = hashlib.sha256()
         for index in range(len(self.paths)):
             try:
@@ -67,10 +67,10 @@ class PhotoFiles:
 
 
 def open_folders(folder: Path) -> FaceSet:
-    """Open a folder of people, in the order of their names and of the photos' paths.
+    """Open a folder of people, sorted by name and path.
 
     Raises:
-        TrainingError: it holds no photos in folders of people, or its ``labels.csv`` is wrong.
+        TrainingError: it has no photos in folders of people, or its ``labels.csv`` is invalid.
     """
     try:
         people = read_people(folder)
@@ -99,14 +99,14 @@ def open_folders(folder: Path) -> FaceSet:
 
 
 def read_columns(path: Path, photos: list[str]) -> dict[str, NDArray[np.float64]]:
-    """Read the further values of photos: by column, (N,) each; none where there is no such file.
+    """Read attributes of photos: by column, (N,) each; empty if the file does not exist.
 
     Args:
-        path: a CSV file with a header, of which the first column is ``path``.
-        photos: paths as the file lists them, N.
+        path: a CSV file with a header, whose first column is ``path``.
+        photos: paths as in the file, N.
 
     Raises:
-        TrainingError: a photo that the file does not list, or a value that is no number.
+        TrainingError: a photo is not listed, or a value is not a number.
     """
     try:
         stream = open(path, newline="", encoding="utf-8-sig")  # noqa: SIM115  closed below

@@ -1,4 +1,4 @@
-"""Names of the people of formats that know them by number: ``identities.txt``, one a line."""
+"""Identity names of formats with numeric labels: ``identities.txt``, one name per line."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ NAMES_FILE = "identities.txt"
 
 
 def read_names(folder: Path, numbers: NDArray[np.int64]) -> list[str]:
-    """Names of the people of some numbers; where no file tells them, the numbers as text.
+    """Names of people by number; without a file, the numbers as text.
 
     Args:
-        folder: where the images lie.
-        numbers: of the people, rising, (C,).
+        folder: of the images.
+        numbers: of the people, ascending, (C,).
 
     Raises:
-        TrainingError: the file cannot be read, has too few names, or one twice.
+        TrainingError: the file is unreadable, has too few names, or a name twice.
     """
     path = folder / NAMES_FILE
     try:

@@ -1,4 +1,4 @@
-"""A set of faces opened by its path, whatever its format."""
+"""Opening of face sets of any format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REMOTE = ("pipe:", "http://", "https://", "s3://", "gs://", "hdfs://", "ais://")
 
 
 def open_face_set(source: str | os.PathLike[str]) -> FaceSet:
-    """Open a set of faces; what kind it is, its content tells.
+    """Open a face set; its format is detected from its content.
 
     Args:
         source: a folder of people (``FOLDER/PERSON/photo.jpg``), a folder or ``.rec`` file of
@@ -22,7 +22,7 @@ def open_face_set(source: str | os.PathLike[str]) -> FaceSet:
     Raises:
         TrainingError: it is missing, damaged, or none of these.
     """
-    # the kinds build FaceSets, so that they are imported here and not above
+    # imported here, as these modules import FaceSet
     from faceverify.training.data.sets.folders import open_folders
     from faceverify.training.data.sets.recordio import find_records, open_records
     from faceverify.training.data.sets.webdataset import find_shards, open_shards

@@ -1,12 +1,12 @@
-"""MXNet's RecordIO, written and read byte for byte without MXNet.
+"""MXNet's RecordIO format, byte for byte, without MXNet.
 
-A record is a little-endian magic number, a word that holds what part it is (upper 3 bits: 0 a
-whole record; 1, 2, 3 the first, a middle and the last part) and its length (29 bits), the data, and
-zeros to a multiple of 4 bytes. Data that holds the magic number at a multiple of 4 bytes is cut
-there into parts, and the number left out: so a reader that lost its way finds the next record.
+A record is a little-endian magic number, a word with its kind (upper 3 bits: 0 a whole record; 1,
+2, 3 the first, a middle and the last part) and length (29 bits), the data, and zero padding to a
+multiple of 4 bytes. Data with the magic number at a multiple of 4 bytes is split there into parts,
+without the number: so a reader can resynchronise at the next record.
 
-The data of an image record is a header (flag, label, two ids), ``flag`` further labels where the
-flag is not 0, and the encoded image.
+The data of an image record is a header (flag, label, two ids), ``flag`` more labels where the flag
+is not 0, and the encoded image.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ MAGIC = 0xCED7230A
 MAGIC_BYTES = struct.pack("<I", MAGIC)
 WHOLE, FIRST, MIDDLE, LAST = range(4)
 LENGTH_BITS = 29
-MOST = (1 << LENGTH_BITS) - 1  # bytes of a part
+MOST = (1 << LENGTH_BITS) - 1  # largest size of a part in bytes
 HEADER = struct.Struct("<IfQQ")  # flag, label, id, second id
-EXACT = 1 << 24  # whole numbers up to here are exact as float32, which labels are
+EXACT = 1 << 24  # integers up to here are exact in float32, the type of labels
 
 
 class BrokenRecordError(ValueError):
-    """Bytes that are no record; what was found."""
+    """Bytes that are not a valid record; the message says what was found."""
 
 
 class NoRecordError(BrokenRecordError):
-    """A place where no record begins."""
+    """An offset at which no record begins."""
 
     def __init__(self) -> None:
         super().__init__("no record begins there")
 
 
 class TruncatedRecordError(BrokenRecordError):
-    """A record that goes on behind the end of the bytes.
+    """A record that is longer than the bytes.
 
     Args:
-        needed: how many bytes from its beginning are known to be needed.
+        needed: known lower bound of the size of the record in bytes.
     """
 
     def __init__(self, needed: int) -> None:
@@ -56,7 +56,7 @@ class TruncatedRecordError(BrokenRecordError):
 
 
 def record_of(data: bytes) -> bytes:
-    """The record of some data, parts and padding included.
+    """Encode data as a record, with parts and padding.
 
     >>> record_of(b"abcde").hex(" ", 4)
     '0a23d7ce 05000000 61626364 65000000'
@@ -81,14 +81,14 @@ def record_of(data: bytes) -> bytes:
 
 
 def parse_record(data: bytes, begin: int = 0) -> tuple[bytes, int]:
-    """Read the record at a place.
+    """Decode the record at an offset.
 
     Returns:
-        Its data, and where it ends, padding included.
+        Its data, and the offset of its end, padding included.
 
     Raises:
-        TruncatedRecordError: it goes on behind the end of the bytes.
-        NoRecordError: no record, or part of it, begins where one should.
+        TruncatedRecordError: it is longer than the bytes.
+        NoRecordError: no record, or part of one, begins there.
         BrokenRecordError: its parts are out of order.
     """
     pieces: list[bytes] = []
@@ -113,13 +113,13 @@ def parse_record(data: bytes, begin: int = 0) -> tuple[bytes, int]:
 
 @dataclass(frozen=True)
 class Labelled:
-    """What an image record holds.
+    """Content of an image record.
 
     Args:
         labels: one or more.
-        image: encoded; empty in records that describe others.
-        array: the labels lie behind the header, also if there is one.
-        id, id2: two further numbers.
+        image: encoded; empty in records of metadata.
+        array: labels follow the header, even a single one.
+        id, id2: two more numbers.
     """
 
     labels: tuple[float, ...]
@@ -129,7 +129,7 @@ class Labelled:
     id2: int = 0
 
     def encoded(self) -> bytes:
-        """The data of its record."""
+        """Encode as the data of a record."""
         if not self.array:
             return HEADER.pack(0, self.labels[0], self.id, self.id2) + self.image
         labels = np.array(self.labels, "<f4")
@@ -137,7 +137,7 @@ class Labelled:
 
 
 def parse_labelled(data: bytes) -> Labelled:
-    """Read the data of an image record; BrokenRecordError where it is too short for its header."""
+    """Decode the data of an image record; BrokenRecordError where it is too short."""
     if len(data) < HEADER.size:
         raise BrokenRecordError(f"a record of {len(data)} bytes, too short for an image's header")
     flag, label, first, second = HEADER.unpack_from(data)
@@ -151,10 +151,10 @@ def parse_labelled(data: bytes) -> Labelled:
 
 
 def scan_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
-    """Yield place and data of every record of a file, from its beginning to its end.
+    """Yield offset and data of each record of a file, in order.
 
     Raises:
-        TrainingError: the file is cut short or damaged; says where.
+        TrainingError: the file is truncated or damaged; with the offset.
     """
     place = 0
     while word := stream.read(8):
@@ -176,7 +176,7 @@ def scan_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
 
 
 def broken(name: str, place: int, error: BrokenRecordError) -> TrainingError:
-    """The error of a record that cannot be read."""
+    """The error of an unreadable record."""
     found = "is cut short in" if isinstance(error, TruncatedRecordError) else "is damaged at"
     why = "" if isinstance(error, TruncatedRecordError) else f" ({error})"
     return data_error(f"{name}: {found} the record at byte {place:,}{why}", "copy the file again")
@@ -186,10 +186,10 @@ def read_index(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Read an ``.idx`` file.
 
     Returns:
-        Keys and places of the records, (M,) each, in the order of the file.
+        Keys and offsets of the records, (M,) each, in the order of the file.
 
     Raises:
-        TrainingError: a line that is not ``KEY<TAB>PLACE``, a key that stands twice, or no line.
+        TrainingError: a line is not ``KEY<TAB>OFFSET``, a key occurs twice, or there is no line.
     """
     try:
         with open(path, "rb") as stream:

@@ -1,8 +1,8 @@
-"""InsightFace's RecordIO packs as sets of faces: ``train.rec``, ``train.idx``, ``property``.
+"""InsightFace's RecordIO packs as face sets: ``train.rec``, ``train.idx``, ``property``.
 
-In the usual packs record 0 says where the images end and the people begin; the record of a person
-says which images are theirs. Packs without it have a label on each image alone. A file
-``identities.txt`` beside, one name a line, is ours: the format knows people by number.
+In the usual packs record 0 has the key range of the records of people, which follow the images; the
+record of a person has the key range of their images. Other packs have a label on each image only.
+``identities.txt``, one name per line, is our addition: the format has only numbers of people.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from faceverify.training.data.sets.record_io import (
 )
 
 FIRST_READ = 1 << 15  # bytes: most aligned crops are smaller
-LOOKED_AT = 1000  # records whose places are tried when a pack is opened
+LOOKED_AT = 1000  # records that are checked when a pack is opened
 
 
 @dataclass(frozen=True, eq=False)
 class RecordFile:
-    """A ``.rec`` file with its index; safe to use from several threads and after a fork.
+    """A ``.rec`` file with its index; thread-safe and fork-safe.
 
     Args:
         path: the file.
-        keys: of the records, rising, (M,).
-        places: where they begin, (M,).
-        ends: where the next record begins, or the file ends, (M,).
+        keys: of the records, ascending, (M,).
+        places: offsets of the records in bytes, (M,).
+        ends: offset of the next record, or size of the file, (M,).
     """
 
     path: Path
@@ -54,10 +54,10 @@ class RecordFile:
     handle: int = field(repr=False)
 
     def record(self, position: int) -> Labelled:
-        """The record at a position among the keys.
+        """Read a record by its position among the keys.
 
         Raises:
-            TrainingError: it cannot be read, is damaged, or the index is wrong.
+            TrainingError: it is unreadable or damaged, or the index is wrong.
         """
         place, end = int(self.places[position]), int(self.ends[position])
         try:
@@ -70,7 +70,7 @@ class RecordFile:
                     if size == end - place:
                         raise
                     size = min(end - place, max(short.needed, 2 * size))
-            # between it and the next that the index names may lie records that it does not name
+            # the index may leave out records between this one and the next
             if place + length < end and os.pread(self.handle, 4, place + length) != MAGIC_BYTES:
                 raise NoRecordError
             return parse_labelled(data)
@@ -96,12 +96,12 @@ class RecordFile:
 
 @dataclass(frozen=True, eq=False)
 class RecordImages:
-    """The images among the records of a file.
+    """Random access to the image records of a file.
 
     Args:
         file: the records.
         positions: of the images among the keys, (N,).
-        labels: that their records must have, (N,).
+        labels: expected labels of their records, (N,).
     """
 
     file: RecordFile
@@ -112,7 +112,7 @@ class RecordImages:
         return len(self.positions)
 
     def read(self, index: int) -> bytes:
-        """Return an encoded image; TrainingError where its record is damaged or another's."""
+        """Return an encoded image; TrainingError if its record is damaged or has another label."""
         record = self.file.record(int(self.positions[index]))
         if record.labels[0] != self.labels[index]:
             raise data_error(
@@ -123,11 +123,11 @@ class RecordImages:
         return record.image
 
     def name(self, index: int) -> str:
-        """Tell file and key of an image."""
+        """File and key of an image."""
         return f"{self.file.path}, key {self.file.keys[self.positions[index]]}"
 
     def stamp(self) -> str:
-        """Size and time of the file, and which images."""
+        """Size and modification time of the file, and a hash of the images' offsets."""
         import hashlib
 
         status = os.fstat(self.file.handle)
@@ -136,7 +136,7 @@ class RecordImages:
 
 
 def find_records(path: Path) -> Path | None:
-    """The ``.rec`` file that a path means: itself, or the only one in the folder."""
+    """The ``.rec`` file of a path: itself, or in a folder ``train.rec`` or the only one."""
     if path.suffix == ".rec" and path.is_file():
         return path
     if path.is_dir():
@@ -152,7 +152,7 @@ def open_records(path: Path) -> FaceSet:
     """Open a pack by its ``.rec`` file.
 
     Raises:
-        TrainingError: it is cut short or damaged, or its index is of another file.
+        TrainingError: it is truncated or damaged, or its index is of another file.
     """
     file, notes = open_record_file(path)
     positions, labels = image_labels(file)
@@ -171,13 +171,13 @@ def open_records(path: Path) -> FaceSet:
 
 
 def open_record_file(path: Path) -> tuple[RecordFile, list[str]]:
-    """Open a ``.rec`` file and find its records, by the index or, without one, by reading it.
+    """Open a ``.rec`` file and locate its records, by the index or, without one, by a scan.
 
     Returns:
-        The file, and what a user should know.
+        The file, and messages for the user.
 
     Raises:
-        TrainingError: it is cut short or damaged, or its index is of another file.
+        TrainingError: it is truncated or damaged, or its index is of another file.
     """
     index = path.with_suffix(".idx")
     notes = []
@@ -218,17 +218,17 @@ def open_record_file(path: Path) -> tuple[RecordFile, list[str]]:
 
 
 def image_labels(file: RecordFile) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find the images and the label of each.
+    """Find the image records and their labels.
 
     Returns:
-        Positions among the keys, and labels as the pack numbers them, (N,) each.
+        Positions among the keys, and labels of the pack, (N,) each.
     """
     head = file.record(0) if len(file.keys) and file.keys[0] == 0 else None
     if head is None or head.image or len(head.labels) != 2:
         positions = np.arange(len(file.keys))
         return positions, np.array([_label(file, int(p)) for p in positions], np.int64)
     start, stop = (int(value) for value in head.labels)
-    if stop > EXACT:  # float32 no longer tells these keys apart: each image's own label does
+    if stop > EXACT:  # these keys are not exact in float32: use the label of each image
         positions = np.array([p for p in range(1, len(file.keys)) if file.record(p).image])
         return positions, np.array([_label(file, int(p)) for p in positions], np.int64)
     positions = np.flatnonzero((file.keys >= 1) & (file.keys < start))
@@ -242,7 +242,7 @@ def image_labels(file: RecordFile) -> tuple[NDArray[np.int64], NDArray[np.int64]
                 "does not",
                 "copy the pack again",
             )
-        # whole numbers: floats would have all of the keys converted, for each person anew
+        # integers: with floats, all keys would be converted for each person
         low, high = np.searchsorted(image_keys, np.array(record.labels[:2], np.int64))
         if low < high:
             labels[low:high] = _label(file, int(positions[low]))

@@ -1,9 +1,9 @@
-"""WebDataset shards as a stream: read from beginning to end, from anywhere, shuffled on the way.
+"""Stream of WebDataset shards: read sequentially, from files, URLs or commands, and shuffled.
 
-Shards are shuffled by seed and epoch and dealt out to the processes; a buffer shuffles the samples
-of each. The order is the same every time, for the same seed, epoch and number of processes. A
-stream never ends, for then the processes would disagree on how many steps an epoch has: one that
-runs out of shards begins with its own again.
+Shards are shuffled by seed and epoch and divided among the processes; a buffer shuffles the samples
+of each process. The order depends on the seed, the epoch and the number of processes only. A stream
+is endless, so that all processes have equally many steps in an epoch: a process that reaches the
+end of its shards reads them again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import random
 import re
 import shlex
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from queue import Full, Queue
@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 
 from faceverify.errors import FaceverifyError
+from faceverify.runtime.progress import ShowProgress
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.open import REMOTE
 from faceverify.training.data.sets.webdataset import IMAGES, sample_label
 
-BUFFER = 4000  # samples that are shuffled: 15 MB of JPEGs
+BUFFER = 4000  # samples in the shuffle buffer: 15 MB of JPEGs
 READ_AHEAD = 64  # samples
 
 
@@ -46,41 +47,39 @@ class StreamedImage:
 
 @dataclass(frozen=True)
 class ShardStream:
-    """N images of C people in shards that can be read in order only.
+    """N images of C people in shards that can only be read sequentially.
 
     Args:
         source: the pattern of URLs, as the user named it.
         urls: of the shards.
-        images: how many there are, N.
-        people: how many numbers their labels need, C: one more than the highest.
+        images: number of images, N.
+        num_identities: number of classes, C: the highest label plus one.
     """
 
     source: str
     urls: tuple[str, ...]
     images: int
-    people: int
+    num_identities: int
 
     def __len__(self) -> int:
         return self.images
 
 
-def open_stream(
-    source: str, progress: Callable[[Iterable[int], str, int | None], Iterator[int]] | None = None
-) -> ShardStream:
-    """Read all labels of shards once: what nobody can tell who has seen only their beginning.
+def open_stream(source: str, show_progress: ShowProgress | None = None) -> ShardStream:
+    """Read all labels of the shards once, to count images and people.
 
     Args:
         source: a pattern of URLs, see :func:`expand_urls`.
-        progress: shown the labels as they are read.
+        show_progress: gets the labels as they are read.
 
     Raises:
-        TrainingError: a shard that cannot be read.
+        TrainingError: a shard is unreadable.
     """
     urls = expand_urls(source)
     with closing(_in_order(urls)) as images:
         labels: Iterable[int] = (image.label for image in images)
-        if progress is not None:
-            labels = progress(labels, "reading labels", None)
+        if show_progress is not None:
+            labels = show_progress(labels, "reading labels", None)
         count, highest = 0, -1
         for label in labels:
             count, highest = count + 1, max(highest, label)
@@ -88,28 +87,28 @@ def open_stream(
 
 
 def is_stream(source: str) -> bool:
-    """Whether this means shards that can be read in order only: URLs and commands."""
+    """Whether a source is URLs or commands, which can only be read sequentially."""
     return source.startswith(REMOTE)
 
 
 def has_command(source: str) -> bool:
-    """Whether opening this would run a command that stands in it."""
+    """Whether opening a source would run a command in it."""
     return any(url.startswith("pipe:") for url in _expanded(source))
 
 
 def first_image(urls: Sequence[str]) -> StreamedImage:
-    """The first image of the first shard; TrainingError where it cannot be read."""
+    """The first image of the first shard; TrainingError where it is unreadable."""
     with closing(_in_order(urls)) as images:
         return next(images)
 
 
 def expand_urls(urls: str | Sequence[str]) -> list[str]:
-    """The shards of a pattern such as ``s3://faces/{000..127}.tar``; several are joined by ``::``.
+    """URLs of a pattern such as ``s3://faces/{000..127}.tar``; ``::`` separates several.
 
     >>> expand_urls("pipe:cat /data/{0..2}.tar")
     ['pipe:cat /data/0.tar', 'pipe:cat /data/1.tar', 'pipe:cat /data/2.tar']
     """
-    # what webdataset does not know by itself, the command of its store reads
+    # webdataset cannot open s3:// itself: the command of the AWS CLI reads it
     return [
         f"pipe:aws s3 cp {shlex.quote(url)} -" if url.startswith("s3://") else url
         for url in _expanded(urls)
@@ -140,17 +139,17 @@ def stream_images(
     world: int = 1,
     buffer: int = BUFFER,
 ) -> Generator[StreamedImage, None, None]:
-    """Yield the images of shards in a shuffled order, without end.
+    """Yield the images of shards in a shuffled order, endlessly.
 
     Args:
         urls: of the shards: paths, ``pipe:COMMAND``, ``https://``, ``gs://``, ... as webdataset
             opens them. A command comes from the command line alone, never from the data.
         seed, epoch: of the order.
-        rank, world: this process's number and how many there are.
-        buffer: samples that are shuffled; 0 for their order in the shard.
+        rank, world: number of this process, and of processes.
+        buffer: size of the shuffle buffer in samples; 0 for the order of the shard.
 
     Raises:
-        TrainingError: fewer shards than processes, or a shard that cannot be read.
+        TrainingError: fewer shards than processes, or a shard is unreadable.
     """
     check_shards(urls, world)
     yield from _read_ahead(_shuffled(urls, seed, epoch, rank, world, buffer))
@@ -159,7 +158,7 @@ def stream_images(
 def _shuffled(
     urls: Sequence[str], seed: int, epoch: int, part: int, parts: int, buffer: int
 ) -> Generator[StreamedImage, None, None]:
-    """The samples of one part of the shards, over and over, each time in another order."""
+    """The samples of the shards of one process, repeatedly, each time in another order."""
     import webdataset
 
     order = np.random.default_rng((seed, epoch)).permutation(len(urls))[part::parts]
@@ -178,10 +177,11 @@ def _shuffled(
 
 
 def _in_order(urls: Sequence[str]) -> Generator[StreamedImage, None, None]:
-    """The samples of shards, one shard after the other; at least one.
+    """The samples of shards, one shard after the other.
 
     Raises:
-        TrainingError: a shard that cannot be read, is cut short, or holds what is no sample.
+        TrainingError: a shard is unreadable or truncated or has an invalid sample, or there is no
+            sample.
     """
     found = False
     for url in urls:
@@ -212,14 +212,14 @@ def _in_shard(url: str) -> Generator[StreamedImage, None, None]:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong; of a command its exit status, of which webdataset makes a long tale."""
+    """Reason of a failure; for a command only its exit status, without webdataset's long text."""
     text = str(error.args[0]) if error.args else type(error).__name__
     status = re.search(r": exit (\d+) \(read\)", text)
     return f"the command ended with exit status {status[1]}" if status else text
 
 
 class _Remembered:
-    """A stream that remembers how it began and ended: an archive cut short ends without zeros."""
+    """A stream that keeps its first and last bytes: a truncated archive does not end with zeros."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -232,7 +232,7 @@ class _Remembered:
         return data
 
     def check_whole(self) -> None:
-        """ValueError where a plain archive has no end; compressed ones have checks of their own."""
+        """ValueError where an uncompressed archive is truncated; compressed ones have checksums."""
         while self.read(1 << 16):
             pass
         if self._head[257:262] == b"ustar" and self._tail.strip(b"\0"):
@@ -252,7 +252,7 @@ def _streamed(sample: dict[str, Any]) -> StreamedImage | None:
 def _read_ahead(
     items: Generator[StreamedImage, None, None],
 ) -> Generator[StreamedImage, None, None]:
-    """Read a stream in a thread of its own, a few samples ahead."""
+    """Read a stream in a separate thread, a few samples ahead."""
     queue: Queue[StreamedImage | BaseException] = Queue(READ_AHEAD)
     stopped = threading.Event()
 
@@ -273,7 +273,7 @@ def _read_ahead(
         except BaseException as error:
             put(error)
         finally:
-            items.close()  # lets go of its shard
+            items.close()  # closes its shard
 
     def taken() -> Generator[StreamedImage, None, None]:
         reader = threading.Thread(target=feed, daemon=True, name="shards")

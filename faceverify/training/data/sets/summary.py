@@ -1,4 +1,4 @@
-"""What a training set is and holds, without decoding it."""
+"""Summary of a training set: format and counts, without decoding images."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ TITLES = {
     "recordio": "InsightFace RecordIO",
     "webdataset": "WebDataset shards",
 }
-LOOKED_AT = 200  # images whose headers are read
+LOOKED_AT = 200  # size of the sample of images whose headers are read
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a training set is and holds.
+    """Format and counts of a training set.
 
     Args:
-        kind: of the set.
-        title: in words.
+        kind: of the set, as in :class:`FaceSet`.
+        title: the format in words.
         facts: counts by name, in the order to print.
-        notes: what a user should know, one line each.
+        notes: messages for the user, one line each.
     """
 
     kind: str
@@ -42,17 +42,17 @@ class Summary:
 
 
 def is_face_set(source: str) -> bool:
-    """Tell whether something may be a training set rather than a file of an evaluation."""
+    """Whether a path may be a training set rather than an evaluation list."""
     if os.path.isdir(source) or find_shards(source):
         return True
     return find_records(Path(source)) is not None
 
 
 def summarise(source: str) -> Summary:
-    """Open a set and count.
+    """Open a training set and count its images and people.
 
     Raises:
-        TrainingError: it is none, or damaged.
+        TrainingError: it is not a training set, or damaged.
     """
     face_set = open_face_set(source)
     counts = face_set.counts()
@@ -80,7 +80,7 @@ def summarise(source: str) -> Summary:
 
 
 def _sizes(face_set: FaceSet) -> tuple[Counter[tuple[int, int]], int]:
-    """Widths and heights of some images spread over the set, and how many could not be read."""
+    """Widths and heights of a sample of the images, and how many of them are unreadable."""
     sizes: Counter[tuple[int, int]] = Counter()
     unreadable = 0
     places = np.linspace(0, len(face_set) - 1, min(LOOKED_AT, len(face_set))).astype(int)

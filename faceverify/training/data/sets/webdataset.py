@@ -1,9 +1,9 @@
 """WebDataset shards: tar files of samples ``KEY.jpg``, ``KEY.cls`` and perhaps ``KEY.json``.
 
-``KEY.cls`` is the number of the person; ``identities.txt`` beside the shards, one name a line,
-tells the names; ``KEY.json`` holds further values. Local shards are indexed once, by the headers of
-their members, and then read like any other set, at any place. Shards that can only be read from
-their beginning to their end, such as URLs, are streams: see ``shard_stream``.
+``KEY.cls`` is the number of the person; ``identities.txt`` beside the shards has the names, one per
+line; ``KEY.json`` has attributes. Local shards are indexed once, by the headers of their members,
+and then read with random access. Shards that can only be read sequentially, such as URLs, are
+streams: see ``shard_stream``.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ CURE = "copy it again, or convert the set anew"
 
 @dataclass(frozen=True, eq=False)
 class ShardImages:
-    """The images in some tar files, by place; safe to use from several threads.
+    """Random access to the images of tar files; thread-safe.
 
     Args:
         paths: of the shards.
-        shard: which shard each image lies in, (N,).
-        places, sizes: where in it, and of how many bytes, (N,).
+        shard: index of the shard of each image, (N,).
+        places, sizes: offset and size of each image in bytes, (N,).
         keys: of the samples, N.
         handles: of the open shards.
     """
@@ -53,7 +53,7 @@ class ShardImages:
         return len(self.keys)
 
     def read(self, index: int) -> bytes:
-        """Return an encoded image; TrainingError where the shard ends before it does."""
+        """Return an encoded image; TrainingError where the shard is truncated."""
         size = int(self.sizes[index])
         try:
             data = os.pread(self.handles[self.shard[index]], size, int(self.places[index]))
@@ -64,11 +64,11 @@ class ShardImages:
         return data
 
     def name(self, index: int) -> str:
-        """Tell shard and key of an image."""
+        """Shard and key of an image."""
         return f"{self.paths[self.shard[index]]}, key {self.keys[index]}"
 
     def stamp(self) -> str:
-        """Size and time of each shard, and which images."""
+        """Hash of the images' positions, and size and modification time of each shard."""
         import hashlib
 
         found = hashlib.sha256(self.places.tobytes() + self.shard.tobytes())
@@ -79,9 +79,9 @@ class ShardImages:
 
 
 def find_shards(source: str) -> list[str]:
-    """The shards that a path or pattern means: none where it means something else.
+    """Paths of the shards of a path or pattern; empty if it is something else.
 
-    A pattern has braces, ``shards/{000..127}.tar``; a folder means the ``.tar`` files in it.
+    A pattern has braces, ``shards/{000..127}.tar``; a folder stands for the ``.tar`` files in it.
 
     Raises:
         TrainingError: a shard of the pattern is missing.
@@ -105,10 +105,10 @@ def find_shards(source: str) -> list[str]:
 
 
 def open_shards(source: str, paths: list[str]) -> FaceSet:
-    """Open local shards as a set, in their order and that of the samples in each.
+    """Open local shards as a face set, in the order of the shards and their samples.
 
     Raises:
-        TrainingError: a shard is cut short, compressed, or holds a sample without image or label.
+        TrainingError: a shard is truncated, compressed, or has a sample without a label.
     """
     samples: list[Sample] = []
     for found in map_ordered(lambda shard: _index(shard, paths[shard]), range(len(paths))):
@@ -139,7 +139,7 @@ def open_shards(source: str, paths: list[str]) -> FaceSet:
 
 @dataclass(frozen=True)
 class Sample:
-    """Where the image of a sample lies, and what is said of it."""
+    """Index entry of a sample: position of its image, label and attributes."""
 
     shard: int
     key: str
@@ -150,13 +150,13 @@ class Sample:
 
 
 def _index(shard: int, path: str) -> list[Sample]:
-    """Find the samples of a shard by the headers of its members, and read their labels."""
+    """Index the samples of a shard by the headers of its members, and read their labels."""
     try:
         with open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             samples = [
                 _sample(shard, path, key, members, archive) for key, members in _grouped(archive)
             ]
-            # the end of an archive is two blocks of zeros: one cut between members has none
+            # an archive ends with two blocks of zeros, unless it was truncated between members
             stream.seek(archive.offset)
             if stream.read(512) != bytes(512):
                 raise data_error(f"{path}: is cut short", CURE)
@@ -176,7 +176,7 @@ def _index(shard: int, path: str) -> list[Sample]:
 
 
 def _grouped(archive: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
-    """The members of each sample by extension: neighbours with the same key."""
+    """Consecutive members with the same key, by extension: the samples."""
     key, members = "", dict[str, tarfile.TarInfo]()
     for member in archive:
         if not member.isreg():
@@ -208,10 +208,10 @@ def _sample(
 
 
 def sample_label(name: str, texts: dict[str, bytes]) -> tuple[int, dict[str, float]]:
-    """The label of a sample and further numbers, out of its ``cls`` and ``json``.
+    """Label and attributes of a sample, from its ``cls`` and ``json``.
 
     Raises:
-        TrainingError: there is no label, or no whole number.
+        TrainingError: the label is missing or not a whole number.
     """
     try:
         said = json.loads(texts["json"]) if "json" in texts else {}

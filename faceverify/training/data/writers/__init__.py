@@ -1,1 +1,1 @@
-"""Training sets written, converted and split, one format a file."""
+"""Writing, conversion and splitting of training sets."""

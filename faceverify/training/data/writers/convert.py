@@ -1,6 +1,6 @@
-"""From one format of training sets to another: the images byte for byte, unless changed on the way.
+"""Conversion between formats of training sets; images are copied byte for byte unless changed.
 
-The new set is written aside and renamed when it is whole.
+The new set is written to a temporary folder and renamed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from PIL import Image
 from faceverify.errors import FaceverifyError, ImageError, NoDecisionError, OutputError
 from faceverify.images.photo import open_photo
 from faceverify.runtime.parallel import map_ordered
+from faceverify.runtime.progress import ShowProgress
 from faceverify.training.data.sets.face_set import EncodedImages, FaceSet, SomeImages
 from faceverify.training.data.sets.folders import PhotoFiles
 from faceverify.training.data.writers.folders import write_folders
@@ -41,27 +42,27 @@ def convert(
     seed: int = 0,
     shard_size: int = SHARD_SIZE,
     workers: int | None = None,
-    progress: Callable[[Iterable[object], str, int | None], Iterator[object]] | None = None,
+    show_progress: ShowProgress | None = None,
 ) -> int:
-    """Write a set anew in a format.
+    """Write a set in a format.
 
     Args:
         face_set: the set.
         destination: a folder that does not exist yet.
         kind: one of ``FORMATS``.
-        change: makes another image of each, such as a smaller one.
-        refuse: told of each image that ``change`` could not use, which is left out; None to stop.
+        change: maps each image to another one, such as a smaller one.
+        refuse: called for each image that ``change`` rejects, which is left out; None to stop.
         seed: of the order of the images in shards.
         shard_size: images of a shard.
-        workers: threads that read and change images; by default one for each processor.
-        progress: shown the images as they are written.
+        workers: threads that read and change images; by default one for each CPU.
+        show_progress: gets the images as they are written.
 
     Returns:
-        How many images were written.
+        Number of images written.
 
     Raises:
-        ImageError, TrainingError: an image that cannot be read, or that the format cannot hold.
-        OutputError: the destination is there already, or cannot be written.
+        ImageError, TrainingError: an image is unreadable, or impossible in the format.
+        OutputError: the destination exists, or cannot be written.
     """
     order = np.argsort(face_set.labels, kind="stable")
     if kind == "webdataset":
@@ -89,8 +90,8 @@ def convert(
     def faces() -> Iterator[WrittenFace]:
         nonlocal written
         found: Iterable[object] = map_ordered(made, order.tolist(), workers=workers)
-        if progress is not None:
-            found = progress(found, "images", len(order))
+        if show_progress is not None:
+            found = show_progress(found, "images", len(order))
         for face in found:
             if isinstance(face, WrittenFace):
                 written += 1
@@ -107,7 +108,7 @@ def convert(
 
 
 def stem_of(face_set: FaceSet, position: int) -> str:
-    """Name of an image's file in its person's folder, without extension; empty if it has none."""
+    """File name of an image in its person's folder, without extension; empty if not a file."""
     images: EncodedImages = face_set.images
     index = position
     while isinstance(images, SomeImages):
@@ -121,10 +122,10 @@ def stem_of(face_set: FaceSet, position: int) -> str:
 
 @contextmanager
 def staged(destination: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes the destination when the block ends well.
+    """Temporary folder, renamed to the destination when the block succeeds.
 
     Raises:
-        OutputError: the destination is there already and not empty, or cannot be written.
+        OutputError: the destination exists and is not empty, or cannot be written.
     """
     aside = destination.with_name(f".{destination.name}-{secrets.token_hex(4)}.part")
     try:
@@ -147,9 +148,9 @@ def staged(destination: Path) -> Iterator[Path]:
 
 
 def resized(data: bytes, name: str, *, side: int, quality: int = 95) -> bytes:
-    """An image of width and height ``side``: what has it already stays byte for byte.
+    """Resize an encoded image to ``side`` x ``side``; one of that size is returned unchanged.
 
-    A JPEG becomes a JPEG, all else a PNG.
+    A JPEG stays a JPEG, all others become PNG.
 
     Raises:
         ImageError: it cannot be decoded.
@@ -165,7 +166,7 @@ def resized(data: bytes, name: str, *, side: int, quality: int = 95) -> bytes:
 
 
 def encoded(image: Image.Image, *, jpeg: bool, quality: int = 95) -> bytes:
-    """An image's file."""
+    """Encode an image as JPEG or PNG."""
     stream = BytesIO()
     if jpeg:
         image.save(stream, "JPEG", quality=quality)

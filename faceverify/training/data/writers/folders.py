@@ -1,4 +1,4 @@
-"""Writing folders of people."""
+"""Writer of folders of people."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from faceverify.training.data.writers.written_face import WrittenFace, checked_n
 
 
 def write_folders(folder: Path, faces: Iterable[WrittenFace]) -> None:
-    """Write ``FOLDER/PERSON/NAME.jpg``, and ``labels.csv`` where images have further values.
+    """Write ``FOLDER/PERSON/NAME.jpg``, and ``labels.csv`` if images have attributes.
 
     Args:
         folder: an empty folder.
         faces: in any order.
 
     Raises:
-        TrainingError: the name of a person cannot be a folder, or two images have one name.
+        TrainingError: a person's name is not a valid folder name, or two images have one name.
         OSError: a file cannot be written.
     """
     numbers: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Writing InsightFace verification packs (``lfw.bin``): encoded images, two a pair, and labels."""
+"""Writer of InsightFace verification packs (``lfw.bin``): two encoded images a pair, and labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write_pack(path: Path, images: Sequence[bytes], same: Sequence[bool]) -> Non
         same: whether a pair shows one person, N.
 
     Raises:
-        OutputError: it cannot be written; what stood there before still does.
+        OutputError: it cannot be written; an existing file stays.
     """
     if len(images) != 2 * len(same):
         raise ValueError(f"{len(images)} images for {len(same)} pairs")

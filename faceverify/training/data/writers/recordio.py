@@ -1,4 +1,4 @@
-"""Writing InsightFace's RecordIO packs, as all that reads them wants them."""
+"""Writer of InsightFace's RecordIO packs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from faceverify.training.data.writers.written_face import WrittenFace
 def write_records(folder: Path, faces: Iterable[WrittenFace]) -> None:
     """Write ``train.rec``, ``train.idx``, ``property`` and the names of the people.
 
-    Record 0 tells where the images end and the people begin; images have the keys 1 to N, person
-    after person; the record of a person tells the first key and the one behind the last.
+    Images have the keys 1 to N, grouped by person. Record 0 has the key range of the records of
+    people, and the record of a person the key range of their images; ends are exclusive.
 
     Args:
         folder: an empty folder.
-        faces: person after person.
+        faces: grouped by person.
 
     Raises:
         TrainingError: more images than the format's labels can number.
@@ -30,7 +30,7 @@ def write_records(folder: Path, faces: Iterable[WrittenFace]) -> None:
     """
     with open(folder / "train.rec", "wb") as records, open(folder / "train.idx", "wb") as index:
         pack = _Pack(records, index)
-        pack.add(Labelled((0.0, 0.0), b"", array=True))  # as long as what it will be
+        pack.add(Labelled((0.0, 0.0), b"", array=True))  # placeholder, replaced at the end
         names: list[str] = []
         starts: list[int] = []
         size = (0, 0)
@@ -58,7 +58,7 @@ def write_records(folder: Path, faces: Iterable[WrittenFace]) -> None:
 
 
 class _Pack:
-    """Records one after the other, with rising keys, and their index."""
+    """Consecutive records with ascending keys, and their index."""
 
     def __init__(self, records: BinaryIO, index: BinaryIO) -> None:
         self._records = records
@@ -73,7 +73,7 @@ class _Pack:
 
 
 def _size(image: bytes) -> tuple[int, int]:
-    """Height and width of an image; zeros where it is none: the file ``property`` is a hint."""
+    """Height and width of an image; zeros if unreadable, as ``property`` is only a hint."""
     try:
         photo = open_photo(image)
     except ImageError:

@@ -1,4 +1,4 @@
-"""Two parts of a set that share no person."""
+"""Identity-disjoint split of a set."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from faceverify.training.data.sets.folders import PhotoFiles
 
 @dataclass(frozen=True)
 class Split:
-    """People of the two parts, each in the order of their names.
+    """Names of the people of the two parts, each sorted.
 
     Args:
-        train: who is learned.
-        held_out: who is not.
+        train: people to train on.
+        held_out: people held out.
     """
 
     train: list[str]
@@ -29,17 +29,17 @@ class Split:
 
 
 def split_people(names: Sequence[str], held_out: int, *, seed: int = 0) -> Split:
-    """Hold some people out, drawn by seed and name alone.
+    """Hold out the people with the lowest hashes of seed and name.
 
-    Whoever else is in the set decides only where the line is drawn: when people are added, nobody
-    but those near it changes sides.
+    So the split is stable: when people are added, few others change parts.
 
     Args:
         names: of the people, each once.
-        held_out: how many are held out.
+        held_out: number of people to hold out.
+        seed: of the hash.
 
     Raises:
-        TrainingError: it would leave one part without people.
+        TrainingError: one part would be empty.
 
     >>> split_people(["ann", "bob", "eve", "joe"], 1)
     Split(train=['bob', 'eve', 'joe'], held_out=['ann'])
@@ -59,10 +59,10 @@ def split_people(names: Sequence[str], held_out: int, *, seed: int = 0) -> Split
 
 
 def read_list(path: Path) -> list[str]:
-    """Read a list of people, one name a line.
+    """Read a list of people, one name per line.
 
     Raises:
-        TrainingError: it cannot be read or names nobody.
+        TrainingError: it is unreadable or empty.
     """
     try:
         text = path.read_bytes().decode("utf-8", "surrogateescape")
@@ -75,20 +75,20 @@ def read_list(path: Path) -> list[str]:
 
 
 def write_list(path: Path, names: Sequence[str]) -> None:
-    """Write a list of people, one name a line; OSError where that fails."""
+    """Write a list of people, one name per line; OSError where that fails."""
     path.write_bytes("".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
 
 
 def link_photos(face_set: FaceSet, folder: Path) -> None:
-    """Lay a set's photos into a folder as hard links, or as copies on another disk.
+    """Hard-link the photos of a set into a folder; copy them if it is on another disk.
 
     Args:
-        face_set: of photo files, or a part of such a set.
-        folder: made, with a folder for each person.
+        face_set: a set of photo files, or a subset of one.
+        folder: created, with a folder for each person.
 
     Raises:
-        TrainingError: the set is of another kind.
-        OutputError: a link cannot be made.
+        TrainingError: the set has another format.
+        OutputError: a file cannot be created.
     """
     images: EncodedImages = face_set.images
     while isinstance(images, SomeImages):

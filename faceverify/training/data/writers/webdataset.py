@@ -1,4 +1,4 @@
-"""Writing WebDataset shards, by the library's own writer."""
+"""Writer of WebDataset shards, by the webdataset library."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def write_shards(
 
     Args:
         folder: an empty folder.
-        faces: in the order of the shards: shuffled, for a stream shuffles only what is near.
-        identities: names of the people; the place of a name is its number.
+        faces: in the order of the shards: shuffled, as a stream only shuffles within its buffer.
+        identities: names of the people; the index of a name is its label.
         shard_size: images of a shard.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a writer of any format is given, and names that can be files."""
+"""Input of the writers, and checks of file names."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ STARTS = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"BM": "
 
 @dataclass(frozen=True)
 class WrittenFace:
-    """An image on its way into another format.
+    """Image to write.
 
     Args:
         identity: name of the person.
         image: encoded.
-        stem: name of its file without the extension; empty for the next number.
-        values: further values of it, by name.
+        stem: file name without extension; empty for the next number.
+        values: attributes by name.
     """
 
     identity: str
@@ -29,7 +29,7 @@ class WrittenFace:
 
 
 def extension(image: bytes) -> str:
-    """The extension of an image's file, by its content; ``.img`` for one that is not known."""
+    """File extension by the content of an image; ``.img`` for an unknown format."""
     for start, known in STARTS.items():
         if image.startswith(start):
             return known
@@ -37,10 +37,10 @@ def extension(image: bytes) -> str:
 
 
 def checked_name(name: str) -> str:
-    """A name that can be that of a folder; it may come out of a file that nobody has checked.
+    """Check that a name, possibly from an untrusted file, is valid as a folder name.
 
     Raises:
-        TrainingError: it is empty, hidden, or would lead elsewhere.
+        TrainingError: it is empty, hidden, or leads outside the folder.
     """
     separators = {os.sep, os.altsep or os.sep, "/", "\\"}
     if not name or name.startswith(".") or separators & set(name) or "\0" in name:

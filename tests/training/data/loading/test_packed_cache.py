@@ -115,7 +115,7 @@ def at_once(people, cache, results):
             time.sleep(0.05)  # so that the other is there before it is done
             yield item
 
-    packed(open_face_set(people), SIZE, cache, progress=counted)
+    packed(open_face_set(people), SIZE, cache, show_progress=counted)
     results.put(len(made))
 
 

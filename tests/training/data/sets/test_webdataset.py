@@ -294,7 +294,7 @@ def test_a_stream_leaves_nothing_behind(shards):
 
 def test_a_stream_is_counted(shards):
     stream = open_stream("::".join(urls(shards)))
-    assert (stream.images, stream.people) == (16, 3)
+    assert (stream.images, stream.num_identities) == (16, 3)
     assert list(stream.urls) == urls(shards)
     with pytest.raises(TrainingError, match=r"x\.tar: cannot be read"):
         open_stream("/nowhere/x.tar")
