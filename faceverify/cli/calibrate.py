@@ -132,7 +132,7 @@ def show(found: Calibration, path: Path | None, console: Console) -> None:
 
     from faceverify.cli.evaluation_table import show_sections
     from faceverify.evaluation.metrics.wilson import Interval
-    from faceverify.evaluation.results import Figure, Section, written
+    from faceverify.evaluation.results import Estimate, Section, written
 
     if console.as_json:
         value = {
@@ -140,27 +140,25 @@ def show(found: Calibration, path: Path | None, console: Console) -> None:
             "model_id": found.model.id,
             "saved": None if path is None else str(path),
             "thresholds": [asdict(threshold) for threshold in found.model.thresholds],
-            found.probability.key: {
-                figure.key: figure.as_dict() for figure in found.probability.figures
-            },
+            found.probability.key: found.probability.as_dict(),
             "notes": list(found.notes),
         }
         console.result(value, "")
         return
-    figures = tuple(
-        Figure(
+    estimates = tuple(
+        Estimate(
             f"{one.fmr:g}",
             f"FMR {one.fmr:g}",
             one.distance,
             "distance",
             detail=f"FNMR {written(one.fnmr, 'rate')}; FMR within "
-            f"{Figure('', '', one.fmr, interval=Interval(*one.interval)).interval_text}"
+            f"{Estimate('', '', one.fmr, interval=Interval(*one.interval)).interval_text}"
             + ("; extrapolated" if "extrapolated" in one.dataset else ""),
         )
         for one in found.model.thresholds
     )
     sections: list[Section] = [
-        Section("thresholds", "Thresholds (largest distance that matches)", figures),
+        Section("thresholds", "Thresholds (largest distance that matches)", estimates),
         found.probability,
     ]
     origin = found.model.thresholds[0].dataset.split("; extrapolated")[0]

@@ -301,10 +301,7 @@ def show(evaluations: list[Evaluation], differences: list[Section], console: Con
         value = evaluations[0].as_dict()
         if len(evaluations) > 1:
             value["compared"] = [other.as_dict() for other in evaluations[1:]]
-            value["differences"] = [
-                {figure.key: figure.as_dict() for figure in section.figures}
-                for section in differences
-            ]
+            value["differences"] = [section.as_dict() for section in differences]
         console.result(value, "")
         return
     for found in evaluations:

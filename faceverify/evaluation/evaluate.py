@@ -1,6 +1,6 @@
-"""The whole of an evaluation in one function: a task and a source of embeddings in, figures out.
+"""The whole of an evaluation in one function: a task and a source of embeddings in, estimates out.
 
-photos -> embeddings (cached, or read) -> a protocol's figures with intervals
+photos -> embeddings (cached, or read) -> a protocol's estimates with intervals
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Measured:
     """One model, measured.
 
     Args:
-        measurement: the figures.
+        measurement: the estimates.
         photos: the embeddings.
     """
 

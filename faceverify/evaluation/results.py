@@ -1,4 +1,4 @@
-"""What an evaluation says: named figures with their intervals, and how a number is written."""
+"""What an evaluation says: named estimates with their intervals, and how a number is written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Band = tuple[tuple[float, float, float], ...]  # (FMR, lowest TMR, highest TMR),
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """One number.
 
     Args:
@@ -73,12 +73,16 @@ class Section:
     Args:
         key: its name in JSON.
         title: in words.
-        figures: in the order to print.
+        estimates: in the order to print.
     """
 
     key: str
     title: str
-    figures: tuple[Figure, ...]
+    estimates: tuple[Estimate, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Estimates by their keys, for JSON."""
+        return {estimate.key: estimate.as_dict() for estimate in self.estimates}
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +94,7 @@ class Evaluation:
         protocol: as ``--protocol`` takes it.
         model: name of the model.
         model_id: its id.
-        sections: the figures.
+        sections: the estimates.
         notes: what a reader should know before trusting them, one line each.
         counts: the scores behind them; None for protocols without comparisons.
         threshold: at which errors are shown and groups compared; None where there is none.
@@ -109,12 +113,12 @@ class Evaluation:
     band: Band = ()
     reliability: Reliability | None = None
 
-    def figure(self, key: str) -> Figure | None:
-        """Find a figure by its key."""
+    def estimate(self, key: str) -> Estimate | None:
+        """Find an estimate by its key."""
         for section in self.sections:
-            for figure in section.figures:
-                if figure.key == key:
-                    return figure
+            for estimate in section.estimates:
+                if estimate.key == key:
+                    return estimate
         return None
 
     def as_dict(self) -> dict[str, Any]:
@@ -124,10 +128,7 @@ class Evaluation:
             "protocol": self.protocol,
             "model": self.model,
             "model_id": self.model_id,
-            **{
-                section.key: {figure.key: figure.as_dict() for figure in section.figures}
-                for section in self.sections
-            },
+            **{section.key: section.as_dict() for section in self.sections},
             "notes": list(self.notes),
         }
 
@@ -154,7 +155,7 @@ def _percent(percent: float) -> str:
     return f"{percent:.2e} %" if 0 < percent < 1e-4 else f"{percent:.3f} %"
 
 
-def rate_figure(
+def rate_estimate(
     key: str,
     name: str,
     errors: int,
@@ -163,15 +164,15 @@ def rate_figure(
     over_identities: Interval | None = None,
     detail: str = "",
     **extra: Any,
-) -> Figure:
+) -> Estimate:
     """A rate of errors in trials; its interval over identities if there is one, else Wilson's.
 
     Wilson's takes trials for independent, but can bound a rate of which hardly any is seen.
     """
     if not trials:
-        return Figure(key, name, None, detail=detail or "no such comparison")
+        return Estimate(key, name, None, detail=detail or "no such comparison")
     resampled = over_identities is not None and min(errors, trials - errors) >= FEWEST_ERRORS
-    return Figure(
+    return Estimate(
         key,
         name,
         errors / trials,

@@ -36,7 +36,7 @@ class Calibration:
 
     Args:
         model: the model file, not yet saved.
-        probability: figures of the calibrated probability.
+        probability: estimates of the calibrated probability.
         notes: what a reader should know, one line each.
     """
 

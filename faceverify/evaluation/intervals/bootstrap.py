@@ -23,7 +23,7 @@ from faceverify.evaluation.metrics.error_rates import (
     allowed_errors,
 )
 from faceverify.evaluation.metrics.scores import checked_scores
-from faceverify.evaluation.metrics.weighted import weighted_figures, weighted_sums
+from faceverify.evaluation.metrics.weighted import weighted_metrics, weighted_sums
 from faceverify.evaluation.metrics.wilson import Interval
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ BLOCK = 2_000_000  # weights held at a time: 16 MB
 
 @dataclass(frozen=True, eq=False)
 class Replicates:
-    """R values of each figure; NaN where a replicate cannot say. None: the data cannot say.
+    """R values of each estimate; NaN where a replicate cannot say. None: the data cannot say.
 
     Two models scored on the same pairs, with the same seed, have the same people in replicate r:
     the difference of two columns is paired.
@@ -114,7 +114,7 @@ def bootstrap(
     replicates: int = 1000,
     seed: int = 0,
 ) -> Replicates:
-    """Replicate every figure over identities.
+    """Replicate every estimate over identities.
 
     Args:
         distances: (N,); ``inf`` for a failed comparison.
@@ -145,7 +145,7 @@ def bootstrap(
     people = ([first[i] for i in order], [second[i] for i in order])
     for weights in identity_weights(*people, replicates=replicates, seed=seed):
         sums = weighted_sums(weights, labels, last)
-        for name, column in weighted_figures(
+        for name, column in weighted_metrics(
             sums, values[last], supported, threshold, both=both
         ).items():
             columns.setdefault(name, []).append(column)

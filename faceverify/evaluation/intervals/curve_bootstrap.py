@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from faceverify.evaluation.intervals.bootstrap import Replicates, identity_weights
 from faceverify.evaluation.intervals.identity_folds import folds_of
 from faceverify.evaluation.metrics.exact_distances import STEPS, distance_steps, exact_rows
-from faceverify.evaluation.metrics.weighted import WeightedSums, weighted_figures
+from faceverify.evaluation.metrics.weighted import WeightedSums, weighted_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def curve_replicates(
     impostors[own] -= genuines
     names = np.char.zfill(np.arange(groups).astype(str), 4)
     first, second = names[one].tolist(), names[other].tolist()
-    figures = []
+    estimates = []
     for weights in identity_weights(first, second, replicates=replicates, seed=seed):  # (r, P)
         sums = WeightedSums(
             np.cumsum(weights[:, own] @ genuine, axis=1),
@@ -81,8 +81,8 @@ def curve_replicates(
             weights[:, own] @ genuines[:, None],
             weights @ impostors[:, None],
         )
-        figures.append(weighted_figures(sums, np.zeros(0), (), None, both=True))
-    auc, eer = (np.concatenate([part[name] for part in figures]) for name in ("auc", "eer"))
+        estimates.append(weighted_metrics(sums, np.zeros(0), (), None, both=True))
+    auc, eer = (np.concatenate([part[name] for part in estimates]) for name in ("auc", "eer"))
     return Replicates(auc, eer, tmr={}, fmr=None, fnmr=None, accuracy=None)
 
 

@@ -43,7 +43,7 @@ class Pack(Listing):
 
     @property
     def notes(self) -> list[str]:
-        """What a user should know before trusting figures from it, one line each."""
+        """What a user should know before trusting estimates from it, one line each."""
         return self.pairs.notes
 
 

@@ -22,7 +22,7 @@ class Listing:
 
     @property
     def notes(self) -> list[str]:
-        """What a user should know before trusting figures from it, one line each."""
+        """What a user should know before trusting estimates from it, one line each."""
         return []
 
 

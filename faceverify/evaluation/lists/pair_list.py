@@ -70,7 +70,7 @@ class PairList(Listing):
 
     @property
     def notes(self) -> list[str]:
-        """What a user should know before trusting figures from it, one line each."""
+        """What a user should know before trusting estimates from it, one line each."""
         keys = Counter(frozenset(pair) for pair in zip(self.first, self.second, strict=True))
         repeated = sum(count - 1 for count in keys.values())
         selves = sum(first == second for first, second in zip(self.first, self.second, strict=True))

@@ -23,7 +23,7 @@ class Inspection:
     Args:
         source, kind, title: the file, its kind as ``--kind`` takes it, and in words.
         facts: counts by name, in the order to print.
-        notes: what a user should know before trusting figures from it, one line each.
+        notes: what a user should know before trusting estimates from it, one line each.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""The figures of ``metrics`` for many weightings of the same comparisons at once.
+"""The estimates of ``metrics`` for many weightings of the same comparisons at once.
 
 Row r of every table is one weighting (a bootstrap replicate); a test holds each row against
 ``metrics`` on the comparisons repeated as often as they weigh.
@@ -48,7 +48,7 @@ def weighted_sums(weights: Rows, labels: NDArray[np.bool_], last: NDArray[np.int
     return WeightedSums(genuine, impostor, *totals)
 
 
-def weighted_figures(
+def weighted_metrics(
     sums: WeightedSums,
     distances: Rows,
     targets: Sequence[float],
@@ -56,25 +56,25 @@ def weighted_figures(
     *,
     both: bool,
 ) -> dict[object, Rows]:
-    """Every figure of r replicates, as in ``metrics``, over weights in place of counts."""
-    figures: dict[object, Rows] = {}
+    """Every estimate of r replicates, as in ``metrics``, over weights in place of counts."""
+    estimates: dict[object, Rows] = {}
     with np.errstate(invalid="ignore", divide="ignore"):
         if both:
-            figures["auc"], figures["eer"] = _auc(sums), _eer(sums)
+            estimates["auc"], estimates["eer"] = _auc(sums), _eer(sums)
         for target in targets:
             limit = np.floor(target * sums.impostors * CORRECTED)
             end = np.count_nonzero(sums.impostor <= limit, axis=1)[:, None]
             matched = np.take_along_axis(sums.genuine, np.maximum(end - 1, 0), axis=1)
-            figures[target] = (np.where(end > 0, matched, 0) / sums.genuines)[:, 0]
+            estimates[target] = (np.where(end > 0, matched, 0) / sums.genuines)[:, 0]
         if threshold is not None:
             end_ = int(np.searchsorted(distances, threshold, side="right"))
             genuine, impostor = (
                 column[:, end_ - 1] if end_ else np.zeros(len(column))
                 for column in (sums.genuine, sums.impostor)
             )
-            figures["fmr"] = impostor / sums.impostors[:, 0]
-            figures["fnmr"] = 1 - genuine / sums.genuines[:, 0]
-    return figures
+            estimates["fmr"] = impostor / sums.impostors[:, 0]
+            estimates["fnmr"] = 1 - genuine / sums.genuines[:, 0]
+    return estimates
 
 
 def _auc(sums: WeightedSums) -> Rows:

@@ -1,4 +1,4 @@
-"""How a model is evaluated: what is compared with what, and which figures come of it.
+"""How a model is evaluated: what is compared with what, and which estimates come of it.
 
 A new protocol is a file with a ``Protocol``, a line here, and a test; its name is added to those
 that ``faceverify evaluate --protocol`` takes (``cli/evaluate.py``).

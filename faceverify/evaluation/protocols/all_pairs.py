@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(task: Task, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
-    """Compare every photo with every later one and work out every figure.
+    """Compare every photo with every later one and work out every estimate.
 
     Args:
         task: photos of people.

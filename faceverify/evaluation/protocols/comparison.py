@@ -1,4 +1,4 @@
-"""Is one model better than another? The difference of their figures over the same people.
+"""Is one model better than another? The difference of their estimates over the same people.
 
 A paired bootstrap: replicate r draws the same people for both models, so that what is hard for both
 cancels out. The p-value is the share of replicates on the other side of 0, doubled (Efron and
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from faceverify.evaluation.intervals.bootstrap import Replicates, interval
 from faceverify.evaluation.metrics.error_rates import FMR_TARGETS
 from faceverify.evaluation.protocols.score_sections import tar_key
-from faceverify.evaluation.results import Evaluation, Figure, Section
+from faceverify.evaluation.results import Estimate, Evaluation, Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,19 +32,19 @@ def difference_section(
         base: an evaluation, and its replicates.
         other: of the same pairs, with replicates of the same seed.
     """
-    figures = []
+    estimates = []
     for key, one, two in _replicated(base[1], other[1]):
-        first, second = base[0].figure(key), other[0].figure(key)
+        first, second = base[0].estimate(key), other[0].estimate(key)
         if first is None or second is None:
             continue
         name = f"difference in {first.name}"
         if first.value is None or second.value is None or one is None or two is None:
-            figures.append(Figure(key, name, None, first.unit, detail=first.detail))
+            estimates.append(Estimate(key, name, None, first.unit, detail=first.detail))
             continue
         gap = two - one
         probability = p_value(gap)
-        figures.append(
-            Figure(
+        estimates.append(
+            Estimate(
                 key,
                 name,
                 second.value - first.value,
@@ -56,7 +56,7 @@ def difference_section(
             )
         )
     title = f"{other[0].model} less {base[0].model}"
-    return Section(f"difference {other[0].model_id}", title, tuple(figures))
+    return Section(f"difference {other[0].model_id}", title, tuple(estimates))
 
 
 def p_value(differences: Rows) -> float | None:

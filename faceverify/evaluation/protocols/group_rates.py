@@ -15,7 +15,7 @@ from faceverify.errors import UsageError
 from faceverify.evaluation.metrics.error_rates import ErrorRates, error_rates
 from faceverify.evaluation.metrics.scores import checked_scores, count_scores
 from faceverify.evaluation.protocols.score_sections import ONE_KIND
-from faceverify.evaluation.results import Figure, Section, rate_figure
+from faceverify.evaluation.results import Estimate, Section, rate_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ def group_section(
     threshold: float | None,
     where: str,
 ) -> Section:
-    """Both error rates of each group, as figures.
+    """Both error rates of each group, as estimates.
 
     Args:
         distances: (N,).
@@ -87,25 +87,27 @@ def group_section(
         where: it comes from, in few words.
     """
     if threshold is None:
-        figure = Figure("rates", "FMR and FNMR by group", None, detail=ONE_KIND)
-        return Section("groups", "By group", (figure,))
+        estimate = Estimate("rates", "FMR and FNMR by group", None, detail=ONE_KIND)
+        return Section("groups", "By group", (estimate,))
     result = group_rates(distances, same, groups, threshold)
-    figures = [Figure("threshold", "common threshold", threshold, "distance", detail=where)]
+    estimates = [Estimate("threshold", "common threshold", threshold, "distance", detail=where)]
     for name, rates in result.rates.items():
-        figures += [
-            rate_figure(f"{name}: fmr", f"{name}: FMR (FAR)", rates.false_matches, rates.impostors),
-            rate_figure(
+        estimates += [
+            rate_estimate(
+                f"{name}: fmr", f"{name}: FMR (FAR)", rates.false_matches, rates.impostors
+            ),
+            rate_estimate(
                 f"{name}: fnmr", f"{name}: FNMR (FRR)", rates.false_non_matches, rates.genuines
             ),
         ]
     for key, ratio in (("fmr", result.fmr_ratio), ("fnmr", result.fnmr_ratio)):
         why = "" if ratio is not None else "needs two groups, and none with a rate of 0"
-        figures.append(
-            Figure(
+        estimates.append(
+            Estimate(
                 f"{key}_ratio", f"{key.upper()}, worst group over best", ratio, "number", detail=why
             )
         )
-    return Section("groups", "By group", tuple(figures))
+    return Section("groups", "By group", tuple(estimates))
 
 
 def _worst_over_best(rates: list[float | None]) -> float | None:

@@ -35,7 +35,7 @@ from faceverify.evaluation.protocols.score_sections import (
     threshold_section,
 )
 from faceverify.evaluation.protocols.worst import worst_pairs
-from faceverify.evaluation.results import Evaluation, Figure, Section, rate_figure
+from faceverify.evaluation.results import Estimate, Evaluation, Section, rate_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ FOLDS = 10
 
 
 def evaluate(task: Task, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
-    """Compare the photos of each pair and work out every figure.
+    """Compare the photos of each pair and work out every estimate.
 
     Args:
         task: pairs; its protocol is "10fold" or "fixed".
@@ -114,7 +114,7 @@ def evaluate_pairs(
     seed: int = 0,
     fmr_targets: Sequence[float] = FMR_TARGETS,
 ) -> tuple[Evaluation, Replicates | None]:
-    """Work out every figure.
+    """Work out every estimate.
 
     Args:
         scores: the pairs and their distances.
@@ -168,7 +168,7 @@ def evaluate_pairs(
                 point.origin,
                 interval(resampled.fmr) if resampled else None,
                 interval(resampled.fnmr) if resampled else None,
-                rate_figure(
+                rate_estimate(
                     "accuracy",
                     "accuracy",
                     int(right.sum()),
@@ -190,7 +190,7 @@ def evaluate_pairs(
 
 def _folded(
     pairs: PairList, distances: NDArray[np.float64]
-) -> tuple[Figure, NDArray[np.bool_] | None, str]:
+) -> tuple[Estimate, NDArray[np.bool_] | None, str]:
     """Accuracy over the list's folds, or over ten by position where it has none."""
     fold, note = pairs.fold, ""
     if fold is None:
@@ -198,13 +198,13 @@ def _folded(
         note = f"the list has no folds: {FOLDS} by position"
     name = "accuracy, mean of folds"
     if len(np.unique(fold)) < 2:
-        return Figure("accuracy", name, None, detail="needs at least 2 folds"), None, ""
+        return Estimate("accuracy", name, None, detail="needs at least 2 folds"), None, ""
     result = folded_accuracy(distances, pairs.same, fold)
     if result is None:
-        return Figure("accuracy", name, None, detail=ONE_KIND), None, note
+        return Estimate("accuracy", name, None, detail=ONE_KIND), None, note
     thresholds = [one.threshold for one in result.folds]
     return (
-        Figure(
+        Estimate(
             "accuracy",
             name,
             result.accuracy,
@@ -229,9 +229,9 @@ def _common_threshold(
     if point is not None:
         return point.threshold, point.origin
     for section in sections:
-        for figure in section.figures:
-            if figure.key == "eer" and figure.extra.get("threshold") is not None:
-                return figure.extra["threshold"], "where FMR = FNMR over all groups"
+        for estimate in section.estimates:
+            if estimate.key == "eer" and estimate.extra.get("threshold") is not None:
+                return estimate.extra["threshold"], "where FMR = FNMR over all groups"
     return None, ""
 
 

@@ -1,4 +1,4 @@
-"""The calibrated probability of a set of scores, as figures."""
+"""The calibrated probability of a set of scores, as estimates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from faceverify.evaluation.results import Evaluation, Figure, Section
+from faceverify.evaluation.results import Estimate, Evaluation, Section
 from faceverify.matching.probability import Reliability, fit_probability, reliability
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def probability_section(
     made = counts.distances, counts.genuine, counts.impostor
     if not counts.genuine.sum() or not counts.impostor.sum() or len(counts.distances) < 2:
         why = "needs genuine and impostor comparisons at different distances"
-        figure = Figure("brier_score", "Brier score", None, "number", detail=why)
-        return Section("probability", title, (figure,)), None
+        estimate = Estimate("brier_score", "Brier score", None, "number", detail=why)
+        return Section("probability", title, (estimate,)), None
     model = fit_probability(*made)
     found = reliability(model, *made)
     unseen = brier_out_of_fold(folds)
@@ -51,25 +51,25 @@ def probability_section(
             found.told.tolist(), found.observed.tolist(), found.weight.tolist(), strict=True
         )
     ]
-    figures = (
-        Figure("intercept", "log odds at distance 0", model.intercept, "number"),
-        Figure("slope", "log odds for each 1 of distance", model.slope, "number"),
-        Figure("even_odds", "distance at probability one half", middle, "distance"),
-        Figure(
+    estimates = (
+        Estimate("intercept", "log odds at distance 0", model.intercept, "number"),
+        Estimate("slope", "log odds for each 1 of distance", model.slope, "number"),
+        Estimate("even_odds", "distance at probability one half", middle, "distance"),
+        Estimate(
             "brier_score",
             "Brier score, on the scores it was fitted to",
             found.brier,
             "number",
             detail="0 is perfect, 0.25 says nothing",
         ),
-        Figure(
+        Estimate(
             "brier_score_out_of_fold",
             "Brier score, on other people",
             unseen,
             "number",
             detail=f"{len(folds)} folds by identity" if unseen is not None else few,
         ),
-        Figure(
+        Estimate(
             "expected_calibration_error",
             "expected calibration error, on the scores it was fitted to",
             found.expected_error,
@@ -77,7 +77,7 @@ def probability_section(
             extra={"bins": bins},
         ),
     )
-    return Section("probability", title, figures), found
+    return Section("probability", title, estimates), found
 
 
 def brier_out_of_fold(folds: Sequence[ScoreCounts]) -> float | None:

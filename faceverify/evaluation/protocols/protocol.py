@@ -1,4 +1,4 @@
-"""What an evaluation protocol is: what it needs, and from a task's embeddings to figures."""
+"""What an evaluation protocol is: what it needs, and from a task's embeddings to estimates."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Settings:
     Args:
         fmr: the false match rate whose threshold, of the model's own, is measured.
         threshold: a distance instead.
-        compat: "insightface" or "facenet", to print their figures too; None for neither.
+        compat: "insightface" or "facenet", to print their estimates too; None for neither.
         replicates: of the bootstrap over identities; 0 leaves it out.
         seed: of its draws.
         report: whether plots will be drawn: works out bands, the probability and the worst pairs.
@@ -78,7 +78,7 @@ class Measurement:
     """What came of it.
 
     Args:
-        evaluation: the figures.
+        evaluation: the estimates.
         replicates: behind their intervals, to be compared with another model's; None without any.
         worst: the pairs that the model gets most wrong; None where nobody asked.
     """
@@ -94,7 +94,7 @@ class Protocol:
 
     Args:
         needs: what its tasks are about.
-        evaluate: from a task, its photos and the settings to figures.
+        evaluate: from a task, its photos and the settings to estimates.
         tolerant: whether it says something of a model that lacks the threshold asked for.
     """
 

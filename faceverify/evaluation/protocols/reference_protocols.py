@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from faceverify.errors import UsageError
 from faceverify.evaluation.metrics.scores import checked_scores
-from faceverify.evaluation.results import Figure, Section
+from faceverify.evaluation.results import Estimate, Section
 
 THRESHOLDS = np.arange(0, 4, 0.01)
 FINE_THRESHOLDS = np.arange(0, 4, 0.001)
@@ -51,7 +51,7 @@ class UsualFigures:
 def insightface(
     first: NDArray[np.floating], second: NDArray[np.floating], same: NDArray[np.bool_]
 ) -> UsualFigures:
-    """Compute the figures as InsightFace does: of embeddings that are normalised here.
+    """Compute the estimates as InsightFace does: of embeddings that are normalised here.
 
     Args:
         first: embeddings (of photo plus mirrored photo, summed) of the first photos, (N, D).
@@ -71,7 +71,7 @@ def facenet(
     *,
     far_target: float = 1e-3,
 ) -> UsualFigures:
-    """Compute the figures as facenet does: of embeddings as they are.
+    """Compute the estimates as facenet does: of embeddings as they are.
 
     Args:
         first: (N, D).
@@ -98,9 +98,9 @@ def facenet(
     pairs = genuines + impostors
     others = (right.sum(axis=0) - right) / (len(labels) - pairs)
     accuracies = (right / pairs)[np.arange(FOLDS), np.argmax(others, axis=1)]
-    figures = (float(np.mean(accuracies)), float(np.std(accuracies)))
+    estimates = (float(np.mean(accuracies)), float(np.std(accuracies)))
     if not genuines.all() or not impostors.all():
-        return UsualFigures(*figures, val=None, val_std=None, far=None, auc=None, eer=None)
+        return UsualFigures(*estimates, val=None, val_std=None, far=None, auc=None, eer=None)
 
     far_of_others = (fine_false.sum(axis=0) - fine_false) / (len(labels) - labels.sum() - impostors)
     thresholds = [_threshold_at(row, far_target) for row in far_of_others]
@@ -112,7 +112,7 @@ def facenet(
     tpr, fpr = (true / genuines).mean(axis=0), (false / impostors).mean(axis=0)
     area = float(np.sum(np.diff(fpr) * (tpr[1:] + tpr[:-1])) / 2)
     return UsualFigures(
-        *figures,
+        *estimates,
         val=float(np.mean(val)),
         val_std=float(np.std(val)),
         far=float(np.mean(far)),
@@ -167,7 +167,7 @@ def compat_section(
     same: NDArray[np.bool_],
     missing: int,
 ) -> Section:
-    """The figures that the usual scripts print, on the same embeddings.
+    """The estimates that the usual scripts print, on the same embeddings.
 
     Args:
         name: "insightface" or "facenet".
@@ -179,7 +179,7 @@ def compat_section(
     key, title = f"compat_{name}", f"As the scripts of {name} print it"
     if missing:
         why = f"the scripts need a face in every photo, {missing} have none"
-        return Section(key, title, (Figure("accuracy", "accuracy", None, detail=why),))
+        return Section(key, title, (Estimate("accuracy", "accuracy", None, detail=why),))
     usual = COMPAT[name](first, second, same)
     why = "a fold lacks one kind of pair"
     val = None if usual.val is None else f"+- {usual.val_std:.5f} at FAR {usual.far:.5f}"
@@ -187,21 +187,21 @@ def compat_section(
         key,
         title,
         (
-            Figure(
+            Estimate(
                 "accuracy",
                 "accuracy",
                 usual.accuracy,
                 detail=f"+- {usual.accuracy_std:.5f} (population SD)",
                 extra={"population_standard_deviation": usual.accuracy_std},
             ),
-            Figure(
+            Estimate(
                 "val",
                 "validation rate at FAR 0.001",
                 usual.val,
                 detail=val or why,
                 extra={"population_standard_deviation": usual.val_std, "far": usual.far},
             ),
-            Figure("auc", "AUC of the mean ROC", usual.auc, "number", detail="" if val else why),
-            Figure("eer", "EER of the mean ROC", usual.eer, detail="" if val else why),
+            Estimate("auc", "AUC of the mean ROC", usual.auc, "number", detail="" if val else why),
+            Estimate("eer", "EER of the mean ROC", usual.eer, detail="" if val else why),
         ),
     )

@@ -14,7 +14,7 @@ from faceverify.evaluation.protocols.protocol import (
     Protocol,
     Settings,
 )
-from faceverify.evaluation.results import Evaluation, Figure, Section
+from faceverify.evaluation.results import Estimate, Evaluation, Section
 
 if TYPE_CHECKING:
     from faceverify.evaluation.protocols.task import Task
@@ -40,24 +40,24 @@ def evaluate(task: Task, photos: EmbeddedPhotos, settings: Settings) -> Measurem
     # Whoever lost all his other photos can be found by none of his own: a miss, too.
     searches = sum(count for count in everyone.values() if count > 1)
     share = found.queries / searches if searches else 0.0
-    figures = [
-        Figure("photos", "photos", len(task.identities), "count"),
-        Figure("people", "people", len(everyone), "count"),
-        Figure("queries", "searches (photos whose person has another)", searches, "count"),
-        Figure("failed_queries", "of them without a face: they find nobody", lost, "count"),
+    estimates = [
+        Estimate("photos", "photos", len(task.identities), "count"),
+        Estimate("people", "people", len(everyone), "count"),
+        Estimate("queries", "searches (photos whose person has another)", searches, "count"),
+        Estimate("failed_queries", "of them without a face: they find nobody", lost, "count"),
     ]
     for k in RANKS:
         value = found.recall[k]
         value = value * share if value is not None else None
-        figures.append(
-            Figure(f"recall_at_{k}", f"Recall@{k}", value, detail="" if searches else why)
+        estimates.append(
+            Estimate(f"recall_at_{k}", f"Recall@{k}", value, detail="" if searches else why)
         )
     precision = found.mean_average_precision
     precision = precision * share if precision is not None else None
-    figures.append(Figure("map", "mAP", precision, "number", detail="" if searches else why))
+    estimates.append(Estimate("map", "mAP", precision, "number", detail="" if searches else why))
     agreement = cluster_agreement(rows, names, seed=settings.seed) if len(rows) else None
-    figures.append(
-        Figure(
+    estimates.append(
+        Estimate(
             "nmi",
             "NMI of clusters and people (k-means)",
             agreement,
@@ -65,7 +65,7 @@ def evaluate(task: Task, photos: EmbeddedPhotos, settings: Settings) -> Measurem
             detail="" if agreement is not None else "needs two people",
         )
     )
-    sections = (Section("retrieval", "Retrieval", tuple(figures)),)
+    sections = (Section("retrieval", "Retrieval", tuple(estimates)),)
     notes = (*task.notes, *photos.notes)
     return Measurement(
         Evaluation(task.source, "retrieval", photos.model, photos.model_id, sections, notes)

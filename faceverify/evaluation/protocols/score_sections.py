@@ -1,4 +1,4 @@
-"""The figures that any set of genuine and impostor scores has: AUC, EER, TAR@FAR, failures."""
+"""The estimates that any set of genuine and impostor scores has: AUC, EER, TAR@FAR, failures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from faceverify.evaluation.metrics.error_rates import (
     error_rates,
     rates_at_fmr,
 )
-from faceverify.evaluation.results import Figure, Section, rate_figure
+from faceverify.evaluation.results import Estimate, Section, rate_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,14 +35,14 @@ def data_section(counts: ScoreCounts, photos: int, failures: int, people: int | 
         failures: photos without an embedding.
         people: how many; None where nobody says.
     """
-    figures = [
-        Figure("genuine", "genuine comparisons", counts.genuines, "count"),
-        Figure("impostor", "impostor comparisons", counts.impostors, "count"),
-        Figure("photos", "photos", photos, "count"),
-        rate_figure(
+    estimates = [
+        Estimate("genuine", "genuine comparisons", counts.genuines, "count"),
+        Estimate("impostor", "impostor comparisons", counts.impostors, "count"),
+        Estimate("photos", "photos", photos, "count"),
+        rate_estimate(
             "failure_to_enrol", "failure to enrol (photos without a face)", failures, photos
         ),
-        Figure(
+        Estimate(
             "failed_comparisons",
             "comparisons that failed with them",
             counts.failed_genuine + counts.failed_impostor,
@@ -51,8 +51,8 @@ def data_section(counts: ScoreCounts, photos: int, failures: int, people: int | 
         ),
     ]
     if people is not None:
-        figures.insert(2, Figure("people", "people", people, "count"))
-    return Section("data", "Data", tuple(figures))
+        estimates.insert(2, Estimate("people", "people", people, "count"))
+    return Section("data", "Data", tuple(estimates))
 
 
 def curve_section(
@@ -61,7 +61,7 @@ def curve_section(
     *,
     fnmr_interval_at: Callable[[float], Interval | None] | None = None,
 ) -> Section:
-    """The figures of the whole curve: AUC, EER, and TAR at each FAR.
+    """The estimates of the whole curve: AUC, EER, and TAR at each FAR.
 
     Args:
         counts: the scores.
@@ -73,9 +73,9 @@ def curve_section(
     why = "" if equal else ONE_KIND
     place = equal.threshold if equal and math.isfinite(equal.threshold) else None
     where = f"at distance {place:.6f}" if place is not None else "where nothing matches"
-    figures = [
-        Figure("auc", "AUC", area, "number", intervals[0], "identities", why),
-        Figure(
+    estimates = [
+        Estimate("auc", "AUC", area, "number", intervals[0], "identities", why),
+        Estimate(
             "eer",
             "EER",
             equal.rate if equal else None,
@@ -87,8 +87,8 @@ def curve_section(
     ]
     for target in FMR_TARGETS:
         bounds = interval(replicates.tmr.get(target)) if replicates else None
-        figures.append(_tar(counts, target, bounds, fnmr_interval_at))
-    return Section("curve", "At any threshold", tuple(figures))
+        estimates.append(_tar(counts, target, bounds, fnmr_interval_at))
+    return Section("curve", "At any threshold", tuple(estimates))
 
 
 def tar_key(target: float) -> str:
@@ -105,16 +105,16 @@ def _tar(
     target: float,
     bounds: Interval | None,
     fnmr_interval_at: Callable[[float], Interval | None] | None,
-) -> Figure:
+) -> Estimate:
     key, name = tar_key(target), f"1 - FNMR (TAR) at FMR (FAR) {target:g}"
     rates = rates_at_fmr(counts, target)
     if rates is None or rates.tmr is None:
         allowed = f"{counts.impostors:,} impostor comparisons allow {target * counts.impostors:.3g}"
         why = f"{allowed} errors, under 10" if counts.genuines else ONE_KIND
-        return Figure(key, name, None, detail=why)
+        return Estimate(key, name, None, detail=why)
     if fnmr_interval_at is not None and (fnmr := fnmr_interval_at(rates.threshold)):
         bounds = type(fnmr)(1 - fnmr.high, 1 - fnmr.low)
-    return rate_figure(
+    return rate_estimate(
         key,
         name,
         rates.genuines - rates.false_non_matches,
@@ -132,7 +132,7 @@ def threshold_section(
     origin: str,
     fmr_interval: Interval | None,
     fnmr_interval: Interval | None,
-    accuracy: Figure | None = None,
+    accuracy: Estimate | None = None,
 ) -> Section:
     """Both error rates at a fixed threshold: what its user gets.
 
@@ -145,16 +145,16 @@ def threshold_section(
         accuracy: of the decisions, where the mix of pairs gives it a meaning.
     """
     rates = error_rates(counts, threshold)
-    figures = [
-        Figure("threshold", "threshold", threshold, "distance", detail=origin),
-        rate_figure(
+    estimates = [
+        Estimate("threshold", "threshold", threshold, "distance", detail=origin),
+        rate_estimate(
             "fmr",
             "FMR (FAR)",
             rates.false_matches,
             rates.impostors,
             over_identities=fmr_interval,
         ),
-        rate_figure(
+        rate_estimate(
             "fnmr",
             "FNMR (FRR)",
             rates.false_non_matches,
@@ -163,8 +163,8 @@ def threshold_section(
         ),
     ]
     if accuracy is not None:
-        figures.insert(1, accuracy)
-    return Section("fixed", "At a fixed threshold", tuple(figures))
+        estimates.insert(1, accuracy)
+    return Section("fixed", "At a fixed threshold", tuple(estimates))
 
 
 def calibration_notes(point: OperatingPoint | None) -> list[str]:

@@ -27,7 +27,7 @@ from faceverify.evaluation.protocols.template_pooling import (
     pool_templates,
     template_distances,
 )
-from faceverify.evaluation.results import Evaluation, Figure, Section
+from faceverify.evaluation.results import Estimate, Evaluation, Section
 
 if TYPE_CHECKING:
     from faceverify.evaluation.lists.ijb import Enrolment
@@ -64,15 +64,15 @@ def evaluate(task: TemplateTask, photos: EmbeddedPhotos, _: Settings) -> Measure
     counts = count_scores(distances, task.pairs.same)
     missing = len(set(map(int, task.pairs.images)) - set(templates.ids.tolist()))
     data = data_section(counts, len(enrolled), photos.failures, None)
-    lost = Figure("failed_templates", "templates without any face", missing, "count")
-    sections = [Section(data.key, data.title, (*data.figures, lost)), curve_section(counts, None)]
+    lost = Estimate("failed_templates", "templates without any face", missing, "count")
+    sections = [Section(data.key, data.title, (*data.estimates, lost)), curve_section(counts, None)]
     if point is not None:
         sections.append(threshold_section(counts, point.threshold, point.origin, None, None))
     for number, (name, gallery) in enumerate(task.galleries, start=1):
         assert task.probes is not None
         found = identification_section(templates, gallery, task.probes)
         key = f"{found.key}_{number}" if len(task.galleries) > 1 else found.key
-        sections.append(Section(key, f"{found.title}, gallery {name}", found.figures))
+        sections.append(Section(key, f"{found.title}, gallery {name}", found.estimates))
     return Measurement(
         Evaluation(
             source=task.source,
@@ -97,17 +97,17 @@ def identification_section(templates: Templates, gallery: Enrolment, probes: Enr
     found = identify(known, known_people, searched, people, failed_identities=failed)
     mated = int(found.mated.sum()) + found.failed_mated
     unmated = len(people) + len(failed) - mated
-    figures = [
-        Figure("gallery", "gallery templates", len(gallery.template), "count"),
-        Figure("mated_probes", "probes whose person is in it", mated, "count"),
-        Figure("unmated_probes", "probes whose person is not", unmated, "count"),
+    estimates = [
+        Estimate("gallery", "gallery templates", len(gallery.template), "count"),
+        Estimate("mated_probes", "probes whose person is in it", mated, "count"),
+        Estimate("unmated_probes", "probes whose person is not", unmated, "count"),
     ]
-    figures += [Figure(f"rank_{k}", f"rank-{k} rate", found.rank_rate(k)) for k in RANKS]
+    estimates += [Estimate(f"rank_{k}", f"rank-{k} rate", found.rank_rate(k)) for k in RANKS]
     for fpir in FPIRS:
         value = found.tpir_at_fpir(fpir)
         why = "" if value is not None else f"{unmated:,} unmated probes allow under 10 errors"
-        figures.append(Figure(f"tpir_at_{fpir:g}", f"TPIR at FPIR {fpir:g}", value, detail=why))
-    return Section("identification", "Identification (1:N)", tuple(figures))
+        estimates.append(Estimate(f"tpir_at_{fpir:g}", f"TPIR at FPIR {fpir:g}", value, detail=why))
+    return Section("identification", "Identification (1:N)", tuple(estimates))
 
 
 def _rows(

@@ -109,12 +109,13 @@ def _table(sections: Sequence[Section]) -> str:
     rows = []
     for section in sections:
         rows.append(f'<tr><th colspan="4">{escape(section.title)}</th></tr>')
-        for figure in section.figures:
-            mark = " w" if figure.method == "wilson" and figure.interval_text else ""
+        for estimate in section.estimates:
+            mark = " w" if estimate.method == "wilson" and estimate.interval_text else ""
             rows.append(
-                f'<tr><td>{escape(figure.name)}</td><td class="value">{escape(figure.text)}</td>'
-                f'<td class="interval">{escape(figure.interval_text)}{mark}</td>'
-                f'<td class="detail">{escape(figure.detail)}</td></tr>'
+                f"<tr><td>{escape(estimate.name)}</td>"
+                f'<td class="value">{escape(estimate.text)}</td>'
+                f'<td class="interval">{escape(estimate.interval_text)}{mark}</td>'
+                f'<td class="detail">{escape(estimate.detail)}</td></tr>'
             )
     legend = "95 % intervals by bootstrap over people; w: Wilson's, per comparison."
     return f'<table>{"".join(rows)}</table><p class="about">{legend}</p>'

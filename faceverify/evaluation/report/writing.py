@@ -1,4 +1,4 @@
-"""Write a report into a folder: the page, the figures as JSON, each plot as a file of its own."""
+"""Write a report into a folder: the page, the estimates as JSON, each plot as a file of its own."""
 
 from __future__ import annotations
 
@@ -54,9 +54,7 @@ def write_report(
     shown = [_shown(one, photos, names) for one in models]
     document = {
         "evaluations": [one.evaluation.as_dict() for one in models],
-        "differences": [
-            {figure.key: figure.as_dict() for figure in section.figures} for section in differences
-        ],
+        "differences": [section.as_dict() for section in differences],
     }
     files = {FIGURES: json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
     files |= {f"{name}.svg": chart.svg() for name, chart in plots.items()}
@@ -113,5 +111,5 @@ def _threshold(found: Evaluation) -> float | None:
     """The threshold of the evaluation, or else that of the EER."""
     if found.threshold is not None:
         return found.threshold
-    equal = found.figure("eer")
+    equal = found.estimate("eer")
     return equal.extra.get("threshold") if equal is not None else None

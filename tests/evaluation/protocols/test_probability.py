@@ -49,9 +49,9 @@ def test_a_fold_is_not_judged_by_a_curve_that_was_fitted_to_it():
     assert brier_out_of_fold(halves) > 0.9
     both = count_scores(np.concatenate((near, far, far, near)), np.tile(same, 2))
     section, _ = probability_section(both, halves)
-    figures = {figure.key: figure.value for figure in section.figures}
-    assert figures["brier_score"] == pytest.approx(0.25, abs=1e-3)
-    assert figures["brier_score_out_of_fold"] > 0.9
+    estimates = {estimate.key: estimate.value for estimate in section.estimates}
+    assert estimates["brier_score"] == pytest.approx(0.25, abs=1e-3)
+    assert estimates["brier_score_out_of_fold"] > 0.9
 
 
 def test_nobody_is_in_two_folds_and_no_genuine_comparison_is_lost():
@@ -80,6 +80,6 @@ def test_without_one_kind_there_is_none_and_it_says_so():
     alone = [count_scores([0.1, 0.2], [True, True]), counts]
     assert brier_out_of_fold(alone) is None
     section, _ = probability_section(counts, alone)
-    (figure,) = (one for one in section.figures if one.key == "brier_score_out_of_fold")
-    assert figure.value is None
-    assert "needs both kinds" in figure.detail
+    (estimate,) = (one for one in section.estimates if one.key == "brier_score_out_of_fold")
+    assert estimate.value is None
+    assert "needs both kinds" in estimate.detail

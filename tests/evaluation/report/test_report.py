@@ -31,7 +31,7 @@ from faceverify.evaluation.report.plots import (
 from faceverify.evaluation.report.svg import Axis, Chart, round_steps
 from faceverify.evaluation.report.thumbnails import thumbnail
 from faceverify.evaluation.report.writing import write_report
-from faceverify.evaluation.results import Evaluation, Figure, Section, rate_figure, written
+from faceverify.evaluation.results import Estimate, Evaluation, Section, rate_estimate, written
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -151,7 +151,7 @@ def test_a_better_model_is_told_from_a_worse_one():
     """The same seed draws the same people: the difference is paired."""
     worse, better = measured(spread=0.2, name="w"), measured(spread=0.12, name="b")
     section = difference_section(worse[:2], better[:2])
-    by_key = {figure.key: figure for figure in section.figures}
+    by_key = {estimate.key: estimate for estimate in section.estimates}
     assert by_key["auc"].value > 0
     assert by_key["auc"].interval.low > 0
     assert by_key["auc"].extra["p_value"] < 0.05
@@ -161,10 +161,10 @@ def test_a_better_model_is_told_from_a_worse_one():
 
 def test_a_model_does_not_differ_from_itself():
     one = measured()
-    for figure in difference_section(one[:2], one[:2]).figures:
-        if figure.value is not None:
-            assert figure.value == 0
-            assert figure.extra["p_value"] == 1
+    for estimate in difference_section(one[:2], one[:2]).estimates:
+        if estimate.value is not None:
+            assert estimate.value == 0
+            assert estimate.extra["p_value"] == 1
 
 
 def test_pairing_narrows_the_difference():
@@ -187,7 +187,7 @@ def test_p_values():
 def test_names_are_escaped_and_nothing_is_asked_for():
     evil = '<script>alert(1)</script>" onload="x'
     found, *_ = measured()
-    section = Section("s", evil, (Figure("k", evil, 0.5, detail=evil),))
+    section = Section("s", evil, (Estimate("k", evil, 0.5, detail=evil),))
     evaluation = Evaluation(evil, "10fold", evil, "id", (section,), (evil,), found.counts)
     pair = ShownPair((evil, evil), ("data:image/jpeg;base64,AA", None), np.inf, error=True)
     text = page([ShownModel(evaluation, [], [pair], [])], [], [])
@@ -236,11 +236,11 @@ def test_numbers_are_written_for_people():
 
 
 def test_few_errors_have_wilsons_bounds():
-    few = rate_figure("k", "n", 2, 3000, over_identities=Interval(0.0, 0.002))
-    many = rate_figure("k", "n", 200, 3000, over_identities=Interval(0.05, 0.08))
+    few = rate_estimate("k", "n", 2, 3000, over_identities=Interval(0.0, 0.002))
+    many = rate_estimate("k", "n", 200, 3000, over_identities=Interval(0.05, 0.08))
     assert (few.method, many.method) == ("wilson", "identities")
     assert few.interval.low > 0
-    assert rate_figure("k", "n", 0, 0).value is None
+    assert rate_estimate("k", "n", 0, 0).value is None
 
 
 def test_groups_that_no_threshold_can_compare_are_na():
@@ -251,4 +251,4 @@ def test_groups_that_no_threshold_can_compare_are_na():
         PairScores(pairs, np.array([0.1, 0.2]), 4, 0), "m", "id", protocol="10fold",
         groups=["x", "y"], replicates=0,
     )  # fmt: skip
-    assert found.figure("rates").value is None
+    assert found.estimate("rates").value is None
