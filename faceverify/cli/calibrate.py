@@ -94,21 +94,23 @@ def calibrate(
     targets = rates(fmr)
     from faceverify.embeddings.cache import EmbeddingCache, cache_folder
     from faceverify.embeddings.source import model_source
-    from faceverify.evaluation.benchmark import read_task
-    from faceverify.evaluation.calibration.calibrate import calibrated, place_to_save
+    from faceverify.evaluation.benchmark import read_benchmark
+    from faceverify.evaluation.calibration.calibrate import calibrate_model, output_path
 
     with EmbeddingCache(None if no_cache else cache_folder(), console.message) as cache:
         source = model_source(model, faces, cache, workers=workers, progress=console.progress)
         assert source.model is not None
-        path = None if dry_run else place_to_save(model, source.model, save)
-        task = read_task(
+        path = None if dry_run else output_path(model, source.model, save)
+        benchmark = read_benchmark(
             images if pairs is None else pairs,
             images=images,
             pattern=pattern,
             kind=kind,
             protocol="all" if pairs is None else "10fold",
         )
-        found = calibrated(source, task, targets, extrapolate=extrapolate, replicates=replicates)
+        found = calibrate_model(
+            source, benchmark, targets, extrapolate=extrapolate, replicates=replicates
+        )
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         found.model.save(path)
@@ -132,7 +134,7 @@ def show(found: Calibration, path: Path | None, console: Console) -> None:
 
     from faceverify.cli.evaluation_table import show_sections
     from faceverify.evaluation.metrics.wilson import Interval
-    from faceverify.evaluation.results import Estimate, Section, written
+    from faceverify.evaluation.results import Estimate, Section, format_value
 
     if console.as_json:
         value = {
@@ -151,7 +153,7 @@ def show(found: Calibration, path: Path | None, console: Console) -> None:
             f"FMR {one.fmr:g}",
             one.distance,
             "distance",
-            detail=f"FNMR {written(one.fnmr, 'rate')}; FMR within "
+            detail=f"FNMR {format_value(one.fnmr, 'rate')}; FMR within "
             f"{Estimate('', '', one.fmr, interval=Interval(*one.interval)).interval_text}"
             + ("; extrapolated" if "extrapolated" in one.dataset else ""),
         )

@@ -21,8 +21,8 @@ from faceverify.errors import UsageError
 from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
+    from faceverify.evaluation.protocols.benchmark import Benchmark
     from faceverify.evaluation.protocols.protocol import Measurement
-    from faceverify.evaluation.protocols.task import Task
     from faceverify.evaluation.results import Evaluation, Section
 
 DEFAULT_PATTERN = "{path}"
@@ -38,8 +38,8 @@ class Protocol(str, Enum):
     RETRIEVAL = "retrieval"
 
 
-class Compat(str, Enum):
-    """Whose usual figures are reproduced."""
+class ReferenceProtocol(str, Enum):
+    """Reference implementation whose results are reproduced."""
 
     INSIGHTFACE = "insightface"
     FACENET = "facenet"
@@ -144,8 +144,8 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    compat: Annotated[
-        Compat | None,
+    reference: Annotated[
+        ReferenceProtocol | None,
         typer.Option(
             "--compat", help="The figures of these scripts too, to the digit.", show_default=False
         ),
@@ -216,10 +216,13 @@ def evaluate(
     console = Console(json, quiet, verbose)
     from faceverify.embeddings.cache import EmbeddingCache, cache_folder
     from faceverify.embeddings.source import feature_source, file_source, model_source
-    from faceverify.evaluation.benchmark import read_task
+    from faceverify.evaluation.benchmark import read_benchmark
     from faceverify.evaluation.evaluate import measure
     from faceverify.evaluation.protocols.protocol import Settings
-    from faceverify.evaluation.protocols.template_task import TemplateTask, read_template_task
+    from faceverify.evaluation.protocols.template_benchmark import (
+        TemplateBenchmark,
+        read_template_benchmark,
+    )
 
     if embeddings is not None and compare:
         raise UsageError("--compare embeds photos itself", cure="leave --embeddings out")
@@ -228,31 +231,31 @@ def evaluate(
         def of_model(name: str) -> Any:
             return model_source(name, faces, cache, workers=workers, progress=console.progress)
 
-        task: Task | TemplateTask
+        benchmark: Benchmark | TemplateBenchmark
         if media is not None or protocol is Protocol.TEMPLATES:
-            if protocol not in (None, Protocol.TEMPLATES) or compare or group or compat:
+            if protocol not in (None, Protocol.TEMPLATES) or compare or group or reference:
                 raise UsageError("--media goes with --protocol templates, and with no comparison")
-            task = read_template_task(
+            benchmark = read_template_benchmark(
                 source, media, points=points, galleries=gallery or [], probes=probes,
                 images=images, check_files=embeddings is None,
             )  # fmt: skip
         else:
             column, groups_of = grouping(group)
-            task = read_task(
+            benchmark = read_benchmark(
                 source, images=images, pattern=pattern, protocol=protocol and protocol.value,
                 kind=kind, group_column=column, check_files=embeddings is None,
             )  # fmt: skip
-            task = replace(task, groups=groups_of(task))
+            benchmark = replace(benchmark, groups=groups_of(benchmark))
         if embeddings is None:
             sources = [of_model(name) for name in (model or "default", *(compare or ()))]
-        elif isinstance(task, TemplateTask) and embeddings.suffix.lower() == ".npy":
-            sources = [feature_source(embeddings, len(task.photos))]
+        elif isinstance(benchmark, TemplateBenchmark) and embeddings.suffix.lower() == ".npy":
+            sources = [feature_source(embeddings, len(benchmark.photos))]
         else:
             sources = [file_source(embeddings, model, console.message)]
         how = Settings(
-            fmr, threshold, compat and compat.value, replicates, report=out is not None
+            fmr, threshold, reference and reference.value, replicates, report=out is not None
         )  # fmt: skip
-        measured = [measure(task, one, how) for one in sources]
+        measured = [measure(benchmark, one, how) for one in sources]
     console.detail(f"{sum(one.photos.computed for one in measured)} photos were not cached")
     found = [one.measurement for one in measured]
     differences = compared(found)
@@ -260,21 +263,24 @@ def evaluate(
     if out is not None:
         from faceverify.evaluation.report.writing import write_report
 
-        page, *_ = write_report(out, found, task.photos, task.names, differences)
+        page, *_ = write_report(out, found, benchmark.photos, benchmark.names, differences)
         console.message(f"report: {page}")
 
 
 def grouping(group: str | None) -> tuple[str, Any]:
     """From --group to the list's column, and a function that gives each pair's group."""
     if group is not None and Path(group).is_file():
+        from faceverify.evaluation.lists.identity_groups import read_groups
         from faceverify.evaluation.lists.pair_list import groups_of_pairs
-        from faceverify.evaluation.lists.person_groups import read_groups
 
         people = read_groups(Path(group))
-        return "group", lambda task: task.pairs and groups_of_pairs(task.pairs, people)
+        return (
+            "group",
+            lambda benchmark: benchmark.pairs and groups_of_pairs(benchmark.pairs, people),
+        )
 
-    def of_column(task: Task) -> list[str] | None:
-        found = task.pairs.group if task.pairs is not None else None
+    def of_column(benchmark: Benchmark) -> list[str] | None:
+        found = benchmark.pairs.group if benchmark.pairs is not None else None
         if group is not None and found is None:
             raise UsageError(
                 f"--group {group}: no such file, and the list has no such column",

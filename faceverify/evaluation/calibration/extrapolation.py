@@ -21,13 +21,17 @@ from faceverify.evaluation.metrics.wilson import Interval
 if TYPE_CHECKING:
     from faceverify.evaluation.metrics.scores import ScoreCounts
 
-FEWEST_IMPOSTORS = 1000
+MIN_IMPOSTORS = 1000
 FARTHEST = 100  # how many times below the smallest countable FMR a tail is followed
-TAIL_SHARE, FEWEST, MOST = 1e-3, 100, 10_000  # of the nearest impostor scores that are fitted
+TAIL_SHARE, MIN_FITTED, MAX_FITTED = (
+    1e-3,
+    100,
+    10_000,
+)  # of the nearest impostor scores that are fitted
 
 
 @dataclass(frozen=True)
-class Tail:
+class Extrapolation:
     """An exponential tail.
 
     Args:
@@ -65,19 +69,19 @@ class Tail:
         return Interval(rate * math.exp(-half), min(rate * math.exp(half), 1.0))
 
 
-def fit_tail(counts: ScoreCounts) -> Tail:
+def fit_extrapolation(counts: ScoreCounts) -> Extrapolation:
     """Fit the tail by maximum likelihood: the scale is the mean excess.
 
     Raises:
         UsageError: under 1,000 impostor comparisons, or all the near ones at one distance.
     """
     made = int(counts.impostor.sum())
-    if made < FEWEST_IMPOSTORS:
+    if made < MIN_IMPOSTORS:
         raise UsageError(
-            f"extrapolation: found {made} impostor comparisons, expected {FEWEST_IMPOSTORS}",
+            f"extrapolation: found {made} impostor comparisons, expected {MIN_IMPOSTORS}",
             cure="add people",
         )
-    wanted = min(max(round(TAIL_SHARE * made), FEWEST), MOST)
+    wanted = min(max(round(TAIL_SHARE * made), MIN_FITTED), MAX_FITTED)
     cumulative = np.cumsum(counts.impostor)
     end = int(np.searchsorted(cumulative, wanted)) + 1  # ties at u belong to the tail
     start, fitted = float(counts.distances[end - 1]), int(cumulative[end - 1])
@@ -88,4 +92,4 @@ def fit_tail(counts: ScoreCounts) -> Tail:
             f"extrapolation: found the {fitted} nearest impostor comparisons at one distance",
             cure="check the photos",
         )
-    return Tail(start, scale, fitted, counts.impostors)
+    return Extrapolation(start, scale, fitted, counts.impostors)

@@ -6,9 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 from faceverify.errors import UsageError
-from faceverify.evaluation.calibration.extrapolation import FARTHEST, Tail, fit_tail
+from faceverify.evaluation.calibration.extrapolation import (
+    FARTHEST,
+    Extrapolation,
+    fit_extrapolation,
+)
 from faceverify.evaluation.metrics.error_rates import (
-    FEWEST_EXPECTED_ERRORS,
+    MIN_EXPECTED_ERRORS,
     allowed_errors,
     error_rates,
     rates_at_fmr,
@@ -29,7 +33,7 @@ def supported_targets(counts: ScoreCounts, fmr_targets: Sequence[float]) -> list
     return [
         target
         for target in fmr_targets
-        if allowed_errors(target, counts.impostors) >= FEWEST_EXPECTED_ERRORS
+        if allowed_errors(target, counts.impostors) >= MIN_EXPECTED_ERRORS
     ]
 
 
@@ -71,15 +75,15 @@ def thresholds_from_scores(
     if not len(counts.distances):
         raise UsageError("calibration: found no comparison that could be made", cure="see failures")
     supported = supported_targets(counts, fmr_targets)
-    tail = None
+    extrapolation = None
     thresholds = []
     for target in sorted(set(fmr_targets), reverse=True):
         if target in supported:
             thresholds.append(_counted(counts, target, dataset, interval_at))
             continue
         _refuse_unsupported(counts, target, extrapolate=extrapolate)
-        tail = tail or fit_tail(counts)
-        thresholds.append(_extrapolated(counts, target, dataset, tail))
+        extrapolation = extrapolation or fit_extrapolation(counts)
+        thresholds.append(_extrapolated(counts, target, dataset, extrapolation))
     return thresholds
 
 
@@ -107,9 +111,11 @@ def _counted(
     )
 
 
-def _extrapolated(counts: ScoreCounts, target: float, dataset: str, tail: Tail) -> Threshold:
-    distance = _rounded_down(tail.distance_at(target))
-    interval = tail.interval_at(distance)
+def _extrapolated(
+    counts: ScoreCounts, target: float, dataset: str, extrapolation: Extrapolation
+) -> Threshold:
+    distance = _rounded_down(extrapolation.distance_at(target))
+    interval = extrapolation.interval_at(distance)
     fnmr = error_rates(counts, distance).fnmr
     assert fnmr is not None
     return Threshold(
@@ -119,7 +125,7 @@ def _extrapolated(counts: ScoreCounts, target: float, dataset: str, tail: Tail) 
         impostors=counts.impostors,
         genuine=counts.genuines,
         interval=(interval.low, interval.high),
-        dataset=f"{dataset}; extrapolated: {tail}",
+        dataset=f"{dataset}; extrapolated: {extrapolation}",
     )
 
 
@@ -127,9 +133,9 @@ def _refuse_unsupported(counts: ScoreCounts, target: float, *, extrapolate: bool
     expected = target * counts.impostors
     found = (
         f"FMR {target:g}: {counts.impostors:,} impostor comparisons allow {expected:.3g} false "
-        f"matches, expected at least {FEWEST_EXPECTED_ERRORS}"
+        f"matches, expected at least {MIN_EXPECTED_ERRORS}"
     )
-    smallest = FEWEST_EXPECTED_ERRORS / counts.impostors
+    smallest = MIN_EXPECTED_ERRORS / counts.impostors
     decade = 10.0 ** math.floor(math.log10(smallest))
     smallest = math.ceil(smallest / decade - 1e-9) * decade  # one digit, rounded up
     if not extrapolate:
@@ -138,7 +144,7 @@ def _refuse_unsupported(counts: ScoreCounts, target: float, *, extrapolate: bool
             cure=f"add people, ask for {smallest:.1g} or more, or extrapolate from a fitted tail "
             "with --extrapolate",
         )
-    if expected * FARTHEST < FEWEST_EXPECTED_ERRORS:
+    if expected * FARTHEST < MIN_EXPECTED_ERRORS:
         raise UsageError(
             f"{found}; a tail is followed {FARTHEST} times below that at most", cure="add people"
         )

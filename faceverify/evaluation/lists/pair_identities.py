@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PairPeople:
+class PairIdentities:
     """The people of N pairs.
 
     Args:
@@ -22,11 +22,11 @@ class PairPeople:
 
     first: list[str]
     second: list[str]
-    count: int
+    num_identities: int
     note: str = ""
 
 
-def people_of_pairs(pairs: PairList) -> PairPeople:
+def identities_of_pairs(pairs: PairList) -> PairIdentities:
     """Return the people that a list names; else group its photos by its genuine pairs.
 
     Photos that genuine pairs link, directly or through others, show one person. Photos that no
@@ -34,7 +34,7 @@ def people_of_pairs(pairs: PairList) -> PairPeople:
     """
     if pairs.first_identity is not None and pairs.second_identity is not None:
         count = len({*pairs.first_identity, *pairs.second_identity})
-        return PairPeople(pairs.first_identity, pairs.second_identity, count)
+        return PairIdentities(pairs.first_identity, pairs.second_identity, count)
     parent = {image: image for image in pairs.images}
 
     def person(image: str) -> str:
@@ -47,7 +47,7 @@ def people_of_pairs(pairs: PairList) -> PairPeople:
         if same:
             parent[person(first)] = person(second)
     one, other = ([person(image) for image in side] for side in (pairs.first, pairs.second))
-    return PairPeople(
+    return PairIdentities(
         one,
         other,
         len({*one, *other}),

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from faceverify.evaluation.intervals.bands import BAND_TARGETS, band_of_replicates
 from faceverify.evaluation.intervals.bootstrap import Replicates, bootstrap, interval
 from faceverify.evaluation.intervals.identity_folds import folds_of_pairs
-from faceverify.evaluation.lists.pair_identities import people_of_pairs
+from faceverify.evaluation.lists.pair_identities import identities_of_pairs
 from faceverify.evaluation.lists.pair_list import PairList, folds_by_position
 from faceverify.evaluation.metrics.error_rates import FMR_TARGETS
-from faceverify.evaluation.metrics.fold_accuracy import folded_accuracy, right_decisions
+from faceverify.evaluation.metrics.fold_accuracy import correct_decisions, folded_accuracy
 from faceverify.evaluation.metrics.pair_distances import pair_distances
 from faceverify.evaluation.metrics.scores import count_scores
 from faceverify.evaluation.protocols.group_rates import group_section
@@ -26,7 +26,7 @@ from faceverify.evaluation.protocols.protocol import (
     Protocol,
     Settings,
 )
-from faceverify.evaluation.protocols.reference_protocols import compat_section
+from faceverify.evaluation.protocols.reference_protocols import reference_section
 from faceverify.evaluation.protocols.score_sections import (
     ONE_KIND,
     calibration_notes,
@@ -40,48 +40,50 @@ from faceverify.evaluation.results import Estimate, Evaluation, Section, rate_es
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from faceverify.evaluation.protocols.task import Task
+    from faceverify.evaluation.protocols.benchmark import Benchmark
     from faceverify.matching.operating_point import OperatingPoint
 
 FOLDS = 10
 
 
-def evaluate(task: Task, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
+def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
     """Compare the photos of each pair and work out every estimate.
 
     Args:
-        task: pairs; its protocol is "10fold" or "fixed".
-        photos: of the task.
+        benchmark: pairs; its protocol is "10fold" or "fixed".
+        photos: of the benchmark.
         settings: how to measure.
 
     Raises:
         UsageError: scores that cannot be used.
     """
-    assert task.pairs is not None
-    same = task.pairs.same
-    distances = pair_distances(photos.embeddings, photos.enrolled, task.first, task.second)
+    assert benchmark.pairs is not None
+    same = benchmark.pairs.same
+    distances = pair_distances(
+        photos.embeddings, photos.enrolled, benchmark.first, benchmark.second
+    )
     found, replicates = evaluate_pairs(
-        PairScores(task.pairs, distances, len(photos.enrolled), photos.failures),
+        PairScores(benchmark.pairs, distances, len(photos.enrolled), photos.failures),
         photos.model,
         photos.model_id,
-        protocol=task.protocol,
+        protocol=benchmark.protocol,
         point=photos.point,
-        groups=task.groups,
+        groups=benchmark.groups,
         replicates=settings.replicates,
         seed=settings.seed,
         fmr_targets=BAND_TARGETS if settings.report else FMR_TARGETS,
     )
     sections = found.sections
-    if settings.compat is not None:
-        rows = photos.embeddings[task.first], photos.embeddings[task.second]
-        sections = (*sections, compat_section(settings.compat, *rows, same, photos.failures))
+    if settings.reference is not None:
+        rows = photos.embeddings[benchmark.first], photos.embeddings[benchmark.second]
+        sections = (*sections, reference_section(settings.reference, *rows, same, photos.failures))
     found = replace(found, sections=sections, notes=(*found.notes, *photos.notes))
     if not settings.report:
         return Measurement(found, replicates)
-    people = people_of_pairs(task.pairs)
+    people = identities_of_pairs(benchmark.pairs)
     folds = folds_of_pairs(distances, same, people.first, people.second)
     found = with_probability(replace(found, band=band_of_replicates(replicates)), folds)
-    worst = worst_pairs(distances, same, task.first, task.second)
+    worst = worst_pairs(distances, same, benchmark.first, benchmark.second)
     return Measurement(found, replicates, worst)
 
 
@@ -140,10 +142,10 @@ def evaluate_pairs(
     if protocol == "10fold":
         accuracy, correct, fold_note = _folded(pairs, distances)
     elif point is not None:
-        correct = right_decisions(distances, pairs.same, point.threshold)
-    people = people_of_pairs(pairs)
+        correct = correct_decisions(distances, pairs.same, point.threshold)
+    people = identities_of_pairs(pairs)
     resampled = None
-    if replicates and people.count >= 2:
+    if replicates and people.num_identities >= 2:
         resampled = bootstrap(
             distances, pairs.same, people.first, people.second,
             fmr_targets=fmr_targets, threshold=point.threshold if point else None,
@@ -152,7 +154,7 @@ def evaluate_pairs(
         notes += [people.note] if people.note else []
     elif replicates:
         notes.append("one person: intervals over identities are n/a, Wilson's stand in")
-    known = people.count if pairs.first_identity else None
+    known = people.num_identities if pairs.first_identity else None
     sections = [data_section(counts, scores.photos, scores.failures, known)]
     right_interval = interval(resampled.accuracy) if resampled else None
     if accuracy is not None:
@@ -160,7 +162,7 @@ def evaluate_pairs(
         sections.append(Section("folds", "Threshold chosen on the other folds", (shown,)))
     sections.append(curve_section(counts, resampled))
     if point is not None:
-        right = right_decisions(distances, pairs.same, point.threshold)
+        right = correct_decisions(distances, pairs.same, point.threshold)
         sections.append(
             threshold_section(
                 counts,

@@ -46,9 +46,9 @@ def probability_section(
     few = "needs both kinds of comparison in each fold's rest"
     middle = -model.intercept / model.slope if model.slope else None
     bins = [
-        {"told": told, "observed": seen, "weight": weight}
-        for told, seen, weight in zip(
-            found.told.tolist(), found.observed.tolist(), found.weight.tolist(), strict=True
+        {"told": predicted, "observed": seen, "weight": weight}
+        for predicted, seen, weight in zip(
+            found.predicted.tolist(), found.observed.tolist(), found.weight.tolist(), strict=True
         )
     ]
     estimates = (
@@ -72,7 +72,7 @@ def probability_section(
         Estimate(
             "expected_calibration_error",
             "expected calibration error, on the scores it was fitted to",
-            found.expected_error,
+            found.expected_calibration_error,
             "number",
             extra={"bins": bins},
         ),
@@ -102,7 +102,7 @@ def brier_out_of_fold(folds: Sequence[ScoreCounts]) -> float | None:
         np.add.at(impostor, place, np.concatenate([other.impostor for other in rest]))
         if not genuine.any() or not impostor.any() or len(distances) < 2:
             return None
-        told = fit_probability(distances, genuine, impostor).probability(fold.distances)
-        squares += (fold.genuine @ (1 - told) ** 2, fold.impostor @ told**2)
+        predicted = fit_probability(distances, genuine, impostor).probability(fold.distances)
+        squares += (fold.genuine @ (1 - predicted) ** 2, fold.impostor @ predicted**2)
         comparisons += (fold.genuine.sum(), fold.impostor.sum())
     return float(np.mean(squares / comparisons)) if comparisons.all() else None

@@ -1,4 +1,4 @@
-"""What an evaluation protocol is: what it needs, and from a task's embeddings to estimates."""
+"""What an evaluation protocol is: what it needs, and from a benchmark's embeddings to estimates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Needs(Enum):
     """What a protocol is about."""
 
     PAIRS = "pairs of photos"
-    PEOPLE = "photos of people"
+    IDENTITIES = "photos with identities"
     TEMPLATES = "templates of several photos each"
 
 
@@ -33,7 +33,7 @@ class Settings:
     Args:
         fmr: the false match rate whose threshold, of the model's own, is measured.
         threshold: a distance instead.
-        compat: "insightface" or "facenet", to print their estimates too; None for neither.
+        reference: name of the reference protocol to report too, "insightface" or "facenet".
         replicates: of the bootstrap over identities; 0 leaves it out.
         seed: of its draws.
         report: whether plots will be drawn: works out bands, the probability and the worst pairs.
@@ -41,7 +41,7 @@ class Settings:
 
     fmr: float = 1e-3
     threshold: float | None = None
-    compat: str | None = None
+    reference: str | None = None
     replicates: int = 1000
     seed: int = 0
     report: bool = False
@@ -49,7 +49,7 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedPhotos:
-    """The P photos of a task, embedded by one model.
+    """The P photos of a benchmark, embedded by one model.
 
     Args:
         embeddings: of length 1; the row of a photo without one means nothing, (P, D).
@@ -94,7 +94,7 @@ class Protocol:
 
     Args:
         needs: what its tasks are about.
-        evaluate: from a task, its photos and the settings to estimates.
+        evaluate: from a benchmark, its photos and the settings to estimates.
         tolerant: whether it says something of a model that lacks the threshold asked for.
     """
 

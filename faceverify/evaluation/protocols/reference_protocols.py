@@ -29,7 +29,7 @@ Rows = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class UsualFigures:
+class ReferenceResults:
     """What the usual scripts print.
 
     Args:
@@ -50,7 +50,7 @@ class UsualFigures:
 
 def insightface(
     first: NDArray[np.floating], second: NDArray[np.floating], same: NDArray[np.bool_]
-) -> UsualFigures:
+) -> ReferenceResults:
     """Compute the estimates as InsightFace does: of embeddings that are normalised here.
 
     Args:
@@ -70,7 +70,7 @@ def facenet(
     same: NDArray[np.bool_],
     *,
     far_target: float = 1e-3,
-) -> UsualFigures:
+) -> ReferenceResults:
     """Compute the estimates as facenet does: of embeddings as they are.
 
     Args:
@@ -100,7 +100,7 @@ def facenet(
     accuracies = (right / pairs)[np.arange(FOLDS), np.argmax(others, axis=1)]
     estimates = (float(np.mean(accuracies)), float(np.std(accuracies)))
     if not genuines.all() or not impostors.all():
-        return UsualFigures(*estimates, val=None, val_std=None, far=None, auc=None, eer=None)
+        return ReferenceResults(*estimates, val=None, val_std=None, far=None, auc=None, eer=None)
 
     far_of_others = (fine_false.sum(axis=0) - fine_false) / (len(labels) - labels.sum() - impostors)
     thresholds = [_threshold_at(row, far_target) for row in far_of_others]
@@ -111,7 +111,7 @@ def facenet(
         far[index] = np.count_nonzero(accepted & ~labels) / impostors[index, 0]
     tpr, fpr = (true / genuines).mean(axis=0), (false / impostors).mean(axis=0)
     area = float(np.sum(np.diff(fpr) * (tpr[1:] + tpr[:-1])) / 2)
-    return UsualFigures(
+    return ReferenceResults(
         *estimates,
         val=float(np.mean(val)),
         val_std=float(np.std(val)),
@@ -157,10 +157,10 @@ def _crossing(fpr: Rows, tpr: Rows) -> float | None:
     return float(fpr[after - 1] + share * (fpr[after] - fpr[after - 1]))
 
 
-COMPAT = {"insightface": insightface, "facenet": facenet}
+REFERENCE_PROTOCOLS = {"insightface": insightface, "facenet": facenet}
 
 
-def compat_section(
+def reference_section(
     name: str,
     first: NDArray[np.floating],
     second: NDArray[np.floating],
@@ -180,7 +180,7 @@ def compat_section(
     if missing:
         why = f"the scripts need a face in every photo, {missing} have none"
         return Section(key, title, (Estimate("accuracy", "accuracy", None, detail=why),))
-    usual = COMPAT[name](first, second, same)
+    usual = REFERENCE_PROTOCOLS[name](first, second, same)
     why = "a fold lacks one kind of pair"
     val = None if usual.val is None else f"+- {usual.val_std:.5f} at FAR {usual.far:.5f}"
     return Section(

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from faceverify.evaluation.metrics.retrieval import cluster_agreement, retrieval
-from faceverify.evaluation.protocols.all_pairs import split
+from faceverify.evaluation.protocols.all_pairs import split_enrolled
 from faceverify.evaluation.protocols.protocol import (
     EmbeddedPhotos,
     Measurement,
@@ -17,23 +17,23 @@ from faceverify.evaluation.protocols.protocol import (
 from faceverify.evaluation.results import Estimate, Evaluation, Section
 
 if TYPE_CHECKING:
-    from faceverify.evaluation.protocols.task import Task
+    from faceverify.evaluation.protocols.benchmark import Benchmark
 
 RANKS = (1, 5, 10)
 
 
-def evaluate(task: Task, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
+def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
     """Work out Recall@k, mAP and NMI.
 
     A photo without an embedding, whose person has another photo, is a search that finds nobody.
 
     Args:
-        task: photos of people.
-        photos: of the task.
+        benchmark: photos of people.
+        photos: of the benchmark.
         settings: how to measure.
     """
-    rows, names, failed = split(photos.embeddings, photos.enrolled, task.identities)
-    everyone = Counter(task.identities)
+    rows, names, failed = split_enrolled(photos.embeddings, photos.enrolled, benchmark.identities)
+    everyone = Counter(benchmark.identities)
     lost = sum(everyone[name] > 1 for name in failed)
     why = "needs a person with two photos"
     found = retrieval(rows, names, ks=RANKS)
@@ -41,7 +41,7 @@ def evaluate(task: Task, photos: EmbeddedPhotos, settings: Settings) -> Measurem
     searches = sum(count for count in everyone.values() if count > 1)
     share = found.queries / searches if searches else 0.0
     estimates = [
-        Estimate("photos", "photos", len(task.identities), "count"),
+        Estimate("photos", "photos", len(benchmark.identities), "count"),
         Estimate("people", "people", len(everyone), "count"),
         Estimate("queries", "searches (photos whose person has another)", searches, "count"),
         Estimate("failed_queries", "of them without a face: they find nobody", lost, "count"),
@@ -66,10 +66,10 @@ def evaluate(task: Task, photos: EmbeddedPhotos, settings: Settings) -> Measurem
         )
     )
     sections = (Section("retrieval", "Retrieval", tuple(estimates)),)
-    notes = (*task.notes, *photos.notes)
+    notes = (*benchmark.notes, *photos.notes)
     return Measurement(
-        Evaluation(task.source, "retrieval", photos.model, photos.model_id, sections, notes)
+        Evaluation(benchmark.source, "retrieval", photos.model, photos.model_id, sections, notes)
     )
 
 
-PROTOCOL = Protocol(Needs.PEOPLE, evaluate)
+PROTOCOL = Protocol(Needs.IDENTITIES, evaluate)

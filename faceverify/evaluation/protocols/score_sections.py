@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 ONE_KIND = "needs genuine and impostor pairs"
 
 
-def data_section(counts: ScoreCounts, photos: int, failures: int, people: int | None) -> Section:
+def data_section(
+    counts: ScoreCounts, photos: int, failures: int, num_identities: int | None
+) -> Section:
     """What was compared, and how much could not be.
 
     Args:
         counts: the scores.
         photos: how many there are.
         failures: photos without an embedding.
-        people: how many; None where nobody says.
+        num_identities: number of identities; None where the list does not name them.
     """
     estimates = [
         Estimate("genuine", "genuine comparisons", counts.genuines, "count"),
@@ -50,8 +52,8 @@ def data_section(counts: ScoreCounts, photos: int, failures: int, people: int | 
             detail=f"{counts.failed_genuine:,} genuine, {counts.failed_impostor:,} impostor",
         ),
     ]
-    if people is not None:
-        estimates.insert(2, Estimate("people", "people", people, "count"))
+    if num_identities is not None:
+        estimates.insert(2, Estimate("people", "people", num_identities, "count"))
     return Section("data", "Data", tuple(estimates))
 
 

@@ -31,51 +31,51 @@ from faceverify.evaluation.results import Estimate, Evaluation, Section
 
 if TYPE_CHECKING:
     from faceverify.evaluation.lists.ijb import Enrolment
-    from faceverify.evaluation.protocols.template_task import TemplateTask
+    from faceverify.evaluation.protocols.template_benchmark import TemplateBenchmark
 
 RANKS = (1, 5, 10)
 FPIRS = (1e-1, 1e-2, 1e-3)
 
 
-def evaluate(task: TemplateTask, photos: EmbeddedPhotos, _: Settings) -> Measurement:
+def evaluate(benchmark: TemplateBenchmark, photos: EmbeddedPhotos, _: Settings) -> Measurement:
     """Pool photos into templates, compare these pair by pair (1:1), and search them (1:N).
 
     The lists of pairs name nobody, so bounds are Wilson's.
 
     Args:
-        task: of F photos.
-        photos: of the task, embedded as the model gives them.
+        benchmark: of F photos.
+        photos: of the benchmark, embedded as the model gives them.
 
     Raises:
         UsageError: no photo, or no template of a gallery, has an embedding.
     """
-    enrolled, media, point = photos.enrolled, task.media, photos.point
+    enrolled, media, point = photos.enrolled, benchmark.media, photos.point
     if not enrolled.any():
         raise UsageError(
-            f"{task.source}: no photo has an embedding", cure="check photos and --aligned"
+            f"{benchmark.source}: no photo has an embedding", cure="check photos and --aligned"
         )
     templates = pool_templates(
         photos.embeddings[enrolled],
         media.template[enrolled],
         media.media[enrolled],
-        weight=None if task.score is None else task.score[enrolled],
+        weight=None if benchmark.score is None else benchmark.score[enrolled],
     )
-    distances = template_distances(templates, task.pairs.first, task.pairs.second)
-    counts = count_scores(distances, task.pairs.same)
-    missing = len(set(map(int, task.pairs.images)) - set(templates.ids.tolist()))
+    distances = template_distances(templates, benchmark.pairs.first, benchmark.pairs.second)
+    counts = count_scores(distances, benchmark.pairs.same)
+    missing = len(set(map(int, benchmark.pairs.images)) - set(templates.ids.tolist()))
     data = data_section(counts, len(enrolled), photos.failures, None)
     lost = Estimate("failed_templates", "templates without any face", missing, "count")
     sections = [Section(data.key, data.title, (*data.estimates, lost)), curve_section(counts, None)]
     if point is not None:
         sections.append(threshold_section(counts, point.threshold, point.origin, None, None))
-    for number, (name, gallery) in enumerate(task.galleries, start=1):
-        assert task.probes is not None
-        found = identification_section(templates, gallery, task.probes)
-        key = f"{found.key}_{number}" if len(task.galleries) > 1 else found.key
+    for number, (name, gallery) in enumerate(benchmark.galleries, start=1):
+        assert benchmark.probes is not None
+        found = identification_section(templates, gallery, benchmark.probes)
+        key = f"{found.key}_{number}" if len(benchmark.galleries) > 1 else found.key
         sections.append(Section(key, f"{found.title}, gallery {name}", found.estimates))
     return Measurement(
         Evaluation(
-            source=task.source,
+            source=benchmark.source,
             protocol="templates",
             model=photos.model,
             model_id=photos.model_id,

@@ -93,7 +93,7 @@ def histogram_chart(counts: ScoreCounts, threshold: float | None, name: str) -> 
 
 
 def reliability_chart(reliability: Reliability) -> Chart:
-    """Observed share of genuine comparisons over the probability that was told."""
+    """Observed share of genuine comparisons over the probability that was predicted."""
     chart = Chart(
         "Reliability",
         Axis("probability of the same person, as told", 0.0, 1.0),
@@ -101,7 +101,8 @@ def reliability_chart(reliability: Reliability) -> Chart:
     )
     chart.line([(0, 0), (1, 1)], "#999", "ideal", dashed=True)
     points = [
-        (told, seen) for told, seen in zip(reliability.told, reliability.observed, strict=True)
+        (predicted, seen)
+        for predicted, seen in zip(reliability.predicted, reliability.observed, strict=True)
     ]
     chart.line(points, COLOURS[0], f"Brier score {reliability.brier:.5f}, as fitted")
     chart.dots(points, COLOURS[0])

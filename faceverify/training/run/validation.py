@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 
 from faceverify.embeddings.compute import made_by
 from faceverify.errors import ImageError, NoDecisionError, PairListError
-from faceverify.evaluation.benchmark import read_task
+from faceverify.evaluation.benchmark import read_benchmark
 from faceverify.evaluation.lists.pair_list import PairList, folds_by_position
 from faceverify.evaluation.metrics.error_rates import auc, rates_at_fmr
 from faceverify.evaluation.metrics.fold_accuracy import folded_accuracy
 from faceverify.evaluation.metrics.pair_distances import pair_distances
 from faceverify.evaluation.metrics.scores import count_scores
-from faceverify.evaluation.protocols.task import Task
+from faceverify.evaluation.protocols.benchmark import Benchmark
 from faceverify.faces.alignment import SHRINK
 from faceverify.faces.detection import Detector
 from faceverify.faces.finder import FaceFinder
@@ -55,7 +55,7 @@ class ValidationSet:
         failure: why a photo has no crop, as an error code; empty where it has one, P.
     """
 
-    task: Task
+    task: Benchmark
     crops: NDArray[np.uint8]
     failure: list[str]
 
@@ -111,7 +111,7 @@ def set_of_list(
         PairListError: the list cannot be used, or none of its photos.
         ImageError: photos are missing.
     """
-    task = read_task(path, images=images, pattern=pattern)
+    task = read_benchmark(path, images=images, pattern=pattern)
     template = "arcface-112" if aligned else None
     return _cut(task, contract, template, cache, workers, progress)
 
@@ -145,7 +145,7 @@ def set_of_people(
         np.array([int(i) for i in side], np.int64) for side in (pairs.first, pairs.second)
     )
     names = [f"photo {index}" for index in range(len(photos))]
-    task = Task(source, "10fold", list(photos), names, pairs, first, second, list(identities))
+    task = Benchmark(source, "10fold", list(photos), names, pairs, first, second, list(identities))
     return _cut(task, contract, template, None, workers, lambda items, _label, _total: iter(items))
 
 
@@ -213,7 +213,7 @@ def pair_figures(judged: ValidationSet, embeddings: NDArray[np.float32]) -> Pair
 
 
 def _cut(
-    task: Task,
+    task: Benchmark,
     contract: Contract,
     template: str | None,
     cache: Path | None,
@@ -256,7 +256,7 @@ def _cut(
     return ValidationSet(task, crops, failure)
 
 
-def _key(task: Task, contract: Contract, template: str | None) -> str:
+def _key(task: Benchmark, contract: Contract, template: str | None) -> str:
     """A name that changes with anything that decides the crops."""
     frame = contract.as_dict()
     known = [made_by(), template, frame["width"], frame["height"], frame["alignment"]]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scored_pairs import lfw_like, scored
 
 from faceverify.errors import UsageError
-from faceverify.evaluation.metrics.fold_accuracy import folded_accuracy, right_decisions
+from faceverify.evaluation.metrics.fold_accuracy import correct_decisions, folded_accuracy
 from faceverify.evaluation.protocols.group_rates import group_rates
 
 
@@ -44,7 +44,7 @@ def test_failed_pairs_are_wrong_and_stay_in_the_denominator():
     distances[::10] = np.inf
     found = folded_accuracy(distances, same, fold)
     assert (found.accuracy, found.failures) == (pytest.approx(0.9), 200)
-    assert right_decisions(distances, same, 0.75).mean() == pytest.approx(0.9)
+    assert correct_decisions(distances, same, 0.75).mean() == pytest.approx(0.9)
 
 
 def test_folds_that_cannot_be():

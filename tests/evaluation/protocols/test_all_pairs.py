@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from people_tasks import measured
+from measured_embeddings import measured
 
 from faceverify.evaluation.metrics.exact_distances import unit_rows
 from faceverify.evaluation.protocols.all_pairs import evaluate

@@ -31,7 +31,7 @@ from faceverify.evaluation.report.plots import (
 from faceverify.evaluation.report.svg import Axis, Chart, round_steps
 from faceverify.evaluation.report.thumbnails import thumbnail
 from faceverify.evaluation.report.writing import write_report
-from faceverify.evaluation.results import Estimate, Evaluation, Section, rate_estimate, written
+from faceverify.evaluation.results import Estimate, Evaluation, Section, format_value, rate_estimate
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -227,12 +227,12 @@ def test_files_appear_whole_and_only_the_report(tmp_path):
 
 
 def test_numbers_are_written_for_people():
-    assert written(0.9987654, "rate") == "99.877 %"
-    assert written(2e-5, "rate") == "0.002 %"
-    assert written(3.2e-8, "rate") == "3.20e-06 %"
-    assert written(0.0, "rate") == "0.000 %"
-    assert written(29_640_749, "count") == "29,640,749"
-    assert written(float("nan"), "number") == "n/a"
+    assert format_value(0.9987654, "rate") == "99.877 %"
+    assert format_value(2e-5, "rate") == "0.002 %"
+    assert format_value(3.2e-8, "rate") == "3.20e-06 %"
+    assert format_value(0.0, "rate") == "0.000 %"
+    assert format_value(29_640_749, "count") == "29,640,749"
+    assert format_value(float("nan"), "number") == "n/a"
 
 
 def test_few_errors_have_wilsons_bounds():

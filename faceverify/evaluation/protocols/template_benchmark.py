@@ -22,7 +22,7 @@ from faceverify.evaluation.lists.reading import read_pairs
 
 
 @dataclass(frozen=True, eq=False)
-class TemplateTask:
+class TemplateBenchmark:
     """An evaluation to be made of F photos.
 
     Args:
@@ -50,7 +50,7 @@ class TemplateTask:
         return self.media.image
 
 
-def read_template_task(
+def read_template_benchmark(
     pairs: Path,
     media: Path | None,
     *,
@@ -59,7 +59,7 @@ def read_template_task(
     probes: Path | None = None,
     images: Path | None = None,
     check_files: bool = True,
-) -> TemplateTask:
+) -> TemplateBenchmark:
     """Read the files of an IJB evaluation.
 
     Args:
@@ -92,7 +92,7 @@ def read_template_task(
     files: list[Path | bytes] = [(images or media.parent) / image for image in photos.image]
     if check_files:
         _require(str(media), files)
-    return TemplateTask(
+    return TemplateBenchmark(
         str(pairs),
         files,
         photos,

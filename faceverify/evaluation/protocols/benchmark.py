@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class Benchmark:
     """An evaluation to be made of P photos.
 
     Args:
