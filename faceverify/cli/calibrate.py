@@ -1,4 +1,4 @@
-"""``faceverify calibrate``: set a model's thresholds for wanted false match rates."""
+"""``faceverify calibrate``: thresholds of a model for target false match rates."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def calibrate(
         bool,
         typer.Option(
             "--extrapolate",
-            help="Follow a fitted tail to rates that the data cannot count.",
+            help="Extrapolate to rates below what the data support (peaks over threshold).",
             show_default=False,
         ),
     ] = False,
@@ -81,7 +81,7 @@ def calibrate(
 ) -> None:
     """Set a model's thresholds from all genuine and impostor comparisons of your photos.
 
-    Each threshold is saved with its FMR's 95 % interval and the numbers of comparisons behind it.
+    Each threshold is saved with the 95 % interval of its FMR and the numbers of comparisons.
     A rate that allows fewer than 10 false matches on your data is refused.
 
     **Examples:**
@@ -118,7 +118,7 @@ def calibrate(
 
 
 def rates(text: str) -> list[float]:
-    """False match rates out of ``1e-3,1e-4``; UsageError for anything else."""
+    """False match rates from text such as ``1e-3,1e-4``; UsageError for anything else."""
     try:
         found = [float(part) for part in text.split(",")]
     except ValueError:
@@ -129,7 +129,7 @@ def rates(text: str) -> list[float]:
 
 
 def show(found: Calibration, path: Path | None, console: Console) -> None:
-    """Print thresholds, probability, and where the model was saved."""
+    """Print thresholds, calibrated probability, and the path of the model file."""
     from dataclasses import asdict
 
     from faceverify.cli.evaluation_table import show_sections

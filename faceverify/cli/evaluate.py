@@ -1,4 +1,4 @@
-"""``faceverify evaluate``: how good is a model?"""
+"""``faceverify evaluate``: error rates of a model on a benchmark."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEFAULT_PATTERN = "{path}"
 
 
 class Protocol(str, Enum):
-    """What is measured."""
+    """Evaluation protocol."""
 
     TENFOLD = "10fold"
     FIXED = "fixed"
@@ -82,7 +82,9 @@ OneModel = Annotated[
 ]
 Replicates = Annotated[
     int,
-    typer.Option("--replicates", help="Of the bootstrap over people; 0: none.", min=0, max=100_000),
+    typer.Option(
+        "--replicates", help="Of the bootstrap over identities; 0: none.", min=0, max=100_000
+    ),
 ]
 
 
@@ -147,7 +149,9 @@ def evaluate(
     reference: Annotated[
         ReferenceProtocol | None,
         typer.Option(
-            "--compat", help="The figures of these scripts too, to the digit.", show_default=False
+            "--compat",
+            help="Also the results of these scripts, digit for digit.",
+            show_default=False,
         ),
     ] = None,
     media: Annotated[
@@ -200,9 +204,9 @@ def evaluate(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Measure how good a model is, with intervals.
+    """Measure the error rates of a model, with confidence intervals.
 
-    Photos without a face stay in every denominator, as failures. What the data cannot say is n/a.
+    Photos without a face count as failures in every rate. What the data do not support is n/a.
     docs/evaluation.md says how to read each number.
 
     **Examples:**
@@ -268,7 +272,7 @@ def evaluate(
 
 
 def grouping(group: str | None) -> tuple[str, Any]:
-    """From --group to the list's column, and a function that gives each pair's group."""
+    """The group column for --group, and a function from a benchmark to the groups of its pairs."""
     if group is not None and Path(group).is_file():
         from faceverify.evaluation.lists.identity_groups import read_groups
         from faceverify.evaluation.lists.pair_list import groups_of_pairs
@@ -292,7 +296,7 @@ def grouping(group: str | None) -> tuple[str, Any]:
 
 
 def compared(measured: list[Measurement]) -> list[Section]:
-    """The differences of the other models from the first."""
+    """Paired differences of the other models from the first."""
     from faceverify.evaluation.protocols.comparison import difference_section
 
     first, *others = [(one.evaluation, one.replicates) for one in measured]
@@ -300,7 +304,7 @@ def compared(measured: list[Measurement]) -> list[Section]:
 
 
 def show(evaluations: list[Evaluation], differences: list[Section], console: Console) -> None:
-    """Print all evaluations, and the differences."""
+    """Print all evaluations and differences."""
     from faceverify.cli.evaluation_table import show_sections
 
     if console.as_json:

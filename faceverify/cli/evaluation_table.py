@@ -1,4 +1,4 @@
-"""An evaluation as a table: rich on a terminal, plain columns anywhere else."""
+"""Tables of estimates: formatted on a terminal, plain columns otherwise."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def show_sections(title: str, sections: Sequence[Section], notes: Sequence[str])
 
 
 def row(estimate: Estimate) -> tuple[str, str, str, str]:
-    """The cells of an estimate; Wilson's intervals are marked, the others are over identities."""
+    """Cells of an estimate; Wilson's intervals are marked, others are bootstrap intervals."""
     mark = " w" if estimate.method == "wilson" and estimate.interval_text else ""
     return estimate.name, estimate.text, estimate.interval_text + mark, estimate.detail
 
 
 def plain(title: str, sections: Sequence[Section], notes: Sequence[str]) -> str:
-    """Aligned columns, no colour, no lines: for files, pipes and mails."""
+    """Aligned columns without colour or rules, for files and pipes."""
     lines = [title]
     for section in sections:
         rows = [row(estimate) for estimate in section.estimates]
@@ -42,7 +42,7 @@ def plain(title: str, sections: Sequence[Section], notes: Sequence[str]) -> str:
 
 
 def show_rich(title: str, sections: Sequence[Section], notes: Sequence[str]) -> None:
-    """A table with a line between sections."""
+    """Print a table with a rule between sections."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markup import escape

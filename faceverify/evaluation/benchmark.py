@@ -1,4 +1,4 @@
-"""Read a pair list, a pack or a folder of people as the benchmark of an evaluation."""
+"""Reader of benchmarks: pair lists, InsightFace packs and folders of identities."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ def read_benchmark(
     group_column: str = "group",
     check_files: bool = True,
 ) -> Benchmark:
-    """Read a pair list, a pack, or a folder of people.
+    """The benchmark of a pair list, a pack, or a folder of identities.
 
     Args:
-        path: what to evaluate on.
-        images: folder of the photos that a list names; default: the list's own folder.
+        path: the list, pack or folder.
+        images: folder of the listed photos; None for the folder of the list.
         pattern: from a listed name to a file, see ``map_images``.
-        protocol: None for "all" of a folder, and "10fold" of all else.
-        kind: of list; None to tell it from the content.
+        protocol: None for "all" with a folder, "10fold" otherwise.
+        kind: format of the list; None to detect it.
         group_column: of a CSV, TSV or JSON-lines file.
-        check_files: whether missing photos are an error; not where embeddings are ready.
+        check_files: whether missing photos are an error; False with precomputed embeddings.
 
     Raises:
-        PairListError: the list cannot be used; how many photos are missing, and which.
-        UsageError: a protocol that does not fit.
+        PairListError: the list is invalid, or photos are missing.
+        UsageError: the protocol does not fit.
     """
     nowhere = np.zeros(0, np.int64)
     if path.is_dir() and not is_cfp(path):
@@ -101,9 +101,9 @@ def read_benchmark(
 
 def _pack_benchmark(path: Path, protocol: str) -> Benchmark:
     if protocol not in PAIR_PROTOCOLS:
-        raise UsageError(f"{path}: a pack names nobody, which protocol {protocol} needs")
+        raise UsageError(f"{path}: a pack has no identities, which protocol {protocol} needs")
     pack = read_pack(path)
-    same_as: dict[bytes, int] = {}  # a photo that comes again is the same photo
+    same_as: dict[bytes, int] = {}  # identical photos are one photo
     own = [same_as.setdefault(image, index) for index, image in enumerate(pack.images)]
     kept = list(dict.fromkeys(own))
     position = {index: row for row, index in enumerate(kept)}

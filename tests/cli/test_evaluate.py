@@ -191,7 +191,7 @@ def test_a_terminal_less_table_is_plain(run, synthetic):
     assert "n/a" in ran.out
 
 
-def test_compat_prints_the_usual_figures(run, synthetic):
+def test_compat_prints_the_results_of_the_reference_protocol(run, synthetic):
     path, rows, *_ = synthetic
     ran = run("evaluate", path, "--embeddings", rows, "--compat", "insightface", "--json")
     found = evaluated(ran)["compat_insightface"]

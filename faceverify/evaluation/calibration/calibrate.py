@@ -1,4 +1,4 @@
-"""The whole of a calibration in one function: photos in, a model file with thresholds out."""
+"""Calibration of a model: thresholds for target FMRs, stored in a copy of the model file."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from faceverify.runtime.text import printable
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """A model with its new thresholds.
+    """A calibrated model.
 
     Args:
-        model: the model file, not yet saved.
+        model: with the new thresholds, not saved.
         probability: estimates of the calibrated probability.
-        notes: what a reader should know, one line each.
+        notes: caveats, one line each.
     """
 
     model: ModelFile
@@ -53,17 +53,17 @@ def calibrate_model(
     extrapolate: bool = False,
     replicates: int = 1000,
 ) -> Calibration:
-    """Set a model's thresholds; those it had are replaced.
+    """Calibrate a model; existing thresholds are replaced.
 
     Args:
-        source: gives the model and its embeddings.
-        benchmark: photos of people (every comparison), or a pair list (its comparisons).
+        source: the model and its embeddings.
+        benchmark: with identities (full cross-comparison), or with pairs.
         fmr_targets: false match rates, in (0, 1).
-        extrapolate: whether a fitted tail may stand in where the data cannot count.
-        replicates: of the bootstrap over people; 0 for Wilson's intervals.
+        extrapolate: whether to extrapolate to rates that the data do not support.
+        replicates: of the bootstrap over identities; 0 for Wilson's intervals.
 
     Raises:
-        UsageError: a rate that the data cannot support; comparisons of one kind only.
+        UsageError: a rate that the data do not support; no genuine or no impostor comparisons.
         ModelError: the model cannot be run.
     """
     assert source.model is not None
@@ -93,34 +93,35 @@ def calibrate_model(
     return Calibration(source.model.with_thresholds(thresholds), section, notes)
 
 
-def output_path(model: str, file: ModelFile, wanted: Path | None) -> Path:
-    """Where a calibrated model goes: the path wanted, or the user's folder under its name.
+def output_path(model: str, file: ModelFile, path: Path | None) -> Path:
+    """Path of the calibrated model file: the given path, or a name in the user's model folder.
 
-    A bundled name always means the bundled file, so that a copy of it needs another one.
+    A copy of a bundled model gets another name, since the name of a bundled model always means the
+    bundled file.
 
     Args:
-        model: what the user called the model.
+        model: the model as named by the user.
         file: the model.
-        wanted: a path; None for the user's folder.
+        path: of the output; None for the user's model folder.
 
     Raises:
-        UsageError: that would be a bundled file.
-        OutputError: the path's folder is missing.
+        UsageError: the path is in the folder of bundled models.
+        OutputError: the folder of the path is missing.
     """
-    if wanted is None:
+    if path is None:
         names = {one.name: one.bundled for one in installed()}
         name = model if model in names else _file_name(file.provenance.name)
         return user_folder() / f"{name}{'-calibrated' if names.get(name) else ''}.onnx"
-    if os.path.dirname(os.path.realpath(wanted)) == os.path.realpath(bundled_folder()):
-        raise UsageError(f"{wanted}: bundled weights are never changed", cure="name another path")
-    if not wanted.parent.is_dir():
-        raise OutputError(f"{wanted.parent}: no such folder", cure="create it first")
-    return wanted
+    if os.path.dirname(os.path.realpath(path)) == os.path.realpath(bundled_folder()):
+        raise UsageError(f"{path}: bundled weights are never changed", cure="name another path")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path.parent}: no such folder", cure="create it first")
+    return path
 
 
 @dataclass(frozen=True, eq=False)
 class _Scores:
-    """The scores, and the FMR's interval over people; None where they cannot be resampled."""
+    """Scores, folds, and the FMR interval over identities; None where Wilson's is used."""
 
     counts: ScoreCounts
     folds: list[ScoreCounts]
@@ -161,7 +162,7 @@ def _identity_scores(benchmark: Benchmark, photos: PhotoEmbeddings, replicates: 
 
 
 def _file_name(name: str) -> str:
-    """A model's name as the registry takes it."""
+    """A valid name for the registry, from the name of a model."""
     kept = "".join(
         sign if sign.isascii() and (sign.isalnum() or sign in "._+-") else "-" for sign in name
     )

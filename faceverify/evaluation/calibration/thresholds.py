@@ -1,4 +1,4 @@
-"""From scores to the calibrated thresholds that travel in a model file."""
+"""Calibrated thresholds of a model file, from genuine and impostor scores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from faceverify.errors import UsageError
 from faceverify.evaluation.calibration.extrapolation import (
-    FARTHEST,
+    MAX_FACTOR,
     Extrapolation,
     fit_extrapolation,
 )
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from faceverify.evaluation.metrics.scores import ScoreCounts
     from faceverify.evaluation.metrics.wilson import Interval
 
-DIGITS = 6  # of a threshold; distances are printed with as many
+DIGITS = 6  # of a threshold, as of printed distances
 
 
 def supported_targets(counts: ScoreCounts, fmr_targets: Sequence[float]) -> list[float]:
-    """Return the targets that allow at least 10 false matches on this data."""
+    """FMR targets that allow at least 10 false matches on these data."""
     return [
         target
         for target in fmr_targets
@@ -45,23 +45,23 @@ def thresholds_from_scores(
     interval_at: Callable[[float], Interval | None] | None = None,
     extrapolate: bool = False,
 ) -> list[Threshold]:
-    """Set a threshold for each false match rate: the largest at which the data stay within it.
+    """The threshold of each target FMR: the largest distance at which the FMR does not exceed it.
 
     Args:
-        counts: all genuine and impostor comparisons.
+        counts: genuine and impostor scores.
         fmr_targets: rates, in (0, 1).
-        dataset: what the scores were measured on, one line.
-        interval_at: gives the 95 % interval of the FMR at a distance, over identities; by default
-            Wilson's, which takes the comparisons for independent.
-        extrapolate: whether a target with fewer than 10 expected errors may come from a fitted
-            tail (see ``tail``); its dataset text then says so.
+        dataset: description of the calibration data, one line.
+        interval_at: 95 % interval of the FMR at a distance; None, or where it returns None, for
+            Wilson's, which assumes independent comparisons.
+        extrapolate: whether targets with fewer than 10 expected false matches are extrapolated
+            (see ``extrapolation``); the dataset text of such a threshold says so.
 
     Returns:
-        One threshold a target, from the largest rate to the smallest.
+        One threshold for each target, from the largest rate to the smallest.
 
     Raises:
-        UsageError: a target that the data cannot support; a rate outside (0, 1); scores of one
-            kind only.
+        UsageError: a target that the data do not support; a rate outside (0, 1); no genuine or no
+            impostor comparisons.
     """
     for target in fmr_targets:
         if not 0 < target < 1:
@@ -141,16 +141,15 @@ def _refuse_unsupported(counts: ScoreCounts, target: float, *, extrapolate: bool
     if not extrapolate:
         raise UsageError(
             found,
-            cure=f"add people, ask for {smallest:.1g} or more, or extrapolate from a fitted tail "
-            "with --extrapolate",
+            cure=f"add people, ask for {smallest:.1g} or more, or use --extrapolate",
         )
-    if expected * FARTHEST < MIN_EXPECTED_ERRORS:
+    if expected * MAX_FACTOR < MIN_EXPECTED_ERRORS:
         raise UsageError(
-            f"{found}; a tail is followed {FARTHEST} times below that at most", cure="add people"
+            f"{found}; extrapolation goes at most {MAX_FACTOR} times below that", cure="add people"
         )
 
 
 def _rounded_down(distance: float) -> float:
-    """A threshold of few digits that admits nothing more; not below 0."""
+    """A threshold rounded down to six digits, at least 0."""
     steps: int = 10**DIGITS
     return max(math.floor(distance * steps) / steps, 0.0)

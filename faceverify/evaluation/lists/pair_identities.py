@@ -1,4 +1,4 @@
-"""Who is on the photos of a pair list, as far as it tells: needed to draw people, not pairs."""
+"""Identities of a pair list, listed or inferred, for the bootstrap over identities."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PairIdentities:
-    """The people of N pairs.
+    """Identities of N pairs.
 
     Args:
-        first: who is on the first photo of each pair, N.
-        second: who is on the second.
-        count: how many people there are.
-        note: how they were found, where the list does not name them.
+        first: identity of the first photo of each pair, N.
+        second: identity of the second photo, N.
+        num_identities: number of distinct identities.
+        note: how they were inferred; empty where the list has identities.
     """
 
     first: list[str]
@@ -27,10 +27,9 @@ class PairIdentities:
 
 
 def identities_of_pairs(pairs: PairList) -> PairIdentities:
-    """Return the people that a list names; else group its photos by its genuine pairs.
+    """The listed identities; without any, the connected components of the genuine pairs.
 
-    Photos that genuine pairs link, directly or through others, show one person. Photos that no
-    genuine pair links may still do; then the intervals are a little too narrow.
+    Two components may be the same identity; then the bootstrap intervals are a little too narrow.
     """
     if pairs.first_identity is not None and pairs.second_identity is not None:
         count = len({*pairs.first_identity, *pairs.second_identity})
@@ -51,5 +50,5 @@ def identities_of_pairs(pairs: PairList) -> PairIdentities:
         one,
         other,
         len({*one, *other}),
-        "the list names nobody: photos linked by genuine pairs are taken for one person",
+        "the list has no identities: photos linked by genuine pairs are taken for one person",
     )

@@ -1,4 +1,4 @@
-"""Protocol ``all``: every photo against every other."""
+"""Protocol ``all``: the full cross-comparison of all photos."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 
 def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
-    """Compare every photo with every later one and work out every estimate.
+    """Evaluation of the full cross-comparison.
 
     Args:
-        benchmark: photos of people.
-        photos: of the benchmark.
-        settings: how to measure.
+        benchmark: with identities.
+        photos: embeddings of its photos.
+        settings: of the evaluation.
     """
     point, resample = photos.point, settings.replicates > 0
     rows, names, failed = split_enrolled(photos.embeddings, photos.enrolled, benchmark.identities)
@@ -101,7 +101,7 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
 def split_enrolled(
     embeddings: NDArray[np.float32], enrolled: NDArray[np.bool_], identities: Sequence[str]
 ) -> tuple[NDArray[np.float32], list[str], list[str]]:
-    """Part the photos with an embedding, and their people, from the people of those without."""
+    """Embeddings and identities of the enrolled photos, and identities of the failed ones."""
     names = [name for name, ok in zip(identities, enrolled, strict=True) if ok]
     failed = [name for name, ok in zip(identities, enrolled, strict=True) if not ok]
     return embeddings[enrolled], names, failed

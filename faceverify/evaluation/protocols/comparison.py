@@ -1,8 +1,8 @@
-"""Is one model better than another? The difference of their estimates over the same people.
+"""Paired comparison of two models: differences of estimates, with intervals and p-values.
 
-A paired bootstrap: replicate r draws the same people for both models, so that what is hard for both
-cancels out. The p-value is the share of replicates on the other side of 0, doubled (Efron and
-Tibshirani, "An Introduction to the Bootstrap", 1993, section 16.4).
+A paired bootstrap: replicate r has the same identities for both models, so that what is hard for
+both cancels out. The two-sided p-value is twice the share of replicates on the other side of 0
+(Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 16.4).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Rows = NDArray[np.float64]
 def difference_section(
     base: tuple[Evaluation, Replicates | None], other: tuple[Evaluation, Replicates | None]
 ) -> Section:
-    """Figures of another model less those of the base, with interval and p-value.
+    """Estimates of another model minus those of the base, with interval and p-value.
 
     Args:
-        base: an evaluation, and its replicates.
-        other: of the same pairs, with replicates of the same seed.
+        base: evaluation of the base model, and its replicates.
+        other: of the other model, on the same pairs and with the same seed.
     """
     estimates = []
     for key, one, two in _replicated(base[1], other[1]):
@@ -60,7 +60,7 @@ def difference_section(
 
 
 def p_value(differences: Rows) -> float | None:
-    """Two-sided p-value of the hypothesis that there is no difference; None where few can say."""
+    """Two-sided p-value of a difference of 0; None when most replicates are NaN."""
     known = differences[~np.isnan(differences)]
     if 2 * len(known) < len(differences):
         return None

@@ -1,4 +1,4 @@
-"""Protocols ``10fold`` and ``fixed``: the pairs of a list."""
+"""Protocols ``10fold`` and ``fixed``: verification (1:1) on the pairs of a list."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ FOLDS = 10
 
 
 def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
-    """Compare the photos of each pair and work out every estimate.
+    """Evaluation of a benchmark of pairs.
 
     Args:
-        benchmark: pairs; its protocol is "10fold" or "fixed".
-        photos: of the benchmark.
-        settings: how to measure.
+        benchmark: with pairs; its protocol is "10fold" or "fixed".
+        photos: embeddings of its photos.
+        settings: of the evaluation.
 
     Raises:
-        UsageError: scores that cannot be used.
+        UsageError: invalid scores.
     """
     assert benchmark.pairs is not None
     same = benchmark.pairs.same
@@ -89,13 +89,13 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
 
 @dataclass(frozen=True, eq=False)
 class PairScores:
-    """A pair list and its distances.
+    """A pair list with its scores.
 
     Args:
         pairs: N pairs.
-        distances: of the model, (N,); ``inf`` where a photo has no embedding.
-        photos: how many photos the list names.
-        failures: how many of them have no embedding.
+        distances: cosine distances, (N,); ``inf`` where a photo has no embedding.
+        photos: number of photos in the list.
+        failures: number of photos without an embedding.
     """
 
     pairs: PairList
@@ -116,24 +116,24 @@ def evaluate_pairs(
     seed: int = 0,
     fmr_targets: Sequence[float] = FMR_TARGETS,
 ) -> tuple[Evaluation, Replicates | None]:
-    """Work out every estimate.
+    """Evaluation of scored pairs.
 
     Args:
         scores: the pairs and their distances.
-        model: its name.
+        model: name of the model.
         model_id: its id.
         protocol: "10fold" (threshold of a fold chosen on the others) or "fixed".
-        point: the model's own threshold; None where it has none.
-        groups: of each pair, N.
-        replicates: of the bootstrap over identities; 0 leaves it out.
-        seed: of its draws.
-        fmr_targets: for the replicates' TARs.
+        point: the model's operating point; None without one.
+        groups: of each pair, N; None without rates by group.
+        replicates: of the bootstrap over identities; 0 for Wilson's intervals alone.
+        seed: of the bootstrap.
+        fmr_targets: of the TMR replicates.
 
     Returns:
-        The evaluation, and the replicates behind its intervals; None without any.
+        The evaluation, and its bootstrap replicates; None without any.
 
     Raises:
-        UsageError: scores that cannot be used, or protocol "fixed" without a threshold.
+        UsageError: invalid scores, or protocol "fixed" without a threshold.
     """
     pairs, distances = scores.pairs, scores.distances
     counts = count_scores(distances, pairs.same)
@@ -193,7 +193,7 @@ def evaluate_pairs(
 def _folded(
     pairs: PairList, distances: NDArray[np.float64]
 ) -> tuple[Estimate, NDArray[np.bool_] | None, str]:
-    """Accuracy over the list's folds, or over ten by position where it has none."""
+    """Accuracy over the official folds, or over ten folds by position where there are none."""
     fold, note = pairs.fold, ""
     if fold is None:
         fold = folds_by_position(pairs.same, FOLDS)
@@ -227,7 +227,7 @@ def _folded(
 def _common_threshold(
     sections: list[Section], point: OperatingPoint | None
 ) -> tuple[float | None, str]:
-    """The threshold at which groups are compared: the model's own, or else that of the EER."""
+    """The common threshold of all groups: the operating point, or else the threshold of the EER."""
     if point is not None:
         return point.threshold, point.origin
     for section in sections:

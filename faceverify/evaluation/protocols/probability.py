@@ -1,4 +1,4 @@
-"""The calibrated probability of a set of scores, as estimates."""
+"""Estimates of score calibration: the logistic model, Brier score and reliability."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def with_probability(found: Evaluation, folds: Sequence[ScoreCounts]) -> Evaluation:
-    """Add the calibrated probability of the scores, measured over folds of people too."""
+    """The evaluation with a section on the calibrated probability of its scores."""
     assert found.counts is not None
     section, how_reliable = probability_section(found.counts, folds)
     return replace(found, sections=(*found.sections, section), reliability=how_reliable)
@@ -26,13 +26,13 @@ def with_probability(found: Evaluation, folds: Sequence[ScoreCounts]) -> Evaluat
 def probability_section(
     counts: ScoreCounts, folds: Sequence[ScoreCounts]
 ) -> tuple[Section, Reliability | None]:
-    """Fit a probability to scores; measure it on them, and on people it was not fitted to.
+    """A probability model fitted to scores: in-sample reliability, out-of-fold Brier score.
 
-    Failed comparisons have no probability and are left out here.
+    Failed comparisons have no probability and are left out.
 
     Args:
-        counts: all scores; the curve and its reliability are of these.
-        folds: the scores within each fold of people, as ``people_folds`` gives them.
+        counts: all scores, for the fit and its reliability.
+        folds: scores within each fold, from ``identity_folds``.
     """
     title = "Calibrated probability (logistic, prior one half)"
     made = counts.distances, counts.genuine, counts.impostor
@@ -81,13 +81,13 @@ def probability_section(
 
 
 def brier_out_of_fold(folds: Sequence[ScoreCounts]) -> float | None:
-    """Brier score of each fold under the curve fitted to all others, both kinds weighing the same.
+    """Cross-validated Brier score, with equal total weight of genuine and impostor.
 
     Args:
-        folds: the scores within each fold of people.
+        folds: scores within each fold of identities.
 
     Returns:
-        None where a fold's rest, or all of them together, lack a kind of comparison.
+        None where a training set, or all folds together, lack genuine or impostor comparisons.
     """
     squares, comparisons = np.zeros(2), np.zeros(2)  # genuine, impostor
     if len(folds) < 2:

@@ -1,13 +1,13 @@
-"""The usual figures, to the digit: what the scripts of InsightFace and facenet print.
+"""Reference protocols: the results of the scripts of InsightFace and facenet, digit for digit.
 
 Squared Euclidean distance of embeddings; ten folds of consecutive pairs; thresholds 0, 0.01, ...,
 3.99, of which the best on the nine other folds (the lowest of equals), a pair matching when its
 distance is strictly below; mean and *population* standard deviation. VAL@FAR: per fold, the
 threshold at which the nine others have the FAR, by linear interpolation on the grid 0, 0.001, ...,
-3.999. Where a FAR holds over several thresholds, on which interpolation is undefined (and those
-scripts crash with today's SciPy), its last threshold before it changes is the node.
+3.999. Where several thresholds have the same FAR, for which interpolation is undefined (and those
+scripts fail with current SciPy), the last of them is the node.
 
-Use it to compare with published figures, and ``folded_accuracy`` to know how good a model is.
+They serve for comparison with published results; ``folded_accuracy`` is the better estimate.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ Rows = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ReferenceResults:
-    """What the usual scripts print.
+    """Results of a reference protocol.
 
     Args:
         accuracy, accuracy_std: mean and population standard deviation over the folds.
-        val, val_std, far: VAL at the FAR target and the FAR it was really at, means over the folds;
-            None when a fold lacks one kind of pair (there the scripts divide by zero).
-        auc, eer: of the mean of the folds' ROCs; None likewise.
+        val, val_std, far: VAL at the FAR target and the observed FAR, means over the folds; None
+            when a fold lacks genuine or impostor pairs (the scripts divide by zero).
+        auc, eer: of the mean ROC of the folds; None likewise.
     """
 
     accuracy: float
@@ -51,12 +51,12 @@ class ReferenceResults:
 def insightface(
     first: NDArray[np.floating], second: NDArray[np.floating], same: NDArray[np.bool_]
 ) -> ReferenceResults:
-    """Compute the estimates as InsightFace does: of embeddings that are normalised here.
+    """Results as InsightFace computes them: embeddings are L2-normalised first.
 
     Args:
         first: embeddings (of photo plus mirrored photo, summed) of the first photos, (N, D).
         second: of the second photos, (N, D).
-        same: (N,).
+        same: whether each pair is genuine, (N,).
 
     Raises:
         UsageError: NaN, or fewer than 10 pairs.
@@ -71,13 +71,13 @@ def facenet(
     *,
     far_target: float = 1e-3,
 ) -> ReferenceResults:
-    """Compute the estimates as facenet does: of embeddings as they are.
+    """Results as facenet computes them: embeddings are not normalised.
 
     Args:
-        first: (N, D).
-        second: (N, D).
-        same: (N,).
-        far_target: for VAL.
+        first: embeddings of the first photos, (N, D).
+        second: of the second photos, (N, D).
+        same: whether each pair is genuine, (N,).
+        far_target: FAR of the VAL.
 
     Raises:
         UsageError: NaN, or fewer than 10 pairs.
@@ -85,7 +85,7 @@ def facenet(
     distances, labels = checked_scores(np.sum(np.square(np.subtract(first, second)), 1), same)
     if len(labels) < FOLDS:
         raise UsageError(f"compat: found {len(labels)} pairs, expected at least {FOLDS}")
-    # Consecutive folds, the first ones a pair longer: KFold(10, shuffle=False).
+    # Consecutive folds as of KFold(10, shuffle=False): the first ones have one pair more.
     fold = np.concatenate(
         [np.full(len(part), i) for i, part in enumerate(np.array_split(labels, FOLDS))]
     )
@@ -98,9 +98,9 @@ def facenet(
     pairs = genuines + impostors
     others = (right.sum(axis=0) - right) / (len(labels) - pairs)
     accuracies = (right / pairs)[np.arange(FOLDS), np.argmax(others, axis=1)]
-    estimates = (float(np.mean(accuracies)), float(np.std(accuracies)))
+    accuracy = (float(np.mean(accuracies)), float(np.std(accuracies)))
     if not genuines.all() or not impostors.all():
-        return ReferenceResults(*estimates, val=None, val_std=None, far=None, auc=None, eer=None)
+        return ReferenceResults(*accuracy, val=None, val_std=None, far=None, auc=None, eer=None)
 
     far_of_others = (fine_false.sum(axis=0) - fine_false) / (len(labels) - labels.sum() - impostors)
     thresholds = [_threshold_at(row, far_target) for row in far_of_others]
@@ -112,7 +112,7 @@ def facenet(
     tpr, fpr = (true / genuines).mean(axis=0), (false / impostors).mean(axis=0)
     area = float(np.sum(np.diff(fpr) * (tpr[1:] + tpr[:-1])) / 2)
     return ReferenceResults(
-        *estimates,
+        *accuracy,
         val=float(np.mean(val)),
         val_std=float(np.std(val)),
         far=float(np.mean(far)),
@@ -124,19 +124,19 @@ def facenet(
 def _normalised(embeddings: NDArray[np.floating]) -> Rows:
     rows = np.asarray(embeddings, np.float64)
     lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
-    lengths[lengths == 0] = 1.0  # a zero embedding stays zero, as there
+    lengths[lengths == 0] = 1.0  # a zero embedding stays zero, as in the scripts
     return np.asarray(rows / lengths[:, None])
 
 
 def _below(distances: Rows, fold: NDArray[np.int64], thresholds: Rows) -> NDArray[np.int64]:
-    """Count the distances of each fold strictly below each threshold, (folds, thresholds)."""
+    """Number of distances of each fold strictly below each threshold, (folds, thresholds)."""
     return np.array(
         [np.searchsorted(np.sort(distances[fold == i]), thresholds) for i in range(FOLDS)]
     )
 
 
 def _threshold_at(far: Rows, target: float) -> float:
-    """Interpolate where a FAR that rises over the fine grid reaches the target; 0 if nowhere."""
+    """Threshold of a target FAR, interpolated on the fine grid; 0 if never reached."""
     after = int(np.searchsorted(far, target, side="right"))
     if after == 0 or far[-1] < target:
         return 0.0
@@ -148,7 +148,7 @@ def _threshold_at(far: Rows, target: float) -> float:
 
 
 def _crossing(fpr: Rows, tpr: Rows) -> float | None:
-    """Return where the ROC crosses fpr = 1 - tpr, on the line between its points."""
+    """Where the ROC crosses fpr = 1 - tpr, by linear interpolation; None if it does not."""
     gap = fpr + tpr - 1
     if gap[0] > 0 or gap[-1] < 0:
         return None
@@ -167,14 +167,14 @@ def reference_section(
     same: NDArray[np.bool_],
     missing: int,
 ) -> Section:
-    """The estimates that the usual scripts print, on the same embeddings.
+    """Estimates of a reference protocol.
 
     Args:
         name: "insightface" or "facenet".
         first: embeddings of the first photos, (N, D).
         second: of the second photos, (N, D).
-        same: (N,).
-        missing: how many photos have no embedding.
+        same: whether each pair is genuine, (N,).
+        missing: number of photos without an embedding.
     """
     key, title = f"compat_{name}", f"As the scripts of {name} print it"
     if missing:

@@ -1,4 +1,4 @@
-"""Protocol ``retrieval``: each photo is searched among all others, and all are clustered."""
+"""Protocol ``retrieval``: Recall@k, mAP and clustering (NMI)."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ RANKS = (1, 5, 10)
 
 
 def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
-    """Work out Recall@k, mAP and NMI.
+    """Evaluation of retrieval.
 
-    A photo without an embedding, whose person has another photo, is a search that finds nobody.
+    A photo without an embedding, whose identity has another photo, is a query without results.
 
     Args:
-        benchmark: photos of people.
-        photos: of the benchmark.
-        settings: how to measure.
+        benchmark: with identities.
+        photos: embeddings of its photos.
+        settings: of the evaluation.
     """
     rows, names, failed = split_enrolled(photos.embeddings, photos.enrolled, benchmark.identities)
     everyone = Counter(benchmark.identities)
     lost = sum(everyone[name] > 1 for name in failed)
     why = "needs a person with two photos"
     found = retrieval(rows, names, ks=RANKS)
-    # Whoever lost all his other photos can be found by none of his own: a miss, too.
+    # A query whose identity has no other enrolled photo is a miss, too.
     searches = sum(count for count in everyone.values() if count > 1)
     share = found.queries / searches if searches else 0.0
     estimates = [
         Estimate("photos", "photos", len(benchmark.identities), "count"),
         Estimate("people", "people", len(everyone), "count"),
         Estimate("queries", "searches (photos whose person has another)", searches, "count"),
-        Estimate("failed_queries", "of them without a face: they find nobody", lost, "count"),
+        Estimate("failed_queries", "of them without a face: no results", lost, "count"),
     ]
     for k in RANKS:
         value = found.recall[k]

@@ -1,4 +1,4 @@
-"""The estimates that any set of genuine and impostor scores has: AUC, EER, TAR@FAR, failures."""
+"""Estimates common to all sets of scores: AUC, EER, TAR at FAR, FMR and FNMR, failures."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ ONE_KIND = "needs genuine and impostor pairs"
 def data_section(
     counts: ScoreCounts, photos: int, failures: int, num_identities: int | None
 ) -> Section:
-    """What was compared, and how much could not be.
+    """Numbers of comparisons and photos, failure to enrol, failed comparisons.
 
     Args:
         counts: the scores.
-        photos: how many there are.
-        failures: photos without an embedding.
-        num_identities: number of identities; None where the list does not name them.
+        photos: number of photos.
+        failures: number of photos without an embedding.
+        num_identities: number of identities; None where unknown.
     """
     estimates = [
         Estimate("genuine", "genuine comparisons", counts.genuines, "count"),
@@ -63,12 +63,12 @@ def curve_section(
     *,
     fnmr_interval_at: Callable[[float], Interval | None] | None = None,
 ) -> Section:
-    """The estimates of the whole curve: AUC, EER, and TAR at each FAR.
+    """Estimates over all thresholds: AUC, EER, and TAR at each FAR.
 
     Args:
         counts: the scores.
-        replicates: for intervals over identities; None leaves them to Wilson, or out.
-        fnmr_interval_at: instead of replicates, gives the FNMR's interval at a fixed threshold.
+        replicates: of the bootstrap; None for Wilson's intervals, and none of AUC and EER.
+        fnmr_interval_at: FNMR interval at a threshold, for the TAR, instead of replicates.
     """
     equal, area = eer(counts), auc(counts)
     intervals = (interval(replicates.auc), interval(replicates.eer)) if replicates else (None, None)
@@ -94,7 +94,7 @@ def curve_section(
 
 
 def tar_key(target: float) -> str:
-    """Name of the TAR at an FAR in JSON.
+    """JSON key of the TAR at a FAR.
 
     >>> tar_key(1e-3)
     'tar_at_1e-3'
@@ -136,15 +136,15 @@ def threshold_section(
     fnmr_interval: Interval | None,
     accuracy: Estimate | None = None,
 ) -> Section:
-    """Both error rates at a fixed threshold: what its user gets.
+    """Estimates at a fixed threshold: FMR, FNMR, and the accuracy of a pair list.
 
     Args:
         counts: the scores.
         threshold: comparisons with distance <= threshold match.
-        origin: where it comes from, in words.
-        fmr_interval: over identities; None for Wilson's.
+        origin: source of the threshold, as text.
+        fmr_interval: bootstrap interval; None for Wilson's.
         fnmr_interval: likewise.
-        accuracy: of the decisions, where the mix of pairs gives it a meaning.
+        accuracy: of the decisions; None for comparisons without official proportions.
     """
     rates = error_rates(counts, threshold)
     estimates = [
@@ -170,7 +170,7 @@ def threshold_section(
 
 
 def calibration_notes(point: OperatingPoint | None) -> list[str]:
-    """What a threshold was calibrated on, where it was."""
+    """A note on the calibration data of a threshold; empty for one set by hand."""
     if point is None or not point.dataset:
         return []
     return [f"the threshold was calibrated on {point.dataset}"]

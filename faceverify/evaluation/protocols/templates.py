@@ -1,4 +1,4 @@
-"""Protocol ``templates``: 1:1 verification and 1:N identification of IJB-B/C."""
+"""Protocol ``templates``: verification (1:1) and identification (1:N) of IJB-B/C."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ FPIRS = (1e-1, 1e-2, 1e-3)
 
 
 def evaluate(benchmark: TemplateBenchmark, photos: EmbeddedPhotos, _: Settings) -> Measurement:
-    """Pool photos into templates, compare these pair by pair (1:1), and search them (1:N).
+    """Evaluation of pooled templates: listed pairs (1:1), and searches in galleries (1:N).
 
-    The lists of pairs name nobody, so bounds are Wilson's.
+    The pair lists have no identities, so intervals are Wilson's.
 
     Args:
         benchmark: of F photos.
-        photos: of the benchmark, embedded as the model gives them.
+        photos: their embeddings, not normalised.
 
     Raises:
         UsageError: no photo, or no template of a gallery, has an embedding.
@@ -87,7 +87,7 @@ def evaluate(benchmark: TemplateBenchmark, photos: EmbeddedPhotos, _: Settings) 
 
 
 def identification_section(templates: Templates, gallery: Enrolment, probes: Enrolment) -> Section:
-    """Search every probe in a gallery (1:N): rank-k and TPIR at FPIR.
+    """Estimates of an identification (1:N): rank-k rate, and TPIR at FPIR.
 
     Raises:
         UsageError: no template of the gallery has an embedding.
@@ -113,7 +113,7 @@ def identification_section(templates: Templates, gallery: Enrolment, probes: Enr
 def _rows(
     templates: Templates, enrolment: Enrolment
 ) -> tuple[NDArray[np.float32], list[str], list[str]]:
-    """Embeddings and people of the templates that have one, and the people of the others."""
+    """Embeddings and identities of the enrolled templates, and identities of the failed ones."""
     place = {int(template): index for index, template in enumerate(templates.ids)}
     listed = list(zip(enrolment.template, enrolment.identity, strict=True))
     rows = [place[template] for template, _ in listed if template in place]

@@ -1,4 +1,4 @@
-"""Write a report into a folder: the page, the estimates as JSON, each plot as a file of its own."""
+"""Files of a report: the HTML page, the estimates as JSON, the plots as SVG."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def write_report(
     names: Sequence[str],
     differences: Sequence[Section] = (),
 ) -> list[Path]:
-    """Write every file, each whole or not at all.
+    """Write the report, each file atomically.
 
     Args:
-        folder: made if it is missing.
+        folder: created if missing.
         models: at least one.
-        photos: what the worst pairs' positions mean.
-        names: what the list calls them.
-        differences: of the others from the first.
+        photos: of the benchmark, indexed by the worst errors.
+        names: of the photos in the list.
+        differences: of the other models from the first.
 
     Returns:
-        The files, the page first.
+        Paths of the files, the page first.
 
     Raises:
         OutputError: the folder cannot be written to.
@@ -58,7 +58,9 @@ def write_report(
     }
     files = {FIGURES: json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
     files |= {f"{name}.svg": chart.svg() for name, chart in plots.items()}
-    files[PAGE] = page(shown, list(plots.values()), differences)  # last: it is there, all is
+    files[PAGE] = page(
+        shown, list(plots.values()), differences
+    )  # written last: it exists only if all files do
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -108,7 +110,7 @@ def _shown(one: Measurement, photos: Sequence[Path | bytes], names: Sequence[str
 
 
 def _threshold(found: Evaluation) -> float | None:
-    """The threshold of the evaluation, or else that of the EER."""
+    """The operating point of the evaluation, or else the threshold of the EER."""
     if found.threshold is not None:
         return found.threshold
     equal = found.estimate("eer")
