@@ -54,9 +54,8 @@ def test_the_brier_score_is_scikit_learns_with_balanced_weights():
     assert found.brier == pytest.approx(oracle)
     assert found.weight.sum() == pytest.approx(1)
     assert np.all(np.diff(found.predicted) > 0)
-    assert (
-        found.expected_calibration_error < 0.03
-    )  # normal scores of one spread are exactly logistic
+    # normal scores of one spread are exactly logistic
+    assert found.expected_calibration_error < 0.03
     assert found.expected_calibration_error == pytest.approx(
         sum(
             w * abs(t - o)

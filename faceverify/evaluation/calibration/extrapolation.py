@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 
 MIN_IMPOSTORS = 1000
 MAX_FACTOR = 100  # smallest supported FMR over smallest extrapolated FMR
-TAIL_SHARE, MIN_FITTED, MAX_FITTED = (
-    1e-3,
-    100,
-    10_000,
-)  # of the nearest impostor scores that are fitted
+TAIL_SHARE, MIN_FITTED, MAX_FITTED = 1e-3, 100, 10_000  # nearest impostor scores in the fit
 
 
 @dataclass(frozen=True)

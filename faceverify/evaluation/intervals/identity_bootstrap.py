@@ -101,9 +101,7 @@ class IdentityBootstrap:
         """Weighted number of matches of each replicate, w M w, from M (P, P), (R,)."""
         weights = self._drawn.astype(np.float64)
         total = np.zeros(len(weights))
-        for left in range(
-            0, self.num_identities, ROWS
-        ):  # a slice at a time: float64 takes twice the room
+        for left in range(0, self.num_identities, ROWS):  # in slices, to save memory
             right = left + ROWS  # M is zero below its diagonal: rows up to here hold all
             with_part = weights[:, :right] @ matches[:right, left:right].astype(np.float64)
             total += np.einsum("rp,rp->r", with_part, weights[:, left:right])  # (R, at most ROWS)
@@ -111,28 +109,28 @@ class IdentityBootstrap:
 
 
 def matches_between(
-    rows: NDArray[np.float64], code: NDArray[np.int64], people: int, threshold: float
+    rows: NDArray[np.float64], code: NDArray[np.int64], num_identities: int, threshold: float
 ) -> NDArray[np.float32]:
     """Number of false matches of each pair of identities.
 
     Args:
         rows: embeddings from :func:`exact_rows`, sorted by identity, (N, D).
         code: identity of each, from 0, ascending, (N,).
-        people: number of identities, P.
+        num_identities: number of identities, P.
         threshold: comparisons with distance <= threshold match.
 
     Returns:
         (P, P), zero on and below the diagonal; counts below 2^24 are exact.
     """
-    matches = np.zeros(people * people, np.float32)
+    matches = np.zeros(num_identities * num_identities, np.float32)
     for top in range(0, len(rows), ROWS):
         for left in range(top, len(rows), COLUMNS):
             steps = distance_steps(rows[top : top + ROWS], rows[left : left + COLUMNS])
             near = np.flatnonzero(steps <= threshold * STEPS)
             first, second = code[near // steps.shape[1] + top], code[near % steps.shape[1] + left]
             others = second > first
-            np.add.at(matches, first[others] * people + second[others], np.float32(1))
-    return matches.reshape(people, people)
+            np.add.at(matches, first[others] * num_identities + second[others], np.float32(1))
+    return matches.reshape(num_identities, num_identities)
 
 
 def genuine_steps(

@@ -46,13 +46,9 @@ def all_against_all(
     if len(identities) != len(rows):
         raise UsageError(f"identities: found {len(identities)} for {len(rows)} embeddings")
     _, code = np.unique(np.asarray(identities, dtype=str), return_inverse=True)
-    order = np.argsort(
-        code, kind="stable"
-    )  # sorted by identity: genuine comparisons lie near the diagonal
+    order = np.argsort(code, kind="stable")  # genuine comparisons lie near the diagonal
     rows, code = rows[order], code[order]
-    end = np.searchsorted(
-        code, code, side="right"
-    )  # (N,): one past the last photo of the same identity
+    end = np.searchsorted(code, code, side="right")  # (N,): end of each photo's identity
     genuine, every = np.zeros((2, 2 * STEPS + 1), np.int64)
     room = np.empty(ROWS * COLUMNS)
     for top in range(0, len(rows), ROWS):

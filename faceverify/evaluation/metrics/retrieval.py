@@ -69,9 +69,7 @@ def retrieval(
             own = np.sort(distances[relevant])
             distances[query] = BEYOND
             distances.sort()
-            above = np.searchsorted(
-                distances, own, side="right"
-            )  # rank of each, worst case in ties
+            above = np.searchsorted(distances, own, side="right")  # ranks, worst case in ties
             hits = np.searchsorted(own, own, side="right")
             precisions.append(float(np.mean(hits / above)))
             ranks.append(int(above[0] - hits[0]) + 1)

@@ -84,7 +84,7 @@ def facenet(
     """
     distances, labels = checked_scores(np.sum(np.square(np.subtract(first, second)), 1), same)
     if len(labels) < FOLDS:
-        raise UsageError(f"compat: found {len(labels)} pairs, expected at least {FOLDS}")
+        raise UsageError(f"--compat: found {len(labels)} pairs, expected at least {FOLDS}")
     # Consecutive folds as of KFold(10, shuffle=False): the first ones have one pair more.
     fold = np.concatenate(
         [np.full(len(part), i) for i, part in enumerate(np.array_split(labels, FOLDS))]

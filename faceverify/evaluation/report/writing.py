@@ -58,9 +58,7 @@ def write_report(
     }
     files = {FIGURES: json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
     files |= {f"{name}.svg": chart.svg() for name, chart in plots.items()}
-    files[PAGE] = page(
-        shown, list(plots.values()), differences
-    )  # written last: it exists only if all files do
+    files[PAGE] = page(shown, list(plots.values()), differences)  # last: exists only if all do
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
