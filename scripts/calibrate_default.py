@@ -22,7 +22,7 @@ import numpy as np
 from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.errors import FaceverifyError, NoDecisionError
 from faceverify.evaluation.calibration.thresholds import supported_targets, thresholds_from_scores
-from faceverify.evaluation.intervals.identity_bootstrap import PersonBootstrap
+from faceverify.evaluation.intervals.identity_bootstrap import IdentityBootstrap
 from faceverify.evaluation.lists.reading import read_pairs
 from faceverify.evaluation.metrics.all_against_all import all_against_all
 from faceverify.evaluation.metrics.error_rates import auc, eer
@@ -64,7 +64,7 @@ def main() -> None:
     failed = [identity_of[p] for p, ok in zip(photos, found, strict=True) if not ok]
 
     counts = all_against_all(rows, identities, failed_identities=failed)
-    resampled = PersonBootstrap(rows, identities, failed_identities=failed)
+    resampled = IdentityBootstrap(rows, identities, failed_identities=failed)
 
     dataset = (
         f"LFW View 1, all against all: {len(photos):,} photos of {len(people):,} people, "

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from faceverify.evaluation.results import written
+from faceverify.evaluation.results import format_value
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 PAIRS, LFW = "protocols/pairs.txt", "lfw"
@@ -106,9 +106,9 @@ def cell(figure: dict[str, Any] | None, unit: str = "rate") -> str:
     """A value and its interval."""
     if figure is None or figure["value"] is None:
         return "n/a"
-    text = written(figure["value"], unit)
+    text = format_value(figure["value"], unit)
     if "interval" in figure:
-        low, high = (written(bound, unit).removesuffix(" %") for bound in figure["interval"])
+        low, high = (format_value(bound, unit).removesuffix(" %") for bound in figure["interval"])
         text += f" [{low}, {high}]"
     return text
 

@@ -30,7 +30,7 @@ from faceverify.faces.options import FaceOptions
 from faceverify.gallery.open import open_store
 from faceverify.gallery.store import Enrollment, Store
 from faceverify.images.discovery import find_photos
-from faceverify.matching.threshold import MEAN_MARGIN, open_set_point
+from faceverify.matching.threshold import MEAN_MARGIN, identification_point
 from faceverify.models.model_file import ModelFile
 from faceverify.models.registry import load_model
 from faceverify.recognition.admission import Admission
@@ -169,7 +169,7 @@ def measured(
 def limit_at(photos: Photos, rate: float, templates: int, fusion: Fusion) -> float:
     """The threshold that the commands would use."""
     margin = MEAN_MARGIN if fusion is Fusion.MEAN else 1.0
-    found = open_set_point(
+    found = identification_point(
         photos.model.calibration, rate, templates, model="", model_id="", margin=margin
     )
     return found.threshold

@@ -1,4 +1,4 @@
-"""``faceverify calibrate``: set a model's thresholds for wanted false match rates."""
+"""``faceverify calibrate``: thresholds of a model for target false match rates."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def calibrate(
         bool,
         typer.Option(
             "--extrapolate",
-            help="Follow a fitted tail to rates that the data cannot count.",
+            help="Extrapolate to rates below what the data support (peaks over threshold).",
             show_default=False,
         ),
     ] = False,
@@ -81,7 +81,7 @@ def calibrate(
 ) -> None:
     """Set a model's thresholds from all genuine and impostor comparisons of your photos.
 
-    Each threshold is saved with its FMR's 95 % interval and the numbers of comparisons behind it.
+    Each threshold is saved with the 95 % interval of its FMR and the numbers of comparisons.
     A rate that allows fewer than 10 false matches on your data is refused.
 
     **Examples:**
@@ -94,21 +94,23 @@ def calibrate(
     targets = rates(fmr)
     from faceverify.embeddings.cache import EmbeddingCache, cache_folder
     from faceverify.embeddings.source import model_source
-    from faceverify.evaluation.benchmark import read_task
-    from faceverify.evaluation.calibration.calibrate import calibrated, place_to_save
+    from faceverify.evaluation.benchmark import read_benchmark
+    from faceverify.evaluation.calibration.calibrate import calibrate_model, output_path
 
     with EmbeddingCache(None if no_cache else cache_folder(), console.message) as cache:
         source = model_source(model, faces, cache, workers=workers, progress=console.progress)
         assert source.model is not None
-        path = None if dry_run else place_to_save(model, source.model, save)
-        task = read_task(
+        path = None if dry_run else output_path(model, source.model, save)
+        benchmark = read_benchmark(
             images if pairs is None else pairs,
             images=images,
             pattern=pattern,
             kind=kind,
             protocol="all" if pairs is None else "10fold",
         )
-        found = calibrated(source, task, targets, extrapolate=extrapolate, replicates=replicates)
+        found = calibrate_model(
+            source, benchmark, targets, extrapolate=extrapolate, replicates=replicates
+        )
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         found.model.save(path)
@@ -116,7 +118,7 @@ def calibrate(
 
 
 def rates(text: str) -> list[float]:
-    """False match rates out of ``1e-3,1e-4``; UsageError for anything else."""
+    """False match rates from text such as ``1e-3,1e-4``; UsageError for anything else."""
     try:
         found = [float(part) for part in text.split(",")]
     except ValueError:
@@ -127,12 +129,12 @@ def rates(text: str) -> list[float]:
 
 
 def show(found: Calibration, path: Path | None, console: Console) -> None:
-    """Print thresholds, probability, and where the model was saved."""
+    """Print thresholds, calibrated probability, and the path of the model file."""
     from dataclasses import asdict
 
     from faceverify.cli.evaluation_table import show_sections
     from faceverify.evaluation.metrics.wilson import Interval
-    from faceverify.evaluation.results import Figure, Section, written
+    from faceverify.evaluation.results import Estimate, Section, format_value
 
     if console.as_json:
         value = {
@@ -140,27 +142,25 @@ def show(found: Calibration, path: Path | None, console: Console) -> None:
             "model_id": found.model.id,
             "saved": None if path is None else str(path),
             "thresholds": [asdict(threshold) for threshold in found.model.thresholds],
-            found.probability.key: {
-                figure.key: figure.as_dict() for figure in found.probability.figures
-            },
+            found.probability.key: found.probability.as_dict(),
             "notes": list(found.notes),
         }
         console.result(value, "")
         return
-    figures = tuple(
-        Figure(
+    estimates = tuple(
+        Estimate(
             f"{one.fmr:g}",
             f"FMR {one.fmr:g}",
             one.distance,
             "distance",
-            detail=f"FNMR {written(one.fnmr, 'rate')}; FMR within "
-            f"{Figure('', '', one.fmr, interval=Interval(*one.interval)).interval_text}"
+            detail=f"FNMR {format_value(one.fnmr, 'rate')}; FMR within "
+            f"{Estimate('', '', one.fmr, interval=Interval(*one.interval)).interval_text}"
             + ("; extrapolated" if "extrapolated" in one.dataset else ""),
         )
         for one in found.model.thresholds
     )
     sections: list[Section] = [
-        Section("thresholds", "Thresholds (largest distance that matches)", figures),
+        Section("thresholds", "Thresholds (largest distance that matches)", estimates),
         found.probability,
     ]
     origin = found.model.thresholds[0].dataset.split("; extrapolated")[0]

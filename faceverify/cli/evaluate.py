@@ -1,4 +1,4 @@
-"""``faceverify evaluate``: how good is a model?"""
+"""``faceverify evaluate``: error rates of a model on a benchmark."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from faceverify.errors import UsageError
 from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
+    from faceverify.evaluation.protocols.benchmark import Benchmark
     from faceverify.evaluation.protocols.protocol import Measurement
-    from faceverify.evaluation.protocols.task import Task
     from faceverify.evaluation.results import Evaluation, Section
 
 DEFAULT_PATTERN = "{path}"
 
 
 class Protocol(str, Enum):
-    """What is measured."""
+    """Evaluation protocol."""
 
     TENFOLD = "10fold"
     FIXED = "fixed"
@@ -38,8 +38,8 @@ class Protocol(str, Enum):
     RETRIEVAL = "retrieval"
 
 
-class Compat(str, Enum):
-    """Whose usual figures are reproduced."""
+class ReferenceProtocol(str, Enum):
+    """Reference implementation whose results are reproduced."""
 
     INSIGHTFACE = "insightface"
     FACENET = "facenet"
@@ -82,7 +82,9 @@ OneModel = Annotated[
 ]
 Replicates = Annotated[
     int,
-    typer.Option("--replicates", help="Of the bootstrap over people; 0: none.", min=0, max=100_000),
+    typer.Option(
+        "--replicates", help="Of the bootstrap over identities; 0: none.", min=0, max=100_000
+    ),
 ]
 
 
@@ -144,10 +146,12 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    compat: Annotated[
-        Compat | None,
+    reference: Annotated[
+        ReferenceProtocol | None,
         typer.Option(
-            "--compat", help="The figures of these scripts too, to the digit.", show_default=False
+            "--compat",
+            help="Also the results of these scripts, digit for digit.",
+            show_default=False,
         ),
     ] = None,
     media: Annotated[
@@ -200,9 +204,9 @@ def evaluate(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Measure how good a model is, with intervals.
+    """Measure the error rates of a model, with confidence intervals.
 
-    Photos without a face stay in every denominator, as failures. What the data cannot say is n/a.
+    Photos without a face count as failures in every rate. What the data do not support is n/a.
     docs/evaluation.md says how to read each number.
 
     **Examples:**
@@ -216,10 +220,13 @@ def evaluate(
     console = Console(json, quiet, verbose)
     from faceverify.embeddings.cache import EmbeddingCache, cache_folder
     from faceverify.embeddings.source import feature_source, file_source, model_source
-    from faceverify.evaluation.benchmark import read_task
+    from faceverify.evaluation.benchmark import read_benchmark
     from faceverify.evaluation.evaluate import measure
     from faceverify.evaluation.protocols.protocol import Settings
-    from faceverify.evaluation.protocols.template_task import TemplateTask, read_template_task
+    from faceverify.evaluation.protocols.template_benchmark import (
+        TemplateBenchmark,
+        read_template_benchmark,
+    )
 
     if embeddings is not None and compare:
         raise UsageError("--compare embeds photos itself", cure="leave --embeddings out")
@@ -228,31 +235,31 @@ def evaluate(
         def of_model(name: str) -> Any:
             return model_source(name, faces, cache, workers=workers, progress=console.progress)
 
-        task: Task | TemplateTask
+        benchmark: Benchmark | TemplateBenchmark
         if media is not None or protocol is Protocol.TEMPLATES:
-            if protocol not in (None, Protocol.TEMPLATES) or compare or group or compat:
+            if protocol not in (None, Protocol.TEMPLATES) or compare or group or reference:
                 raise UsageError("--media goes with --protocol templates, and with no comparison")
-            task = read_template_task(
+            benchmark = read_template_benchmark(
                 source, media, points=points, galleries=gallery or [], probes=probes,
                 images=images, check_files=embeddings is None,
             )  # fmt: skip
         else:
             column, groups_of = grouping(group)
-            task = read_task(
+            benchmark = read_benchmark(
                 source, images=images, pattern=pattern, protocol=protocol and protocol.value,
                 kind=kind, group_column=column, check_files=embeddings is None,
             )  # fmt: skip
-            task = replace(task, groups=groups_of(task))
+            benchmark = replace(benchmark, groups=groups_of(benchmark))
         if embeddings is None:
             sources = [of_model(name) for name in (model or "default", *(compare or ()))]
-        elif isinstance(task, TemplateTask) and embeddings.suffix.lower() == ".npy":
-            sources = [feature_source(embeddings, len(task.photos))]
+        elif isinstance(benchmark, TemplateBenchmark) and embeddings.suffix.lower() == ".npy":
+            sources = [feature_source(embeddings, len(benchmark.photos))]
         else:
             sources = [file_source(embeddings, model, console.message)]
         how = Settings(
-            fmr, threshold, compat and compat.value, replicates, report=out is not None
+            fmr, threshold, reference and reference.value, replicates, report=out is not None
         )  # fmt: skip
-        measured = [measure(task, one, how) for one in sources]
+        measured = [measure(benchmark, one, how) for one in sources]
     console.detail(f"{sum(one.photos.computed for one in measured)} photos were not cached")
     found = [one.measurement for one in measured]
     differences = compared(found)
@@ -260,21 +267,24 @@ def evaluate(
     if out is not None:
         from faceverify.evaluation.report.writing import write_report
 
-        page, *_ = write_report(out, found, task.photos, task.names, differences)
+        page, *_ = write_report(out, found, benchmark.photos, benchmark.names, differences)
         console.message(f"report: {page}")
 
 
 def grouping(group: str | None) -> tuple[str, Any]:
-    """From --group to the list's column, and a function that gives each pair's group."""
+    """The group column for --group, and a function from a benchmark to the groups of its pairs."""
     if group is not None and Path(group).is_file():
+        from faceverify.evaluation.lists.identity_groups import read_groups
         from faceverify.evaluation.lists.pair_list import groups_of_pairs
-        from faceverify.evaluation.lists.person_groups import read_groups
 
         people = read_groups(Path(group))
-        return "group", lambda task: task.pairs and groups_of_pairs(task.pairs, people)
+        return (
+            "group",
+            lambda benchmark: benchmark.pairs and groups_of_pairs(benchmark.pairs, people),
+        )
 
-    def of_column(task: Task) -> list[str] | None:
-        found = task.pairs.group if task.pairs is not None else None
+    def of_column(benchmark: Benchmark) -> list[str] | None:
+        found = benchmark.pairs.group if benchmark.pairs is not None else None
         if group is not None and found is None:
             raise UsageError(
                 f"--group {group}: no such file, and the list has no such column",
@@ -286,7 +296,7 @@ def grouping(group: str | None) -> tuple[str, Any]:
 
 
 def compared(measured: list[Measurement]) -> list[Section]:
-    """The differences of the other models from the first."""
+    """Paired differences of the other models from the first."""
     from faceverify.evaluation.protocols.comparison import difference_section
 
     first, *others = [(one.evaluation, one.replicates) for one in measured]
@@ -294,17 +304,14 @@ def compared(measured: list[Measurement]) -> list[Section]:
 
 
 def show(evaluations: list[Evaluation], differences: list[Section], console: Console) -> None:
-    """Print all evaluations, and the differences."""
+    """Print all evaluations and differences."""
     from faceverify.cli.evaluation_table import show_sections
 
     if console.as_json:
         value = evaluations[0].as_dict()
         if len(evaluations) > 1:
             value["compared"] = [other.as_dict() for other in evaluations[1:]]
-            value["differences"] = [
-                {figure.key: figure.as_dict() for figure in section.figures}
-                for section in differences
-            ]
+            value["differences"] = [section.as_dict() for section in differences]
         console.result(value, "")
         return
     for found in evaluations:

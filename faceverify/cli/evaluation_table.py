@@ -1,4 +1,4 @@
-"""An evaluation as a table: rich on a terminal, plain columns anywhere else."""
+"""Tables of estimates: formatted on a terminal, plain columns otherwise."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from faceverify.evaluation.results import Figure, Section
+    from faceverify.evaluation.results import Estimate, Section
 
 
 def show_sections(title: str, sections: Sequence[Section], notes: Sequence[str]) -> None:
-    """Print sections of figures to stdout."""
+    """Print sections of estimates to stdout."""
     if sys.stdout.isatty():
         show_rich(title, sections, notes)
     else:
@@ -20,17 +20,17 @@ def show_sections(title: str, sections: Sequence[Section], notes: Sequence[str])
     sys.stdout.flush()
 
 
-def row(figure: Figure) -> tuple[str, str, str, str]:
-    """The cells of a figure; Wilson's intervals are marked, the others are over identities."""
-    mark = " w" if figure.method == "wilson" and figure.interval_text else ""
-    return figure.name, figure.text, figure.interval_text + mark, figure.detail
+def row(estimate: Estimate) -> tuple[str, str, str, str]:
+    """Cells of an estimate; Wilson's intervals are marked, others are bootstrap intervals."""
+    mark = " w" if estimate.method == "wilson" and estimate.interval_text else ""
+    return estimate.name, estimate.text, estimate.interval_text + mark, estimate.detail
 
 
 def plain(title: str, sections: Sequence[Section], notes: Sequence[str]) -> str:
-    """Aligned columns, no colour, no lines: for files, pipes and mails."""
+    """Aligned columns without colour or rules, for files and pipes."""
     lines = [title]
     for section in sections:
-        rows = [row(figure) for figure in section.figures]
+        rows = [row(estimate) for estimate in section.estimates]
         width = [max(len(cells[column]) for cells in rows) for column in range(3)]
         lines += ["", section.title]
         lines += [
@@ -42,7 +42,7 @@ def plain(title: str, sections: Sequence[Section], notes: Sequence[str]) -> str:
 
 
 def show_rich(title: str, sections: Sequence[Section], notes: Sequence[str]) -> None:
-    """A table with a line between sections."""
+    """Print a table with a rule between sections."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markup import escape
@@ -56,8 +56,8 @@ def show_rich(title: str, sections: Sequence[Section], notes: Sequence[str]) -> 
     table.add_column("", style="dim")
     for section in sections:
         table.add_row(f"[bold]{escape(section.title)}[/bold]")
-        for figure in section.figures:
-            name, *cells = map(escape, row(figure))
+        for estimate in section.estimates:
+            name, *cells = map(escape, row(estimate))
             table.add_row(f"  {name}", *cells)
         table.add_section()
     terminal.print(table)

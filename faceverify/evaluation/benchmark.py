@@ -1,4 +1,4 @@
-"""Read a pair list, a pack or a folder of people as the task of an evaluation."""
+"""Reader of benchmarks: pair lists, InsightFace packs and folders of identities."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from faceverify.evaluation.lists.insightface_bin import read_pack
 from faceverify.evaluation.lists.pair_list import PairList
 from faceverify.evaluation.lists.reading import read_pairs, sniff
 from faceverify.evaluation.protocols import PROTOCOLS
+from faceverify.evaluation.protocols.benchmark import Benchmark
 from faceverify.evaluation.protocols.protocol import Needs
-from faceverify.evaluation.protocols.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OF_PAIRS, OF_PEOPLE = (
+PAIR_PROTOCOLS, IDENTITY_PROTOCOLS = (
     tuple(name for name, protocol in PROTOCOLS.items() if protocol.needs is needs)
-    for needs in (Needs.PAIRS, Needs.PEOPLE)
+    for needs in (Needs.PAIRS, Needs.IDENTITIES)
 )
 
 
-def read_task(
+def read_benchmark(
     path: Path,
     *,
     images: Path | None = None,
@@ -38,56 +38,56 @@ def read_task(
     kind: str | None = None,
     group_column: str = "group",
     check_files: bool = True,
-) -> Task:
-    """Read a pair list, a pack, or a folder of people.
+) -> Benchmark:
+    """The benchmark of a pair list, a pack, or a folder of identities.
 
     Args:
-        path: what to evaluate on.
-        images: folder of the photos that a list names; default: the list's own folder.
+        path: the list, pack or folder.
+        images: folder of the listed photos; None for the folder of the list.
         pattern: from a listed name to a file, see ``map_images``.
-        protocol: None for "all" of a folder, and "10fold" of all else.
-        kind: of list; None to tell it from the content.
+        protocol: None for "all" with a folder, "10fold" otherwise.
+        kind: format of the list; None to detect it.
         group_column: of a CSV, TSV or JSON-lines file.
-        check_files: whether missing photos are an error; not where embeddings are ready.
+        check_files: whether missing photos are an error; False with precomputed embeddings.
 
     Raises:
-        PairListError: the list cannot be used; how many photos are missing, and which.
-        UsageError: a protocol that does not fit.
+        PairListError: the list is invalid, or photos are missing.
+        UsageError: the protocol does not fit.
     """
     nowhere = np.zeros(0, np.int64)
     if path.is_dir() and not is_cfp(path):
         protocol = protocol or "all"
-        if protocol not in OF_PEOPLE:
+        if protocol not in IDENTITY_PROTOCOLS:
             raise UsageError(
                 f"{path}: found a folder, but protocol {protocol} needs a pair list",
-                cure=f"use --protocol {' or '.join(OF_PEOPLE)}",
+                cure=f"use --protocol {' or '.join(IDENTITY_PROTOCOLS)}",
             )
         people = read_identity_folder(path)
         files: list[Path | bytes] = list(people.photos)
         names = [str(photo) for photo in people.photos]
-        return Task(
+        return Benchmark(
             str(path), protocol, files, names, None, nowhere, nowhere, people.identities,
             people.notes,
         )  # fmt: skip
     protocol = protocol or "10fold"
     kind = kind or sniff(path)
     if kind == "pack":
-        return _pack_task(path, protocol)
+        return _pack_benchmark(path, protocol)
     pairs = read_pairs(path, kind=kind, group_column=group_column)
     mapped = map_images(pairs, path.parent if images is None else images, pattern=pattern)
     if check_files:
         mapped.require_all()
     name_of = dict(zip(mapped.first, pairs.first, strict=True))
     name_of |= dict(zip(mapped.second, pairs.second, strict=True))
-    if protocol in OF_PEOPLE:
+    if protocol in IDENTITY_PROTOCOLS:
         listed = photos_of_pairs(pairs, mapped)
         names = [name_of[photo] for photo in listed.photos]
-        return Task(
+        return Benchmark(
             str(path), protocol, list(listed.photos), names, None, nowhere, nowhere,
             listed.identities,
         )  # fmt: skip
     position = {file: index for index, file in enumerate(name_of)}
-    return Task(
+    return Benchmark(
         source=str(path),
         protocol=protocol,
         photos=list(position),
@@ -99,18 +99,18 @@ def read_task(
     )
 
 
-def _pack_task(path: Path, protocol: str) -> Task:
-    if protocol not in OF_PAIRS:
-        raise UsageError(f"{path}: a pack names nobody, which protocol {protocol} needs")
+def _pack_benchmark(path: Path, protocol: str) -> Benchmark:
+    if protocol not in PAIR_PROTOCOLS:
+        raise UsageError(f"{path}: a pack has no identities, which protocol {protocol} needs")
     pack = read_pack(path)
-    same_as: dict[bytes, int] = {}  # a photo that comes again is the same photo
+    same_as: dict[bytes, int] = {}  # identical photos are one photo
     own = [same_as.setdefault(image, index) for index, image in enumerate(pack.images)]
     kept = list(dict.fromkeys(own))
     position = {index: row for row, index in enumerate(kept)}
     first, second = own[0::2], own[1::2]
     pairs = replace(pack.pairs, first=list(map(str, first)), second=list(map(str, second)))
     _refuse_contradictions(pairs)
-    return Task(
+    return Benchmark(
         source=str(path),
         protocol=protocol,
         photos=[pack.images[index] for index in kept],

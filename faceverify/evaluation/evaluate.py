@@ -1,6 +1,6 @@
-"""The whole of an evaluation in one function: a task and a source of embeddings in, figures out.
+"""Evaluation of one model on one benchmark.
 
-photos -> embeddings (cached, or read) -> a protocol's figures with intervals
+photos -> embeddings (computed, cached or read from a file) -> estimates of a protocol
 """
 
 from __future__ import annotations
@@ -11,62 +11,64 @@ from faceverify.embeddings.compute import PhotoEmbeddings, failure_notes
 from faceverify.embeddings.source import EmbeddingSource, ListedPhotos
 from faceverify.errors import ModelError, UsageError
 from faceverify.evaluation.protocols import PROTOCOLS
+from faceverify.evaluation.protocols.benchmark import Benchmark
 from faceverify.evaluation.protocols.protocol import (
     EmbeddedPhotos,
     Measurement,
     Protocol,
     Settings,
 )
-from faceverify.evaluation.protocols.task import Task
-from faceverify.evaluation.protocols.template_task import TemplateTask
+from faceverify.evaluation.protocols.template_benchmark import TemplateBenchmark
 from faceverify.matching.operating_point import OperatingPoint
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One model, measured.
+    """One evaluated model.
 
     Args:
-        measurement: the figures.
-        photos: the embeddings.
+        measurement: the evaluation.
+        photos: the embeddings it rests on.
     """
 
     measurement: Measurement
     photos: PhotoEmbeddings
 
 
-def measure(task: Task | TemplateTask, source: EmbeddingSource, settings: Settings) -> Measured:
-    """Evaluate one model.
+def measure(
+    benchmark: Benchmark | TemplateBenchmark, source: EmbeddingSource, settings: Settings
+) -> Measured:
+    """Evaluate one model on a benchmark, by the protocol of the benchmark.
 
     Args:
-        task: what is compared.
-        source: gives the embeddings.
-        settings: how to measure.
+        benchmark: photos and comparisons.
+        source: of the embeddings.
+        settings: of the evaluation.
 
     Raises:
-        UsageError: the task or settings make no sense for this model.
+        UsageError: the benchmark or the settings do not fit the model.
         ModelError: the model cannot be run.
-        PairListError: there is nothing to measure.
+        PairListError: the benchmark holds no comparison.
     """
-    protocol = PROTOCOLS[task.protocol]
+    protocol = PROTOCOLS[benchmark.protocol]
     point, missing = _point(source, settings, protocol)
-    if point is None and task.protocol == "fixed":
+    if point is None and benchmark.protocol == "fixed":
         raise UsageError(
             f"{source.name}: found no calibrated threshold, which protocol fixed measures",
             cure="give --threshold, or run `faceverify calibrate`",
         )
-    photos = source.embed(ListedPhotos(task.photos, task.names))
+    photos = source.embed(ListedPhotos(benchmark.photos, benchmark.names))
     notes = (*failure_notes(photos), *missing)
     embedded = EmbeddedPhotos(
         photos.embeddings, photos.enrolled, source.name, source.model_id, point, notes
     )
-    return Measured(protocol.evaluate(task, embedded, settings), photos)
+    return Measured(protocol.evaluate(benchmark, embedded, settings), photos)
 
 
 def _point(
     source: EmbeddingSource, settings: Settings, protocol: Protocol
 ) -> tuple[OperatingPoint | None, list[str]]:
-    """The threshold to measure at; where the protocol can do without, a note that there is none."""
+    """The model's operating point; for tolerant protocols, None and a note where it has none."""
     try:
         return source.operating_point(settings.fmr, settings.threshold), []
     except ModelError as error:

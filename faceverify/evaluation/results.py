@@ -1,4 +1,4 @@
-"""What an evaluation says: named figures with their intervals, and how a number is written."""
+"""Results of an evaluation: estimates with confidence intervals, and their text."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from faceverify.matching.probability import Reliability
 
 NOT_AVAILABLE = "n/a"
-FEWEST_ERRORS = 10  # below, resampled people say little about a rate: Wilson's bounds stand in
+MIN_ERRORS = 10  # with fewer, the interval of a rate is Wilson's, not the bootstrap's
 
 Band = tuple[tuple[float, float, float], ...]  # (FMR, lowest TMR, highest TMR), FMR ascending
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One number.
+class Estimate:
+    """An estimate: a number with its confidence interval.
 
     Args:
-        key: its name in JSON.
-        name: in words: ISO/IEC 19795-1's, the common one beside it.
-        value: None where the data cannot say.
+        key: name in JSON.
+        name: printed name: the term of ISO/IEC 19795-1, the common one in brackets.
+        value: None where the data do not support an estimate.
         unit: "rate" (printed in percent), "distance", "count" or "number".
-        interval: 95 %; None where there is none.
-        method: how the interval was made: "identities" (bootstrap) or "wilson".
-        detail: what else there is to know about it, in few words.
+        interval: 95 % confidence interval; None without one.
+        method: of the interval: "identities" (bootstrap) or "wilson".
+        detail: printed remark; for a missing value, the reason.
         extra: further values for JSON.
     """
 
@@ -44,19 +44,21 @@ class Figure:
 
     @property
     def text(self) -> str:
-        """The value as people read it."""
-        return written(self.value, self.unit)
+        """The value as text, with its unit."""
+        return format_value(self.value, self.unit)
 
     @property
     def interval_text(self) -> str:
-        """The interval, in brackets; empty where there is none."""
+        """The interval as text, in brackets; empty without one."""
         if self.interval is None or self.value is None:
             return ""
-        low, high = (written(bound, self.unit) for bound in (self.interval.low, self.interval.high))
+        low, high = (
+            format_value(bound, self.unit) for bound in (self.interval.low, self.interval.high)
+        )
         return f"[{low}, {high}]"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; null where the data cannot say."""
+        """JSON values; null where the data do not support an estimate."""
         values: dict[str, Any] = {"value": self.value, **self.extra}
         if self.interval is not None and self.value is not None:
             values["interval"] = [self.interval.low, self.interval.high]
@@ -68,34 +70,38 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """Figures that belong together.
+    """A group of estimates.
 
     Args:
-        key: its name in JSON.
-        title: in words.
-        figures: in the order to print.
+        key: name in JSON.
+        title: printed heading.
+        estimates: in printing order.
     """
 
     key: str
     title: str
-    figures: tuple[Figure, ...]
+    estimates: tuple[Estimate, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Estimates by their keys, for JSON."""
+        return {estimate.key: estimate.as_dict() for estimate in self.estimates}
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """All that was found about one model on one list or folder.
+    """The evaluation of one model on one benchmark.
 
     Args:
-        source: what it was measured on.
+        source: the list, pack or folder.
         protocol: as ``--protocol`` takes it.
         model: name of the model.
         model_id: its id.
-        sections: the figures.
-        notes: what a reader should know before trusting them, one line each.
-        counts: the scores behind them; None for protocols without comparisons.
-        threshold: at which errors are shown and groups compared; None where there is none.
-        band: interval band of the ROC; empty where nobody asked.
-        reliability: of the calibrated probability; None where nobody asked.
+        sections: the estimates.
+        notes: caveats, one line each.
+        counts: the scores; None for protocols without comparisons.
+        threshold: the operating point of errors shown in the report; None without one.
+        band: confidence band of the ROC; empty if not computed.
+        reliability: of the calibrated probability; None if not computed.
     """
 
     source: str
@@ -109,33 +115,30 @@ class Evaluation:
     band: Band = ()
     reliability: Reliability | None = None
 
-    def figure(self, key: str) -> Figure | None:
-        """Find a figure by its key."""
+    def estimate(self, key: str) -> Estimate | None:
+        """The estimate with a key; None if there is none."""
         for section in self.sections:
-            for figure in section.figures:
-                if figure.key == key:
-                    return figure
+            for estimate in section.estimates:
+                if estimate.key == key:
+                    return estimate
         return None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """JSON values."""
         return {
             "source": self.source,
             "protocol": self.protocol,
             "model": self.model,
             "model_id": self.model_id,
-            **{
-                section.key: {figure.key: figure.as_dict() for figure in section.figures}
-                for section in self.sections
-            },
+            **{section.key: section.as_dict() for section in self.sections},
             "notes": list(self.notes),
         }
 
 
-def written(value: float | None, unit: str) -> str:
-    """Write a value for people: rates in percent, with digits enough to tell small ones apart.
+def format_value(value: float | None, unit: str) -> str:
+    """A value as text: rates in percent, small ones with significant digits.
 
-    >>> written(0.99217, "rate"), written(2.5e-6, "rate"), written(None, "rate")
+    >>> format_value(0.99217, "rate"), format_value(2.5e-6, "rate"), format_value(None, "rate")
     ('99.217 %', '0.00025 %', 'n/a')
     """
     if value is None or math.isnan(value):
@@ -154,7 +157,7 @@ def _percent(percent: float) -> str:
     return f"{percent:.2e} %" if 0 < percent < 1e-4 else f"{percent:.3f} %"
 
 
-def rate_figure(
+def rate_estimate(
     key: str,
     name: str,
     errors: int,
@@ -163,15 +166,23 @@ def rate_figure(
     over_identities: Interval | None = None,
     detail: str = "",
     **extra: Any,
-) -> Figure:
-    """A rate of errors in trials; its interval over identities if there is one, else Wilson's.
+) -> Estimate:
+    """The estimate of an error rate, with the bootstrap interval or else Wilson's.
 
-    Wilson's takes trials for independent, but can bound a rate of which hardly any is seen.
+    Wilson's assumes independent trials, but is valid for rates with few or no errors.
+
+    Args:
+        key, name: of the estimate.
+        errors: number of errors.
+        trials: number of comparisons.
+        over_identities: bootstrap interval; used from 10 errors and 10 non-errors on.
+        detail: printed remark; "ERRORS of TRIALS" by default.
+        extra: further values for JSON.
     """
     if not trials:
-        return Figure(key, name, None, detail=detail or "no such comparison")
-    resampled = over_identities is not None and min(errors, trials - errors) >= FEWEST_ERRORS
-    return Figure(
+        return Estimate(key, name, None, detail=detail or "no such comparison")
+    resampled = over_identities is not None and min(errors, trials - errors) >= MIN_ERRORS
+    return Estimate(
         key,
         name,
         errors / trials,

@@ -1,1 +1,1 @@
-"""From templates to decisions: distances, thresholds, calibration."""
+"""From embeddings to decisions: distances, fusion, thresholds, probabilities."""

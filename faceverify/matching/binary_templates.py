@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 
 from faceverify.errors import UsageError
 
-BITS = (128, 1024)  # the least and the most
-ROUNDS = 50  # of ITQ; the paper's number
-SAMPLE = 100_000  # embeddings that a rotation is fitted to; more changes nothing
+BITS = (128, 1024)  # minimum and maximum
+ROUNDS = 50  # iterations of ITQ, as in the paper
+SAMPLE = 100_000  # embeddings that ITQ is fitted to at most; more changes nothing
 
 
 @dataclass(frozen=True, eq=False)
 class CodeDirections:
-    """How an embedding becomes a code.
+    """The projection of embeddings to binary codes: bit b is ``x @ directions[:, b] > offsets[b]``.
 
     Attributes:
-        directions: one column a bit, (D, B).
-        offsets: how far along each direction the bit begins, (B,).
+        directions: one column for each bit, (D, B).
+        offsets: threshold of each projection, (B,).
     """
 
     directions: NDArray[np.float32]
@@ -36,7 +36,7 @@ class CodeDirections:
 
     @property
     def bits(self) -> int:
-        """How many bits a code has."""
+        """Bits of a code, B."""
         return int(self.directions.shape[1])
 
     def encode(self, embeddings: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -45,11 +45,12 @@ class CodeDirections:
 
 
 def random_directions(size: int, bits: int, *, seed: int = 0) -> CodeDirections:
-    """Directions that know nothing of faces.
+    """Random orthogonal directions through the origin, fitted to no data.
 
     Args:
-        size: numbers in an embedding.
-        bits: of a code, a multiple of 8, 128 to 1024.
+        size: embedding size, D.
+        bits: code length, a multiple of 8, 128 to 1024.
+        seed: of the random rotation.
 
     Raises:
         UsageError: an impossible number of bits.
@@ -61,14 +62,15 @@ def random_directions(size: int, bits: int, *, seed: int = 0) -> CodeDirections:
 def centred_directions(
     embeddings: NDArray[np.float32], bits: int, *, seed: int = 0
 ) -> CodeDirections:
-    """Random directions from the mean of some embeddings, so that every bit is on for about half.
+    """Random orthogonal directions through the mean embedding, which balances the bits.
 
-    Embeddings of many nets lie in a narrow cone; seen from the origin most bits would be the same
-    for everybody.
+    Embeddings of many networks lie in a narrow cone: with hyperplanes through the origin, most bits
+    would be the same for every face.
 
     Args:
-        embeddings: of length 1, (N, D), of many people.
-        bits: of a code, a multiple of 8, 128 to 1024.
+        embeddings: L2-normalised, of many identities, (N, D).
+        bits: code length, a multiple of 8, 128 to 1024.
+        seed: of the random rotation.
 
     Raises:
         UsageError: an impossible number of bits, or too few embeddings.
@@ -79,13 +81,14 @@ def centred_directions(
 
 
 def itq_directions(embeddings: NDArray[np.float32], bits: int, *, seed: int = 0) -> CodeDirections:
-    """Directions from the mean, rotated towards the embeddings by ITQ.
+    """Directions through the mean embedding, rotated to the data by iterative quantisation (ITQ).
 
-    Each block of D bits starts from a random rotation of its own, so that blocks differ.
+    Each block of D bits starts from another random rotation, so that blocks differ.
 
     Args:
-        embeddings: of length 1, (N, D); at least 10 D of them, of many people.
-        bits: of a code, a multiple of 8, 128 to 1024.
+        embeddings: L2-normalised, of many identities, (N, D); N at least 10 D.
+        bits: code length, a multiple of 8, 128 to 1024.
+        seed: of the initial rotations and of the subsample.
 
     Raises:
         UsageError: an impossible number of bits, or too few embeddings.
@@ -105,7 +108,7 @@ def itq_directions(embeddings: NDArray[np.float32], bits: int, *, seed: int = 0)
 
 
 def hamming_distance(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Bits in which codes differ, row by row: (..., B / 8) -> (...)."""
+    """Hamming distance of codes, row by row: (..., B / 8) -> (...), in bits."""
     different: NDArray[np.int64] = POPCOUNT[first ^ second].sum(axis=-1, dtype=np.int64)
     return different
 
@@ -134,17 +137,17 @@ def _check_enough(count: int, needed: int) -> None:
 
 
 def _rotations(size: int, bits: int, seed: int) -> NDArray[np.float32]:
-    """Random orthogonal matrices side by side, cut to (size, bits)."""
+    """Random orthogonal matrices, concatenated and truncated to (size, bits)."""
     generator = np.random.default_rng(seed)
     blocks = []
     for _ in range(-(-bits // size)):
         orthogonal, upper = np.linalg.qr(generator.standard_normal((size, size)))
-        blocks.append(orthogonal * np.sign(np.diag(upper)))  # uniform: Mezzadri 2007
+        blocks.append(orthogonal * np.sign(np.diag(upper)))  # Haar measure: Mezzadri 2007
     return np.concatenate(blocks, axis=1)[:, :bits].astype(np.float32)
 
 
 def _quantised(centred: NDArray[np.float32], rotation: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The rotation R that lessens |sign(V R) - V R|, from a start: codes and rotation in turn."""
+    """The rotation R that minimises |sign(V R) - V R|: codes and R updated in turn, eq. 2."""
     for _ in range(ROUNDS):
         codes = np.where(centred @ rotation > 0, np.float32(1), np.float32(-1))  # (N, D)
         left, _, right = np.linalg.svd(centred.T @ codes)  # orthogonal Procrustes

@@ -1,4 +1,4 @@
-"""A decision about two photos, as a script reads it."""
+"""The verification decision of two photos, as Python values and as JSON."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from faceverify.matching.operating_point import OperatingPoint
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether two photos show the same person, or why that could not be decided.
+    """A verification decision: same person, different people, or the error that prevented it.
 
     Attributes:
-        a, b: what the user called the photos.
-        distance: cosine distance in [0, 2]; None where nothing was decided.
-        point: where the model is operated.
-        error: why nothing was decided.
+        a, b: names of the photos, as given.
+        distance: cosine distance in [0, 2]; None after an error.
+        point: the operating point.
+        error: why there is no decision.
     """
 
     a: str
@@ -28,20 +28,20 @@ class Decision:
 
     @property
     def same(self) -> bool | None:
-        """True for the same person, False for different ones, None where nothing was decided."""
+        """True for the same person, False for different people, None after an error."""
         if self.distance is None:
             return None
         return self.distance <= self.point.threshold
 
     @property
     def exit_status(self) -> int:
-        """0 same, 1 different; else the error's own."""
+        """0 same, 1 different; after an error, its exit status."""
         if self.error is not None:
             return self.error.exit_status
         return SAME if self.same else DIFFERENT
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; the error as a code and a message."""
+        """JSON values; the error as a code and a message."""
         return {
             "a": self.a,
             "b": self.b,
@@ -55,7 +55,7 @@ class Decision:
         }
 
     def __str__(self) -> str:
-        """One line for people."""
+        """One line of text."""
         if self.distance is None:
             return f"no decision: {self.error}"
         where = "at most" if self.same else "above"

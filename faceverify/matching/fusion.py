@@ -1,4 +1,4 @@
-"""Mean fusion: one direction for several embeddings of a person."""
+"""Mean fusion: one embedding for several of the same identity."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 
 def mean_direction(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The means of embeddings, of length 1, from the embeddings' sums: (..., D) -> (..., D).
+    """L2-normalised means from sums of embeddings: (..., D) -> (..., D).
 
-    Embeddings that cancel out have no direction: their mean is 0, at distance 1 from everybody.
+    Embeddings that cancel out have the mean 0, which is at distance 1 from every embedding.
     """
     lengths = np.linalg.norm(sums, axis=-1, keepdims=True)
     means: NDArray[np.float64] = np.divide(

@@ -1,27 +1,26 @@
-"""Where a model is operated: the largest distance that still matches, and what that was set for."""
+"""The operating point of a model: its threshold, and the error rate that it was set for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 DEFAULT_FMR = 1e-3
-"""The false match rate of a verification, where no other is asked for."""
+"""The default false match rate of a verification."""
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold of one model, and the error rates that it keeps.
+    """A threshold of one model, and the error rates that it was calibrated for.
 
     Attributes:
         threshold: the largest cosine distance at which two faces match, in [0, 2].
         model: name of the model.
         model_id: its id; embeddings of different ids are never compared.
-        fmr: the false match rate that the threshold was calibrated for: of a verification, or of
-            each comparison of a search; None where it was set by hand.
-        dataset: what it was calibrated on; empty where it was set by hand.
-        fpir: of a search, the largest share of people not in the gallery who are taken for one
-            who is; None where the threshold was set by hand, and of a verification.
-        comparisons: how many templates a search compares with.
+        fmr: false match rate of one comparison; None where the threshold was set by hand.
+        dataset: the calibration data; empty where the threshold was set by hand.
+        fpir: false positive identification rate of a search (1:N); None for a verification, and
+            where the threshold was set by hand.
+        comparisons: number of templates that one search compares with.
     """
 
     threshold: float
@@ -34,5 +33,5 @@ class OperatingPoint:
 
     @property
     def origin(self) -> str:
-        """Where the threshold comes from, in few words."""
+        """Source of the threshold, as text."""
         return "given by --threshold" if self.fmr is None else f"calibrated for FMR {self.fmr:g}"

@@ -1,11 +1,11 @@
-"""How near is near enough among many: from the size of a gallery to a threshold.
+"""The threshold of open-set identification (1:N), from the FPIR and the size of the gallery.
 
-A search makes a false positive when any of its comparisons is a false match. Whatever these have to
-do with each other, that happens at most as often as all their rates together (the union bound):
-FPIR <= comparisons x FMR. So the threshold for an FMR of FPIR / comparisons keeps the FPIR. Were
-the comparisons independent, 1 - (1 - FPIR)^(1 / comparisons) would: more by half of the FPIR, a
-hair. Distances between calibrated rates are interpolated in the square root of the rate's log, in
-which the tail of a bell curve is nearly straight.
+A search is a false positive when any of its comparisons is a false match. However the comparisons
+depend on each other, the union bound holds: FPIR <= comparisons x FMR. The threshold for
+FMR = FPIR / comparisons therefore guarantees the FPIR. For independent comparisons the exact rate
+is 1 - (1 - FPIR)^(1 / comparisons), larger only by a factor of about 1 + FPIR / 2. Between
+calibrated rates the distance is interpolated linearly in sqrt(-log FMR), in which the tail of a
+normal distribution is nearly straight.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Calibration = Sequence[tuple[float, float]]
 """Calibrated points of a model: (false match rate, distance)."""
 
 MEAN_MARGIN = 1.5
-"""How many times more often than all of them together the mean of templates goes wrong, at most. A
-mean of length 1 is nearer to everybody than they are: on LFW 1.4 times as often, for two."""
+"""Upper bound on the false matches of a mean template, relative to the sum over its templates. A
+normalised mean is nearer to other faces than its members are: 1.4 on LFW, for two templates."""
 
-PLACES = 1e6  # thresholds have six decimal places, as distances are printed
-ROUNDING = 1 + 1e-9  # FPIR / comparisons may miss a calibrated rate by a rounding error
+PLACES = 1e6  # thresholds have six decimal places, like printed distances
+ROUNDING = 1 + 1e-9  # FPIR / comparisons may differ from a calibrated rate by rounding
 
 
-def open_set_point(
+def identification_point(
     calibration: Calibration,
     fpir: float,
     comparisons: int,
@@ -36,15 +36,15 @@ def open_set_point(
     model_id: str,
     margin: float = 1.0,
 ) -> OperatingPoint:
-    """Set the threshold of a search in a gallery of this size.
+    """The operating point of an identification (1:N) for a target FPIR.
 
     Args:
-        calibration: of the model.
-        fpir: the false positive identification rate to keep, in (0, 1].
-        comparisons: how many a search makes.
+        calibration: calibrated points of the model.
+        fpir: target false positive identification rate, in (0, 1].
+        comparisons: number of templates that one search compares with.
         model: name of the model.
         model_id: its id.
-        margin: how many times more often than all comparisons together a search goes wrong.
+        margin: factor on the number of comparisons, such as ``MEAN_MARGIN``.
 
     Raises:
         ModelError: the model was not calibrated for so small an FMR (``model-not-calibrated``).
@@ -76,9 +76,9 @@ def open_set_point(
 
 
 def distance_at(calibration: Calibration, fmr: float) -> float | None:
-    """The distance for a false match rate, between calibrated rates linear in the root of its log.
+    """The threshold for a false match rate, interpolated linearly in sqrt(-log FMR).
 
-    That of the largest rate for any rate above it, which errs to the safe side; None below the
+    Above the largest calibrated rate, the threshold of that rate (conservative); None below the
     smallest.
     """
     points = sorted(calibration)
@@ -103,7 +103,7 @@ def smallest_rate(calibration: Calibration) -> float:
 
 
 def smallest_fpir(calibration: Calibration, comparisons: float) -> float:
-    """The smallest FPIR that can be kept among so many, in two digits, rounded up."""
+    """The smallest FPIR that the calibration supports, rounded up to two digits."""
     least = smallest_rate(calibration) * comparisons
     unit = 10.0 ** (math.floor(math.log10(least)) - 1)
     return float(f"{math.ceil(least / unit / ROUNDING) * unit:.6g}")

@@ -14,7 +14,7 @@ from faceverify.gallery.audit import AuditLog
 from faceverify.gallery.store import Candidate, Store
 from faceverify.images.photo import Source
 from faceverify.matching.operating_point import OperatingPoint
-from faceverify.matching.threshold import MEAN_MARGIN, open_set_point
+from faceverify.matching.threshold import MEAN_MARGIN, identification_point
 from faceverify.recognition.operator import Operator
 from faceverify.recognition.template_count import TemplateCount
 
@@ -190,7 +190,7 @@ class Identifier(Operator[Source, "list[FaceEmbedding]", "list[Identification]"]
         name, model_id = self.model.provenance.name, self.model.id
         if self._by_hand is not None:
             return OperatingPoint(self._by_hand, name, model_id, comparisons=count)
-        return open_set_point(
+        return identification_point(
             self.model.calibration,
             self._fpir,
             count,

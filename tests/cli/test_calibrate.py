@@ -87,7 +87,7 @@ def test_thresholds_are_saved_into_a_copy_and_used(run, crowd, tmp_path, small_f
 
 
 @pytest.mark.slow
-def test_a_tail_is_followed_only_when_asked_and_says_so(run, crowd, tmp_path):
+def test_extrapolation_is_an_option_and_is_recorded_in_the_dataset_text(run, crowd, tmp_path):
     common = ("calibrate", "--images", crowd, "--aligned", "arcface-112", "--fmr", "1e-2,1e-3")
     assert run(*common).status == 2
     ran = run(*common, "--extrapolate", "--save", tmp_path / "mine.onnx")

@@ -191,7 +191,7 @@ def test_a_terminal_less_table_is_plain(run, synthetic):
     assert "n/a" in ran.out
 
 
-def test_compat_prints_the_usual_figures(run, synthetic):
+def test_compat_prints_the_results_of_the_reference_protocol(run, synthetic):
     path, rows, *_ = synthetic
     ran = run("evaluate", path, "--embeddings", rows, "--compat", "insightface", "--json")
     found = evaluated(ran)["compat_insightface"]
@@ -464,9 +464,9 @@ def test_lfw_view_2_with_the_bundled_model(run, shared_data, start):
 
 
 def test_the_command_takes_each_protocol_by_its_name():
-    from faceverify.cli.evaluate import Compat, Protocol
+    from faceverify.cli.evaluate import Protocol, ReferenceProtocol
     from faceverify.evaluation.protocols import PROTOCOLS
-    from faceverify.evaluation.protocols.reference_protocols import COMPAT
+    from faceverify.evaluation.protocols.reference_protocols import REFERENCE_PROTOCOLS
 
     assert {one.value for one in Protocol} == set(PROTOCOLS)
-    assert {one.value for one in Compat} == set(COMPAT)
+    assert {one.value for one in ReferenceProtocol} == set(REFERENCE_PROTOCOLS)

@@ -53,20 +53,22 @@ def test_the_brier_score_is_scikit_learns_with_balanced_weights():
     found = reliability(model, *table)
     assert found.brier == pytest.approx(oracle)
     assert found.weight.sum() == pytest.approx(1)
-    assert np.all(np.diff(found.told) > 0)
-    assert found.expected_error < 0.03  # normal scores of one spread are exactly logistic
-    assert found.expected_error == pytest.approx(
+    assert np.all(np.diff(found.predicted) > 0)
+    # normal scores of one spread are exactly logistic
+    assert found.expected_calibration_error < 0.03
+    assert found.expected_calibration_error == pytest.approx(
         sum(
-            w * abs(t - o) for w, t, o in zip(found.weight, found.told, found.observed, strict=True)
+            w * abs(t - o)
+            for w, t, o in zip(found.weight, found.predicted, found.observed, strict=True)
         )
     )
 
 
 def test_probability_falls_with_distance_and_ends_at_nothing():
     model = fit_probability(*counted(*scores()))
-    told = model.probability([0, 0.5, 1, 2, np.inf])
-    assert np.all(np.diff(told[:4]) < 0)
-    assert told[-1] == 0
+    predicted = model.probability([0, 0.5, 1, 2, np.inf])
+    assert np.all(np.diff(predicted[:4]) < 0)
+    assert predicted[-1] == 0
 
 
 def test_kinds_that_do_not_overlap_still_fit():

@@ -9,13 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faceverify.errors import ModelError
-from faceverify.matching.threshold import distance_at, open_set_point, smallest_fpir
+from faceverify.matching.threshold import distance_at, identification_point, smallest_fpir
 
 CALIBRATION = [(1e-3, 0.07), (1e-1, 0.12), (1e-5, 0.045), (1e-4, 0.056), (1e-2, 0.09)]
 
 
 def point(fpir: float, comparisons: int, margin: float = 1.0):
-    return open_set_point(CALIBRATION, fpir, comparisons, model="dlib", model_id="d", margin=margin)
+    return identification_point(
+        CALIBRATION, fpir, comparisons, model="dlib", model_id="d", margin=margin
+    )
 
 
 @pytest.mark.parametrize(("fmr", "distance"), CALIBRATION)
@@ -81,7 +83,7 @@ def test_the_fpir_is_kept_whatever_the_comparisons_have_to_do_with_each_other(sh
     probes, people, fpir = 20_000, 200, 0.05
     common = random.normal(size=(probes, 1)) * math.sqrt(shared)
     distances = 5 + common + random.normal(size=(probes, people)) * math.sqrt(1 - shared)
-    found = open_set_point(calibration, fpir, people, model="bell", model_id="b")
+    found = identification_point(calibration, fpir, people, model="bell", model_id="b")
     positives = (distances <= found.threshold).any(axis=1).mean()
     assert least < positives <= fpir * 1.05
 
@@ -119,4 +121,4 @@ def test_where_no_fpir_can_be_kept_none_is_offered():
         point(0.01, 10**6)
     assert "or more" not in str(caught.value)
     with pytest.raises(ModelError, match="no calibrated thresholds; give --threshold"):
-        open_set_point([], 0.01, 5, model="mine", model_id="m")
+        identification_point([], 0.01, 5, model="mine", model_id="m")

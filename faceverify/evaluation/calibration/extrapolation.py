@@ -1,10 +1,10 @@
-"""The tail of the impostor distances, to extrapolate thresholds that the data cannot count.
+"""Extrapolation of the FMR below the rates that the data support: peaks over threshold.
 
-Peaks over threshold (Pickands, "Statistical inference using extreme order statistics", Annals of
-Statistics 3, 1975) with shape 0: beyond a quantile u, the log of the FMR falls in a straight line,
-FMR(d) = k / N * exp(-(u - d) / scale). Impostor distances fall off faster than that (like a bell
-curve), so that a line errs to the safe side: the true FMR lies below the extrapolated one. It
-cannot know of what is not in the data: twins, siblings, photos under the wrong name.
+Pickands, "Statistical inference using extreme order statistics", Annals of Statistics 3, 1975, with
+shape 0 (exponential tail): below a quantile u of the impostor distances,
+FMR(d) = k / N * exp(-(u - d) / scale). Impostor distances usually have a lighter, nearly normal
+tail, which makes this conservative: the true FMR is below the extrapolated one. It does not account
+for what is missing from the data: twins, siblings, mislabelled photos.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from faceverify.evaluation.metrics.wilson import Interval
 if TYPE_CHECKING:
     from faceverify.evaluation.metrics.scores import ScoreCounts
 
-FEWEST_IMPOSTORS = 1000
-FARTHEST = 100  # how many times below the smallest countable FMR a tail is followed
-TAIL_SHARE, FEWEST, MOST = 1e-3, 100, 10_000  # of the nearest impostor scores that are fitted
+MIN_IMPOSTORS = 1000
+MAX_FACTOR = 100  # smallest supported FMR over smallest extrapolated FMR
+TAIL_SHARE, MIN_FITTED, MAX_FITTED = 1e-3, 100, 10_000  # nearest impostor scores in the fit
 
 
 @dataclass(frozen=True)
-class Tail:
-    """An exponential tail.
+class Extrapolation:
+    """A fitted exponential tail of the impostor distances.
 
     Args:
-        start: u, the largest distance fitted.
-        scale: the distance over which the FMR falls by a factor of e.
-        fitted: k, impostor comparisons at or below u.
-        impostors: N, all impostor comparisons, failed ones too.
+        start: u, the largest distance in the fit.
+        scale: mean excess; the FMR falls by a factor of e over this distance.
+        fitted: k, number of impostor comparisons at or below u.
+        impostors: N, number of impostor comparisons, failed ones included.
     """
 
     start: float
@@ -46,18 +46,18 @@ class Tail:
         return f"exponential tail of the {self.fitted:,} nearest impostor distances"
 
     def distance_at(self, fmr: float) -> float:
-        """Distance at which the FMR is reached; not below 0."""
+        """Threshold of an FMR, at least 0."""
         return max(self.start + self.scale * math.log(fmr * self.impostors / self.fitted), 0.0)
 
     def fmr_at(self, distance: float) -> float:
-        """FMR at a distance in the tail."""
+        """FMR at a threshold below u."""
         share = self.fitted / self.impostors
         return share * math.exp(-(self.start - distance) / self.scale)
 
     def interval_at(self, distance: float, *, z: float = 1.959963984540054) -> Interval:
-        """95 % interval of the FMR there, if the tail is exponential: delta method on its log.
+        """95 % interval of the FMR at a threshold: delta method on its log.
 
-        log FMR = log k - (u - d) / scale: its terms vary by 1 / k, and by ((u - d) / scale)^2 / k.
+        log FMR = log k - (u - d) / scale + const: variances 1 / k and ((u - d) / scale)^2 / k.
         """
         depth = (self.start - distance) / self.scale
         half = z * math.sqrt((1 + depth * depth) / self.fitted)
@@ -65,21 +65,21 @@ class Tail:
         return Interval(rate * math.exp(-half), min(rate * math.exp(half), 1.0))
 
 
-def fit_tail(counts: ScoreCounts) -> Tail:
-    """Fit the tail by maximum likelihood: the scale is the mean excess.
+def fit_extrapolation(counts: ScoreCounts) -> Extrapolation:
+    """Maximum-likelihood fit of the exponential tail: the scale is the mean excess.
 
     Raises:
-        UsageError: under 1,000 impostor comparisons, or all the near ones at one distance.
+        UsageError: fewer than 1,000 impostor comparisons, or all fitted distances are equal.
     """
     made = int(counts.impostor.sum())
-    if made < FEWEST_IMPOSTORS:
+    if made < MIN_IMPOSTORS:
         raise UsageError(
-            f"extrapolation: found {made} impostor comparisons, expected {FEWEST_IMPOSTORS}",
+            f"extrapolation: found {made} impostor comparisons, expected {MIN_IMPOSTORS}",
             cure="add people",
         )
-    wanted = min(max(round(TAIL_SHARE * made), FEWEST), MOST)
+    target = min(max(round(TAIL_SHARE * made), MIN_FITTED), MAX_FITTED)
     cumulative = np.cumsum(counts.impostor)
-    end = int(np.searchsorted(cumulative, wanted)) + 1  # ties at u belong to the tail
+    end = int(np.searchsorted(cumulative, target)) + 1  # ties at u are fitted, too
     start, fitted = float(counts.distances[end - 1]), int(cumulative[end - 1])
     excess = start - counts.distances[:end]
     scale = float(np.sum(excess * counts.impostor[:end]) / fitted)
@@ -88,4 +88,4 @@ def fit_tail(counts: ScoreCounts) -> Tail:
             f"extrapolation: found the {fitted} nearest impostor comparisons at one distance",
             cure="check the photos",
         )
-    return Tail(start, scale, fitted, counts.impostors)
+    return Extrapolation(start, scale, fitted, counts.impostors)

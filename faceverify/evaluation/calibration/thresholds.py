@@ -1,4 +1,4 @@
-"""From scores to the calibrated thresholds that travel in a model file."""
+"""Calibrated thresholds of a model file, from genuine and impostor scores."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 from faceverify.errors import UsageError
-from faceverify.evaluation.calibration.extrapolation import FARTHEST, Tail, fit_tail
+from faceverify.evaluation.calibration.extrapolation import (
+    MAX_FACTOR,
+    Extrapolation,
+    fit_extrapolation,
+)
 from faceverify.evaluation.metrics.error_rates import (
-    FEWEST_EXPECTED_ERRORS,
+    MIN_EXPECTED_ERRORS,
     allowed_errors,
     error_rates,
     rates_at_fmr,
@@ -21,15 +25,15 @@ if TYPE_CHECKING:
     from faceverify.evaluation.metrics.scores import ScoreCounts
     from faceverify.evaluation.metrics.wilson import Interval
 
-DIGITS = 6  # of a threshold; distances are printed with as many
+DIGITS = 6  # of a threshold, as of printed distances
 
 
 def supported_targets(counts: ScoreCounts, fmr_targets: Sequence[float]) -> list[float]:
-    """Return the targets that allow at least 10 false matches on this data."""
+    """FMR targets that allow at least 10 false matches on these data."""
     return [
         target
         for target in fmr_targets
-        if allowed_errors(target, counts.impostors) >= FEWEST_EXPECTED_ERRORS
+        if allowed_errors(target, counts.impostors) >= MIN_EXPECTED_ERRORS
     ]
 
 
@@ -41,23 +45,23 @@ def thresholds_from_scores(
     interval_at: Callable[[float], Interval | None] | None = None,
     extrapolate: bool = False,
 ) -> list[Threshold]:
-    """Set a threshold for each false match rate: the largest at which the data stay within it.
+    """The threshold of each target FMR: the largest distance at which the FMR does not exceed it.
 
     Args:
-        counts: all genuine and impostor comparisons.
+        counts: genuine and impostor scores.
         fmr_targets: rates, in (0, 1).
-        dataset: what the scores were measured on, one line.
-        interval_at: gives the 95 % interval of the FMR at a distance, over identities; by default
-            Wilson's, which takes the comparisons for independent.
-        extrapolate: whether a target with fewer than 10 expected errors may come from a fitted
-            tail (see ``tail``); its dataset text then says so.
+        dataset: description of the calibration data, one line.
+        interval_at: 95 % interval of the FMR at a distance; None, or where it returns None, for
+            Wilson's, which assumes independent comparisons.
+        extrapolate: whether targets with fewer than 10 expected false matches are extrapolated
+            (see ``extrapolation``); the dataset text of such a threshold says so.
 
     Returns:
-        One threshold a target, from the largest rate to the smallest.
+        One threshold for each target, from the largest rate to the smallest.
 
     Raises:
-        UsageError: a target that the data cannot support; a rate outside (0, 1); scores of one
-            kind only.
+        UsageError: a target that the data do not support; a rate outside (0, 1); no genuine or no
+            impostor comparisons.
     """
     for target in fmr_targets:
         if not 0 < target < 1:
@@ -71,15 +75,15 @@ def thresholds_from_scores(
     if not len(counts.distances):
         raise UsageError("calibration: found no comparison that could be made", cure="see failures")
     supported = supported_targets(counts, fmr_targets)
-    tail = None
+    extrapolation = None
     thresholds = []
     for target in sorted(set(fmr_targets), reverse=True):
         if target in supported:
             thresholds.append(_counted(counts, target, dataset, interval_at))
             continue
         _refuse_unsupported(counts, target, extrapolate=extrapolate)
-        tail = tail or fit_tail(counts)
-        thresholds.append(_extrapolated(counts, target, dataset, tail))
+        extrapolation = extrapolation or fit_extrapolation(counts)
+        thresholds.append(_extrapolated(counts, target, dataset, extrapolation))
     return thresholds
 
 
@@ -107,9 +111,11 @@ def _counted(
     )
 
 
-def _extrapolated(counts: ScoreCounts, target: float, dataset: str, tail: Tail) -> Threshold:
-    distance = _rounded_down(tail.distance_at(target))
-    interval = tail.interval_at(distance)
+def _extrapolated(
+    counts: ScoreCounts, target: float, dataset: str, extrapolation: Extrapolation
+) -> Threshold:
+    distance = _rounded_down(extrapolation.distance_at(target))
+    interval = extrapolation.interval_at(distance)
     fnmr = error_rates(counts, distance).fnmr
     assert fnmr is not None
     return Threshold(
@@ -119,7 +125,7 @@ def _extrapolated(counts: ScoreCounts, target: float, dataset: str, tail: Tail) 
         impostors=counts.impostors,
         genuine=counts.genuines,
         interval=(interval.low, interval.high),
-        dataset=f"{dataset}; extrapolated: {tail}",
+        dataset=f"{dataset}; extrapolated: {extrapolation}",
     )
 
 
@@ -127,24 +133,23 @@ def _refuse_unsupported(counts: ScoreCounts, target: float, *, extrapolate: bool
     expected = target * counts.impostors
     found = (
         f"FMR {target:g}: {counts.impostors:,} impostor comparisons allow {expected:.3g} false "
-        f"matches, expected at least {FEWEST_EXPECTED_ERRORS}"
+        f"matches, expected at least {MIN_EXPECTED_ERRORS}"
     )
-    smallest = FEWEST_EXPECTED_ERRORS / counts.impostors
+    smallest = MIN_EXPECTED_ERRORS / counts.impostors
     decade = 10.0 ** math.floor(math.log10(smallest))
     smallest = math.ceil(smallest / decade - 1e-9) * decade  # one digit, rounded up
     if not extrapolate:
         raise UsageError(
             found,
-            cure=f"add people, ask for {smallest:.1g} or more, or extrapolate from a fitted tail "
-            "with --extrapolate",
+            cure=f"add people, ask for {smallest:.1g} or more, or use --extrapolate",
         )
-    if expected * FARTHEST < FEWEST_EXPECTED_ERRORS:
+    if expected * MAX_FACTOR < MIN_EXPECTED_ERRORS:
         raise UsageError(
-            f"{found}; a tail is followed {FARTHEST} times below that at most", cure="add people"
+            f"{found}; extrapolation goes at most {MAX_FACTOR} times below that", cure="add people"
         )
 
 
 def _rounded_down(distance: float) -> float:
-    """A threshold of few digits that admits nothing more; not below 0."""
+    """A threshold rounded down to six digits, at least 0."""
     steps: int = 10**DIGITS
     return max(math.floor(distance * steps) / steps, 0.0)

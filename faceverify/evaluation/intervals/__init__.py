@@ -1,1 +1,1 @@
-"""How far a number may be trusted: resampled pairs and identities."""
+"""Confidence intervals: bootstrap over identities, of pair lists and of full cross-comparisons."""

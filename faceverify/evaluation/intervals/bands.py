@@ -1,4 +1,4 @@
-"""Interval bands of a plotted curve: at which FMRs they are worked out, and from what."""
+"""Confidence bands of the ROC: TMR intervals at a grid of FMR targets."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from faceverify.evaluation.metrics.scores import ScoreCounts
     from faceverify.evaluation.metrics.wilson import Interval
 
-BETWEEN = (1, 1.6, 2.5, 4, 6.3)  # steps within a decade
+BETWEEN = (1, 1.6, 2.5, 4, 6.3)  # multiples within a decade
 BAND_TARGETS = tuple(
     sorted({*FMR_TARGETS, *(step * decade for decade in FMR_TARGETS for step in BETWEEN[1:])})
 )
 
 
 def band_of_replicates(replicates: Replicates | None) -> Band:
-    """TMR bounds at each target that the replicates hold."""
+    """The band from bootstrap replicates of the TMR; empty without any."""
     if replicates is None:
         return ()
     bounds = [(target, interval(rows)) for target, rows in sorted(replicates.tmr.items())]
@@ -35,7 +35,13 @@ def band_at_thresholds(
     targets: Sequence[float],
     fnmr_interval_at: Callable[[float], Interval | None],
 ) -> Band:
-    """TMR bounds at the thresholds that reach each target; targets the data cannot say are left."""
+    """The band from FNMR intervals at the thresholds of the targets.
+
+    Args:
+        counts: the scores.
+        targets: FMR targets; those that the data do not support are left out.
+        fnmr_interval_at: FNMR interval at a threshold; None without one.
+    """
     band = []
     for target in sorted(targets):
         rates = rates_at_fmr(counts, target)
@@ -46,5 +52,5 @@ def band_at_thresholds(
 
 
 def smallest_fmr(counts: ScoreCounts) -> float:
-    """The decade of the smallest FMR but 0 that the data can show; for an axis."""
+    """The smallest FMR above 0 that the data can show, rounded down to a power of ten."""
     return float(10.0 ** np.floor(np.log10(1 / max(counts.impostors, 10))))

@@ -1,11 +1,11 @@
-"""Intervals by bootstrap over identities: what other people would have given.
+"""Confidence intervals by bootstrap over identities.
 
-Comparisons of one person hang together, so people are drawn again, not comparisons. Each replicate
-draws as many people as there are, with replacement; a person drawn w times counts w-fold. A genuine
-comparison of person i has the weight w_i, an impostor comparison of i and j the weight w_i w_j
-(Owen, "The pigeonhole bootstrap", 2007; Owen and Eckles, 2012, section 3). The product is
-conservative: where hardly two impostor comparisons share a person it gives up to sqrt(3) times the
-spread of independent comparisons; where they share many, the right one.
+Comparisons of one identity are dependent, so identities are resampled, not comparisons. Each
+replicate draws as many identities as there are, with replacement; identity i is drawn w_i times. A
+genuine comparison of identity i has the weight w_i, an impostor comparison of i and j the weight
+w_i w_j (Owen, "The pigeonhole bootstrap", 2007; Owen and Eckles, 2012, section 3). The product is
+conservative: up to sqrt(3) times the standard error where impostor comparisons share few
+identities; correct where they share many.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from faceverify.errors import UsageError
 from faceverify.evaluation.metrics.error_rates import (
-    FEWEST_EXPECTED_ERRORS,
     FMR_TARGETS,
+    MIN_EXPECTED_ERRORS,
     allowed_errors,
 )
 from faceverify.evaluation.metrics.scores import checked_scores
-from faceverify.evaluation.metrics.weighted import weighted_figures, weighted_sums
+from faceverify.evaluation.metrics.weighted import weighted_metrics, weighted_sums
 from faceverify.evaluation.metrics.wilson import Interval
 
 if TYPE_CHECKING:
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.float64]
 
-BLOCK = 2_000_000  # weights held at a time: 16 MB
+BLOCK = 2_000_000  # weights per block: 16 MB
 
 
 @dataclass(frozen=True, eq=False)
 class Replicates:
-    """R values of each figure; NaN where a replicate cannot say. None: the data cannot say.
+    """R bootstrap replicates of each metric.
 
-    Two models scored on the same pairs, with the same seed, have the same people in replicate r:
-    the difference of two columns is paired.
+    NaN: undefined in that replicate. None: not supported by the data. Replicate r of two models on
+    the same pairs, with the same seed, has the same identities: differences are paired.
 
     Args:
         auc, eer: (R,) each.
-        tmr: TAR at each FMR target, {target: (R,)}.
+        tmr: TMR (TAR) at each FMR target, {target: (R,)}.
         fmr, fnmr: at the given threshold, (R,) each.
         accuracy: of the given decisions, (R,).
     """
@@ -57,7 +57,7 @@ class Replicates:
 
 
 def interval(values: Rows | None, *, confidence: float = 0.95) -> Interval | None:
-    """Return the percentile interval of replicates; None when under half of them could say."""
+    """Percentile interval of replicates; None when more than half of them are NaN."""
     if values is None:
         return None
     known = values[~np.isnan(values)]
@@ -70,19 +70,19 @@ def interval(values: Rows | None, *, confidence: float = 0.95) -> Interval | Non
 def identity_weights(
     first: Sequence[str], second: Sequence[str], *, replicates: int = 1000, seed: int = 0
 ) -> Iterator[Rows]:
-    """Draw people with replacement and yield the weights of their comparisons, block by block.
+    """Bootstrap weights of N comparisons, in blocks of replicates.
 
     Args:
-        first: who is on the first photo of each of N comparisons.
-        second: who is on the other.
+        first: identity of the first photo of each comparison, N.
+        second: identity of the second photo, N.
         replicates: R, over all blocks.
-        seed: the same seed gives the same people, whatever the scores.
+        seed: of the resampling.
 
     Yields:
-        (r, N) with the r adding up to R.
+        (r, N); the r sum to R.
 
     Raises:
-        UsageError: fewer than two people: there is nobody else to draw.
+        UsageError: fewer than two identities.
     """
     people, position = np.unique([*first, *second], return_inverse=True)
     if len(people) < 2:
@@ -114,21 +114,21 @@ def bootstrap(
     replicates: int = 1000,
     seed: int = 0,
 ) -> Replicates:
-    """Replicate every figure over identities.
+    """Bootstrap replicates of every metric of N comparisons.
 
     Args:
         distances: (N,); ``inf`` for a failed comparison.
-        same: (N,).
-        first: who is on the first photo of each comparison.
-        second: who is on the other.
-        fmr_targets: for TAR@FAR; a target that allows fewer than 10 false matches is None.
-        threshold: where FMR and FNMR are taken; None leaves them out.
-        correct: decisions that were right, (N,), such as those of 10 folds; None leaves them out.
+        same: whether each comparison is genuine, (N,).
+        first: identity of the first photo of each comparison, N.
+        second: identity of the second photo, N.
+        fmr_targets: of the TMR; None for a target that allows fewer than 10 false matches.
+        threshold: of FMR and FNMR; None leaves them out.
+        correct: whether each decision is correct, (N,), as in 10 folds; None leaves accuracy out.
         replicates: R.
-        seed: of the draws.
+        seed: of the resampling.
 
     Raises:
-        UsageError: fewer than two people, or scores that cannot be used.
+        UsageError: fewer than two identities, or invalid scores.
     """
     values, labels = checked_scores(distances, same)
     order = np.argsort(values, kind="stable")
@@ -139,18 +139,18 @@ def bootstrap(
     supported = [
         target
         for target in fmr_targets
-        if both and allowed_errors(target, len(labels) - genuines) >= FEWEST_EXPECTED_ERRORS
+        if both and allowed_errors(target, len(labels) - genuines) >= MIN_EXPECTED_ERRORS
     ]
     columns: dict[object, list[Rows]] = {}
     people = ([first[i] for i in order], [second[i] for i in order])
     for weights in identity_weights(*people, replicates=replicates, seed=seed):
         sums = weighted_sums(weights, labels, last)
-        for name, column in weighted_figures(
+        for name, column in weighted_metrics(
             sums, values[last], supported, threshold, both=both
         ).items():
             columns.setdefault(name, []).append(column)
         if correct is not None:
-            with np.errstate(invalid="ignore"):  # a replicate can draw both people of no pair
+            with np.errstate(invalid="ignore"):  # a replicate may hold no pair: 0 / 0
                 right = weights @ correct[order] / weights.sum(axis=1)
             columns.setdefault("accuracy", []).append(right)
     joined = {name: np.concatenate(parts) for name, parts in columns.items()}

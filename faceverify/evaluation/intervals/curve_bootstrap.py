@@ -1,14 +1,15 @@
-"""Intervals of AUC and EER of all-against-all, by bootstrap over groups of people.
+"""Confidence intervals of AUC and EER of a full cross-comparison, by the random group bootstrap.
 
-A replicate needs its whole ROC, and so the comparisons of every two people at every distance: too
-many to hold. People are therefore dealt at random into 200 groups, and groups are drawn with
+A replicate needs its whole ROC, that is the score counts of every pair of identities: too many to
+hold. Identities are therefore assigned at random to 200 groups, and groups are resampled with
 replacement (random groups: Wolter, "Introduction to Variance Estimation", 2007, chapter 2). With up
-to 200 people each is a group, and the replicates are those of ``bootstrap`` on every pair. With
-more, the spread has the same expectation and is known to a twentieth, 1 / sqrt(2 * 199).
+to 200 identities each is a group, and the replicates equal those of ``bootstrap`` on every pair.
+With more, the variance has the same expectation; the standard error has a relative error of
+1 / sqrt(2 * 199), one twentieth.
 
-The ROC is followed at 512 distances, a 512th of the area above it apart; between them it is taken
-for straight, an error of about a hundredth of an interval's width. Counts are whole numbers below
-2^53: every processor gives the same replicates.
+The ROC is sampled at 512 distances, equally spaced in the area above it, with linear interpolation
+between: an error of about a hundredth of the interval's width. Counts are integers below 2^53:
+every processor gives the same replicates.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.evaluation.intervals.bootstrap import Replicates, identity_weights
-from faceverify.evaluation.intervals.identity_folds import folds_of
+from faceverify.evaluation.intervals.identity_folds import identity_folds
 from faceverify.evaluation.metrics.exact_distances import STEPS, distance_steps, exact_rows
-from faceverify.evaluation.metrics.weighted import WeightedSums, weighted_figures
+from faceverify.evaluation.metrics.weighted import WeightedSums, weighted_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 GROUPS = 200
 CELLS = 512
-ROWS = 64  # photos compared with all later ones at a time
+ROWS = 64  # photos per block
 
 
 def curve_replicates(
@@ -42,15 +43,15 @@ def curve_replicates(
     replicates: int = 1000,
     seed: int = 0,
 ) -> Replicates | None:
-    """Replicate AUC and EER, and nothing else; None where one kind of comparison is missing.
+    """Replicates of AUC and EER; None without genuine or without impostor comparisons.
 
     Args:
         embeddings: of the N photos that have one, (N, D).
-        identities: who is on each, N.
-        counts: all their comparisons.
-        failed_identities: who was on each photo without an embedding.
+        identities: of these photos, N.
+        counts: scores of the full cross-comparison.
+        failed_identities: identities of the photos without an embedding.
         replicates: R.
-        seed: of the draws.
+        seed: of the resampling.
 
     Raises:
         ModelError: an embedding is NaN, infinite or zero.
@@ -60,20 +61,20 @@ def curve_replicates(
     everyone = [*identities, *failed_identities]
     _, person, photos = np.unique(everyone, return_inverse=True, return_counts=True)
     groups = min(len(photos), GROUPS)
-    group = folds_of(everyone, groups)
+    group = identity_folds(everyone, groups)
     made = slice(len(identities))
     genuine, impostor = counts_by_group(
         exact_rows(embeddings), person[made], group[made], groups, grid_of(counts)
     )
     one, other = np.triu_indices(groups)  # (P,) each, the rows of impostor
     own = one == other
-    genuines = np.bincount(group, (photos[person] - 1) / 2)  # (G,), failed ones too
+    genuines = np.bincount(group, (photos[person] - 1) / 2)  # (G,), failed ones included
     size = np.bincount(group)
     impostors = np.where(own, size[one] * (size[one] - 1) / 2, size[one] * size[other])
     impostors[own] -= genuines
     names = np.char.zfill(np.arange(groups).astype(str), 4)
     first, second = names[one].tolist(), names[other].tolist()
-    figures = []
+    estimates = []
     for weights in identity_weights(first, second, replicates=replicates, seed=seed):  # (r, P)
         sums = WeightedSums(
             np.cumsum(weights[:, own] @ genuine, axis=1),
@@ -81,16 +82,15 @@ def curve_replicates(
             weights[:, own] @ genuines[:, None],
             weights @ impostors[:, None],
         )
-        figures.append(weighted_figures(sums, np.zeros(0), (), None, both=True))
-    auc, eer = (np.concatenate([part[name] for part in figures]) for name in ("auc", "eer"))
+        estimates.append(weighted_metrics(sums, np.zeros(0), (), None, both=True))
+    auc, eer = (np.concatenate([part[name] for part in estimates]) for name in ("auc", "eer"))
     return Replicates(auc, eer, tmr={}, fmr=None, fnmr=None, accuracy=None)
 
 
 def grid_of(counts: ScoreCounts) -> NDArray[np.int64]:
-    """Choose the distances at which the ROC is followed, in steps, ascending, (K,).
+    """Distances at which the ROC is sampled, in steps of 2^-23, ascending, (K,).
 
-    Where one of the rates stands still the curve is straight and needs none; that of the EER and
-    the last are always among them.
+    Equally spaced in the area above the ROC; the distance of the EER and the last are included.
     """
     steps = np.rint(counts.distances * STEPS).astype(np.int64)
     if len(steps) <= CELLS:
@@ -109,22 +109,22 @@ def counts_by_group(
     groups: int,
     grid: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Count comparisons from each distance of a grid to the next.
+    """Score counts of every pair of groups, in K bins of distance.
 
     Args:
-        rows: embeddings as :func:`exact_rows` gives them, (N, D).
-        person: of each, (N,).
+        rows: embeddings from :func:`exact_rows`, (N, D).
+        person: identity of each, (N,).
         group: of each, (N,).
         groups: G.
-        grid: in steps, ascending; the last one is the largest distance, (K,).
+        grid: upper edges of the bins, in steps, ascending; the last is the largest distance, (K,).
 
     Returns:
-        Genuine ones by group, (G, K); impostor ones by pair of groups, in the order of
-        ``np.triu_indices(G)``, (G (G + 1) / 2, K).
+        Genuine comparisons of each group, (G, K); impostor comparisons of each pair of groups, in
+        the order of ``np.triu_indices(G)``, (G (G + 1) / 2, K).
     """
     order = np.lexsort((person, group))
     rows, person, group = rows[order], person[order], group[order]
-    cells = len(grid) + 1  # one more, for what is not to be counted
+    cells = len(grid) + 1  # the last one is discarded
     cell_of = np.repeat(np.arange(cells, dtype=np.int16), np.diff([0, *(grid + 1), 2 * STEPS + 1]))
     genuine = np.zeros((groups, cells))
     impostor = np.zeros((groups * (groups + 1) // 2, cells))

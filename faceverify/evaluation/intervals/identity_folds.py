@@ -1,8 +1,7 @@
-"""Folds by identity: nobody is in two of them, so what is fitted to some is strange to the other.
+"""Cross-validation folds with disjoint identities.
 
-A comparison belongs to a fold if both of its people do. Those across folds belong to none: each
-would show a fold people that another holds. That keeps all genuine comparisons and, of five folds,
-a fifth of the impostor comparisons.
+A comparison belongs to a fold if both of its identities do; comparisons across folds are left out.
+Five folds keep all genuine comparisons and about a fifth of the impostor comparisons.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ FOLDS = 5
 def folds_of_photos(
     embeddings: NDArray[np.float32], identities: Sequence[str]
 ) -> list[ScoreCounts]:
-    """Compare every photo with every other of its fold; folds without comparisons are left out.
+    """Score counts of the full cross-comparison within each fold; empty folds are left out.
 
     Args:
-        embeddings: of length 1, (N, D).
-        identities: who is on each, N.
+        embeddings: L2-normalised, (N, D).
+        identities: of the photos, N.
     """
-    fold = folds_of(identities)
+    fold = identity_folds(identities)
     names = np.asarray(identities, dtype=str)
     found = [
         all_against_all(embeddings[fold == one], names[fold == one].tolist())
@@ -45,26 +44,26 @@ def folds_of_pairs(
     first: Sequence[str],
     second: Sequence[str],
 ) -> list[ScoreCounts]:
-    """Sort N comparisons into the folds of their people; folds without any are left out.
+    """Score counts of the N comparisons within each fold; empty folds are left out.
 
     Args:
         distances: (N,).
-        same: (N,).
-        first: who is on the first photo of each, N.
-        second: who is on the other.
+        same: whether each comparison is genuine, (N,).
+        first: identity of the first photo of each, N.
+        second: identity of the second photo, N.
     """
-    fold = folds_of([*first, *second])
+    fold = identity_folds([*first, *second])
     one, other = fold[: len(first)], fold[len(first) :]
     within = [(one == number) & (other == number) for number in range(FOLDS)]
     return [count_scores(distances[kept], same[kept]) for kept in within if kept.any()]
 
 
-def folds_of(identities: Sequence[str], folds: int = FOLDS) -> NDArray[np.int64]:
-    """Give each name its person's fold, (N,); people are dealt at random, the same way each time.
+def identity_folds(identities: Sequence[str], folds: int = FOLDS) -> NDArray[np.int64]:
+    """Fold of each photo, (N,), from 0; identities are assigned at random with a fixed seed.
 
     Args:
-        identities: N.
-        folds: how many.
+        identities: of the photos, N.
+        folds: number of folds.
     """
     people, code = np.unique(np.asarray(identities, dtype=str), return_inverse=True)
     return np.random.default_rng(0).permutation(len(people))[code] % folds

@@ -1,6 +1,6 @@
-"""Every list of the field: which photos are compared, and who is on them.
+"""Formats of evaluation lists: pairs of photos, templates, identities.
 
-A new format is a file with a ``ListFormat``, a line here, and a test.
+To add a format: a file with a ``ListFormat``, a line here, and a test.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from faceverify.evaluation.lists import calfw, cfp, ijb, insightface_bin, lfw, t
 from faceverify.evaluation.lists.list_format import ListFormat
 
 FORMATS: dict[str, ListFormat] = {
-    # told by their names
+    # detected by name
     "cfp": cfp.FORMAT,
     "pack": insightface_bin.FORMAT,
     "csv": tables.CSV,
     "tsv": tables.TSV,
     "jsonl": tables.JSON_LINES,
-    # told by their lines: the first that matches
+    # detected by content: the first that matches
     "lfw-view2": lfw.VIEW_2,
     "lfw-view1": lfw.VIEW_1,
     "people": lfw.PEOPLE,

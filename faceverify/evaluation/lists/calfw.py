@@ -1,4 +1,4 @@
-"""CALFW and CPLFW: Zheng et al., arXiv:1708.08197; Zheng and Deng, 2018. Two lines a pair."""
+"""CALFW (Zheng et al., arXiv:1708.08197) and CPLFW (Zheng and Deng, 2018): two lines for a pair."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def calfw(path: Path, lines: Lines) -> Iterator[Row]:
-    """Two lines a pair, ``FILE LABEL``: 1 to 10 is the fold of a genuine pair, 0 an impostor pair.
+    """Rows of CALFW, lines ``FILE LABEL``: 1 to 10, the fold of a genuine pair; 0, impostor.
 
-    The folds of impostors are not in the file: the k-th of n lies in fold ``10 k // n``.
+    The file has no folds of impostor pairs: the k-th of n is put in fold ``10 k // n``.
     """
     pairs = list(_labelled_pairs(path, lines))
     impostors, seen = sum(value == 0 for _, _, _, value in pairs), 0
@@ -32,7 +32,7 @@ def calfw(path: Path, lines: Lines) -> Iterator[Row]:
 
 
 def cplfw(path: Path, lines: Lines) -> Iterator[Row]:
-    """Two lines a pair, ``FILE LABEL``, 1 genuine or 0 impostor; some copies have a header."""
+    """Rows of CPLFW, lines ``FILE LABEL``, 1 genuine or 0 impostor; some copies have a header."""
     for number, first, second, value in _labelled_pairs(path, lines):
         if value > 1:
             raise wrong_line(path, number, f"label {value}", "0 or 1", "use --kind calfw for folds")
@@ -70,7 +70,7 @@ def _file_row(number: int, first: str, second: str, same: bool) -> Row:
 
 
 def _labelled(file: ListFile) -> bool:
-    """Whether its lines end in a number: ``FILE LABEL``."""
+    """Whether lines are ``FILE LABEL`` with a numeric label."""
     return len(file.head[-1]) == 2 and file.head[-1][1].isdigit()
 
 

@@ -1,4 +1,4 @@
-"""CFP, frontal against frontal (FF) or profile (FP): Sengupta et al., WACV 2016.
+"""CFP, frontal-frontal (FF) and frontal-profile (FP) pairs: Sengupta et al., WACV 2016.
 
 ``Protocol/Split/{FF,FP}/{01..10}/{same,diff}.txt`` hold lines ``a,b``: indices into
 ``Protocol/Pair_list_F.txt`` and ``Pair_list_P.txt``, whose lines are ``index path``.
@@ -24,10 +24,10 @@ def is_cfp(folder: Path) -> bool:
 
 
 def cfp(folder: Path) -> Iterator[Row]:
-    """Rows of ``Protocol/Split/FF`` or ``FP``, fold by fold; each folder is one fold.
+    """Rows of ``Protocol/Split/FF`` or ``FP``, one folder for each fold.
 
     Raises:
-        PairListError: a fold lacks a list, or an index is in no ``Pair_list`` file.
+        PairListError: a fold lacks a list, or an index is not in the ``Pair_list`` file.
     """
     protocol = folder.resolve().parent.parent
     frontal = _paths(protocol / "Pair_list_F.txt")

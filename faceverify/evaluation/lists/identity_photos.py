@@ -1,4 +1,4 @@
-"""Photos with the person on each: a folder of people, or all photos that a pair list names."""
+"""Photos with identities, from a folder of identities or from a pair list."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class IdentityPhotos:
-    """N photos and who is on each.
+    """N photos and their identities.
 
     Args:
         source: the folder or list.
         photos: files, N.
         identities: N.
-        notes: what a reader should know, one line each.
+        notes: caveats, one line each.
     """
 
     source: str
@@ -32,7 +32,7 @@ class IdentityPhotos:
 
 
 def read_identity_folder(folder: Path) -> IdentityPhotos:
-    """Read ``FOLDER/PERSON/**/PHOTO``: the first folder below the root names the person.
+    """Photos of ``FOLDER/PERSON/**/PHOTO``: the first folder below the root is the identity.
 
     Raises:
         ImageError: the folder is missing or cannot be read.
@@ -51,10 +51,10 @@ def read_identity_folder(folder: Path) -> IdentityPhotos:
 
 
 def photos_of_pairs(pairs: PairList, images: PairImages) -> IdentityPhotos:
-    """All photos of a pair list, each once, with the person that the list names.
+    """All photos of a pair list, each once, with their identities.
 
     Raises:
-        PairListError: the list does not name its people, or names two for one photo.
+        PairListError: the list has no identities, or two for one photo.
     """
     if pairs.first_identity is None or pairs.second_identity is None:
         raise PairListError(

@@ -1,7 +1,7 @@
-"""IJB-B and IJB-C: Whitelam et al., 2017; Maze et al., 2018. Photos, templates and their pairs.
+"""Lists of IJB-B and IJB-C: Whitelam et al., 2017; Maze et al., 2018.
 
-``*_template_pair_label.txt`` lists pairs of templates, ``*_face_tid_mid.txt`` their photos,
-``*_name_5pts_score.txt`` what a detector said of each photo, and CSV files a gallery and probes.
+``*_template_pair_label.txt``: pairs of templates; ``*_face_tid_mid.txt``: their photos;
+``*_name_5pts_score.txt``: detections; CSV files: templates of galleries and probes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class TemplateMedia(Listing):
-    """Which photo belongs to which template, and to which media (a still, or a video) in it.
+    """Template and media (a still, or a video) of each photo.
 
     Args:
         image: names of F photos.
@@ -44,7 +44,7 @@ class TemplateMedia(Listing):
 
     @property
     def facts(self) -> dict[str, int]:
-        """Counts by name, in the order to print."""
+        """Counts by name, in printing order."""
         return {
             "photos": len(self.image),
             "templates": len(np.unique(self.template)),
@@ -54,12 +54,12 @@ class TemplateMedia(Listing):
 
 @dataclass(frozen=True, eq=False)
 class FacePoints(Listing):
-    """What a detector said of each photo.
+    """The detection in each photo.
 
     Args:
         image: names of F photos.
         points: x, y of eyes, nose and mouth corners, in pixels, (F, 5, 2).
-        score: the detector's confidence, (F,).
+        score: detector confidence, (F,).
     """
 
     image: list[str]
@@ -68,20 +68,20 @@ class FacePoints(Listing):
 
     @property
     def facts(self) -> dict[str, int]:
-        """Counts by name, in the order to print."""
+        """Counts by name, in printing order."""
         return {"photos": len(self.image)}
 
 
 @dataclass(frozen=True, eq=False)
 class Enrollment:
-    """Which person each of T templates shows: a gallery, or probes."""
+    """Ids and identities of the T templates of a gallery, or of probes."""
 
     template: list[int]
     identity: list[str]
 
 
 def ijb_pairs(path: Path, lines: Lines) -> Iterator[Row]:
-    """``TEMPLATE TEMPLATE 0|1``: ids of templates, whose photos another file lists."""
+    """Rows of lines ``TEMPLATE TEMPLATE 0|1`` with template ids."""
     for number, text in lines:
         fields = text.split()
         if len(fields) != 3:
@@ -93,7 +93,7 @@ def ijb_pairs(path: Path, lines: Lines) -> Iterator[Row]:
 
 
 def read_template_media(path: Path) -> TemplateMedia:
-    """Read lines ``IMAGE TEMPLATE MEDIA``.
+    """Templates and media from lines ``IMAGE TEMPLATE MEDIA``.
 
     Raises:
         PairListError: ``file:line: found ..., expected ...``.
@@ -110,7 +110,7 @@ def read_template_media(path: Path) -> TemplateMedia:
 
 
 def read_points(path: Path) -> FacePoints:
-    """Read lines ``IMAGE x1 y1 ... x5 y5 SCORE``.
+    """Detections from lines ``IMAGE x1 y1 ... x5 y5 SCORE``.
 
     Raises:
         PairListError: ``file:line: found ..., expected ...``.
@@ -131,12 +131,12 @@ def read_points(path: Path) -> FacePoints:
 
 
 def read_enrollment(path: Path) -> Enrollment:
-    """Read a CSV whose first columns are template and subject, with or without a header.
+    """Templates and subjects from the first two columns of a CSV, with or without a header.
 
-    A template that is listed again, once for each of its photos, counts once.
+    A template may be listed several times, once for each of its photos.
 
     Raises:
-        PairListError: ``file:line: found ..., expected ...``, also for a template of two people.
+        PairListError: ``file:line: found ..., expected ...``, also for a template of two subjects.
     """
     subject_of: dict[int, str] = {}
     for line, text in read_lines(path):

@@ -1,4 +1,4 @@
-"""From the images a list names to files: copies of a data set differ in where the photos lie."""
+"""Mapping of listed names to files: copies of a data set differ in their folder structure."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ PLACEHOLDERS = ("path", "folder", "file", "stem", "suffix", "identity")
 
 @dataclass(frozen=True, eq=False)
 class PairImages:
-    """Where the photos of a pair list lie; as long as the list, whatever is missing.
+    """Files of a pair list, all N pairs, missing files included.
 
     Args:
         source: the list.
         first, second: files, N each, in the order of the list.
         missing: files that do not exist, each once, in the order of first mention.
-        complete: pairs with both photos, (N,).
+        complete: whether both photos of a pair exist, (N,).
     """
 
     source: str
@@ -38,11 +38,11 @@ class PairImages:
 
     @property
     def files(self) -> list[Path]:
-        """Every file once."""
+        """All files, each once."""
         return list(dict.fromkeys([*self.first, *self.second]))
 
     def require_all(self) -> None:
-        """Raise a PairListError that says how many photos are missing, and which, if any are."""
+        """Raise a PairListError with the number and names of missing photos, if there are any."""
         if self.missing:
             named = ", ".join(str(path) for path in self.missing[:3])
             more = ", ..." if len(self.missing) > 3 else ""
@@ -54,12 +54,12 @@ class PairImages:
 
 
 def map_images(pairs: PairList, root: Path, *, pattern: str = "{path}") -> PairImages:
-    """Find the photos of a list under a root.
+    """Files of the photos of a list, below a root.
 
     Args:
         pairs: N pairs.
-        root: the folder that the pattern starts from.
-        pattern: of a listed ``ann/ann_0001.jpg``: ``{path}`` is all of it, ``{folder}`` ``ann``,
+        root: folder of the photos.
+        pattern: for a listed ``ann/ann_0001.jpg``: ``{path}`` is all of it, ``{folder}`` ``ann``,
             ``{file}`` ``ann_0001.jpg``, ``{stem}`` ``ann_0001``, ``{suffix}`` ``.jpg``,
             ``{identity}`` ``ann``. Example: ``{folder}/{stem}.png``.
 

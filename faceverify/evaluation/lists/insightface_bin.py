@@ -1,8 +1,7 @@
 """InsightFace verification packs (``lfw.bin``, ``agedb_30.bin``, ...): photos with labels.
 
 A pack is a pickle of ``(images, same)``: 2N encoded photos, of which pair i is photos 2i and
-2i + 1, and N booleans. Photos are byte strings, or in some packs
-arrays of bytes, of one dimension or one column.
+2i + 1, and N booleans. Photos are byte strings, in some packs uint8 arrays of shape (L,) or (L, 1).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class Pack(Listing):
 
     Args:
         images: 2N encoded photos (JPEG, PNG).
-        pairs: N pairs of positions in ``images``, written as text.
+        pairs: N pairs of indices in ``images``, as text.
     """
 
     images: list[bytes]
@@ -36,23 +35,23 @@ class Pack(Listing):
 
     @property
     def facts(self) -> dict[str, int]:
-        """Counts by name, in the order to print."""
+        """Counts by name, in printing order."""
         sizes = [len(image) for image in self.images]
         bounds = {"smallest image, bytes": min(sizes), "largest, bytes": max(sizes)}
         return {**self.pairs.facts, **bounds}
 
     @property
     def notes(self) -> list[str]:
-        """What a user should know before trusting figures from it, one line each."""
+        """Caveats, one line each."""
         return self.pairs.notes
 
 
 def read_pack(path: Path) -> Pack:
-    """Read a pack without running what is in it.
+    """The photos and pairs of a pack, unpickled without executing anything (``pack_pickle``).
 
     Raises:
-        PairListError: the file is missing, holds anything but photos and labels, or they disagree
-            in number.
+        PairListError: the file is missing, holds anything but photos and labels, or their numbers
+            do not match.
     """
     try:
         data = path.read_bytes()
@@ -84,7 +83,7 @@ def read_pack(path: Path) -> Pack:
 
 
 def _plain(value: Any) -> Any:
-    """Put an array in place of what the reader built it with."""
+    """The array of a ``PickledArray``; other values as they are."""
     return value.value if isinstance(value, PickledArray) else value
 
 

@@ -1,6 +1,6 @@
-"""Labeled Faces in the Wild and lists like it: Huang et al., 2007; https://vis-www.cs.umass.edu/lfw.
+"""Lists of Labeled Faces in the Wild: Huang et al., 2007; https://vis-www.cs.umass.edu/lfw.
 
-RFW (Wang et al., arXiv:1812.00194) and MFR2 (Anwar and Raychowdhury, arXiv:2008.11104) have its
+RFW (Wang et al., arXiv:1812.00194) and MFR2 (Anwar and Raychowdhury, arXiv:2008.11104) use the same
 lines without a header.
 """
 
@@ -22,9 +22,9 @@ IMPOSTOR = "NAME NUMBER NAME NUMBER (two people)"
 
 
 def lfw_view2(path: Path, lines: Lines) -> Iterator[Row]:
-    """``FOLDS COUNT``, then per fold COUNT genuine and COUNT impostor lines.
+    """Rows of View 2: ``FOLDS COUNT``, then COUNT genuine and COUNT impostor lines for each fold.
 
-    Folds follow from the position in the file, never from what is left of it.
+    Folds are those of the complete file; an incomplete file is an error.
     """
     number, header = lines[0]
     fields = header.split()
@@ -35,13 +35,13 @@ def lfw_view2(path: Path, lines: Lines) -> Iterator[Row]:
 
 
 def lfw_view1(path: Path, lines: Lines) -> Iterator[Row]:
-    """``COUNT``, then COUNT genuine and COUNT impostor lines."""
+    """Rows of View 1: ``COUNT``, then COUNT genuine and COUNT impostor lines."""
     number, header = lines[0]
     yield from _lfw_blocks(path, lines, 1, integer(path, number, header, "COUNT"), folded=False)
 
 
 def lfw_lines(path: Path, lines: Lines) -> Iterator[Row]:
-    """LFW lines without a header, as RFW and MFR2 have them: genuine of 3 fields, impostor of 4."""
+    """Rows of RFW and MFR2: LFW lines without a header, 3 fields genuine, 4 fields impostor."""
     for number, text in lines:
         yield _lfw_row(path, number, text)
 
@@ -60,8 +60,10 @@ def _lfw_blocks(path: Path, lines: Lines, folds: int, count: int, *, folded: boo
         row = _lfw_row(path, number, text)
         genuine = position % (2 * count) < count
         if row.same != genuine:
-            found, wanted = (IMPOSTOR, GENUINE) if genuine else (GENUINE, IMPOSTOR)
-            raise wrong_line(path, number, found, f"{wanted} here", "keep the official order")
+            found, expected_line = (IMPOSTOR, GENUINE) if genuine else (GENUINE, IMPOSTOR)
+            raise wrong_line(
+                path, number, found, f"{expected_line} here", "keep the official order"
+            )
         yield row._replace(fold=position // (2 * count)) if folded else row
 
 
@@ -82,7 +84,7 @@ def _lfw_row(path: Path, number: int, text: str) -> Row:
 
 @dataclass(frozen=True)
 class People(Listing):
-    """People and how many photos each has (``people.txt``), in ``folds`` folds."""
+    """Numbers of identities, images and folds of ``people.txt``."""
 
     people: int
     images: int
@@ -90,12 +92,12 @@ class People(Listing):
 
     @property
     def facts(self) -> dict[str, int]:
-        """Counts by name, in the order to print."""
+        """Counts by name, in printing order."""
         return {"people": self.people, "images": self.images, "folds": self.folds}
 
 
 def read_people(path: Path) -> People:
-    """Read ``COUNT`` and lines ``NAME PHOTOS``; in View 2 ``FOLDS``, and that for each fold.
+    """Counts of ``people.txt``: ``COUNT`` and lines ``NAME PHOTOS``; in View 2 for each fold.
 
     Raises:
         PairListError: ``file:line: found ..., expected ...``.
@@ -113,7 +115,7 @@ def read_people(path: Path) -> People:
 
 
 def _is_view(file: ListFile, numbers: int) -> bool:
-    """Whether it begins with so many numbers and goes on in lines of LFW."""
+    """Whether the first line is that many numbers, and the others are LFW lines."""
     return file.numeric and len(file.head[0]) == numbers and len(file.head[-1]) in (3, 4)
 
 

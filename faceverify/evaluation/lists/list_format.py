@@ -1,4 +1,4 @@
-"""What a format of lists is: how its files are told from others, and how one is read."""
+"""The interface of list formats: detection and reading of a file."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from pathlib import Path
 
 from faceverify.evaluation.lists.rows import Lines, read_lines
 
-HEAD = 200  # lines that tell a kind
+HEAD = 200  # lines used for detection
 
 
 class Listing:
-    """What a file of an evaluation holds."""
+    """Contents of an evaluation list."""
 
     @property
     def facts(self) -> dict[str, int]:
-        """Counts by name, in the order to print."""
+        """Counts by name, in printing order."""
         raise NotImplementedError
 
     @property
     def notes(self) -> list[str]:
-        """What a user should know before trusting figures from it, one line each."""
+        """Caveats, one line each."""
         return []
 
 
 @dataclass(frozen=True)
 class ListFile:
-    """A file or folder whose format is not known yet.
+    """A file or folder whose format is to be detected.
 
     Raises:
-        PairListError: its lines are asked for, and it is no text file.
+        PairListError: on access to the lines of a file that is not text.
     """
 
     path: Path
 
     @property
     def suffix(self) -> str:
-        """Of a file, in lower case; empty for a folder."""
+        """File extension, in lower case; empty for a folder."""
         return "" if self.path.is_dir() else self.path.suffix.lower()
 
     @cached_property
     def lines(self) -> Lines:
-        """All lines that are not blank; none of a folder."""
+        """Lines that are not blank; none for a folder."""
         return [] if self.path.is_dir() else read_lines(self.path)
 
     @cached_property
     def head(self) -> list[list[str]]:
-        """The fields of the first lines; one line without fields for a folder."""
+        """Fields of the first lines; one line without fields for a folder."""
         return [text.split() for _, text in self.lines[:HEAD]] or [[]]
 
     @property
@@ -64,15 +64,14 @@ class ListFile:
 
 @dataclass(frozen=True)
 class ListFormat:
-    """One format of lists.
+    """A format of evaluation lists.
 
     Args:
-        kind: its name, as ``--kind`` takes it.
-        title: in words.
-        matches: whether a file is of this format; asked only when no format before it matched.
-        read: from a path, and the name of the column that holds groups (of tables alone), to what
-            the file holds.
-        pairs: whether that is pairs of photo files.
+        kind: name, as ``--kind`` takes it.
+        title: description.
+        matches: whether a file has this format, given that no earlier format matched.
+        read: from a path and the name of the group column (tables only) to the contents.
+        pairs: whether the contents are pairs of photo files.
     """
 
     kind: str

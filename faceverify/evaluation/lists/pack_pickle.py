@@ -1,18 +1,18 @@
-"""Read the pickle of a verification pack without running anything that it names.
+"""A safe unpickler for verification packs: nothing that the pickle names is executed.
 
-A pickle is a program that may import and call any name. Two lists bound this one.
+A pickle is a program that may import and call any name. Two allow-lists restrict it.
 
-Instructions: ``pickletools`` takes the file apart without running it, and only those that make
-lists, tuples, bytes, texts, booleans and integers, and those that name and call, are admitted. So
-nothing is hashed (a set of a tuple of 2^100 leaves fits in 500 bytes and takes forever), no object
-comes out of the extension registry (whose cache ``find_class`` is not asked about), no length
-exceeds the file, and no memo index the instructions before it (the unpickler makes room up to it:
-2 GB for 7 bytes).
+Instructions: ``pickletools`` disassembles the file without executing it. Only instructions that
+make lists, tuples, bytes, texts, booleans and integers, and those that name and call, are admitted.
+So nothing is hashed (a set of a tuple of 2^100 leaves fits in 500 bytes and takes forever), no
+object comes out of the extension registry (whose cache bypasses ``find_class``), no length exceeds
+the file, and no memo index exceeds the number of instructions before it (the unpickler allocates
+memory up to the index: 2 GB for 7 bytes).
 
-Names: ``find_class`` imports nothing. It knows those of numpy's own pickles and gives for each a
-function of this file, which checks types and sizes before it makes anything. Nothing else that the
-program can hold may be called. A state is set on ``_Dtype`` and ``PickledArray`` alone, by methods
-that check it: on anything else it would have to be a dict, which no instruction makes.
+Names: ``find_class`` imports nothing. It maps the names in numpy's own pickles to functions of this
+file, which check types and sizes before they allocate. Nothing else can be called. A state is set
+on ``_Dtype`` and ``PickledArray`` alone, by methods that check it: on anything else it would have
+to be a dict, which no admitted instruction makes.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ BYTE_ORDERS: dict[object, Literal["<", ">", "|"]] = {
 
 
 class Refused(Exception):  # noqa: N818
-    """What was found that a pack does not need."""
+    """An instruction, name or value that is not on the allow-lists."""
 
 
 def read_pickle(data: bytes, source: str) -> Any:
-    """Return the value of a pickle of lists, tuples, bytes, texts, booleans, integers and arrays.
+    """The value of a pickle of lists, tuples, bytes, texts, booleans, integers and arrays.
 
     Texts of Python 2 come back as bytes; an array as a :class:`PickledArray`.
 
     Raises:
-        PairListError: anything else is in it (named), or it is damaged.
+        PairListError: it holds anything else, which is named, or is damaged.
     """
     try:
         check_instructions(data)
@@ -81,7 +81,7 @@ def read_pickle(data: bytes, source: str) -> Any:
 
 
 def check_instructions(data: bytes) -> None:
-    """Go through all instructions without carrying out any.
+    """Check all instructions without executing any.
 
     Raises:
         Refused: one is not admitted.
@@ -104,7 +104,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Dtype:
-    """Stands for a numpy dtype; its byte order comes later, as its state."""
+    """A numpy dtype being unpickled; the byte order is set later, as its state."""
 
     def __init__(self, name: object) -> None:
         text = name.decode("latin-1") if isinstance(name, bytes) else name
@@ -121,7 +121,7 @@ class _Dtype:
 
 
 class PickledArray:
-    """Stands for a numpy array or number; an array's value may come later, as its state."""
+    """A numpy array or scalar being unpickled; an array's value may be set later, as its state."""
 
     def __init__(self, value: Any = None) -> None:
         self.value = value
@@ -134,7 +134,7 @@ class PickledArray:
 
 
 def _numbers(shape: object, dtype: object, data: object, order: object) -> NDArray[Any]:
-    """View bytes that are there as an array: no shape asks for memory that the file lacks."""
+    """Bytes of the file as an array; the shape must match their number."""
     if not isinstance(dtype, _Dtype) or not isinstance(data, (bytes, bytearray)):
         raise Refused("a numpy array that is not made of bytes")
     if order not in ("C", "F") or not isinstance(shape, tuple) or len(shape) > 4:
@@ -154,7 +154,7 @@ def _reconstruct(kind: object, *_: object) -> PickledArray:
 
 
 def _ndarray(*_: object) -> None:
-    """Named by arrays, called by none."""
+    """Referenced by pickled arrays, never called."""
     raise Refused("a call of ndarray that no pack makes")
 
 
@@ -171,7 +171,7 @@ def _from_buffer(data: object, dtype: object, shape: object, order: object) -> P
 
 
 def _encode(text: object, codec: object) -> bytes:
-    """How Python 3 writes bytes for Python 2."""
+    """``bytes`` as Python 3 pickles them with protocol 2."""
     if not isinstance(text, str) or not isinstance(codec, str) or codec not in LATIN_1:
         raise Refused("a call of encode that no pack makes")
     return text.encode("latin-1")

@@ -1,4 +1,4 @@
-"""Who is on the photos of a pair list, as far as it tells: needed to draw people, not pairs."""
+"""Identities of a pair list, listed or inferred, for the bootstrap over identities."""
 
 from __future__ import annotations
 
@@ -10,31 +10,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PairPeople:
-    """The people of N pairs.
+class PairIdentities:
+    """Identities of N pairs.
 
     Args:
-        first: who is on the first photo of each pair, N.
-        second: who is on the second.
-        count: how many people there are.
-        note: how they were found, where the list does not name them.
+        first: identity of the first photo of each pair, N.
+        second: identity of the second photo, N.
+        num_identities: number of distinct identities.
+        note: how they were inferred; empty where the list has identities.
     """
 
     first: list[str]
     second: list[str]
-    count: int
+    num_identities: int
     note: str = ""
 
 
-def people_of_pairs(pairs: PairList) -> PairPeople:
-    """Return the people that a list names; else group its photos by its genuine pairs.
+def identities_of_pairs(pairs: PairList) -> PairIdentities:
+    """The listed identities; without any, the connected components of the genuine pairs.
 
-    Photos that genuine pairs link, directly or through others, show one person. Photos that no
-    genuine pair links may still do; then the intervals are a little too narrow.
+    Two components may be the same identity; then the bootstrap intervals are a little too narrow.
     """
     if pairs.first_identity is not None and pairs.second_identity is not None:
         count = len({*pairs.first_identity, *pairs.second_identity})
-        return PairPeople(pairs.first_identity, pairs.second_identity, count)
+        return PairIdentities(pairs.first_identity, pairs.second_identity, count)
     parent = {image: image for image in pairs.images}
 
     def person(image: str) -> str:
@@ -47,9 +46,9 @@ def people_of_pairs(pairs: PairList) -> PairPeople:
         if same:
             parent[person(first)] = person(second)
     one, other = ([person(image) for image in side] for side in (pairs.first, pairs.second))
-    return PairPeople(
+    return PairIdentities(
         one,
         other,
         len({*one, *other}),
-        "the list names nobody: photos linked by genuine pairs are taken for one person",
+        "the list has no identities: photos linked by genuine pairs are taken for one person",
     )

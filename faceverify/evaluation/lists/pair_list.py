@@ -1,4 +1,4 @@
-"""Comparisons to make: pairs of photos, whether they are genuine, and who is on them."""
+"""Pair lists: genuine and impostor pairs, with identities, folds and groups."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class PairList(Listing):
-    """Comparisons to make, N of them, in the order of their file.
+    """A list of N comparisons, in the order of its file.
 
     Args:
-        source: the file it came from.
+        source: the file.
         kind: one of ``FORMATS``.
         first, second: image paths or ids, as listed, N each.
         same: whether a pair is genuine, (N,).
         fold: official fold of each pair, from 0, (N,); None when the list has none.
         group: group of each pair, for rates by group; None when the list has none.
-        first_identity, second_identity: the people; None where the list does not tell them all.
+        first_identity, second_identity: of the photos, N each; None unless all are listed.
     """
 
     source: str
@@ -47,12 +47,12 @@ class PairList(Listing):
 
     @property
     def images(self) -> list[str]:
-        """Every image once, in the order of first mention."""
+        """All images, each once, in the order of first mention."""
         return list(dict.fromkeys([*self.first, *self.second]))
 
     @property
     def facts(self) -> dict[str, int]:
-        """Counts by name, in the order to print."""
+        """Counts by name, in printing order."""
         genuine = int(np.count_nonzero(self.same))
         facts = {
             "pairs": len(self),
@@ -70,7 +70,7 @@ class PairList(Listing):
 
     @property
     def notes(self) -> list[str]:
-        """What a user should know before trusting figures from it, one line each."""
+        """Caveats, one line each."""
         keys = Counter(frozenset(pair) for pair in zip(self.first, self.second, strict=True))
         repeated = sum(count - 1 for count in keys.values())
         selves = sum(first == second for first, second in zip(self.first, self.second, strict=True))
@@ -94,7 +94,7 @@ def line_format(
     matches: Callable[[ListFile], bool],
     rows: Callable[[Path, Lines], Iterable[Row]],
 ) -> ListFormat:
-    """Make a format of pairs out of what turns the lines of a text file into rows."""
+    """A format of pair lists, from a function that turns lines into rows."""
 
     def read(path: Path, _group_column: str) -> PairList:
         return pair_list(path, kind, rows(path, read_lines(path)))
@@ -103,10 +103,10 @@ def line_format(
 
 
 def pair_list(path: Path, kind: str, listed: Iterable[Row]) -> PairList:
-    """Put the rows of a list together.
+    """A pair list from its rows.
 
     Raises:
-        PairListError: there are none, or one contradicts another.
+        PairListError: no rows, contradictory labels, or incomplete folds or groups.
     """
     rows = list(listed)
     if not rows:
@@ -143,14 +143,13 @@ def pair_list(path: Path, kind: str, listed: Iterable[Row]) -> PairList:
 
 
 def folds_by_position(same: NDArray[np.bool_], folds: int = 10) -> NDArray[np.int64]:
-    """Folds for a list that has none: the k-th genuine of n lies in fold ``folds * k // n``.
+    """Folds by position: the k-th of n genuine pairs is in fold ``folds * k // n``.
 
-    Impostors likewise. On lists in the order of LFW (blocks of genuine and impostor lines) these
-    are the official folds.
+    Impostor pairs likewise. For lists in the order of LFW these are the official folds.
 
     Args:
-        same: (N,).
-        folds: how many.
+        same: whether each pair is genuine, (N,).
+        folds: number of folds.
 
     Returns:
         Fold of each pair from 0, (N,).
@@ -162,10 +161,10 @@ def folds_by_position(same: NDArray[np.bool_], folds: int = 10) -> NDArray[np.in
 
 
 def groups_of_pairs(pairs: PairList, group_of: Mapping[str, str]) -> list[str]:
-    """Group of each pair from a group of each person; across groups it reads ``a | b``.
+    """Group of each pair, from the group of each identity; ``a | b`` across groups.
 
     Raises:
-        PairListError: the list does not tell its people, or a person has no group.
+        PairListError: the list has no identities, or an identity has no group.
     """
     if pairs.first_identity is None or pairs.second_identity is None:
         raise PairListError(f"{pairs.source}: found no identities", cure="add identity columns")

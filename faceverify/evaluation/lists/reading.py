@@ -1,4 +1,4 @@
-"""Read a list of any format, told by its name and first lines."""
+"""Reader of evaluation lists; the format is detected by name and content."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ KINDS = tuple(kind for kind, one in FORMATS.items() if one.pairs)
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a file is and holds.
+    """Format and contents of an evaluation list.
 
     Args:
-        source, kind, title: the file, its kind as ``--kind`` takes it, and in words.
-        facts: counts by name, in the order to print.
-        notes: what a user should know before trusting figures from it, one line each.
+        source, kind, title: the file, its format as ``--kind`` takes it, and in words.
+        facts: counts by name, in printing order.
+        notes: caveats, one line each.
     """
 
     source: str
@@ -34,10 +34,10 @@ class Inspection:
 
 
 def sniff(path: Path) -> str:
-    """Tell the kind of a file, one of ``FORMATS``.
+    """The detected format of a file, one of ``FORMATS``.
 
     Raises:
-        PairListError: it is of none.
+        PairListError: an unknown format.
     """
     file = ListFile(path)
     for kind, one in FORMATS.items():
@@ -56,16 +56,16 @@ def sniff(path: Path) -> str:
 
 
 def read_pairs(path: Path, *, kind: str | None = None, group_column: str = "group") -> PairList:
-    """Read a pair list of any format.
+    """The pairs of a list of any format.
 
     Args:
         path: a list, or for CFP the folder ``Protocol/Split/FF`` or ``FP``.
-        kind: one of ``KINDS``; None to tell it from the content.
-        group_column: the column of a CSV, TSV or JSON-lines file that holds the group.
+        kind: one of ``KINDS``; None to detect it.
+        group_column: group column of a CSV, TSV or JSON-lines file.
 
     Raises:
         PairListError: ``file:line: found ..., expected ...; cure``, also for a pair that is listed
-            both as same and as different.
+            as genuine and as impostor.
         UsageError: an unknown kind, or one that lists no pairs of photo files.
     """
     kind = sniff(path) if kind is None else kind
@@ -77,14 +77,14 @@ def read_pairs(path: Path, *, kind: str | None = None, group_column: str = "grou
 
 
 def inspect(path: Path, *, kind: str | None = None) -> Inspection:
-    """Read a file of an evaluation and say what it holds.
+    """Format and contents of an evaluation list.
 
     Args:
         path: the file.
-        kind: one of ``FORMATS``; None to tell it from the content.
+        kind: one of ``FORMATS``; None to detect it.
 
     Raises:
-        PairListError: it is none that is known, or is damaged.
+        PairListError: an unknown format, or a damaged file.
         UsageError: an unknown kind.
     """
     kind = sniff(path) if kind is None else kind
@@ -95,7 +95,7 @@ def inspect(path: Path, *, kind: str | None = None) -> Inspection:
 
 
 def unknown_kind(path: Path, kind: str) -> UsageError:
-    """Build the error about a kind that cannot be read."""
+    """The error of a kind that lists no pairs."""
     return UsageError(
         f"{path}: found {kind!r}, expected a pair list", cure=f"kinds: {', '.join(KINDS)}"
     )

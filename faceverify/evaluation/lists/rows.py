@@ -1,4 +1,4 @@
-"""One row of a pair list, the lines it is read from, and how a wrong line is told."""
+"""Rows of a pair list, and the reading of lines with errors that name file and line."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from faceverify.errors import PairListError
 if TYPE_CHECKING:
     from pathlib import Path
 
-Lines = list[tuple[int, str]]  # their numbers, from 1, and what is on them
+Lines = list[tuple[int, str]]  # line numbers, from 1, and texts
 
 TRUE_WORDS = frozenset({"1", "true", "same", "genuine", "match", "yes"})
 FALSE_WORDS = frozenset({"0", "false", "different", "impostor", "mismatch", "no"})
 
 
 class Row(NamedTuple):
-    """A comparison as its file states it.
+    """A listed comparison.
 
     Args:
-        line: where it stands, counted from 1, to be named in errors.
+        line: line number, from 1, for errors.
         first, second: image paths or ids, as listed (LFW lines: ``NAME/NAME_0001.jpg``).
-        same: whether the list says that both are one person.
+        same: whether the pair is genuine.
         first_identity, second_identity: empty when unknown.
-        fold: counted from 0.
+        fold: from 0; None without folds.
+        group: None without groups.
     """
 
     line: int
@@ -39,25 +40,25 @@ class Row(NamedTuple):
 
 
 def wrong_line(path: Path, line: int, found: str, expected: str, cure: str) -> PairListError:
-    """Build an error about a list: ``file:line: found ..., expected ...; cure``."""
+    """The error of a line: ``file:line: found ..., expected ...; cure``."""
     shown = found if len(found) <= 120 else found[:117] + "..."
     return PairListError(f"{path}:{line}: found {shown}, expected {expected}", cure=cure)
 
 
 def read_lines(path: Path) -> Lines:
-    """Return the lines that are not blank, with their numbers, stripped.
+    """Lines of a text file that are not blank, stripped.
 
     Raises:
-        PairListError: the file is missing, is not UTF-8 text, or holds nothing.
+        PairListError: the file is missing, is not UTF-8 text, or is empty.
     """
     return [(number, line.strip()) for number, line in read_text_lines(path) if line.strip()]
 
 
 def read_text_lines(path: Path) -> Lines:
-    """Return all lines as they stand, with their numbers; any newline, with or without BOM.
+    """All lines of a text file; any newline convention, with or without BOM.
 
     Raises:
-        PairListError: the file is missing, is not UTF-8 text, or holds nothing.
+        PairListError: the file is missing, is not UTF-8 text, or is empty.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -78,14 +79,14 @@ def read_text_lines(path: Path) -> Lines:
 
 
 def integer(path: Path, line: int, text: str, what: str) -> int:
-    """Read a non-negative decimal integer, or raise the error that names its line."""
+    """A non-negative decimal integer; PairListError with the line otherwise."""
     if text.isascii() and text.isdigit() and len(text) <= 18:
         return int(text)
     raise wrong_line(path, line, repr(text), what, "correct the line")
 
 
 def label(path: Path, line: int, text: str) -> bool:
-    """Read a label in any of the usual words: 1/0, true/false, same/different, genuine/impostor."""
+    """A label, as 1/0, true/false, same/different or genuine/impostor."""
     word = text.strip().lower()
     if word in TRUE_WORDS:
         return True
@@ -101,10 +102,10 @@ def label(path: Path, line: int, text: str) -> bool:
 
 
 def identity_of(image: str) -> str:
-    """Name the person of an image path.
+    """The identity of an image path; empty if it has none.
 
-    A numbered file carries the name before its number (``Ann_Lee_0002.jpg``); otherwise a folder
-    does (``ann/front.jpg``); a bare file names nobody.
+    The name before the number of a numbered file (``Ann_Lee_0002.jpg``), otherwise the folder
+    (``ann/front.jpg``).
 
     >>> identity_of("Ann_Lee_0002.jpg"), identity_of("ann/front.jpg"), identity_of("x.jpg")
     ('Ann_Lee', 'ann', '')

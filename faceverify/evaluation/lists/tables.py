@@ -1,4 +1,4 @@
-"""Pair lists with named columns: CSV, TSV and JSON lines."""
+"""Pair lists with named columns: CSV, TSV, JSON lines."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def separated(path: Path, separator: str, group_column: str) -> Iterator[Row]:
     """Rows of a CSV (``,``) or TSV (tab) file with a header line.
 
     Raises:
-        PairListError: a column is missing, or a row has another number of fields than the header.
+        PairListError: a column is missing, or a row has more or fewer fields than the header.
     """
     split = partial(comma_cells, separator=separator)
     header: list[str] = []
@@ -80,7 +80,7 @@ def json_lines(path: Path, group_column: str) -> Iterator[Row]:
 
 
 def _columns(path: Path, names: list[str], group_column: str, line: int = 1) -> dict[str, str]:
-    """Which column plays which role: ``{"first": "image1", ...}``."""
+    """Column of each role: ``{"first": "image1", ...}``."""
     by_word = {name.lower(): name for name in reversed(names)}
     aliases = {**ALIASES, "group": (group_column.lower(),)}
     columns = {

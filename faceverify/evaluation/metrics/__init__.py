@@ -1,1 +1,1 @@
-"""Scores to numbers: error rates, accuracy, retrieval, identification."""
+"""Metrics of scores and embeddings: error rates, accuracy, retrieval, identification."""

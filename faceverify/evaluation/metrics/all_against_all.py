@@ -1,6 +1,6 @@
-"""Every photo against every other: all genuine and impostor comparisons, streamed.
+"""Full cross-comparison: all genuine and impostor comparisons of a set of photos, streamed.
 
-Distances are exact and counted in steps of 2^-23 (see ``exact_distances``), one counter a step:
+Scores are kept as histograms over exact distances in steps of 2^-23 (see ``exact_distances``):
 memory does not grow with the number of comparisons.
 """
 
@@ -18,7 +18,7 @@ from faceverify.evaluation.metrics.scores import ScoreCounts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ROWS, COLUMNS = 512, 4096  # of a block of comparisons, 16 MB; the diagonal lies in one: R <= C
+ROWS, COLUMNS = 512, 4096  # of a block, 16 MB; ROWS <= COLUMNS keeps the diagonal in one block
 
 
 def all_against_all(
@@ -27,28 +27,28 @@ def all_against_all(
     *,
     failed_identities: Sequence[str] = (),
 ) -> ScoreCounts:
-    """Compare each photo with every later one.
+    """Score counts of every pair of photos.
 
     Args:
         embeddings: of the N photos that have one, (N, D).
-        identities: who is on each, N.
-        failed_identities: who was on each photo without an embedding; every comparison with such a
-            photo is a failed one.
+        identities: of these photos, N.
+        failed_identities: identities of the photos without an embedding; each of their comparisons
+            is a failed one.
 
     Returns:
-        N (N - 1) / 2 comparisons, and the failed ones.
+        Counts of N (N - 1) / 2 comparisons, and of the failed ones.
 
     Raises:
         ModelError: an embedding is NaN, infinite or zero.
-        UsageError: another number of identities than of embeddings.
+        UsageError: different numbers of identities and embeddings.
     """
     rows = exact_rows(embeddings)
     if len(identities) != len(rows):
         raise UsageError(f"identities: found {len(identities)} for {len(rows)} embeddings")
     _, code = np.unique(np.asarray(identities, dtype=str), return_inverse=True)
-    order = np.argsort(code, kind="stable")  # people side by side: genuine blocks are narrow
+    order = np.argsort(code, kind="stable")  # genuine comparisons lie near the diagonal
     rows, code = rows[order], code[order]
-    end = np.searchsorted(code, code, side="right")  # (N,): where each photo's person ends
+    end = np.searchsorted(code, code, side="right")  # (N,): end of each photo's identity
     genuine, every = np.zeros((2, 2 * STEPS + 1), np.int64)
     room = np.empty(ROWS * COLUMNS)
     for top in range(0, len(rows), ROWS):
@@ -74,7 +74,7 @@ def all_against_all(
 
 
 def _failures(enrolled: Sequence[str], failed: Sequence[str]) -> tuple[int, int]:
-    """Genuine and impostor comparisons that the failed photos take with them."""
+    """Numbers of genuine and impostor comparisons that involve a failed photo."""
     people = np.unique([*enrolled, *failed], return_inverse=True)[1]
     everyone, present = np.bincount(people), np.bincount(people[: len(enrolled)])
     genuine = _choose_two(everyone).sum() - _choose_two(present).sum()

@@ -1,7 +1,7 @@
-"""Error rates of a verification system, exact on its scores: ROC, AUC, EER, TAR@FAR.
+"""Error rates of a verification system: ROC, AUC, EER, TMR at FMR (TAR at FAR).
 
 Definitions: ISO/IEC 19795-1:2021 (FMR, FNMR, EER); Fawcett, "An introduction to ROC analysis",
-2006. What the data cannot say (one class only, too few impostors) is None: print it as n/a.
+2006. A rate that the data do not support (one class only, too few impostors) is None.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from faceverify.evaluation.metrics.scores import ScoreCounts
 
 FMR_TARGETS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-FEWEST_EXPECTED_ERRORS = 10  # below, a rate is noise: 3 of 3,000 has the interval [3e-4, 2.9e-3]
+MIN_EXPECTED_ERRORS = 10  # 3 errors of 3,000 have the interval [3e-4, 2.9e-3]
 
 
 @dataclass(frozen=True, eq=False)
 class Roc:
-    """The ROC: one point before the first distance, and one at each distinct distance.
+    """The ROC curve: one point at the threshold ``-inf``, and one at each distinct distance.
 
     Args:
-        threshold: ascending, the first is ``-inf`` (nothing matches), (K + 1,).
-        fmr, tmr: false and true match rate at it (FAR and TAR), ascending, (K + 1,) each.
+        threshold: ascending from ``-inf``, where nothing matches, (K + 1,).
+        fmr, tmr: false and true match rate (FAR and TAR), ascending, (K + 1,) each.
     """
 
     threshold: NDArray[np.float64]
@@ -38,11 +38,11 @@ class Roc:
 
 @dataclass(frozen=True)
 class EqualErrorRate:
-    """Where FMR and FNMR are equal.
+    """The equal error rate (EER): FMR = FNMR.
 
     Args:
-        rate: on the ROC's straight line between its neighbouring points.
-        threshold: the distance at which the larger of the two rates is smallest.
+        rate: by linear interpolation of the ROC.
+        threshold: the distance that minimises max(FMR, FNMR).
     """
 
     rate: float
@@ -51,13 +51,13 @@ class EqualErrorRate:
 
 @dataclass(frozen=True)
 class ErrorRates:
-    """What happens at one threshold, with 95 % Wilson bounds; a rate of nothing is None.
+    """FMR and FNMR at one threshold; a rate without comparisons is None.
 
     Args:
         threshold: comparisons with distance <= threshold match.
-        false_matches, impostors: FMR is their ratio.
-        false_non_matches, genuines: FNMR is their ratio; failed comparisons are in both.
-        failures: comparisons that could not be made, genuine and impostor.
+        false_matches, impostors: FMR = false_matches / impostors.
+        false_non_matches, genuines: FNMR = false_non_matches / genuines, failed ones included.
+        failures: number of failed comparisons, genuine and impostor.
     """
 
     threshold: float
@@ -84,17 +84,17 @@ class ErrorRates:
 
     @property
     def fmr_interval(self) -> Interval | None:
-        """Wilson bounds of the FMR."""
+        """95 % Wilson interval of the FMR."""
         return wilson(self.false_matches, self.impostors)
 
     @property
     def fnmr_interval(self) -> Interval | None:
-        """Wilson bounds of the FNMR."""
+        """95 % Wilson interval of the FNMR."""
         return wilson(self.false_non_matches, self.genuines)
 
 
 def roc(counts: ScoreCounts) -> Roc | None:
-    """Return the whole ROC; None when there are not both kinds of comparison."""
+    """The ROC curve; None without genuine or without impostor comparisons."""
     if not counts.genuines or not counts.impostors:
         return None
     return Roc(
@@ -105,9 +105,9 @@ def roc(counts: ScoreCounts) -> Roc | None:
 
 
 def auc(counts: ScoreCounts) -> float | None:
-    """Return the area under the ROC: P(genuine < impostor) + P(equal) / 2 (Mann and Whitney).
+    """Area under the ROC curve: P(genuine < impostor) + P(equal) / 2 (Mann-Whitney).
 
-    Failed comparisons count as the largest distance of all.
+    A failed comparison counts as the largest distance.
     """
     curve = roc(counts)
     if curve is None:
@@ -117,7 +117,7 @@ def auc(counts: ScoreCounts) -> float | None:
 
 
 def eer(counts: ScoreCounts) -> EqualErrorRate | None:
-    """Return the equal error rate: where the ROC crosses FMR = FNMR."""
+    """The equal error rate; None without genuine or without impostor comparisons."""
     curve = roc(counts)
     if curve is None:
         return None
@@ -131,7 +131,7 @@ def eer(counts: ScoreCounts) -> EqualErrorRate | None:
 
 
 def error_rates(counts: ScoreCounts, threshold: float) -> ErrorRates:
-    """Return both error rates at a given threshold."""
+    """FMR and FNMR at a threshold."""
     true_matches, false_matches = counts.matches(threshold)
     return ErrorRates(
         threshold=threshold,
@@ -144,25 +144,25 @@ def error_rates(counts: ScoreCounts, threshold: float) -> ErrorRates:
 
 
 def allowed_errors(rate: float, comparisons: int) -> int:
-    """Return how many errors a rate allows: 0.29 of 100 is 29, whatever 0.29 is in binary."""
+    """Number of errors that a rate allows; 0.29 of 100 is 29, despite binary rounding."""
     return math.floor(rate * comparisons * (1 + 1e-12))
 
 
 def rates_at_fmr(counts: ScoreCounts, fmr: float) -> ErrorRates | None:
-    """Return the error rates (TAR@FAR, FNMR@FMR) at the most permissive threshold for an FMR.
+    """Error rates at a target FMR (FNMR at FMR, TAR at FAR).
 
-    That is the largest distance of the data at which the FMR does not exceed the target; if even
-    the smallest does, a threshold just below it.
+    The threshold is the largest distance of the data at which the FMR does not exceed the target;
+    if the smallest distance exceeds it, just below that.
 
     Args:
         counts: the scores.
         fmr: the target, in (0, 1].
 
     Returns:
-        None when the data cannot say: fewer than 10 false matches allowed, or no genuines.
+        None when the target allows fewer than 10 false matches, or without genuine comparisons.
     """
     allowed = allowed_errors(fmr, counts.impostors)
-    if allowed < FEWEST_EXPECTED_ERRORS or not counts.genuines:
+    if allowed < MIN_EXPECTED_ERRORS or not counts.genuines:
         return None
     end = int(np.searchsorted(np.cumsum(counts.impostor), allowed, side="right"))
     if not len(counts.distances):
@@ -172,13 +172,11 @@ def rates_at_fmr(counts: ScoreCounts, fmr: float) -> ErrorRates | None:
 
 
 def best_threshold(counts: ScoreCounts) -> tuple[float, float]:
-    """Choose the threshold of the highest accuracy, exactly.
+    """The threshold of maximum accuracy, and that accuracy.
 
-    Accuracy changes only at distances of the data. Among the plateaus between them that reach the
-    best accuracy the widest is taken (the first of equals), and of it the middle.
-
-    Returns:
-        threshold, accuracy. Failed comparisons are wrong at any threshold, genuine or impostor.
+    Accuracy is constant between distances of the data. Of the intervals with maximum accuracy, the
+    midpoint of the widest is taken (of the first, in ties). Failed comparisons are errors at any
+    threshold, genuine or impostor.
     """
     correct = _from_zero(counts.genuine) - _from_zero(counts.impostor) + counts.impostor.sum()
     total = counts.genuines + counts.impostors
@@ -186,17 +184,17 @@ def best_threshold(counts: ScoreCounts) -> tuple[float, float]:
         return 0.0, 0.0
     first, last = counts.distances[0], counts.distances[-1]
     edges = np.concatenate(([min(0.0, first)], counts.distances, [max(2.0, last)]))
-    width = np.diff(edges)  # (K + 1,): plateau k reaches from edge k up to, not with, edge k + 1
-    if first <= 0:  # at distance 0 lies a score: only a negative threshold rejects it
+    width = np.diff(edges)  # (K + 1,): plateau k is [edge k, edge k + 1)
+    if first <= 0:  # a score of 0 is rejected by a negative threshold only
         edges[0], width[0] = np.nextafter(first, -np.inf), 0.0
     best = correct == correct.max()
     plateau = int(np.argmax(np.where(best, width, -1.0)))
     low, high = edges[plateau], edges[plateau + 1]
     middle = low + (high - low) / 2
-    threshold = middle if middle < high else low  # between two neighbouring floats lies none
+    threshold = middle if middle < high else low  # adjacent floats have no midpoint
     return float(threshold), float(correct[plateau] / total)
 
 
 def _from_zero(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(K,) -> (K + 1,): how many lie at or before each distance, and none before the first."""
+    """Cumulative counts with a leading 0, (K,) -> (K + 1,)."""
     return np.concatenate(([0], np.cumsum(counts)))

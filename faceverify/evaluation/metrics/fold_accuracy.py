@@ -1,7 +1,7 @@
 """Verification accuracy over folds and at a fixed threshold.
 
-Ten folds as in LFW View 2 (Huang et al., 2007, section 4.2): the threshold of a fold is chosen on
-the nine others. A failed comparison (distance ``inf``) is no right answer: it counts as wrong.
+Cross-validation of LFW View 2 (Huang et al., 2007, section 4.2): the threshold of each of ten folds
+is chosen on the nine others. A failed comparison (distance ``inf``) counts as an error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from faceverify.evaluation.metrics.scores import checked_scores, count_scores
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold: chosen on the others, measured on its own pairs."""
+    """Accuracy of one fold, at the threshold chosen on the other folds."""
 
     fold: int
     threshold: float
@@ -29,15 +29,15 @@ class Fold:
 
 @dataclass(frozen=True, eq=False)
 class FoldedAccuracy:
-    """Accuracy over F folds.
+    """Cross-validated accuracy over F folds.
 
     Args:
         folds: in order.
-        accuracy: mean of the folds' accuracies.
-        standard_deviation: of the folds' accuracies, sample (divided by F - 1).
-        standard_error: standard_deviation / sqrt(F): what LFW asks to be reported.
-        correct: decisions that were right, each at the threshold of its fold, (N,).
-        failures: comparisons that could not be made; all are counted as wrong.
+        accuracy: mean accuracy of the folds.
+        standard_deviation: sample standard deviation of the folds' accuracies (F - 1).
+        standard_error: standard_deviation / sqrt(F), as LFW requires.
+        correct: whether each decision is correct at the threshold of its fold, (N,).
+        failures: number of failed comparisons, all counted as errors.
     """
 
     folds: tuple[Fold, ...]
@@ -51,15 +51,15 @@ class FoldedAccuracy:
 def folded_accuracy(
     distances: ArrayLike, same: ArrayLike, fold: NDArray[np.int64]
 ) -> FoldedAccuracy | None:
-    """Measure accuracy fold by fold, each at the threshold that is best on all the others.
+    """Cross-validated accuracy: each fold at the threshold that is best on all the others.
 
     Args:
         distances: (N,); ``inf`` for a failed comparison.
-        same: (N,).
-        fold: of each pair, (N,); never derived from what is left after skipping pairs.
+        same: whether each pair is genuine, (N,).
+        fold: of each pair, (N,), from the complete list, failed pairs included.
 
     Returns:
-        None when all pairs are of one kind: accuracy then says nothing.
+        None when all pairs are genuine, or all impostor.
 
     Raises:
         UsageError: fewer than two folds.
@@ -79,7 +79,7 @@ def folded_accuracy(
     for name in names:
         own = fold == name
         threshold, _ = best_threshold(count_scores(values[~own], labels[~own]))
-        correct[own] = right_decisions(values[own], labels[own], threshold)
+        correct[own] = correct_decisions(values[own], labels[own], threshold)
         share = float(correct[own].mean())
         folds.append(Fold(int(name), threshold, share, int(np.count_nonzero(own))))
     accuracies = np.array([one.accuracy for one in folds])
@@ -94,14 +94,14 @@ def folded_accuracy(
     )
 
 
-def right_decisions(distances: ArrayLike, same: ArrayLike, threshold: float) -> NDArray[np.bool_]:
-    """Tell which decisions at a threshold are right, (N,); a failed comparison decides nothing.
+def correct_decisions(distances: ArrayLike, same: ArrayLike, threshold: float) -> NDArray[np.bool_]:
+    """Whether each decision at a threshold is correct, (N,); a failed comparison is not.
 
-    Their mean is the accuracy of protocol ``fixed``: what a user of that threshold gets.
+    The mean is the accuracy at that threshold (protocol ``fixed``).
 
     Args:
-        distances: (N,).
-        same: (N,).
+        distances: (N,); ``inf`` for a failed comparison.
+        same: whether each pair is genuine, (N,).
         threshold: a pair matches when distance <= threshold.
     """
     values, labels = checked_scores(distances, same)

@@ -1,8 +1,8 @@
-"""1:N identification: rank-k on mated probes, TPIR at an FPIR with unmated ones.
+"""Identification (1:N): rank-k rate of mated probes, TPIR at FPIR with unmated probes.
 
-ISO/IEC 19795-1 words: a probe is mated when its person is in the gallery. FPIR, the false positive
-identification rate: unmated probes for which the gallery returns anybody. TPIR = 1 - FNIR: mated
-probes that return their own person first and within the threshold.
+Terms of ISO/IEC 19795-1: a probe is mated when its identity is in the gallery. FPIR, false positive
+identification rate: share of unmated probes with a candidate within the threshold. TPIR = 1 - FNIR:
+share of mated probes whose identity is ranked first and within the threshold.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import UsageError
-from faceverify.evaluation.metrics.error_rates import FEWEST_EXPECTED_ERRORS, allowed_errors
+from faceverify.evaluation.metrics.error_rates import MIN_EXPECTED_ERRORS, allowed_errors
 from faceverify.evaluation.metrics.exact_distances import STEPS, distance_steps, exact_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PROBES = 512  # compared at a time
+PROBES = 512  # per block
 
 
 @dataclass(frozen=True, eq=False)
 class Identification:
-    """What a gallery returns for P probes; a person's distance is that of the nearest template.
+    """Identification results of P probes; an identity is as near as its nearest template.
 
     Args:
-        mated: whether the probe's person is in the gallery, (P,).
-        rank: of the probe's person among all people, from 1, a tie counting against it; 0 for an
+        mated: whether the identity of the probe is in the gallery, (P,).
+        rank: of the probe's identity in the candidate list, from 1, worst case in ties; 0 for an
             unmated probe, (P,).
-        distance: to the nearest person, (P,).
-        failed_mated, failed_unmated: probes without an embedding: they return nobody.
+        distance: to the nearest identity, (P,).
+        failed_mated, failed_unmated: number of probes without an embedding; they have no candidate.
     """
 
     mated: NDArray[np.bool_]
@@ -42,19 +42,19 @@ class Identification:
     failed_unmated: int = 0
 
     def rank_rate(self, k: int) -> float | None:
-        """Return the share of mated probes whose person is among the k nearest (rank-k, CMC)."""
+        """Rank-k identification rate: mated probes whose identity is among the k nearest (CMC)."""
         probes = int(self.mated.sum()) + self.failed_mated
         return float(np.sum(self.mated & (self.rank <= k)) / probes) if probes else None
 
     def tpir_at_fpir(self, fpir: float) -> float | None:
-        """Return the TPIR at the most permissive threshold whose FPIR does not exceed a target.
+        """TPIR at the largest threshold whose FPIR does not exceed the target.
 
         None when the target allows fewer than 10 false positives, or there is no mated probe.
         """
         probes = int(self.mated.sum()) + self.failed_mated
         unmated = np.sort(self.distance[~self.mated])
         allowed = allowed_errors(fpir, len(unmated) + self.failed_unmated)
-        if allowed < FEWEST_EXPECTED_ERRORS or not probes:
+        if allowed < MIN_EXPECTED_ERRORS or not probes:
             return None
         limit = unmated[allowed] if allowed < len(unmated) else np.inf
         return float(np.sum(self.mated & (self.rank == 1) & (self.distance < limit)) / probes)
@@ -68,18 +68,18 @@ def identify(
     *,
     failed_identities: Sequence[str] = (),
 ) -> Identification:
-    """Search every probe in a gallery.
+    """Identification of every probe in a gallery.
 
     Args:
-        gallery: (G, D).
-        gallery_identities: G; a person may have several templates.
-        probes: those that have an embedding, (P, D).
+        gallery: template embeddings, (G, D).
+        gallery_identities: G; an identity may have several templates.
+        probes: embeddings of the probes that have one, (P, D).
         probe_identities: P.
-        failed_identities: the person of each probe without an embedding.
+        failed_identities: identities of the probes without an embedding.
 
     Raises:
         ModelError: an embedding is NaN, infinite or zero.
-        UsageError: an empty gallery, or other numbers of identities than of embeddings.
+        UsageError: an empty gallery, or different numbers of identities and embeddings.
     """
     if not len(gallery) or len(gallery) != len(gallery_identities):
         raise UsageError(

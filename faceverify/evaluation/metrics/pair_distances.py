@@ -1,4 +1,4 @@
-"""Distances of listed pairs, from one embedding a photo."""
+"""Cosine distances of listed pairs, from one embedding for each photo."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from faceverify.matching.distance import cosine_distance
 
-BLOCK = 16_384  # pairs compared at a time: 2 x 32 MB of 512 floats
+BLOCK = 16_384  # pairs per block: 2 x 32 MB of 512 floats
 
 
 def pair_distances(
@@ -16,12 +16,12 @@ def pair_distances(
     first: NDArray[np.int64],
     second: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Compare photos pair by pair.
+    """Cosine distance of each pair of photos.
 
     Args:
-        embeddings: of length 1, (P, D).
-        enrolled: which photos have one, (P,).
-        first: position of each pair's first photo, (N,).
+        embeddings: L2-normalised, (P, D).
+        enrolled: whether each photo has an embedding, (P,).
+        first: index of the first photo of each pair, (N,).
         second: likewise.
 
     Returns:

@@ -1,6 +1,6 @@
-"""Retrieval on a folder of people: Recall@k, mAP, and how well clusters match people (NMI).
+"""Retrieval metrics: Recall@k, mAP, and the NMI of k-means clusters with identities.
 
-Each photo is searched among all others. Manning, Raghavan and Schütze, "Introduction to
+Each photo is a query against all others. Manning, Raghavan and Schütze, "Introduction to
 Information Retrieval", 2008, chapters 8 and 16.
 """
 
@@ -23,19 +23,19 @@ from faceverify.evaluation.metrics.exact_distances import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-QUERIES = 512  # searched at a time
-BEYOND = 2 * STEPS + 1  # farther than any distance: a photo is no result of its own search
+QUERIES = 512  # per block
+BEYOND = 2 * STEPS + 1  # above any distance: excludes the query itself
 
 
 @dataclass(frozen=True)
 class Retrieval:
-    """Figures over the queries; None where there are none.
+    """Retrieval metrics; None without queries.
 
     Args:
-        recall: by k, the share of queries with one of their person among the k nearest.
+        recall: Recall@k by k: queries with a photo of their identity among the k nearest.
         mean_average_precision: over the whole ranking.
-        queries: photos whose person has another photo; only they are searched for.
-        alone: photos whose person has no other: found by mistake only.
+        queries: number of photos whose identity has another photo.
+        alone: number of photos whose identity has no other; they are never a query.
     """
 
     recall: dict[int, float | None]
@@ -47,18 +47,16 @@ class Retrieval:
 def retrieval(
     embeddings: NDArray[np.floating], identities: Sequence[str], *, ks: Sequence[int] = (1, 5, 10)
 ) -> Retrieval:
-    """Search each photo among all others.
-
-    A tie counts against the query: photos of other people come first.
+    """Retrieval of each photo among all others, worst case in ties.
 
     Args:
         embeddings: (N, D).
         identities: N.
-        ks: for Recall@k.
+        ks: values of k in Recall@k.
 
     Raises:
         ModelError: an embedding is NaN, infinite or zero.
-        UsageError: another number of identities than of embeddings.
+        UsageError: different numbers of identities and embeddings.
     """
     rows, code = exact_rows(embeddings), _codes(embeddings, identities)
     queries = np.flatnonzero(np.bincount(code, minlength=1)[code] > 1)
@@ -71,7 +69,7 @@ def retrieval(
             own = np.sort(distances[relevant])
             distances[query] = BEYOND
             distances.sort()
-            above = np.searchsorted(distances, own, side="right")  # all as near as each of own
+            above = np.searchsorted(distances, own, side="right")  # ranks, worst case in ties
             hits = np.searchsorted(own, own, side="right")
             precisions.append(float(np.mean(hits / above)))
             ranks.append(int(above[0] - hits[0]) + 1)
@@ -87,7 +85,7 @@ def retrieval(
 def cluster_agreement(
     embeddings: NDArray[np.floating], identities: Sequence[str], *, seed: int = 0
 ) -> float | None:
-    """Cluster into as many clusters as there are people (k-means); return their NMI with them.
+    """Normalised mutual information of identities with as many k-means clusters, in [0, 1].
 
     Args:
         embeddings: (N, D).
@@ -95,7 +93,7 @@ def cluster_agreement(
         seed: of k-means.
 
     Returns:
-        Normalised mutual information, in [0, 1]; None with fewer than two people.
+        None with fewer than two identities.
     """
     from sklearn.cluster import KMeans
     from sklearn.metrics import normalized_mutual_info_score

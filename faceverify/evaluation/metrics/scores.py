@@ -1,7 +1,7 @@
-"""Comparison scores, counted: how many genuine and impostor comparisons have each distance.
+"""Score counts: the numbers of genuine and impostor comparisons at each distinct distance.
 
-Every error rate is a function of these counts alone, so that 6,000 pairs of a list and a billion
-streamed comparisons go through the same code, and ties are exact by construction.
+Every error rate is a function of these counts: 6,000 listed pairs and a billion streamed
+comparisons use the same code, and ties are handled exactly.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from faceverify.errors import UsageError
 
 @dataclass(frozen=True, eq=False)
 class ScoreCounts:
-    """Counts at the K distinct distances of a set of comparisons.
+    """Genuine and impostor counts at the K distinct distances of a set of comparisons.
 
     Args:
         distances: finite, strictly ascending, (K,).
-        genuine, impostor: comparisons at each distance, (K,) each.
-        failed_genuine, failed_impostor: comparisons that could not be made (failure to enroll):
-            they match at no threshold and stay in every denominator.
+        genuine, impostor: number of comparisons at each distance, (K,) each.
+        failed_genuine, failed_impostor: number of comparisons that could not be made (failure to
+            enroll): they match at no threshold and stay in every denominator.
     """
 
     distances: NDArray[np.float64]
@@ -33,16 +33,16 @@ class ScoreCounts:
 
     @property
     def genuines(self) -> int:
-        """All genuine comparisons, failed ones too."""
+        """Number of genuine comparisons, failed ones included."""
         return int(self.genuine.sum()) + self.failed_genuine
 
     @property
     def impostors(self) -> int:
-        """All impostor comparisons, failed ones too."""
+        """Number of impostor comparisons, failed ones included."""
         return int(self.impostor.sum()) + self.failed_impostor
 
     def matches(self, threshold: float) -> tuple[int, int]:
-        """Genuine and impostor comparisons with distance <= threshold."""
+        """Numbers of genuine and impostor comparisons with distance <= threshold."""
         end = int(np.searchsorted(self.distances, threshold, side="right"))
         return int(self.genuine[:end].sum()), int(self.impostor[:end].sum())
 
@@ -50,14 +50,15 @@ class ScoreCounts:
 def checked_scores(
     distances: ArrayLike, same: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return scores and labels as arrays that can be trusted.
+    """Validated scores and labels, (N,) each.
 
     Args:
-        distances: (N,); ``inf`` for a comparison that could not be made.
-        same: (N,).
+        distances: (N,); ``inf`` for a failed comparison.
+        same: whether each comparison is genuine, (N,).
 
     Raises:
-        UsageError: none at all, NaN, ``-inf``, or another number of labels than of scores.
+        UsageError: no scores, NaN, ``-inf``, labels other than 0 and 1, or different numbers of
+            scores and labels.
     """
     values, labels = np.asarray(distances, np.float64), np.asarray(same)
     if values.ndim != 1 or values.shape != labels.shape:
@@ -81,10 +82,10 @@ def checked_scores(
 
 
 def count_scores(distances: ArrayLike, same: ArrayLike) -> ScoreCounts:
-    """Count genuine and impostor comparisons at each distinct distance.
+    """Score counts of N comparisons.
 
     Args:
-        distances: cosine distances, (N,); ``inf`` for a comparison that could not be made.
+        distances: cosine distances, (N,); ``inf`` for a failed comparison.
         same: whether each comparison is genuine, (N,).
 
     Raises:
@@ -106,7 +107,7 @@ def count_scores(distances: ArrayLike, same: ArrayLike) -> ScoreCounts:
 def histogram(
     counts: ScoreCounts, edges: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Count genuine and impostor comparisons between edges, (B + 1,) -> (B,) each."""
+    """Histograms of genuine and impostor distances, from B + 1 edges, (B,) each."""
     genuine, impostor = (
         np.histogram(counts.distances, edges, weights=column)[0].astype(np.int64)
         for column in (counts.genuine, counts.impostor)

@@ -1,7 +1,7 @@
-"""The figures of ``metrics`` for many weightings of the same comparisons at once.
+"""Weighted error rates: AUC, EER, TMR, FMR and FNMR of many bootstrap replicates at once.
 
-Row r of every table is one weighting (a bootstrap replicate); a test holds each row against
-``metrics`` on the comparisons repeated as often as they weigh.
+Row r of each array is one weighting of the same comparisons. The tests compare each row with the
+unweighted metrics on comparisons repeated according to their weights.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CORRECTED = 1 + 1e-12  # as in allowed_errors
 
 @dataclass(frozen=True, eq=False)
 class WeightedSums:
-    """Weighted matches at each of K distinct distances, (r, K), and in all, (r, 1)."""
+    """Cumulative weights at each of K distinct distances, (r, K), and their totals, (r, 1)."""
 
     genuine: Rows
     impostor: Rows
@@ -31,24 +31,24 @@ class WeightedSums:
 
 
 def weighted_sums(weights: Rows, labels: NDArray[np.bool_], last: NDArray[np.intp]) -> WeightedSums:
-    """Sum weights up to each distance.
+    """Cumulative genuine and impostor weights up to each distinct distance.
 
     Args:
         weights: of N comparisons in ascending order of distance, (r, N).
-        labels: which of them are genuine, (N,).
-        last: the last comparison at each of the K finite distances, (K,).
+        labels: whether each comparison is genuine, (N,).
+        last: index of the last comparison at each of the K finite distances, (K,).
     """
     genuine = np.cumsum(weights * labels, axis=1)
     impostor = np.cumsum(weights, axis=1) - genuine
     totals = (genuine[:, -1:].copy(), impostor[:, -1:].copy())
-    if not len(last):  # every comparison failed: at any distance, none matches
+    if not len(last):  # every comparison failed: none matches at any threshold
         genuine = impostor = np.zeros((len(weights), 1))
     elif len(last) < weights.shape[1]:
         genuine, impostor = genuine[:, last], impostor[:, last]
     return WeightedSums(genuine, impostor, *totals)
 
 
-def weighted_figures(
+def weighted_metrics(
     sums: WeightedSums,
     distances: Rows,
     targets: Sequence[float],
@@ -56,25 +56,33 @@ def weighted_figures(
     *,
     both: bool,
 ) -> dict[object, Rows]:
-    """Every figure of r replicates, as in ``metrics``, over weights in place of counts."""
-    figures: dict[object, Rows] = {}
+    """Metrics of r replicates, (r,) each, by "auc", "eer", "fmr", "fnmr" or the TMR's FMR target.
+
+    Args:
+        sums: cumulative weights.
+        distances: the K distinct distances, (K,).
+        targets: FMR targets of the TMR.
+        threshold: of FMR and FNMR; None leaves them out.
+        both: whether there are genuine and impostor comparisons; if not, no AUC and EER.
+    """
+    estimates: dict[object, Rows] = {}
     with np.errstate(invalid="ignore", divide="ignore"):
         if both:
-            figures["auc"], figures["eer"] = _auc(sums), _eer(sums)
+            estimates["auc"], estimates["eer"] = _auc(sums), _eer(sums)
         for target in targets:
             limit = np.floor(target * sums.impostors * CORRECTED)
             end = np.count_nonzero(sums.impostor <= limit, axis=1)[:, None]
             matched = np.take_along_axis(sums.genuine, np.maximum(end - 1, 0), axis=1)
-            figures[target] = (np.where(end > 0, matched, 0) / sums.genuines)[:, 0]
+            estimates[target] = (np.where(end > 0, matched, 0) / sums.genuines)[:, 0]
         if threshold is not None:
             end_ = int(np.searchsorted(distances, threshold, side="right"))
             genuine, impostor = (
                 column[:, end_ - 1] if end_ else np.zeros(len(column))
                 for column in (sums.genuine, sums.impostor)
             )
-            figures["fmr"] = impostor / sums.impostors[:, 0]
-            figures["fnmr"] = 1 - genuine / sums.genuines[:, 0]
-    return figures
+            estimates["fmr"] = impostor / sums.impostors[:, 0]
+            estimates["fnmr"] = 1 - genuine / sums.genuines[:, 0]
+    return estimates
 
 
 def _auc(sums: WeightedSums) -> Rows:
@@ -87,7 +95,7 @@ def _auc(sums: WeightedSums) -> Rows:
 
 
 def _eer(sums: WeightedSums) -> Rows:
-    """Where the weighted ROC crosses FMR = FNMR, on the line between its points."""
+    """Where the weighted ROC crosses FMR = FNMR, by linear interpolation."""
     missed = sums.genuines * sums.impostors
     gap = sums.impostor * sums.genuines + sums.genuine * sums.impostors - missed  # FMR - FNMR
     after = np.count_nonzero(gap < 0, axis=1)  # it rises along each row

@@ -1,4 +1,4 @@
-"""Bounds of a rate: Wilson, "Probable inference", JASA 22 (1927), 209-212."""
+"""Wilson's confidence interval of a proportion: "Probable inference", JASA 22 (1927), 209-212."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Interval:
 
 
 def wilson(errors: int, trials: int, *, z: float = 1.959963984540054) -> Interval | None:
-    """Return the bounds of errors / trials, for independent trials; None without trials.
+    """Wilson interval of errors / trials, for independent trials; None without trials.
 
     Args:
-        errors: how many trials went wrong.
-        trials: how many there were.
+        errors: number of errors.
+        trials: number of trials.
         z: quantile of the normal distribution; 1.96 for 95 %.
     """
     if trials == 0:

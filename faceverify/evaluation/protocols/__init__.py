@@ -1,7 +1,7 @@
-"""How a model is evaluated: what is compared with what, and which figures come of it.
+"""Evaluation protocols: which comparisons are made, and which estimates are reported.
 
-A new protocol is a file with a ``Protocol``, a line here, and a test; its name is added to those
-that ``faceverify evaluate --protocol`` takes (``cli/evaluate.py``).
+To add a protocol: a file with a ``Protocol``, a line here, a test, and its name in
+``faceverify evaluate --protocol`` (``cli/evaluate.py``).
 """
 
 from __future__ import annotations

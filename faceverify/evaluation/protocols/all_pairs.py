@@ -1,4 +1,4 @@
-"""Protocol ``all``: every photo against every other."""
+"""Protocol ``all``: the full cross-comparison of all photos."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from faceverify.evaluation.intervals.bands import BAND_TARGETS, band_at_thresholds
 from faceverify.evaluation.intervals.curve_bootstrap import curve_replicates
-from faceverify.evaluation.intervals.identity_bootstrap import PersonBootstrap
+from faceverify.evaluation.intervals.identity_bootstrap import IdentityBootstrap
 from faceverify.evaluation.intervals.identity_folds import folds_of_photos
 from faceverify.evaluation.metrics.all_against_all import all_against_all
 from faceverify.evaluation.protocols.probability import with_probability
@@ -33,28 +33,28 @@ from faceverify.evaluation.results import Evaluation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from faceverify.evaluation.protocols.task import Task
+    from faceverify.evaluation.protocols.benchmark import Benchmark
 
 
-def evaluate(task: Task, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
-    """Compare every photo with every later one and work out every figure.
+def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
+    """Evaluation of the full cross-comparison.
 
     Args:
-        task: photos of people.
-        photos: of the task.
-        settings: how to measure.
+        benchmark: with identities.
+        photos: embeddings of its photos.
+        settings: of the evaluation.
     """
     point, resample = photos.point, settings.replicates > 0
-    rows, names, failed = split(photos.embeddings, photos.enrolled, task.identities)
+    rows, names, failed = split_enrolled(photos.embeddings, photos.enrolled, benchmark.identities)
     counts = all_against_all(rows, names, failed_identities=failed)
-    people = PersonBootstrap(
+    resampled = IdentityBootstrap(
         rows,
         names,
         failed_identities=failed,
         replicates=max(settings.replicates, 1),
         seed=settings.seed,
     )
-    fnmr_at = people.fnmr_interval if resample else None
+    fnmr_at = resampled.fnmr_interval if resample else None
     curve = None
     if resample:
         curve = curve_replicates(
@@ -66,7 +66,7 @@ def evaluate(task: Task, photos: EmbeddedPhotos, settings: Settings) -> Measurem
             seed=settings.seed,
         )
     sections = [
-        data_section(counts, len(task.identities), len(failed), people.people),
+        data_section(counts, len(benchmark.identities), len(failed), resampled.num_identities),
         curve_section(counts, curve, fnmr_interval_at=fnmr_at),
     ]
     if point is not None:
@@ -75,17 +75,17 @@ def evaluate(task: Task, photos: EmbeddedPhotos, settings: Settings) -> Measurem
                 counts,
                 point.threshold,
                 point.origin,
-                people.fmr_interval(point.threshold) if resample else None,
-                people.fnmr_interval(point.threshold) if resample else None,
+                resampled.fmr_interval(point.threshold) if resample else None,
+                resampled.fnmr_interval(point.threshold) if resample else None,
             )
         )
     found = Evaluation(
-        source=task.source,
+        source=benchmark.source,
         protocol="all",
         model=photos.model,
         model_id=photos.model_id,
         sections=tuple(sections),
-        notes=(*task.notes, *photos.notes, *calibration_notes(point)),
+        notes=(*benchmark.notes, *photos.notes, *calibration_notes(point)),
         counts=counts,
         threshold=point.threshold if point else None,
     )
@@ -94,17 +94,17 @@ def evaluate(task: Task, photos: EmbeddedPhotos, settings: Settings) -> Measurem
     if fnmr_at is not None:
         found = replace(found, band=band_at_thresholds(counts, BAND_TARGETS, fnmr_at))
     found = with_probability(found, folds_of_photos(rows, names))
-    worst = worst_of_all(photos.embeddings, photos.enrolled, task.identities)
+    worst = worst_of_all(photos.embeddings, photos.enrolled, benchmark.identities)
     return Measurement(found, worst=worst)
 
 
-def split(
+def split_enrolled(
     embeddings: NDArray[np.float32], enrolled: NDArray[np.bool_], identities: Sequence[str]
 ) -> tuple[NDArray[np.float32], list[str], list[str]]:
-    """Part the photos with an embedding, and their people, from the people of those without."""
+    """Embeddings and identities of the enrolled photos, and identities of the failed ones."""
     names = [name for name, ok in zip(identities, enrolled, strict=True) if ok]
     failed = [name for name, ok in zip(identities, enrolled, strict=True) if not ok]
     return embeddings[enrolled], names, failed
 
 
-PROTOCOL = Protocol(Needs.PEOPLE, evaluate)
+PROTOCOL = Protocol(Needs.IDENTITIES, evaluate)

@@ -1,8 +1,8 @@
-"""Is one model better than another? The difference of their figures over the same people.
+"""Paired comparison of two models: differences of estimates, with intervals and p-values.
 
-A paired bootstrap: replicate r draws the same people for both models, so that what is hard for both
-cancels out. The p-value is the share of replicates on the other side of 0, doubled (Efron and
-Tibshirani, "An Introduction to the Bootstrap", 1993, section 16.4).
+A paired bootstrap: replicate r has the same identities for both models, so that what is hard for
+both cancels out. The two-sided p-value is twice the share of replicates on the other side of 0
+(Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 16.4).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from faceverify.evaluation.intervals.bootstrap import Replicates, interval
 from faceverify.evaluation.metrics.error_rates import FMR_TARGETS
 from faceverify.evaluation.protocols.score_sections import tar_key
-from faceverify.evaluation.results import Evaluation, Figure, Section
+from faceverify.evaluation.results import Estimate, Evaluation, Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,25 +26,25 @@ Rows = NDArray[np.float64]
 def difference_section(
     base: tuple[Evaluation, Replicates | None], other: tuple[Evaluation, Replicates | None]
 ) -> Section:
-    """Figures of another model less those of the base, with interval and p-value.
+    """Estimates of another model minus those of the base, with interval and p-value.
 
     Args:
-        base: an evaluation, and its replicates.
-        other: of the same pairs, with replicates of the same seed.
+        base: evaluation of the base model, and its replicates.
+        other: of the other model, on the same pairs and with the same seed.
     """
-    figures = []
+    estimates = []
     for key, one, two in _replicated(base[1], other[1]):
-        first, second = base[0].figure(key), other[0].figure(key)
+        first, second = base[0].estimate(key), other[0].estimate(key)
         if first is None or second is None:
             continue
         name = f"difference in {first.name}"
         if first.value is None or second.value is None or one is None or two is None:
-            figures.append(Figure(key, name, None, first.unit, detail=first.detail))
+            estimates.append(Estimate(key, name, None, first.unit, detail=first.detail))
             continue
         gap = two - one
         probability = p_value(gap)
-        figures.append(
-            Figure(
+        estimates.append(
+            Estimate(
                 key,
                 name,
                 second.value - first.value,
@@ -56,11 +56,11 @@ def difference_section(
             )
         )
     title = f"{other[0].model} less {base[0].model}"
-    return Section(f"difference {other[0].model_id}", title, tuple(figures))
+    return Section(f"difference {other[0].model_id}", title, tuple(estimates))
 
 
 def p_value(differences: Rows) -> float | None:
-    """Two-sided p-value of the hypothesis that there is no difference; None where few can say."""
+    """Two-sided p-value of a difference of 0; None when most replicates are NaN."""
     known = differences[~np.isnan(differences)]
     if 2 * len(known) < len(differences):
         return None

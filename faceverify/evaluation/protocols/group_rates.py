@@ -1,4 +1,4 @@
-"""Error rates by group at one common threshold, and how far apart they lie.
+"""Error rates of demographic groups at a common threshold, and their worst-case ratios.
 
 After Grother, Ngan and Hanaoka, "FRVT Part 3: Demographic Effects", NISTIR 8280, 2019.
 """
@@ -15,7 +15,7 @@ from faceverify.errors import UsageError
 from faceverify.evaluation.metrics.error_rates import ErrorRates, error_rates
 from faceverify.evaluation.metrics.scores import checked_scores, count_scores
 from faceverify.evaluation.protocols.score_sections import ONE_KIND
-from faceverify.evaluation.results import Figure, Section, rate_figure
+from faceverify.evaluation.results import Estimate, Section, rate_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GroupRates:
-    """Rates of each group at the common threshold.
+    """Error rates of each group at the common threshold.
 
     Args:
-        threshold: the same for every group.
+        threshold: of every group.
         rates: by group, in alphabetical order.
-        fmr_ratio, fnmr_ratio: worst rate over best; None when fewer than two groups have one, or
-            the best is 0 (its ratio to anything is unbounded: read the intervals instead).
+        fmr_ratio, fnmr_ratio: largest rate over smallest; None when fewer than two groups have one,
+            or the smallest is 0 (an unbounded ratio: see the intervals instead).
     """
 
     threshold: float
@@ -41,16 +41,16 @@ class GroupRates:
 def group_rates(
     distances: ArrayLike, same: ArrayLike, group: Sequence[str], threshold: float
 ) -> GroupRates:
-    """Measure each group at a common threshold.
+    """Error rates of each group at a common threshold.
 
     Args:
         distances: (N,); ``inf`` for a failed comparison.
-        same: (N,).
+        same: whether each comparison is genuine, (N,).
         group: of each comparison, N.
         threshold: comparisons with distance <= threshold match.
 
     Raises:
-        UsageError: another number of groups than of scores.
+        UsageError: different numbers of groups and scores.
     """
     values, labels = checked_scores(distances, same)
     if len(group) != len(values):
@@ -77,35 +77,37 @@ def group_section(
     threshold: float | None,
     where: str,
 ) -> Section:
-    """Both error rates of each group, as figures.
+    """Estimates of FMR and FNMR of each group.
 
     Args:
-        distances: (N,).
-        same: (N,).
+        distances: (N,); ``inf`` for a failed comparison.
+        same: whether each comparison is genuine, (N,).
         groups: of each comparison, N.
-        threshold: the common one; None where there is none.
-        where: it comes from, in few words.
+        threshold: of every group; None without one.
+        where: source of the threshold, as text.
     """
     if threshold is None:
-        figure = Figure("rates", "FMR and FNMR by group", None, detail=ONE_KIND)
-        return Section("groups", "By group", (figure,))
+        estimate = Estimate("rates", "FMR and FNMR by group", None, detail=ONE_KIND)
+        return Section("groups", "By group", (estimate,))
     result = group_rates(distances, same, groups, threshold)
-    figures = [Figure("threshold", "common threshold", threshold, "distance", detail=where)]
+    estimates = [Estimate("threshold", "common threshold", threshold, "distance", detail=where)]
     for name, rates in result.rates.items():
-        figures += [
-            rate_figure(f"{name}: fmr", f"{name}: FMR (FAR)", rates.false_matches, rates.impostors),
-            rate_figure(
+        estimates += [
+            rate_estimate(
+                f"{name}: fmr", f"{name}: FMR (FAR)", rates.false_matches, rates.impostors
+            ),
+            rate_estimate(
                 f"{name}: fnmr", f"{name}: FNMR (FRR)", rates.false_non_matches, rates.genuines
             ),
         ]
     for key, ratio in (("fmr", result.fmr_ratio), ("fnmr", result.fnmr_ratio)):
         why = "" if ratio is not None else "needs two groups, and none with a rate of 0"
-        figures.append(
-            Figure(
+        estimates.append(
+            Estimate(
                 f"{key}_ratio", f"{key.upper()}, worst group over best", ratio, "number", detail=why
             )
         )
-    return Section("groups", "By group", tuple(figures))
+    return Section("groups", "By group", tuple(estimates))
 
 
 def _worst_over_best(rates: list[float | None]) -> float | None:

@@ -1,4 +1,4 @@
-"""Protocols ``10fold`` and ``fixed``: the pairs of a list."""
+"""Protocols ``10fold`` and ``fixed``: verification (1:1) on the pairs of a list."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from faceverify.evaluation.intervals.bands import BAND_TARGETS, band_of_replicates
 from faceverify.evaluation.intervals.bootstrap import Replicates, bootstrap, interval
 from faceverify.evaluation.intervals.identity_folds import folds_of_pairs
-from faceverify.evaluation.lists.pair_identities import people_of_pairs
+from faceverify.evaluation.lists.pair_identities import identities_of_pairs
 from faceverify.evaluation.lists.pair_list import PairList, folds_by_position
 from faceverify.evaluation.metrics.error_rates import FMR_TARGETS
-from faceverify.evaluation.metrics.fold_accuracy import folded_accuracy, right_decisions
+from faceverify.evaluation.metrics.fold_accuracy import correct_decisions, folded_accuracy
 from faceverify.evaluation.metrics.pair_distances import pair_distances
 from faceverify.evaluation.metrics.scores import count_scores
 from faceverify.evaluation.protocols.group_rates import group_section
@@ -26,7 +26,7 @@ from faceverify.evaluation.protocols.protocol import (
     Protocol,
     Settings,
 )
-from faceverify.evaluation.protocols.reference_protocols import compat_section
+from faceverify.evaluation.protocols.reference_protocols import reference_section
 from faceverify.evaluation.protocols.score_sections import (
     ONE_KIND,
     calibration_notes,
@@ -35,65 +35,67 @@ from faceverify.evaluation.protocols.score_sections import (
     threshold_section,
 )
 from faceverify.evaluation.protocols.worst import worst_pairs
-from faceverify.evaluation.results import Evaluation, Figure, Section, rate_figure
+from faceverify.evaluation.results import Estimate, Evaluation, Section, rate_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from faceverify.evaluation.protocols.task import Task
+    from faceverify.evaluation.protocols.benchmark import Benchmark
     from faceverify.matching.operating_point import OperatingPoint
 
 FOLDS = 10
 
 
-def evaluate(task: Task, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
-    """Compare the photos of each pair and work out every figure.
+def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
+    """Evaluation of a benchmark of pairs.
 
     Args:
-        task: pairs; its protocol is "10fold" or "fixed".
-        photos: of the task.
-        settings: how to measure.
+        benchmark: with pairs; its protocol is "10fold" or "fixed".
+        photos: embeddings of its photos.
+        settings: of the evaluation.
 
     Raises:
-        UsageError: scores that cannot be used.
+        UsageError: invalid scores.
     """
-    assert task.pairs is not None
-    same = task.pairs.same
-    distances = pair_distances(photos.embeddings, photos.enrolled, task.first, task.second)
+    assert benchmark.pairs is not None
+    same = benchmark.pairs.same
+    distances = pair_distances(
+        photos.embeddings, photos.enrolled, benchmark.first, benchmark.second
+    )
     found, replicates = evaluate_pairs(
-        PairScores(task.pairs, distances, len(photos.enrolled), photos.failures),
+        PairScores(benchmark.pairs, distances, len(photos.enrolled), photos.failures),
         photos.model,
         photos.model_id,
-        protocol=task.protocol,
+        protocol=benchmark.protocol,
         point=photos.point,
-        groups=task.groups,
+        groups=benchmark.groups,
         replicates=settings.replicates,
         seed=settings.seed,
         fmr_targets=BAND_TARGETS if settings.report else FMR_TARGETS,
     )
     sections = found.sections
-    if settings.compat is not None:
-        rows = photos.embeddings[task.first], photos.embeddings[task.second]
-        sections = (*sections, compat_section(settings.compat, *rows, same, photos.failures))
+    if settings.reference is not None:
+        rows = photos.embeddings[benchmark.first], photos.embeddings[benchmark.second]
+        sections = (*sections, reference_section(settings.reference, *rows, same, photos.failures))
     found = replace(found, sections=sections, notes=(*found.notes, *photos.notes))
     if not settings.report:
         return Measurement(found, replicates)
-    people = people_of_pairs(task.pairs)
+    people = identities_of_pairs(benchmark.pairs)
     folds = folds_of_pairs(distances, same, people.first, people.second)
     found = with_probability(replace(found, band=band_of_replicates(replicates)), folds)
-    worst = worst_pairs(distances, same, task.first, task.second)
+    worst = worst_pairs(distances, same, benchmark.first, benchmark.second)
     return Measurement(found, replicates, worst)
 
 
 @dataclass(frozen=True, eq=False)
 class PairScores:
-    """A pair list and its distances.
+    """A pair list with its scores.
 
     Args:
         pairs: N pairs.
-        distances: of the model, (N,); ``inf`` where a photo has no embedding.
-        photos: how many photos the list names.
-        failures: how many of them have no embedding.
+        distances: cosine distances, (N,); ``inf`` where a photo has no embedding.
+        photos: number of photos in the list.
+        failures: number of photos without an embedding.
     """
 
     pairs: PairList
@@ -114,24 +116,24 @@ def evaluate_pairs(
     seed: int = 0,
     fmr_targets: Sequence[float] = FMR_TARGETS,
 ) -> tuple[Evaluation, Replicates | None]:
-    """Work out every figure.
+    """Evaluation of scored pairs.
 
     Args:
         scores: the pairs and their distances.
-        model: its name.
+        model: name of the model.
         model_id: its id.
         protocol: "10fold" (threshold of a fold chosen on the others) or "fixed".
-        point: the model's own threshold; None where it has none.
-        groups: of each pair, N.
-        replicates: of the bootstrap over identities; 0 leaves it out.
-        seed: of its draws.
-        fmr_targets: for the replicates' TARs.
+        point: the model's operating point; None without one.
+        groups: of each pair, N; None without rates by group.
+        replicates: of the bootstrap over identities; 0 for Wilson's intervals alone.
+        seed: of the bootstrap.
+        fmr_targets: of the TMR replicates.
 
     Returns:
-        The evaluation, and the replicates behind its intervals; None without any.
+        The evaluation, and its bootstrap replicates; None without any.
 
     Raises:
-        UsageError: scores that cannot be used, or protocol "fixed" without a threshold.
+        UsageError: invalid scores, or protocol "fixed" without a threshold.
     """
     pairs, distances = scores.pairs, scores.distances
     counts = count_scores(distances, pairs.same)
@@ -140,10 +142,10 @@ def evaluate_pairs(
     if protocol == "10fold":
         accuracy, correct, fold_note = _folded(pairs, distances)
     elif point is not None:
-        correct = right_decisions(distances, pairs.same, point.threshold)
-    people = people_of_pairs(pairs)
+        correct = correct_decisions(distances, pairs.same, point.threshold)
+    people = identities_of_pairs(pairs)
     resampled = None
-    if replicates and people.count >= 2:
+    if replicates and people.num_identities >= 2:
         resampled = bootstrap(
             distances, pairs.same, people.first, people.second,
             fmr_targets=fmr_targets, threshold=point.threshold if point else None,
@@ -152,7 +154,7 @@ def evaluate_pairs(
         notes += [people.note] if people.note else []
     elif replicates:
         notes.append("one person: intervals over identities are n/a, Wilson's stand in")
-    known = people.count if pairs.first_identity else None
+    known = people.num_identities if pairs.first_identity else None
     sections = [data_section(counts, scores.photos, scores.failures, known)]
     right_interval = interval(resampled.accuracy) if resampled else None
     if accuracy is not None:
@@ -160,7 +162,7 @@ def evaluate_pairs(
         sections.append(Section("folds", "Threshold chosen on the other folds", (shown,)))
     sections.append(curve_section(counts, resampled))
     if point is not None:
-        right = right_decisions(distances, pairs.same, point.threshold)
+        right = correct_decisions(distances, pairs.same, point.threshold)
         sections.append(
             threshold_section(
                 counts,
@@ -168,7 +170,7 @@ def evaluate_pairs(
                 point.origin,
                 interval(resampled.fmr) if resampled else None,
                 interval(resampled.fnmr) if resampled else None,
-                rate_figure(
+                rate_estimate(
                     "accuracy",
                     "accuracy",
                     int(right.sum()),
@@ -190,21 +192,21 @@ def evaluate_pairs(
 
 def _folded(
     pairs: PairList, distances: NDArray[np.float64]
-) -> tuple[Figure, NDArray[np.bool_] | None, str]:
-    """Accuracy over the list's folds, or over ten by position where it has none."""
+) -> tuple[Estimate, NDArray[np.bool_] | None, str]:
+    """Accuracy over the official folds, or over ten folds by position where there are none."""
     fold, note = pairs.fold, ""
     if fold is None:
         fold = folds_by_position(pairs.same, FOLDS)
         note = f"the list has no folds: {FOLDS} by position"
     name = "accuracy, mean of folds"
     if len(np.unique(fold)) < 2:
-        return Figure("accuracy", name, None, detail="needs at least 2 folds"), None, ""
+        return Estimate("accuracy", name, None, detail="needs at least 2 folds"), None, ""
     result = folded_accuracy(distances, pairs.same, fold)
     if result is None:
-        return Figure("accuracy", name, None, detail=ONE_KIND), None, note
+        return Estimate("accuracy", name, None, detail=ONE_KIND), None, note
     thresholds = [one.threshold for one in result.folds]
     return (
-        Figure(
+        Estimate(
             "accuracy",
             name,
             result.accuracy,
@@ -225,13 +227,13 @@ def _folded(
 def _common_threshold(
     sections: list[Section], point: OperatingPoint | None
 ) -> tuple[float | None, str]:
-    """The threshold at which groups are compared: the model's own, or else that of the EER."""
+    """The common threshold of all groups: the operating point, or else the threshold of the EER."""
     if point is not None:
         return point.threshold, point.origin
     for section in sections:
-        for figure in section.figures:
-            if figure.key == "eer" and figure.extra.get("threshold") is not None:
-                return figure.extra["threshold"], "where FMR = FNMR over all groups"
+        for estimate in section.estimates:
+            if estimate.key == "eer" and estimate.extra.get("threshold") is not None:
+                return estimate.extra["threshold"], "where FMR = FNMR over all groups"
     return None, ""
 
 

@@ -1,4 +1,4 @@
-"""The calibrated probability of a set of scores, as figures."""
+"""Estimates of score calibration: the logistic model, Brier score and reliability."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from faceverify.evaluation.results import Evaluation, Figure, Section
+from faceverify.evaluation.results import Estimate, Evaluation, Section
 from faceverify.matching.probability import Reliability, fit_probability, reliability
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def with_probability(found: Evaluation, folds: Sequence[ScoreCounts]) -> Evaluation:
-    """Add the calibrated probability of the scores, measured over folds of people too."""
+    """The evaluation with a section on the calibrated probability of its scores."""
     assert found.counts is not None
     section, how_reliable = probability_section(found.counts, folds)
     return replace(found, sections=(*found.sections, section), reliability=how_reliable)
@@ -26,68 +26,68 @@ def with_probability(found: Evaluation, folds: Sequence[ScoreCounts]) -> Evaluat
 def probability_section(
     counts: ScoreCounts, folds: Sequence[ScoreCounts]
 ) -> tuple[Section, Reliability | None]:
-    """Fit a probability to scores; measure it on them, and on people it was not fitted to.
+    """A probability model fitted to scores: in-sample reliability, out-of-fold Brier score.
 
-    Failed comparisons have no probability and are left out here.
+    Failed comparisons have no probability and are left out.
 
     Args:
-        counts: all scores; the curve and its reliability are of these.
-        folds: the scores within each fold of people, as ``people_folds`` gives them.
+        counts: all scores, for the fit and its reliability.
+        folds: scores within each fold, from ``identity_folds``.
     """
     title = "Calibrated probability (logistic, prior one half)"
     made = counts.distances, counts.genuine, counts.impostor
     if not counts.genuine.sum() or not counts.impostor.sum() or len(counts.distances) < 2:
         why = "needs genuine and impostor comparisons at different distances"
-        figure = Figure("brier_score", "Brier score", None, "number", detail=why)
-        return Section("probability", title, (figure,)), None
+        estimate = Estimate("brier_score", "Brier score", None, "number", detail=why)
+        return Section("probability", title, (estimate,)), None
     model = fit_probability(*made)
     found = reliability(model, *made)
     unseen = brier_out_of_fold(folds)
     few = "needs both kinds of comparison in each fold's rest"
     middle = -model.intercept / model.slope if model.slope else None
     bins = [
-        {"told": told, "observed": seen, "weight": weight}
-        for told, seen, weight in zip(
-            found.told.tolist(), found.observed.tolist(), found.weight.tolist(), strict=True
+        {"told": predicted, "observed": seen, "weight": weight}
+        for predicted, seen, weight in zip(
+            found.predicted.tolist(), found.observed.tolist(), found.weight.tolist(), strict=True
         )
     ]
-    figures = (
-        Figure("intercept", "log odds at distance 0", model.intercept, "number"),
-        Figure("slope", "log odds for each 1 of distance", model.slope, "number"),
-        Figure("even_odds", "distance at probability one half", middle, "distance"),
-        Figure(
+    estimates = (
+        Estimate("intercept", "log odds at distance 0", model.intercept, "number"),
+        Estimate("slope", "log odds for each 1 of distance", model.slope, "number"),
+        Estimate("even_odds", "distance at probability one half", middle, "distance"),
+        Estimate(
             "brier_score",
             "Brier score, on the scores it was fitted to",
             found.brier,
             "number",
             detail="0 is perfect, 0.25 says nothing",
         ),
-        Figure(
+        Estimate(
             "brier_score_out_of_fold",
             "Brier score, on other people",
             unseen,
             "number",
             detail=f"{len(folds)} folds by identity" if unseen is not None else few,
         ),
-        Figure(
+        Estimate(
             "expected_calibration_error",
             "expected calibration error, on the scores it was fitted to",
-            found.expected_error,
+            found.expected_calibration_error,
             "number",
             extra={"bins": bins},
         ),
     )
-    return Section("probability", title, figures), found
+    return Section("probability", title, estimates), found
 
 
 def brier_out_of_fold(folds: Sequence[ScoreCounts]) -> float | None:
-    """Brier score of each fold under the curve fitted to all others, both kinds weighing the same.
+    """Cross-validated Brier score, with equal total weight of genuine and impostor.
 
     Args:
-        folds: the scores within each fold of people.
+        folds: scores within each fold of identities.
 
     Returns:
-        None where a fold's rest, or all of them together, lack a kind of comparison.
+        None where a training set, or all folds together, lack genuine or impostor comparisons.
     """
     squares, comparisons = np.zeros(2), np.zeros(2)  # genuine, impostor
     if len(folds) < 2:
@@ -102,7 +102,7 @@ def brier_out_of_fold(folds: Sequence[ScoreCounts]) -> float | None:
         np.add.at(impostor, place, np.concatenate([other.impostor for other in rest]))
         if not genuine.any() or not impostor.any() or len(distances) < 2:
             return None
-        told = fit_probability(distances, genuine, impostor).probability(fold.distances)
-        squares += (fold.genuine @ (1 - told) ** 2, fold.impostor @ told**2)
+        predicted = fit_probability(distances, genuine, impostor).probability(fold.distances)
+        squares += (fold.genuine @ (1 - predicted) ** 2, fold.impostor @ predicted**2)
         comparisons += (fold.genuine.sum(), fold.impostor.sum())
     return float(np.mean(squares / comparisons)) if comparisons.all() else None

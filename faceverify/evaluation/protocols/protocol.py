@@ -1,4 +1,4 @@
-"""What an evaluation protocol is: what it needs, and from a task's embeddings to figures."""
+"""The interface of evaluation protocols: settings and embeddings in, a measurement out."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 
 
 class Needs(Enum):
-    """What a protocol is about."""
+    """The kind of benchmark that a protocol needs."""
 
     PAIRS = "pairs of photos"
-    PEOPLE = "photos of people"
+    IDENTITIES = "photos with identities"
     TEMPLATES = "templates of several photos each"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure.
+    """Settings of an evaluation.
 
     Args:
-        fmr: the false match rate whose threshold, of the model's own, is measured.
+        fmr: false match rate of the calibrated threshold to evaluate.
         threshold: a distance instead.
-        compat: "insightface" or "facenet", to print their figures too; None for neither.
-        replicates: of the bootstrap over identities; 0 leaves it out.
-        seed: of its draws.
-        report: whether plots will be drawn: works out bands, the probability and the worst pairs.
+        reference: reference protocol to report too, "insightface" or "facenet"; None for neither.
+        replicates: of the bootstrap over identities; 0 for Wilson's intervals alone.
+        seed: of the bootstrap.
+        report: whether to compute what the report shows: bands, probability, worst errors.
     """
 
     fmr: float = 1e-3
     threshold: float | None = None
-    compat: str | None = None
+    reference: str | None = None
     replicates: int = 1000
     seed: int = 0
     report: bool = False
@@ -49,15 +49,15 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedPhotos:
-    """The P photos of a task, embedded by one model.
+    """Embeddings of the P photos of a benchmark by one model.
 
     Args:
-        embeddings: of length 1; the row of a photo without one means nothing, (P, D).
-        enrolled: which photos have one, (P,).
-        model: its name.
+        embeddings: L2-normalised; rows of photos without an embedding are undefined, (P, D).
+        enrolled: whether each photo has an embedding, (P,).
+        model: name of the model.
         model_id: its id.
-        point: its threshold; None where it has none.
-        notes: what is known of the photos and the threshold, one line each.
+        point: its operating point; None without one.
+        notes: caveats about photos and threshold, one line each.
     """
 
     embeddings: NDArray[np.float32]
@@ -69,18 +69,18 @@ class EmbeddedPhotos:
 
     @property
     def failures(self) -> int:
-        """How many photos have no embedding."""
+        """Number of photos without an embedding (failures to enroll)."""
         return int(np.count_nonzero(~self.enrolled))
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """What came of it.
+    """The outcome of a protocol.
 
     Args:
-        evaluation: the figures.
-        replicates: behind their intervals, to be compared with another model's; None without any.
-        worst: the pairs that the model gets most wrong; None where nobody asked.
+        evaluation: the estimates.
+        replicates: bootstrap replicates, for paired comparison with another model; None without.
+        worst: the worst errors; None if not requested.
     """
 
     evaluation: Evaluation
@@ -90,12 +90,12 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way to evaluate.
+    """An evaluation protocol.
 
     Args:
-        needs: what its tasks are about.
-        evaluate: from a task, its photos and the settings to figures.
-        tolerant: whether it says something of a model that lacks the threshold asked for.
+        needs: the kind of benchmark.
+        evaluate: from benchmark, embeddings and settings to the measurement.
+        tolerant: whether it also evaluates models without a calibrated threshold.
     """
 
     needs: Needs

@@ -1,4 +1,4 @@
-"""Protocol ``retrieval``: each photo is searched among all others, and all are clustered."""
+"""Protocol ``retrieval``: Recall@k, mAP and clustering (NMI)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from faceverify.evaluation.metrics.retrieval import cluster_agreement, retrieval
-from faceverify.evaluation.protocols.all_pairs import split
+from faceverify.evaluation.protocols.all_pairs import split_enrolled
 from faceverify.evaluation.protocols.protocol import (
     EmbeddedPhotos,
     Measurement,
@@ -14,50 +14,50 @@ from faceverify.evaluation.protocols.protocol import (
     Protocol,
     Settings,
 )
-from faceverify.evaluation.results import Evaluation, Figure, Section
+from faceverify.evaluation.results import Estimate, Evaluation, Section
 
 if TYPE_CHECKING:
-    from faceverify.evaluation.protocols.task import Task
+    from faceverify.evaluation.protocols.benchmark import Benchmark
 
 RANKS = (1, 5, 10)
 
 
-def evaluate(task: Task, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
-    """Work out Recall@k, mAP and NMI.
+def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
+    """Evaluation of retrieval.
 
-    A photo without an embedding, whose person has another photo, is a search that finds nobody.
+    A photo without an embedding, whose identity has another photo, is a query without results.
 
     Args:
-        task: photos of people.
-        photos: of the task.
-        settings: how to measure.
+        benchmark: with identities.
+        photos: embeddings of its photos.
+        settings: of the evaluation.
     """
-    rows, names, failed = split(photos.embeddings, photos.enrolled, task.identities)
-    everyone = Counter(task.identities)
+    rows, names, failed = split_enrolled(photos.embeddings, photos.enrolled, benchmark.identities)
+    everyone = Counter(benchmark.identities)
     lost = sum(everyone[name] > 1 for name in failed)
     why = "needs a person with two photos"
     found = retrieval(rows, names, ks=RANKS)
-    # Whoever lost all his other photos can be found by none of his own: a miss, too.
+    # A query whose identity has no other enrolled photo is a miss, too.
     searches = sum(count for count in everyone.values() if count > 1)
     share = found.queries / searches if searches else 0.0
-    figures = [
-        Figure("photos", "photos", len(task.identities), "count"),
-        Figure("people", "people", len(everyone), "count"),
-        Figure("queries", "searches (photos whose person has another)", searches, "count"),
-        Figure("failed_queries", "of them without a face: they find nobody", lost, "count"),
+    estimates = [
+        Estimate("photos", "photos", len(benchmark.identities), "count"),
+        Estimate("people", "people", len(everyone), "count"),
+        Estimate("queries", "searches (photos whose person has another)", searches, "count"),
+        Estimate("failed_queries", "of them without a face: no results", lost, "count"),
     ]
     for k in RANKS:
         value = found.recall[k]
         value = value * share if value is not None else None
-        figures.append(
-            Figure(f"recall_at_{k}", f"Recall@{k}", value, detail="" if searches else why)
+        estimates.append(
+            Estimate(f"recall_at_{k}", f"Recall@{k}", value, detail="" if searches else why)
         )
     precision = found.mean_average_precision
     precision = precision * share if precision is not None else None
-    figures.append(Figure("map", "mAP", precision, "number", detail="" if searches else why))
+    estimates.append(Estimate("map", "mAP", precision, "number", detail="" if searches else why))
     agreement = cluster_agreement(rows, names, seed=settings.seed) if len(rows) else None
-    figures.append(
-        Figure(
+    estimates.append(
+        Estimate(
             "nmi",
             "NMI of clusters and people (k-means)",
             agreement,
@@ -65,11 +65,11 @@ def evaluate(task: Task, photos: EmbeddedPhotos, settings: Settings) -> Measurem
             detail="" if agreement is not None else "needs two people",
         )
     )
-    sections = (Section("retrieval", "Retrieval", tuple(figures)),)
-    notes = (*task.notes, *photos.notes)
+    sections = (Section("retrieval", "Retrieval", tuple(estimates)),)
+    notes = (*benchmark.notes, *photos.notes)
     return Measurement(
-        Evaluation(task.source, "retrieval", photos.model, photos.model_id, sections, notes)
+        Evaluation(benchmark.source, "retrieval", photos.model, photos.model_id, sections, notes)
     )
 
 
-PROTOCOL = Protocol(Needs.PEOPLE, evaluate)
+PROTOCOL = Protocol(Needs.IDENTITIES, evaluate)

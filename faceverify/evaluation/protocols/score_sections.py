@@ -1,4 +1,4 @@
-"""The figures that any set of genuine and impostor scores has: AUC, EER, TAR@FAR, failures."""
+"""Estimates common to all sets of scores: AUC, EER, TAR at FAR, FMR and FNMR, failures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from faceverify.evaluation.metrics.error_rates import (
     error_rates,
     rates_at_fmr,
 )
-from faceverify.evaluation.results import Figure, Section, rate_figure
+from faceverify.evaluation.results import Estimate, Section, rate_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,23 +26,25 @@ if TYPE_CHECKING:
 ONE_KIND = "needs genuine and impostor pairs"
 
 
-def data_section(counts: ScoreCounts, photos: int, failures: int, people: int | None) -> Section:
-    """What was compared, and how much could not be.
+def data_section(
+    counts: ScoreCounts, photos: int, failures: int, num_identities: int | None
+) -> Section:
+    """Numbers of comparisons and photos, failure to enroll, failed comparisons.
 
     Args:
         counts: the scores.
-        photos: how many there are.
-        failures: photos without an embedding.
-        people: how many; None where nobody says.
+        photos: number of photos.
+        failures: number of photos without an embedding.
+        num_identities: number of identities; None where unknown.
     """
-    figures = [
-        Figure("genuine", "genuine comparisons", counts.genuines, "count"),
-        Figure("impostor", "impostor comparisons", counts.impostors, "count"),
-        Figure("photos", "photos", photos, "count"),
-        rate_figure(
+    estimates = [
+        Estimate("genuine", "genuine comparisons", counts.genuines, "count"),
+        Estimate("impostor", "impostor comparisons", counts.impostors, "count"),
+        Estimate("photos", "photos", photos, "count"),
+        rate_estimate(
             "failure_to_enroll", "failure to enroll (photos without a face)", failures, photos
         ),
-        Figure(
+        Estimate(
             "failed_comparisons",
             "comparisons that failed with them",
             counts.failed_genuine + counts.failed_impostor,
@@ -50,9 +52,9 @@ def data_section(counts: ScoreCounts, photos: int, failures: int, people: int | 
             detail=f"{counts.failed_genuine:,} genuine, {counts.failed_impostor:,} impostor",
         ),
     ]
-    if people is not None:
-        figures.insert(2, Figure("people", "people", people, "count"))
-    return Section("data", "Data", tuple(figures))
+    if num_identities is not None:
+        estimates.insert(2, Estimate("people", "people", num_identities, "count"))
+    return Section("data", "Data", tuple(estimates))
 
 
 def curve_section(
@@ -61,21 +63,21 @@ def curve_section(
     *,
     fnmr_interval_at: Callable[[float], Interval | None] | None = None,
 ) -> Section:
-    """The figures of the whole curve: AUC, EER, and TAR at each FAR.
+    """Estimates over all thresholds: AUC, EER, and TAR at each FAR.
 
     Args:
         counts: the scores.
-        replicates: for intervals over identities; None leaves them to Wilson, or out.
-        fnmr_interval_at: instead of replicates, gives the FNMR's interval at a fixed threshold.
+        replicates: of the bootstrap; None for Wilson's intervals, and none of AUC and EER.
+        fnmr_interval_at: FNMR interval at a threshold, for the TAR, instead of replicates.
     """
     equal, area = eer(counts), auc(counts)
     intervals = (interval(replicates.auc), interval(replicates.eer)) if replicates else (None, None)
     why = "" if equal else ONE_KIND
     place = equal.threshold if equal and math.isfinite(equal.threshold) else None
     where = f"at distance {place:.6f}" if place is not None else "where nothing matches"
-    figures = [
-        Figure("auc", "AUC", area, "number", intervals[0], "identities", why),
-        Figure(
+    estimates = [
+        Estimate("auc", "AUC", area, "number", intervals[0], "identities", why),
+        Estimate(
             "eer",
             "EER",
             equal.rate if equal else None,
@@ -87,12 +89,12 @@ def curve_section(
     ]
     for target in FMR_TARGETS:
         bounds = interval(replicates.tmr.get(target)) if replicates else None
-        figures.append(_tar(counts, target, bounds, fnmr_interval_at))
-    return Section("curve", "At any threshold", tuple(figures))
+        estimates.append(_tar(counts, target, bounds, fnmr_interval_at))
+    return Section("curve", "At any threshold", tuple(estimates))
 
 
 def tar_key(target: float) -> str:
-    """Name of the TAR at an FAR in JSON.
+    """JSON key of the TAR at a FAR.
 
     >>> tar_key(1e-3)
     'tar_at_1e-3'
@@ -105,16 +107,16 @@ def _tar(
     target: float,
     bounds: Interval | None,
     fnmr_interval_at: Callable[[float], Interval | None] | None,
-) -> Figure:
+) -> Estimate:
     key, name = tar_key(target), f"1 - FNMR (TAR) at FMR (FAR) {target:g}"
     rates = rates_at_fmr(counts, target)
     if rates is None or rates.tmr is None:
         allowed = f"{counts.impostors:,} impostor comparisons allow {target * counts.impostors:.3g}"
         why = f"{allowed} errors, under 10" if counts.genuines else ONE_KIND
-        return Figure(key, name, None, detail=why)
+        return Estimate(key, name, None, detail=why)
     if fnmr_interval_at is not None and (fnmr := fnmr_interval_at(rates.threshold)):
         bounds = type(fnmr)(1 - fnmr.high, 1 - fnmr.low)
-    return rate_figure(
+    return rate_estimate(
         key,
         name,
         rates.genuines - rates.false_non_matches,
@@ -132,29 +134,29 @@ def threshold_section(
     origin: str,
     fmr_interval: Interval | None,
     fnmr_interval: Interval | None,
-    accuracy: Figure | None = None,
+    accuracy: Estimate | None = None,
 ) -> Section:
-    """Both error rates at a fixed threshold: what its user gets.
+    """Estimates at a fixed threshold: FMR, FNMR, and the accuracy of a pair list.
 
     Args:
         counts: the scores.
         threshold: comparisons with distance <= threshold match.
-        origin: where it comes from, in words.
-        fmr_interval: over identities; None for Wilson's.
+        origin: source of the threshold, as text.
+        fmr_interval: bootstrap interval; None for Wilson's.
         fnmr_interval: likewise.
-        accuracy: of the decisions, where the mix of pairs gives it a meaning.
+        accuracy: of the decisions; None for comparisons without official proportions.
     """
     rates = error_rates(counts, threshold)
-    figures = [
-        Figure("threshold", "threshold", threshold, "distance", detail=origin),
-        rate_figure(
+    estimates = [
+        Estimate("threshold", "threshold", threshold, "distance", detail=origin),
+        rate_estimate(
             "fmr",
             "FMR (FAR)",
             rates.false_matches,
             rates.impostors,
             over_identities=fmr_interval,
         ),
-        rate_figure(
+        rate_estimate(
             "fnmr",
             "FNMR (FRR)",
             rates.false_non_matches,
@@ -163,12 +165,12 @@ def threshold_section(
         ),
     ]
     if accuracy is not None:
-        figures.insert(1, accuracy)
-    return Section("fixed", "At a fixed threshold", tuple(figures))
+        estimates.insert(1, accuracy)
+    return Section("fixed", "At a fixed threshold", tuple(estimates))
 
 
 def calibration_notes(point: OperatingPoint | None) -> list[str]:
-    """What a threshold was calibrated on, where it was."""
+    """A note on the calibration data of a threshold; empty for one set by hand."""
     if point is None or not point.dataset:
         return []
     return [f"the threshold was calibrated on {point.dataset}"]

@@ -1,8 +1,8 @@
-"""IJB-B/C templates: many photos of a person pooled into one embedding.
+"""Template pooling of IJB-B/C: several photos of an identity, one embedding.
 
-Whitelam et al., "IARPA Janus Benchmark-B", 2017. Pooling as the field does it: each embedding times
-its detector score, the mean over each media (a video must not outweigh a still), the sum over the
-template, length 1.
+Whitelam et al., "IARPA Janus Benchmark-B", 2017. The usual pooling: embeddings weighted by detector
+score, averaged over each media (so that a video does not outweigh a still), summed over the
+template, L2-normalised.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Templates:
-    """Pooled embeddings.
+    """Pooled templates.
 
     Args:
-        ids: ascending, (T,).
-        embeddings: of length 1, (T, D).
+        ids: template ids, ascending, (T,).
+        embeddings: L2-normalised, (T, D).
     """
 
     ids: NDArray[np.int64]
@@ -41,16 +41,16 @@ def pool_templates(
     *,
     weight: NDArray[np.floating] | None = None,
 ) -> Templates:
-    """Pool the embeddings of photos into templates.
+    """Templates pooled from the embeddings of photos.
 
     Args:
-        embeddings: of the F photos that have one, (F, D), as the model gives them.
-        template: of each photo, (F,).
-        media: of each photo, (F,).
-        weight: detector score of each photo, (F,); None weighs all alike.
+        embeddings: of the F photos that have one, not normalised, (F, D).
+        template: template id of each photo, (F,).
+        media: media id of each photo, (F,).
+        weight: detector score of each photo, (F,); None for equal weights.
 
     Raises:
-        UsageError: numbers of rows that differ.
+        UsageError: different numbers of rows.
         ModelError: a pooled embedding is NaN or zero.
     """
     if (
@@ -80,24 +80,21 @@ def pool_templates(
 def template_distances(
     templates: Templates, first: Sequence[str], second: Sequence[str]
 ) -> NDArray[np.float64]:
-    """Compare templates pair by pair (IJB 1:1).
+    """Cosine distances of pairs of templates (IJB 1:1), (N,); ``inf`` for a failure to enroll.
 
     Args:
-        templates: the pooled ones; a template none of whose photos has an embedding is not in it.
-        first: ids as a pair list holds them, N.
+        templates: those with at least one embedding.
+        first: template ids of a pair list, N.
         second: likewise.
-
-    Returns:
-        Cosine distances, (N,); ``inf`` where a template is missing: a failure to enroll.
     """
     one, other = (_positions(templates.ids, ids) for ids in (first, second))
-    enrolled = np.append(np.ones(len(templates.ids), bool), False)  # a missing one stands at -1
+    enrolled = np.append(np.ones(len(templates.ids), bool), False)  # index -1: a missing template
     return pair_distances(templates.embeddings, enrolled, one, other)
 
 
 def _positions(known: NDArray[np.int64], ids: Sequence[str]) -> NDArray[np.int64]:
-    """Return where each id stands in ``known``, -1 where it does not."""
-    wanted = np.array(ids, dtype=np.int64)
-    position = np.searchsorted(known, wanted)
-    found = known[np.minimum(position, len(known) - 1)] == wanted
+    """Index of each id in ``known``, -1 for a missing one."""
+    listed = np.array(ids, dtype=np.int64)
+    position = np.searchsorted(known, listed)
+    found = known[np.minimum(position, len(known) - 1)] == listed
     return np.where(found, position, -1)

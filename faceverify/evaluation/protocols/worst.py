@@ -1,4 +1,4 @@
-"""The worst errors: impostor pairs that lie nearest, genuine pairs that lie farthest."""
+"""The worst errors: nearest impostor pairs and farthest genuine pairs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class WorstPair:
-    """Two photos that a model gets wrong, or most nearly so.
+    """A pair of photos with an extreme distance for its kind.
 
     Args:
-        first, second: positions of the photos.
+        first, second: indices of the photos.
         distance: ``inf`` where a photo has no embedding.
     """
 
@@ -33,7 +33,7 @@ class WorstPair:
 
 @dataclass(frozen=True)
 class Worst:
-    """The worst pairs of both kinds, the worst first."""
+    """The worst false matches and false non-matches, worst first."""
 
     false_matches: tuple[WorstPair, ...]
     false_non_matches: tuple[WorstPair, ...]
@@ -50,11 +50,10 @@ def worst_pairs(
     """The worst of N listed pairs.
 
     Args:
-        distances: (N,); ``inf`` for a failed comparison: the worst of genuine ones, and no impostor
-            one.
-        same: (N,).
-        first, second: positions of their photos, (N,) each.
-        most: how many of each kind.
+        distances: (N,); ``inf`` for a failed comparison, a false non-match if genuine.
+        same: whether each pair is genuine, (N,).
+        first, second: indices of their photos, (N,) each.
+        most: number of pairs of each kind.
     """
     impostor = np.flatnonzero(~same & np.isfinite(distances))
     genuine = np.flatnonzero(same)
@@ -74,13 +73,13 @@ def worst_of_all(
     *,
     most: int = SHOWN,
 ) -> Worst:
-    """The worst of all pairs of N photos; those without an embedding are left out.
+    """The worst of all pairs of N photos; photos without an embedding are left out.
 
     Args:
-        embeddings: of length 1, (N, D).
-        enrolled: which photos have one, (N,).
-        identities: who is on each, N.
-        most: how many of each kind.
+        embeddings: L2-normalised, (N, D).
+        enrolled: whether each photo has an embedding, (N,).
+        identities: of the photos, N.
+        most: number of pairs of each kind.
     """
     place = np.flatnonzero(enrolled)
     rows = exact_rows(embeddings[place])
@@ -109,11 +108,11 @@ def worst_of_all(
 def _kept(
     best: NDArray[np.float64], block: NDArray[np.float64], top: int, left: int, most: int
 ) -> NDArray[np.float64]:
-    """The smallest of what was kept and a block's, the first of equals, (at most ``most``, 3)."""
+    """The smallest distances of ``best`` and a block, first in ties, (at most ``most``, 3)."""
     bound = best[-1, 0] if len(best) == most else np.inf
     flat = block.ravel()
     found = np.flatnonzero(flat < bound)
-    if len(found) > most:  # by value: which of equals a partition puts first is up to the processor
+    if len(found) > most:  # by value: the order of ties in a partition depends on the processor
         found = found[flat[found] <= np.partition(flat[found], most - 1)[most - 1]]
     width = block.shape[1]
     fresh = np.column_stack((flat[found], found // width + top, found % width + left))

@@ -1,1 +1,1 @@
-"""The report of an evaluation: plots, worst errors, one HTML page that needs nothing else."""
+"""The evaluation report: a self-contained HTML page with plots and worst errors."""

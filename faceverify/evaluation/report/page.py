@@ -1,4 +1,4 @@
-"""One HTML page that holds the whole report and asks nobody for anything.
+"""The report as one self-contained HTML page.
 
 Its content security policy forbids every request; pictures are ``data:`` URIs, plots inline SVG.
 """
@@ -37,13 +37,13 @@ figure img, .blank { width: 132px; height: 132px; object-fit: contain; backgroun
 
 @dataclass(frozen=True)
 class ShownPair:
-    """Two photos to show.
+    """A pair of photos in the report.
 
     Args:
-        names: what the list calls them.
+        names: of the photos in the list.
         pictures: ``data:`` URIs; None for a photo that cannot be shown.
         distance: ``inf`` where a photo has no embedding.
-        error: whether it is an error at the threshold; None where there is none.
+        error: whether it is an error at the threshold; None without a threshold.
     """
 
     names: tuple[str, str]
@@ -54,13 +54,13 @@ class ShownPair:
 
 @dataclass(frozen=True, eq=False)
 class ShownModel:
-    """What the page says of one model.
+    """One model in the report.
 
     Args:
-        evaluation: the figures.
+        evaluation: of the model.
         plots: of this model alone.
-        false_matches: the worst ones.
-        false_non_matches: likewise.
+        false_matches: the worst false matches.
+        false_non_matches: the worst false non-matches.
     """
 
     evaluation: Evaluation
@@ -72,12 +72,12 @@ class ShownModel:
 def page(
     models: Sequence[ShownModel], plots: Sequence[Chart], differences: Sequence[Section]
 ) -> str:
-    """The page.
+    """The HTML text of the report.
 
     Args:
-        models: at least one; the first is what the others are compared with.
+        models: at least one; the first is the base of the comparisons.
         plots: of all models together.
-        differences: of the others from the first.
+        differences: of the other models from the first.
     """
     first = models[0].evaluation
     names = ", ".join(one.evaluation.model for one in models)
@@ -109,12 +109,13 @@ def _table(sections: Sequence[Section]) -> str:
     rows = []
     for section in sections:
         rows.append(f'<tr><th colspan="4">{escape(section.title)}</th></tr>')
-        for figure in section.figures:
-            mark = " w" if figure.method == "wilson" and figure.interval_text else ""
+        for estimate in section.estimates:
+            mark = " w" if estimate.method == "wilson" and estimate.interval_text else ""
             rows.append(
-                f'<tr><td>{escape(figure.name)}</td><td class="value">{escape(figure.text)}</td>'
-                f'<td class="interval">{escape(figure.interval_text)}{mark}</td>'
-                f'<td class="detail">{escape(figure.detail)}</td></tr>'
+                f"<tr><td>{escape(estimate.name)}</td>"
+                f'<td class="value">{escape(estimate.text)}</td>'
+                f'<td class="interval">{escape(estimate.interval_text)}{mark}</td>'
+                f'<td class="detail">{escape(estimate.detail)}</td></tr>'
             )
     legend = "95 % intervals by bootstrap over people; w: Wilson's, per comparison."
     return f'<table>{"".join(rows)}</table><p class="about">{legend}</p>'

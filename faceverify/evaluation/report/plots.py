@@ -18,13 +18,13 @@ from faceverify.evaluation.results import Band
 if TYPE_CHECKING:
     from faceverify.matching.probability import Reliability
 
-PER_DECADE = 60  # points of a curve
+PER_DECADE = 60  # points of a curve per decade of FMR
 BINS = 80
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One model's scores and the interval band of its curve."""
+    """Scores of one model and the confidence band of its ROC."""
 
     name: str
     counts: ScoreCounts
@@ -32,7 +32,7 @@ class Series:
 
 
 def roc_chart(series: Sequence[Series]) -> Chart:
-    """TMR over FMR, with bands."""
+    """ROC curves: TMR over FMR (logarithmic), with confidence bands."""
     low = min(smallest_fmr(one.counts) for one in series)
     floor = min((float(curve(one, low)[1].min()) for one in series), default=0.0)
     bottom = max(np.floor(min(floor, 0.9) * 10) / 10, 0.0)
@@ -49,7 +49,7 @@ def roc_chart(series: Sequence[Series]) -> Chart:
 
 
 def det_chart(series: Sequence[Series]) -> Chart:
-    """FNMR over FMR, both logarithmic, with bands."""
+    """DET curves: FNMR over FMR, both logarithmic, with confidence bands."""
     low = min(smallest_fmr(one.counts) for one in series)
     least = min(1 / max(one.counts.genuines, 10) for one in series)
     axis = Axis("FNMR (1 - TAR)", 10.0 ** np.floor(np.log10(least)), 1.0, log=True, percent=True)
@@ -61,14 +61,14 @@ def det_chart(series: Sequence[Series]) -> Chart:
             + [(x, 1 - upper) for x, _, upper in reversed(one.band)],
             colour,
         )
-        some = tmr < 1  # no logarithm shows an FNMR of 0
+        some = tmr < 1  # an FNMR of 0 has no logarithm
         chart.line(list(zip(fmr[some], 1 - tmr[some], strict=True)), colour, one.name)
     chart.line([(x, x) for x in np.geomspace(low, 1, 50)], "#999", "FMR = FNMR", dashed=True)
     return chart
 
 
 def histogram_chart(counts: ScoreCounts, threshold: float | None, name: str) -> Chart:
-    """How genuine and impostor distances are spread, each with an area of 1."""
+    """Histograms of genuine and impostor distances, each with a sum of 1."""
     last = counts.distances[-1] if len(counts.distances) else 2.0
     top = float(np.ceil(20 * min(max(last, 0.05), 2.0)) / 20)
     edges = np.linspace(0, top, BINS + 1)
@@ -93,15 +93,16 @@ def histogram_chart(counts: ScoreCounts, threshold: float | None, name: str) -> 
 
 
 def reliability_chart(reliability: Reliability) -> Chart:
-    """Observed share of genuine comparisons over the probability that was told."""
+    """Reliability diagram: observed share of genuine comparisons over predicted probability."""
     chart = Chart(
         "Reliability",
-        Axis("probability of the same person, as told", 0.0, 1.0),
-        Axis("share that are the same person", 0.0, 1.0),
+        Axis("predicted probability of the same person", 0.0, 1.0),
+        Axis("observed share of the same person", 0.0, 1.0),
     )
     chart.line([(0, 0), (1, 1)], "#999", "ideal", dashed=True)
     points = [
-        (told, seen) for told, seen in zip(reliability.told, reliability.observed, strict=True)
+        (predicted, seen)
+        for predicted, seen in zip(reliability.predicted, reliability.observed, strict=True)
     ]
     chart.line(points, COLOURS[0], f"Brier score {reliability.brier:.5f}, as fitted")
     chart.dots(points, COLOURS[0])
@@ -109,7 +110,7 @@ def reliability_chart(reliability: Reliability) -> Chart:
 
 
 def curve(one: Series, low: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """TMR at many FMRs, exact at each: at the most permissive threshold that stays within it."""
+    """TMR at a grid of FMRs, each at the largest threshold whose FMR does not exceed it."""
     found = roc(one.counts)
     if found is None:
         return np.zeros(1), np.zeros(1)

@@ -1,4 +1,4 @@
-"""Small charts as SVG text: axes, lines, bands. No library, no font, no script, no request."""
+"""Charts as SVG: axes, lines, bands. Self-contained: no fonts, no scripts, no requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from html import escape
 from typing import Literal
 
 WIDTH, HEIGHT = 560, 400
-LEFT, RIGHT, TOP, BOTTOM = 78, 18, 16, 54  # room around the plot, pixels
+LEFT, RIGHT, TOP, BOTTOM = 78, 18, 16, 54  # margins, pixels
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
 FONT = "font-family:system-ui,sans-serif;font-size:12px"
 
@@ -19,15 +19,15 @@ Corner = Literal["top left", "top right", "bottom left"]
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis.
+    """An axis.
 
     Args:
-        title: what it shows.
-        low: value at its beginning.
-        high: value at its end.
-        log: whether it is logarithmic; low is then above 0, and smaller values lie on it.
-        ticks: values to mark; None to choose them.
-        percent: write ticks in percent.
+        title: label.
+        low: lower end.
+        high: upper end.
+        log: whether it is logarithmic; low must be above 0, smaller values are clipped to it.
+        ticks: values of the ticks; None for automatic ones.
+        percent: whether tick labels are in percent.
     """
 
     title: str
@@ -38,14 +38,14 @@ class Axis:
     percent: bool = False
 
     def place(self, value: float) -> float:
-        """Where a value lies between beginning and end, in [0, 1]."""
+        """Position of a value between low and high, in [0, 1]."""
         low, high = self.low, self.high
         if self.log:
             low, high, value = math.log10(low), math.log10(high), math.log10(max(value, low))
         return min(max((value - low) / (high - low), 0.0), 1.0)
 
     def marks(self) -> list[tuple[float, str]]:
-        """Each tick and its text."""
+        """Ticks and their labels."""
         if self.ticks is not None:
             values = list(self.ticks)
         elif self.log:
@@ -59,7 +59,7 @@ class Axis:
 
 
 def round_steps(low: float, high: float) -> list[float]:
-    """Four to ten round values from low to high.
+    """Four to ten round tick values from low to high.
 
     >>> round_steps(0, 0.3)
     [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
@@ -73,12 +73,12 @@ def round_steps(low: float, high: float) -> list[float]:
 
 @dataclass
 class Chart:
-    """A chart being drawn; ``svg`` gives its text.
+    """A chart; ``svg`` renders it.
 
     Args:
-        title: for those who do not see it.
-        x, y: its axes.
-        legend: the corner where it stands.
+        title: accessible name.
+        x, y: axes.
+        legend: corner of the legend.
     """
 
     title: str
@@ -89,7 +89,7 @@ class Chart:
     _legend: list[tuple[str, str]] = field(default_factory=list)
 
     def at(self, x: float, y: float) -> Point:
-        """Pixels of a value."""
+        """Pixel coordinates of a point."""
         return (
             LEFT + self.x.place(x) * (WIDTH - LEFT - RIGHT),
             HEIGHT - BOTTOM - self.y.place(y) * (HEIGHT - TOP - BOTTOM),
@@ -98,7 +98,7 @@ class Chart:
     def line(
         self, points: Sequence[Point], colour: str, name: str = "", *, dashed: bool = False
     ) -> None:
-        """A line through points; in the legend if it has a name."""
+        """Add a line; with a name, also to the legend."""
         dash = ' stroke-dasharray="5 4"' if dashed else ""
         self._parts.append(
             f'<polyline fill="none" stroke="{colour}" stroke-width="1.8"{dash} '
@@ -108,7 +108,7 @@ class Chart:
             self._legend.append((name, colour))
 
     def area(self, points: Sequence[Point], colour: str, name: str = "") -> None:
-        """A filled outline, half transparent."""
+        """Add a filled, translucent polygon."""
         if points:
             self._parts.append(
                 f'<polygon fill="{colour}" fill-opacity="0.22" points="{self._path(points)}"/>'
@@ -117,12 +117,12 @@ class Chart:
             self._legend.append((name, colour))
 
     def dots(self, points: Sequence[Point], colour: str) -> None:
-        """Points."""
+        """Add point markers."""
         for x, y in (self.at(*point) for point in points):
             self._parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>')
 
     def upright(self, x: float, text: str) -> None:
-        """A dashed vertical line, with what it means at its top."""
+        """Add a dashed vertical line with a label at its top."""
         self.line([(x, self.y.low), (x, self.y.high)], "#555", dashed=True)
         place, top = self.at(x, self.y.high)
         end = place > WIDTH * 0.7
@@ -133,7 +133,7 @@ class Chart:
         )
 
     def svg(self) -> str:
-        """The whole chart, as an element that stands alone or in a page."""
+        """The chart as an SVG element, valid alone or inside HTML."""
         title = escape(self.title)
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '

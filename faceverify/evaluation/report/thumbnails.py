@@ -1,4 +1,4 @@
-"""Photos as small pictures inside the page."""
+"""Thumbnails of photos as ``data:`` URIs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUALITY = 82
 
 
 def thumbnail(photo: Path | bytes) -> str | None:
-    """A ``data:`` URI of the photo as a small JPEG; None for one that cannot be read."""
+    """A small JPEG of the photo as a ``data:`` URI; None for an unreadable photo."""
     try:
         image = open_photo(photo).decode(short_side=SIDE)
     except ImageError:

@@ -1,4 +1,4 @@
-"""Write a report into a folder: the page, the figures as JSON, each plot as a file of its own."""
+"""Files of a report: the HTML page, the estimates as JSON, the plots as SVG."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def write_report(
     names: Sequence[str],
     differences: Sequence[Section] = (),
 ) -> list[Path]:
-    """Write every file, each whole or not at all.
+    """Write the report, each file atomically.
 
     Args:
-        folder: made if it is missing.
+        folder: created if missing.
         models: at least one.
-        photos: what the worst pairs' positions mean.
-        names: what the list calls them.
-        differences: of the others from the first.
+        photos: of the benchmark, indexed by the worst errors.
+        names: of the photos in the list.
+        differences: of the other models from the first.
 
     Returns:
-        The files, the page first.
+        Paths of the files, the page first.
 
     Raises:
         OutputError: the folder cannot be written to.
@@ -54,13 +54,11 @@ def write_report(
     shown = [_shown(one, photos, names) for one in models]
     document = {
         "evaluations": [one.evaluation.as_dict() for one in models],
-        "differences": [
-            {figure.key: figure.as_dict() for figure in section.figures} for section in differences
-        ],
+        "differences": [section.as_dict() for section in differences],
     }
     files = {FIGURES: json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
     files |= {f"{name}.svg": chart.svg() for name, chart in plots.items()}
-    files[PAGE] = page(shown, list(plots.values()), differences)  # last: it is there, all is
+    files[PAGE] = page(shown, list(plots.values()), differences)  # last: exists only if all do
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -110,8 +108,8 @@ def _shown(one: Measurement, photos: Sequence[Path | bytes], names: Sequence[str
 
 
 def _threshold(found: Evaluation) -> float | None:
-    """The threshold of the evaluation, or else that of the EER."""
+    """The operating point of the evaluation, or else the threshold of the EER."""
     if found.threshold is not None:
         return found.threshold
-    equal = found.figure("eer")
+    equal = found.estimate("eer")
     return equal.extra.get("threshold") if equal is not None else None

@@ -80,11 +80,11 @@ def read_evaluated(path: Path, images: Path | None) -> Evaluated:
 
 def _read_pairs(path: Path, images: Path | None) -> Evaluated:
     from faceverify.evaluation.lists.image_roots import map_images
-    from faceverify.evaluation.lists.pair_identities import people_of_pairs
+    from faceverify.evaluation.lists.pair_identities import identities_of_pairs
     from faceverify.evaluation.lists.reading import read_pairs
 
     pairs = read_pairs(path)
-    files, people = map_images(pairs, images or path.parent), people_of_pairs(pairs)
+    files, people = map_images(pairs, images or path.parent), identities_of_pairs(pairs)
     who: dict[Path, str] = {}
     for photos, names in ((files.first, people.first), (files.second, people.second)):
         who.update(zip(photos, names, strict=True))

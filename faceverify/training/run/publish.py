@@ -10,9 +10,9 @@ import numpy as np
 from faceverify.embeddings.compute import PhotoEmbeddings
 from faceverify.embeddings.source import EmbeddingSource, ListedPhotos
 from faceverify.errors import UsageError
-from faceverify.evaluation.calibration.calibrate import calibrated
-from faceverify.evaluation.metrics.error_rates import FEWEST_EXPECTED_ERRORS, allowed_errors
-from faceverify.evaluation.protocols.task import Task
+from faceverify.evaluation.calibration.calibrate import calibrate_model
+from faceverify.evaluation.metrics.error_rates import MIN_EXPECTED_ERRORS, allowed_errors
+from faceverify.evaluation.protocols.benchmark import Benchmark
 from faceverify.models.contract import Contract
 from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import ModelFile, Provenance, load_model_file
@@ -144,13 +144,13 @@ def _with_thresholds(
     source = EmbeddingSource(model.provenance.name, model.id, model, embed)
     if rates:
         try:
-            return calibrated(source, task, rates, replicates=200).model, ""
+            return calibrate_model(source, task, rates, replicates=200).model, ""
         except UsageError as error:  # failures to enroll left too few comparisons
             return model, f"no threshold set: {error}"
     return model, "no threshold set: too few comparisons; run `faceverify calibrate`"
 
 
-def calibration_task(task: Task) -> Task:
+def calibration_task(task: Benchmark) -> Benchmark:
     """Every photo against every other where the people are known, else the pairs."""
     identities = list(task.identities)
     pairs = task.pairs
@@ -168,15 +168,15 @@ def calibration_task(task: Task) -> Task:
     return replace(task, protocol="all", pairs=None, identities=identities) if identities else task
 
 
-def supported_rates(task: Task) -> list[float]:
-    """False match rates at which a task's impostor comparisons allow ten false matches."""
+def supported_rates(task: Benchmark) -> list[float]:
+    """The rates that a task's comparisons allow ten false matches at."""
     if task.pairs is not None:
         impostors = int((~task.pairs.same).sum())
     else:
         _, counts = np.unique(task.identities, return_counts=True)
         total = len(task.identities)
         impostors = (total * (total - 1) - int((counts * (counts - 1)).sum())) // 2
-    return [rate for rate in RATES if allowed_errors(rate, impostors) >= FEWEST_EXPECTED_ERRORS]
+    return [rate for rate in RATES if allowed_errors(rate, impostors) >= MIN_EXPECTED_ERRORS]
 
 
 def _card(

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from faceverify.embeddings.compute import made_by
 from faceverify.errors import ImageError, NoDecisionError, PairListError
-from faceverify.evaluation.benchmark import read_task
+from faceverify.evaluation.benchmark import read_benchmark
 from faceverify.evaluation.lists.pair_list import PairList, folds_by_position
 from faceverify.evaluation.metrics.error_rates import auc, rates_at_fmr
 from faceverify.evaluation.metrics.fold_accuracy import folded_accuracy
 from faceverify.evaluation.metrics.pair_distances import pair_distances
 from faceverify.evaluation.metrics.scores import count_scores
-from faceverify.evaluation.protocols.task import Task
+from faceverify.evaluation.protocols.benchmark import Benchmark
 from faceverify.faces.alignment import SHRINK
 from faceverify.faces.detection import Detector
 from faceverify.faces.finder import FaceFinder
@@ -52,7 +52,7 @@ class ValidationSet:
         failure: error code of a photo without a crop; empty for one with a crop, P.
     """
 
-    task: Task
+    task: Benchmark
     crops: NDArray[np.uint8]
     failure: list[str]
 
@@ -108,7 +108,7 @@ def set_of_list(
         PairListError: the list is invalid, or no photo has a face.
         ImageError: photos are missing.
     """
-    task = read_task(path, images=images, pattern=pattern)
+    task = read_benchmark(path, images=images, pattern=pattern)
     alignment = "arcface-112" if aligned else None
     return _cut(task, contract, alignment, cache, workers, show_progress)
 
@@ -142,7 +142,7 @@ def set_of_people(
         np.array([int(i) for i in side], np.int64) for side in (pairs.first, pairs.second)
     )
     names = [f"photo {index}" for index in range(len(photos))]
-    task = Task(source, "10fold", list(photos), names, pairs, first, second, list(identities))
+    task = Benchmark(source, "10fold", list(photos), names, pairs, first, second, list(identities))
     return _cut(task, contract, alignment, None, workers, no_progress)
 
 
@@ -210,7 +210,7 @@ def pair_results(validation_set: ValidationSet, embeddings: NDArray[np.float32])
 
 
 def _cut(
-    task: Task,
+    task: Benchmark,
     contract: Contract,
     alignment: str | None,
     cache: Path | None,
@@ -253,7 +253,7 @@ def _cut(
     return ValidationSet(task, crops, failure)
 
 
-def _key(task: Task, contract: Contract, alignment: str | None) -> str:
+def _key(task: Benchmark, contract: Contract, alignment: str | None) -> str:
     """Cache key of the crops: a hash of all that they depend on."""
     frame = contract.as_dict()
     known = [made_by(), alignment, frame["width"], frame["height"], frame["alignment"]]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faceverify.errors import UsageError
-from faceverify.evaluation.calibration.extrapolation import fit_tail
+from faceverify.evaluation.calibration.extrapolation import fit_extrapolation
 from faceverify.evaluation.calibration.thresholds import supported_targets, thresholds_from_scores
 from faceverify.evaluation.metrics.scores import ScoreCounts, count_scores
 from faceverify.evaluation.metrics.wilson import Interval
@@ -89,21 +89,21 @@ def test_an_exponential_tail_is_found_again():
     """On data that are exponential, scale and extrapolated distance are the true ones."""
     draws = np.random.default_rng(0)
     distances = 1.0 - 0.03 * (-np.log(draws.uniform(size=1_000_000)))  # FMR(d) = exp((d - 1)/0.03)
-    tail = fit_tail(count_scores(distances, np.zeros(len(distances), bool)))
-    assert tail.scale == pytest.approx(0.03, rel=0.1)
+    extrapolation = fit_extrapolation(count_scores(distances, np.zeros(len(distances), bool)))
+    assert extrapolation.scale == pytest.approx(0.03, rel=0.1)
     true = 1.0 + 0.03 * np.log(1e-7)
-    assert tail.distance_at(1e-7) == pytest.approx(true, abs=0.03)
-    interval = tail.interval_at(true)
+    assert extrapolation.distance_at(1e-7) == pytest.approx(true, abs=0.03)
+    interval = extrapolation.interval_at(true)
     assert interval.low < 1e-7 < interval.high
-    assert tail.fmr_at(tail.distance_at(1e-7)) == pytest.approx(1e-7)
+    assert extrapolation.fmr_at(extrapolation.distance_at(1e-7)) == pytest.approx(1e-7)
 
 
 def test_a_bell_curves_tail_errs_to_the_safe_side():
     """Impostor scores fall off faster than the line: the true rate lies below the wanted one."""
     distances, same = normal_scores(20_000)
-    tail = fit_tail(count_scores(distances, same))
+    extrapolation = fit_extrapolation(count_scores(distances, same))
     many, _ = normal_scores(5_000_000, seed=1)
-    found = tail.distance_at(1e-5)
+    found = extrapolation.distance_at(1e-5)
     assert np.count_nonzero(many[500:] <= found) <= 1e-5 * 5_000_000
     assert found > 0.4
 
@@ -113,15 +113,15 @@ def test_the_tails_interval_covers_as_often_as_it_says():
     for seed in range(200):
         draws = np.random.default_rng(seed)
         distances = 1.0 + 0.02 * np.log(draws.uniform(size=100_000))
-        tail = fit_tail(count_scores(distances, np.zeros(len(distances), bool)))
+        extrapolation = fit_extrapolation(count_scores(distances, np.zeros(len(distances), bool)))
         true = 1.0 + 0.02 * np.log(1e-5)
-        interval = tail.interval_at(true)
+        interval = extrapolation.interval_at(true)
         covered += interval.low <= 1e-5 <= interval.high
     assert 180 <= covered <= 199
 
 
 def test_a_tail_needs_impostors_that_differ():
     with pytest.raises(UsageError, match="found 999 impostor"):
-        fit_tail(ScoreCounts(np.array([0.5]), np.array([0]), np.array([999])))
+        fit_extrapolation(ScoreCounts(np.array([0.5]), np.array([0]), np.array([999])))
     with pytest.raises(UsageError, match="at one distance"):
-        fit_tail(ScoreCounts(np.array([0.5]), np.array([0]), np.array([5000])))
+        fit_extrapolation(ScoreCounts(np.array([0.5]), np.array([0]), np.array([5000])))

@@ -10,7 +10,7 @@ from faceverify.evaluation.intervals.curve_bootstrap import (
     curve_replicates,
     grid_of,
 )
-from faceverify.evaluation.intervals.identity_folds import folds_of
+from faceverify.evaluation.intervals.identity_folds import identity_folds
 from faceverify.evaluation.metrics.all_against_all import all_against_all
 from faceverify.evaluation.metrics.error_rates import auc, eer
 from faceverify.evaluation.metrics.exact_distances import (
@@ -41,7 +41,7 @@ def every_pair(rows, names, failed, drawn):
     exact = rows.astype(np.float64)
     cosines = np.sum(exact[first[made]] * exact[second[made]], axis=1)
     distances[made] = np.rint((1 - cosines) * STEPS) / STEPS
-    groups = [f"{group:03d}" for group in folds_of(everyone.tolist(), drawn)]
+    groups = [f"{group:03d}" for group in identity_folds(everyone.tolist(), drawn)]
     return bootstrap(
         distances,
         everyone[first] == everyone[second],
@@ -75,7 +75,7 @@ def test_replicates_are_those_of_every_pair(groups, failed, monkeypatch):
 
 
 def test_up_to_as_many_people_as_groups_it_draws_people():
-    assert len(set(folds_of([f"p{code}" for code in range(150)], 150))) == 150
+    assert len(set(identity_folds([f"p{code}" for code in range(150)], 150))) == 150
 
 
 def test_cells_hold_each_comparison_once():

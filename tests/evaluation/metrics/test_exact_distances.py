@@ -88,7 +88,7 @@ import numpy as np
 from faceverify.evaluation.metrics.exact_distances import unit_rows
 from faceverify.evaluation.protocols import PROTOCOLS
 from faceverify.evaluation.protocols.protocol import EmbeddedPhotos, Settings
-from faceverify.evaluation.protocols.task import Task
+from faceverify.evaluation.protocols.benchmark import Benchmark
 from faceverify.evaluation.metrics.all_against_all import all_against_all
 from faceverify.evaluation.metrics.identification import identify
 from faceverify.matching.operating_point import OperatingPoint
@@ -104,10 +104,10 @@ point = OperatingPoint(float(counts.distances[1000]), "m", "id")
 everybody = np.ones(400, bool)
 photos = EmbeddedPhotos(rows, everybody, "m", "id", point)
 nowhere = np.zeros(0, np.int64)
-task = Task("f", "all", [], [], None, nowhere, nowhere, names)
+pairs = Benchmark("f", "all", [], [], None, nowhere, nowhere, names)
 found = identify(rows[::2], names[::2], rows[1::2], names[1::2])
 print(json.dumps({
-    "all": PROTOCOLS["all"].evaluate(task, photos, Settings(replicates=100)).evaluation.as_dict(),
+    "all": PROTOCOLS["all"].evaluate(pairs, photos, Settings(replicates=100)).evaluation.as_dict(),
     "counts": [int(np.bitwise_xor.reduce(np.rint(counts.distances * 2**23).astype(np.int64)))],
     "retrieval": repr(retrieval(rows, names)),
     "search": [found.rank.tolist(), found.distance.tolist()],

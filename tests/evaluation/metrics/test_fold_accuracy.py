@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from scored_pairs import lfw_like, scored
 
 from faceverify.errors import UsageError
-from faceverify.evaluation.metrics.fold_accuracy import folded_accuracy, right_decisions
-from faceverify.evaluation.protocols.group_rates import group_rates
+from faceverify.evaluation.metrics.fold_accuracy import correct_decisions, folded_accuracy
 
 
 @given(scored(failures=True), st.integers(2, 5))
@@ -44,27 +43,10 @@ def test_failed_pairs_are_wrong_and_stay_in_the_denominator():
     distances[::10] = np.inf
     found = folded_accuracy(distances, same, fold)
     assert (found.accuracy, found.failures) == (pytest.approx(0.9), 200)
-    assert right_decisions(distances, same, 0.75).mean() == pytest.approx(0.9)
+    assert correct_decisions(distances, same, 0.75).mean() == pytest.approx(0.9)
 
 
 def test_folds_that_cannot_be():
     with pytest.raises(UsageError, match="found 1, expected at least 2"):
         folded_accuracy([0.1, 0.9], [1, 0], np.zeros(2, int))
     assert folded_accuracy([0.1, 0.9], [1, 1], np.arange(2)) is None
-
-
-@given(scored(failures=True))
-def test_groups_add_up_to_the_whole(pairs):
-    distances, same = pairs
-    group = ["x" if step % 3 else "y" for step in range(len(same))]
-    rates = group_rates(distances, same, group, 1.0).rates
-    assert sum(rate.false_matches for rate in rates.values()) == np.sum((distances <= 1) & ~same)
-    assert sum(rate.genuines for rate in rates.values()) == same.sum()
-
-
-def test_the_ratio_of_worst_to_best():
-    distances, group = [0.1, 0.1, 0.9, 0.1, 0.9, 0.9, 0.9], list("aabbbbb")
-    found = group_rates(distances, np.zeros(7, bool), group, 0.5)
-    assert found.fmr_ratio == pytest.approx(1 / 0.2)
-    assert found.fnmr_ratio is None
-    assert group_rates([0.9, 0.1], [0, 0], ["a", "b"], 0.5).fmr_ratio is None

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from people_tasks import measured
+from measured_embeddings import measured
 
 from faceverify.evaluation.metrics.exact_distances import unit_rows
 from faceverify.evaluation.protocols.all_pairs import evaluate
@@ -18,11 +18,11 @@ def test_failed_comparisons_never_match():
     found = measured(
         evaluate, ROWS, NAMES, enrolled=enrolled, point=point, replicates=100
     ).evaluation
-    assert found.figure("genuine").value == 4  # 3 of ann, 1 of bob
-    assert found.figure("impostor").value == 11
-    assert found.figure("fnmr").value == 0.5  # two of ann's
-    assert found.figure("fmr").value == pytest.approx(8 / 11)
-    assert found.figure("failed_comparisons").value == 5
+    assert found.estimate("genuine").value == 4  # 3 of ann, 1 of bob
+    assert found.estimate("impostor").value == 11
+    assert found.estimate("fnmr").value == 0.5  # two of ann's
+    assert found.estimate("fmr").value == pytest.approx(8 / 11)
+    assert found.estimate("failed_comparisons").value == 5
 
 
 def test_auc_and_eer_have_intervals_over_people():

@@ -8,9 +8,9 @@ from sklearn.model_selection import PredefinedSplit
 
 from faceverify.evaluation.intervals.identity_folds import (
     FOLDS,
-    folds_of,
     folds_of_pairs,
     folds_of_photos,
+    identity_folds,
 )
 from faceverify.evaluation.metrics.exact_distances import unit_rows
 from faceverify.evaluation.metrics.scores import count_scores
@@ -29,16 +29,16 @@ def pairs(number=600, seed=0):
 
 def test_it_is_the_score_of_scikit_learns_curves_on_the_folds_they_have_not_seen():
     distances, same, first, second = pairs()
-    fold, other = folds_of([*first, *second]).reshape(2, -1)
+    fold, other = identity_folds([*first, *second]).reshape(2, -1)
     kept = fold == other
     x, y, fold = distances[kept, None], same[kept], fold[kept]
-    told = np.zeros(len(y))
+    predicted = np.zeros(len(y))
     for train, test in PredefinedSplit(fold).split():
         model = LogisticRegression(C=1e6, tol=1e-8, class_weight="balanced")
-        told[test] = model.fit(x[train], y[train]).predict_proba(x[test])[:, 1]
+        predicted[test] = model.fit(x[train], y[train]).predict_proba(x[test])[:, 1]
     weight = np.where(y, 1 / y.sum(), 1 / (~y).sum())
     found = brier_out_of_fold(folds_of_pairs(distances, same, first, second))
-    assert found == pytest.approx(brier_score_loss(y, told, sample_weight=weight), rel=1e-4)
+    assert found == pytest.approx(brier_score_loss(y, predicted, sample_weight=weight), rel=1e-4)
 
 
 def test_a_fold_is_not_judged_by_a_curve_that_was_fitted_to_it():
@@ -49,14 +49,14 @@ def test_a_fold_is_not_judged_by_a_curve_that_was_fitted_to_it():
     assert brier_out_of_fold(halves) > 0.9
     both = count_scores(np.concatenate((near, far, far, near)), np.tile(same, 2))
     section, _ = probability_section(both, halves)
-    figures = {figure.key: figure.value for figure in section.figures}
-    assert figures["brier_score"] == pytest.approx(0.25, abs=1e-3)
-    assert figures["brier_score_out_of_fold"] > 0.9
+    estimates = {estimate.key: estimate.value for estimate in section.estimates}
+    assert estimates["brier_score"] == pytest.approx(0.25, abs=1e-3)
+    assert estimates["brier_score_out_of_fold"] > 0.9
 
 
 def test_nobody_is_in_two_folds_and_no_genuine_comparison_is_lost():
     names = [f"p{i % 13}" for i in range(60)]
-    fold = folds_of(names)
+    fold = identity_folds(names)
     assert all(
         len({f for f, n in zip(fold, names, strict=True) if n == name}) == 1 for name in names
     )
@@ -80,6 +80,6 @@ def test_without_one_kind_there_is_none_and_it_says_so():
     alone = [count_scores([0.1, 0.2], [True, True]), counts]
     assert brier_out_of_fold(alone) is None
     section, _ = probability_section(counts, alone)
-    (figure,) = (one for one in section.figures if one.key == "brier_score_out_of_fold")
-    assert figure.value is None
-    assert "needs both kinds" in figure.detail
+    (estimate,) = (one for one in section.estimates if one.key == "brier_score_out_of_fold")
+    assert estimate.value is None
+    assert "needs both kinds" in estimate.detail

@@ -1,4 +1,4 @@
-"""What an evaluation is about: which photos it needs, and what is compared with what."""
+"""A benchmark: its photos, and their pairs or identities."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """An evaluation to be made of P photos.
+class Benchmark:
+    """A benchmark of P photos.
 
     Args:
         source: the list, pack or folder.
-        protocol: one of ``PROTOCOLS`` that needs pairs or people.
+        protocol: one of ``PROTOCOLS`` that needs pairs or identities.
         photos: files, or encoded images, P.
-        names: what the list calls them, P.
-        pairs: N pairs; None for a folder of people.
-        first: position of each pair's first photo, (N,).
+        names: of the photos in the list, P.
+        pairs: N pairs; None for protocols on identities.
+        first: index of the first photo of each pair, (N,).
         second: likewise.
-        identities: who is on each photo, P; empty for a list of pairs.
-        notes: what a reader should know, one line each.
-        groups: of each pair, N; None where rates by group are not asked for.
+        identities: of the photos, P; empty for protocols on pairs.
+        notes: caveats, one line each.
+        groups: of each pair, N; None without rates by group.
     """
 
     source: str

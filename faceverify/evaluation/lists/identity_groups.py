@@ -1,4 +1,4 @@
-"""A file that gives each person's group: ``NAME<TAB>GROUP`` or ``NAME,GROUP`` a line."""
+"""Demographic groups of identities: lines ``NAME<TAB>GROUP`` or ``NAME,GROUP``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def read_groups(path: Path) -> dict[str, str]:
-    """Read who belongs to which group.
+    """Group of each identity.
 
     Raises:
         PairListError: ``file:line: found ..., expected ...``, also for a person in two groups.

@@ -1,4 +1,4 @@
-"""What an IJB evaluation is about: photos pooled in templates, their pairs, and searches."""
+"""IJB benchmarks: photos in templates, pairs of templates, galleries and probes."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from faceverify.evaluation.lists.reading import read_pairs
 
 
 @dataclass(frozen=True, eq=False)
-class TemplateTask:
-    """An evaluation to be made of F photos.
+class TemplateBenchmark:
+    """An IJB benchmark of F photos.
 
     Args:
         source: the list of pairs.
         photos: files, F.
-        media: template and media of each, and what the list calls it.
+        media: name, template and media of each photo.
         pairs: N pairs of template ids.
-        score: detector score of each photo, (F,); None weighs all alike.
-        galleries: to be searched, by the names of their files.
-        probes: to be searched for; None where there is nothing to search.
+        score: detector score of each photo, (F,); None for equal weights.
+        galleries: name of the file, and templates of each gallery.
+        probes: templates of the probes; None without galleries.
     """
 
     source: str
@@ -46,11 +46,11 @@ class TemplateTask:
 
     @property
     def names(self) -> list[str]:
-        """What the list calls the photos, F."""
+        """Names of the photos in the list, F."""
         return self.media.image
 
 
-def read_template_task(
+def read_template_benchmark(
     pairs: Path,
     media: Path | None,
     *,
@@ -59,20 +59,20 @@ def read_template_task(
     probes: Path | None = None,
     images: Path | None = None,
     check_files: bool = True,
-) -> TemplateTask:
-    """Read the files of an IJB evaluation.
+) -> TemplateBenchmark:
+    """The benchmark of a set of IJB files.
 
     Args:
         pairs: lines ``T1 T2 0|1``.
         media: lines ``PHOTO TEMPLATE MEDIA``; None is an error that names the flag.
-        points: lines with detector scores; None weighs all photos alike.
+        points: lines with detector scores; None for equal weights.
         galleries: CSV files of gallery templates; none leaves identification out.
         probes: a CSV file of probe templates.
-        images: folder of the photos; None for that of ``media``.
-        check_files: whether missing photos are an error; not where embeddings are ready.
+        images: folder of the photos; None for the folder of ``media``.
+        check_files: whether missing photos are an error; False with precomputed embeddings.
 
     Raises:
-        UsageError: a file is missing from the options.
+        UsageError: a required file is not given.
         PairListError: a list is damaged, or photos are missing.
     """
     if media is None:
@@ -92,7 +92,7 @@ def read_template_task(
     files: list[Path | bytes] = [(images or media.parent) / image for image in photos.image]
     if check_files:
         _require(str(media), files)
-    return TemplateTask(
+    return TemplateBenchmark(
         str(pairs),
         files,
         photos,
