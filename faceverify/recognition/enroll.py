@@ -253,12 +253,12 @@ def _embedded(
         known = number(name, digest)
         if known is not None:
             return Enrolled(name, named.photo, known, already=True), None
-        (template,) = extract(photo)
+        (found,) = extract(photo)
     except FaceverifyError as error:
         return Enrolled(named.name, named.photo, error=error), None
-    quality = template.quality.score
+    quality = found.quality.score
     path = os.path.abspath(named.photo) if os.path.exists(named.photo) else photo.name
-    new = Enrollment(name, template.embedding, path, digest, quality)
+    new = Enrollment(name, found.embedding, path, digest, quality)
     return Enrolled(name, named.photo, quality=quality), new
 
 

@@ -29,7 +29,7 @@ class Identification:
     Attributes:
         photo: path of the photo as the user gave it.
         point: operating point of the search.
-        template: the probe; None if there is none.
+        probe: the face's embedding; None if there is none.
         face: index of the face in the photo, from 0.
         candidates: the nearest people, nearest first; those within the threshold match.
         error: why there is no decision; else None.
@@ -37,7 +37,7 @@ class Identification:
 
     photo: str
     point: OperatingPoint
-    template: Template | None = None
+    probe: Template | None = None
     face: int | None = None
     candidates: tuple[Candidate, ...] = ()
     error: FaceverifyError | None = None
@@ -61,12 +61,12 @@ class Identification:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values; the error as a code and a message."""
-        template, point = self.template, self.point if self.error is None else None
+        probe, point = self.probe, self.point if self.error is None else None
         return {
             "photo": self.photo,
             "face": self.face,
-            "box": template and [round(edge, 2) for edge in template.face.box],
-            "quality": template and round(template.quality.score, 4),
+            "box": probe and [round(edge, 2) for edge in probe.face.box],
+            "quality": probe and round(probe.quality.score, 4),
             "identified": self.identified,
             "candidates": [
                 {
@@ -175,12 +175,12 @@ class Identifier(Operator[Source, "list[Template]", "list[Identification]"]):
         return self._extract(question)
 
     def _decide(self, question: Source, prepared: list[Template]) -> list[Identification]:
-        queries = np.stack([template.embedding for template in prepared])
+        queries = np.stack([probe.embedding for probe in prepared])
         found = self._store.search(queries, self._top, model=self.model.id, fusion=self._fusion)
         self.point = self._point_now()  # it depends on the gallery's size
         answers = [
-            Identification(template.photo, self.point, template, number, tuple(candidates))
-            for number, (template, candidates) in enumerate(zip(prepared, found, strict=True))
+            Identification(probe.photo, self.point, probe, number, tuple(candidates))
+            for number, (probe, candidates) in enumerate(zip(prepared, found, strict=True))
         ]
         self._log("identify", (answer.facts() for answer in answers))
         return answers

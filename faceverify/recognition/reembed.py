@@ -46,11 +46,11 @@ def reembed(
                     f"{old.photo}: is another photo than the one that was enrolled",
                     code="image-changed",
                 )
-            (template,) = extractor.extract(photo)
+            (found,) = extractor.extract(photo)
         except FaceverifyError as error:
             return Reembedded(old, None, error)
-        quality = float(template.quality.score)
-        return Reembedded(old, replace(old, embedding=template.embedding, quality=quality))
+        quality = float(found.quality.score)
+        return Reembedded(old, replace(old, embedding=found.embedding, quality=quality))
 
     return map_ordered(reembedded, templates, workers=workers)
 

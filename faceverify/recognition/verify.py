@@ -69,14 +69,14 @@ class Verifier(Operator[Pair, "tuple[Template, Template]", Decision]):
         """
         return cls(TemplateExtractor.load(model, options), fmr=fmr, threshold=threshold)
 
-    def template(self, photo: Source) -> Template:
-        """The template of the one face meant.
+    def embed(self, photo: Source) -> Template:
+        """The embedding of the one selected face of a photo.
 
         Raises:
             ImageError, NoDecisionError: as :meth:`TemplateExtractor.extract`.
         """
-        (template,) = self._extract(photo)
-        return template
+        (embedding,) = self._extract(photo)
+        return embedding
 
     def verify(self, first: Source, second: Source) -> Decision:
         """Verify two photos.
@@ -103,13 +103,13 @@ class Verifier(Operator[Pair, "tuple[Template, Template]", Decision]):
         return Decision(str(first), str(second), None, self.point, error)
 
     def _prepare(self, question: Pair) -> tuple[Template, Template]:
-        first, second = map_ordered(self.template, question, workers=2)  # concurrently
+        first, second = map_ordered(self.embed, question, workers=2)  # concurrently
         return first, second
 
     def _preparer(self) -> Callable[[Pair], tuple[Template, Template] | FaceverifyError]:
         """With one embedding, or error, a photo."""
         # by path, or any other hashable source
-        outcome: Once[Any, Template | FaceverifyError] = Once(outcome_of(self.template))
+        outcome: Once[Any, Template | FaceverifyError] = Once(outcome_of(self.embed))
 
         def prepare(pair: Pair) -> tuple[Template, Template] | FaceverifyError:
             first, second = map(outcome, pair)

@@ -110,9 +110,9 @@ class ClaimVerifier(Operator[Claim, ClaimDecision, ClaimDecision]):
         with self._lock:  # before the embedding, which an unknown name does not need
             stored = self._enrolled(name)
         point = self._point_among(len(stored))
-        (template,) = self._extract(photo)
-        distance = float(fused_distance(template.embedding, stored, self._fusion))
-        return ClaimDecision(template.photo, name, distance, point, templates=len(stored))
+        (probe,) = self._extract(photo)
+        distance = float(fused_distance(probe.embedding, stored, self._fusion))
+        return ClaimDecision(probe.photo, name, distance, point, templates=len(stored))
 
     def _decide(self, question: Claim, prepared: ClaimDecision) -> ClaimDecision:
         self._log("verify", [prepared.facts()])

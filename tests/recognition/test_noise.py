@@ -19,7 +19,7 @@ def verifier() -> Verifier:
 
 @pytest.fixture(scope="module")
 def enrolled(verifier: Verifier) -> list[np.ndarray]:
-    return [verifier.template(path).embedding for path in (OBAMA, OBAMA2, OBAMA3, BIDEN)]
+    return [verifier.embed(path).embedding for path in (OBAMA, OBAMA2, OBAMA3, BIDEN)]
 
 
 def noise(random: np.random.Generator) -> Image.Image:
@@ -49,11 +49,11 @@ def tries(verifier: Verifier, enrolled: list[np.ndarray], count: int) -> int:
     faces = 0
     for _ in range(count):
         try:
-            template = verifier.template(noise(random))
+            probe = verifier.embed(noise(random))
         except NoDecisionError:
             continue
         faces += 1
-        distance = min(cosine_distance(template.embedding, other) for other in enrolled)
+        distance = min(cosine_distance(probe.embedding, other) for other in enrolled)
         assert distance > verifier.point.threshold
     return faces
 
@@ -71,10 +71,10 @@ def mutations(verifier: Verifier, enrolled: list[np.ndarray], photo: Image.Image
         if random.integers(4) == 0:
             del data[int(random.integers(len(data))) :]
         try:
-            template = verifier.template(bytes(data))
+            probe = verifier.embed(bytes(data))
         except (ImageError, NoDecisionError):
             continue
-        assert cosine_distance(template.embedding, enrolled[-1]) > verifier.point.threshold
+        assert cosine_distance(probe.embedding, enrolled[-1]) > verifier.point.threshold
 
 
 def test_noise_is_nobody(verifier, enrolled):

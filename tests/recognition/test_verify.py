@@ -77,10 +77,8 @@ def test_all_faces_are_no_side_of_a_comparison():
 def test_pairs_come_in_order_and_each_photo_is_processed_once(monkeypatch):
     verifier = Verifier.load()
     seen = []
-    template = verifier.template
-    monkeypatch.setattr(
-        verifier, "template", lambda photo: (seen.append(photo), template(photo))[1]
-    )
+    embed = verifier.embed
+    monkeypatch.setattr(verifier, "embed", lambda photo: (seen.append(photo), embed(photo))[1])
     pairs = [(OBAMA, OBAMA2), ("missing.jpg", OBAMA), (OBAMA, BIDEN), (OBAMA2, OBAMA)]
     decisions = list(verifier.verify_pairs(pairs))
     assert [(decision.a, decision.b) for decision in decisions] == pairs
