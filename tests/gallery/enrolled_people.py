@@ -23,7 +23,7 @@ def unit_rows(count: int, *, dimension: int = 16, seed: int = 0) -> NDArray[np.f
 def enrollments(
     count: int, *, people: int | None = None, first: int = 0, dimension: int = 16, seed: int = 0
 ) -> list[Enrollment]:
-    """Templates of photos ``first``, ``first`` + 1, ... of as many people, or of fewer in turn."""
+    """Templates of photos ``first``, ``first`` + 1, ..., dealt out to the people in turn."""
     rows = unit_rows(count, dimension=dimension, seed=seed + first)
     return [
         Enrollment(
@@ -38,7 +38,7 @@ def enrollments(
 
 
 def enroll(url: str, first: int, count: int, batch: int, told: Queue | None = None) -> None:
-    """Enroll photos ``first``, ``first`` + 1, ... in batches, in a process of its own.
+    """Enroll photos ``first``, ``first`` + 1, ... in batches, in a separate process.
 
     Args:
         told: gets each photo's number and the sequence number that it was acknowledged with.

@@ -1,4 +1,4 @@
-"""The laws that every engine obeys: inherit ``StoreLaws`` and give a ``store_url`` fixture.
+"""Conformance tests of every engine: inherit ``StoreLaws`` and give a ``store_url`` fixture.
 
 The fixture returns the URL of a place without a gallery; ``key`` may be overridden, too::
 
@@ -25,7 +25,7 @@ CLOSE = 1e-6  # engines that keep float32 and compare in it err less
 
 
 def directions(count, *, width=WIDTH, seed=0):
-    """Random embeddings of length 1, (count, width)."""
+    """Random unit embeddings, (count, width)."""
     rows = np.random.default_rng(seed).standard_normal((count, width))
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
@@ -37,7 +37,7 @@ def enrollment(name, embedding, photo=None, quality=0.5):
 
 
 def people(count, templates=1, *, seed=0, width=WIDTH):
-    """So many people with so many templates each, one person after the other."""
+    """People with several templates each, person by person."""
     rows = directions(count * templates, width=width, seed=seed)
     return [
         enrollment(f"person {index // templates:04}", row, f"/photos/{seed}/{index}.jpg")
@@ -46,7 +46,7 @@ def people(count, templates=1, *, seed=0, width=WIDTH):
 
 
 def expected(enrolled, query, count, fusion=Fusion.MAX):
-    """The search, written out slowly."""
+    """Oracle of the search, written out slowly."""
     by_name = {}
     for one in enrolled:
         by_name.setdefault(one.name, []).append(one.embedding)
@@ -60,7 +60,7 @@ def expected(enrolled, query, count, fusion=Fusion.MAX):
 
 
 def numbers(added):
-    """The sequence numbers of what was added."""
+    """The sequence numbers of added templates."""
     return [one.sequence for one in added]
 
 
@@ -74,7 +74,7 @@ def same(first, second):
 
 
 class Recorder:
-    """Admits these places, and keeps what it was asked with."""
+    """Admits these indices, and records its arguments."""
 
     def __init__(self, after, *, places):
         self.after, self._places, self.asked = after, places, []
@@ -97,7 +97,7 @@ class StoreLaws:
 
     @pytest.fixture
     def again(self, store_url, key):
-        """Opens the gallery that exists once more."""
+        """Opens the existing gallery a second time."""
         opened = []
 
         def open_it():

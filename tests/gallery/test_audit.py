@@ -1,4 +1,4 @@
-"""The audit log: what was written can be checked, and what was changed shows."""
+"""Audit log: the chain verifies, and every change of it is detected."""
 
 import json
 import os

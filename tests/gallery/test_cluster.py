@@ -1,4 +1,4 @@
-"""Groups of faces: the right ones where people are far apart, whatever the order."""
+"""Clustering: correct for well separated people, in any order; duplicates in a gallery."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ METHODS = list(ClusteringMethod)
 
 
 def faces(sizes, *, seed=0, spread=0.05):
-    """Unit rows: so many of each person, close to a centre of the person's own."""
+    """Unit rows of several people, each person's close to one centre."""
     generator = np.random.default_rng(seed)
     people = np.repeat(np.arange(len(sizes)), sizes)
     centres = np.linalg.qr(generator.standard_normal((64, 64)))[0][: len(sizes)]

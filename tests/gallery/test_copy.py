@@ -1,4 +1,4 @@
-"""Moving between engines: every bit arrives, once, however often it is interrupted."""
+"""Copies between engines: bit for bit, each template once, also after interruptions."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -16,7 +16,7 @@ ENGINES = ["sqlite", "encrypted", "postgresql", "milvus"]
 
 @pytest.fixture
 def place(tmp_path, request):
-    """Where a gallery of an engine is made: its URL and its key."""
+    """URL and key of a new gallery, for each engine."""
 
     def of(engine):
         if engine == "postgresql":
@@ -67,7 +67,7 @@ class Interrupted(Exception):
 
 
 def broken_off(after):
-    """Progress of a copy that is interrupted."""
+    """Progress function that interrupts the copy."""
 
     def progress(items):
         for number, one in enumerate(items):

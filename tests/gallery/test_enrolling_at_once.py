@@ -1,4 +1,4 @@
-"""Processes that enroll one face under several names at the same moment: one of them does."""
+"""Processes that enroll one face under several names at the same moment: one succeeds."""
 
 import hashlib
 import multiprocessing

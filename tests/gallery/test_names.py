@@ -1,4 +1,4 @@
-"""Names: one form for each, and the nearest spelling of one that nobody has."""
+"""Names: one Unicode form for each, and the nearest spelling of an unknown one."""
 
 import hashlib
 import unicodedata

@@ -1,4 +1,4 @@
-"""Who is admitted to a gallery: distances to others and to oneself, and where the limits lie."""
+"""Admission to a gallery: distances to others and to the same name, and their limits."""
 
 import hashlib
 from dataclasses import replace
@@ -47,7 +47,7 @@ def enrollment(name: str, embedding: np.ndarray) -> Enrollment:
 
 
 def refusals(admission: Admission, *faces: tuple[str, np.ndarray]) -> dict[int, NoDecisionError]:
-    """What is said about new faces, where nothing was enrolled meanwhile."""
+    """Refusals of new faces, with nothing enrolled in between."""
     names = [f"{name}.jpg" for name, _ in faces]
     admit = admission.check_duplicates([enrollment(*face) for face in faces], names)
     assert sorted([*admit([]), *admit.refusals]) == list(range(len(faces)))
@@ -55,7 +55,7 @@ def refusals(admission: Admission, *faces: tuple[str, np.ndarray]) -> dict[int, 
 
 
 def codes(admission: Admission, *faces: tuple[str, np.ndarray]) -> list[str]:
-    """What is said about each new face; nothing where it is admitted."""
+    """Refusal code of each new face; empty if it is admitted."""
     found = refusals(admission, *faces)
     return [found[place].code if place in found else "" for place in range(len(faces))]
 
@@ -96,7 +96,7 @@ def test_a_face_unlike_the_persons_own_is_refused(store, model):
     assert codes(admission, ("alice", CAROL)) == ["unlike-own"]
 
 
-def test_what_was_refused_is_nobodys_neighbour(store, model):
+def test_a_refused_face_is_not_compared_with(store, model):
     faces = [("alice", ALICE), ("alice", CAROL), ("carol", at(CAROL, 0.01)), ("alice", CAROL)]
     found = codes(Admission(store, model), *faces)
     assert found == ["", "unlike-own", "", "matches-another"]
@@ -200,7 +200,7 @@ def test_neighbours_are_those_of_a_search_one_by_one(store, late):
             known.append(one)
 
 
-def test_who_has_nobody_beside_is_admitted(store):
+def test_a_face_without_neighbours_is_admitted(store):
     asked = []
     new = [enrollment("x", ALICE)]
     admit = DuplicateCheck(

@@ -1,4 +1,4 @@
-"""Enrollment on real photos: what is stored, what is refused, and what is never done twice."""
+"""Enrollment on real photos: stored, refused, and never stored twice."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ def extractor() -> FaceEmbedder:
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory) -> dict[str, str]:
-    """Paths of photos, by name: of two people, of both together, and of nobody."""
+    """Paths of photos by name: of two people, of both together, and without a face."""
     folder = tmp_path_factory.mktemp("people")
     shrunk = {}
     for path in sorted(FACES.glob("*.jpg")):
@@ -55,10 +55,10 @@ def store(tmp_path):
 def enroll(extractor, store, people):
     """Enroll photos given as (name, photo), guarded by default; the statuses or codes."""
 
-    def enrolled(*wanted: tuple[str, str], guarded: bool = True, audit: AuditLog | None = None):
+    def enrolled(*named: tuple[str, str], guarded: bool = True, audit: AuditLog | None = None):
         admission = Admission(store, extractor.model) if guarded else None
         enroller = Enroller(extractor, store, admission, audit=audit)
-        photos = [NamedPhoto(name, people.get(photo, photo)) for name, photo in wanted]
+        photos = [NamedPhoto(name, people.get(photo, photo)) for name, photo in named]
         answers = list(enroller.enroll(photos))
         assert [(one.name, one.photo) for one in answers] == [(p.name, p.photo) for p in photos]
         return [one.error.code if one.error else one.status for one in answers]
@@ -120,7 +120,7 @@ def test_a_photo_listed_twice_is_stored_once(enroll, store):
 def test_who_is_enrolled_between_the_search_and_the_storing_counts(
     enroll, extractor, store, people, monkeypatch, tmp_path
 ):
-    """Another process, as it were, is always a moment faster."""
+    """A simulated other process always stores a moment earlier."""
     search, faster = store.search, [("bob", "obama"), ("alice", "obama2"), ("carol", "biden")]
 
     def overtaken(*arguments, **options):

@@ -1,4 +1,4 @@
-"""Nobody is "the same" as noise, a damaged photo or somebody else: many thousand tries."""
+"""Noise and damaged photos never match an enrolled person: many thousand tries."""
 
 import io
 
@@ -23,7 +23,7 @@ def enrolled(verifier: Verifier) -> list[np.ndarray]:
 
 
 def noise(random: np.random.Generator) -> Image.Image:
-    """Noise of some kind: white, smooth, few colours, stripes, or blocks."""
+    """Random noise: white, smooth, few colours, stripes, or blocks."""
     side = int(random.integers(40, 200))
     kind = random.integers(5)
     if kind == 0:
@@ -44,7 +44,7 @@ def noise(random: np.random.Generator) -> Image.Image:
 
 
 def tries(verifier: Verifier, enrolled: list[np.ndarray], count: int) -> int:
-    """Noise against everybody; how often it was taken for a face at all."""
+    """Noise against all people; returns how often a face was detected in it."""
     random = np.random.default_rng(count)
     faces = 0
     for _ in range(count):
@@ -77,20 +77,20 @@ def mutations(verifier: Verifier, enrolled: list[np.ndarray], photo: Image.Image
         assert cosine_distance(probe.embedding, enrolled[-1]) > verifier.point.threshold
 
 
-def test_noise_is_nobody(verifier, enrolled):
+def test_noise_matches_no_one(verifier, enrolled):
     tries(verifier, enrolled, 150)
 
 
-def test_a_damaged_photo_is_not_somebody_else(verifier, enrolled, photos):
+def test_a_damaged_photo_matches_no_other_person(verifier, enrolled, photos):
     mutations(verifier, enrolled, photos["obama"], 100)
 
 
 @pytest.mark.slow
-def test_noise_is_nobody_ten_thousand_times(verifier, enrolled):
+def test_noise_matches_no_one_ten_thousand_times(verifier, enrolled):
     faces = tries(verifier, enrolled, 10_000)
     assert faces < 500
 
 
 @pytest.mark.slow
-def test_a_damaged_photo_is_not_somebody_else_five_thousand_times(verifier, enrolled, photos):
+def test_a_damaged_photo_matches_no_other_person_five_thousand_times(verifier, enrolled, photos):
     mutations(verifier, enrolled, photos["obama"], 5_000)

@@ -1,4 +1,4 @@
-"""Laws of all that decides: many questions are answered as each of them alone, in order, logged."""
+"""Laws of every operator: many questions are answered as each alone, in order, and logged."""
 
 import hashlib
 import json

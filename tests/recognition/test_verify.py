@@ -1,4 +1,4 @@
-"""The verifier: right decisions on real photos, and never a decision where there is none."""
+"""Verification: right decisions on real photos, and no decision on unusable ones."""
 
 from pathlib import Path
 

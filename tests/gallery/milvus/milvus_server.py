@@ -1,4 +1,4 @@
-"""A real Milvus server in a network namespace of its own, of the ``milvus`` wheel.
+"""A real Milvus server of the ``milvus`` wheel, in a separate network namespace.
 
 The server listens on all interfaces, and on another port when its own is taken: in a namespace it
 meets nobody. Its wheel wants an environment of its own, which pip makes in a temporary folder.
@@ -26,7 +26,7 @@ READY = f"from pymilvus import MilvusClient; MilvusClient('http://{ADDRESS}', ti
 
 
 class Unavailable(Exception):
-    """The machine cannot run one; tells why."""
+    """The machine cannot run one; says why."""
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Server:
 
 @contextmanager
 def milvus_server() -> Iterator[Server]:
-    """Install a server, run it, and take all of it away.
+    """Install a server, run it, and delete it.
 
     Raises:
         Unavailable: there are no namespaces here, or the wheel cannot be installed.

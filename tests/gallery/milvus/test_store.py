@@ -1,4 +1,4 @@
-"""The Milvus engine: on milvus-lite, and on a server of its own (slow)."""
+"""Milvus engine: on milvus-lite, and on a real server (slow)."""
 
 import itertools
 import os

@@ -41,7 +41,7 @@ class Server:
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def url(self, gallery: str, *, user: str = "postgres", password: str = PASSWORD) -> str:
-        """A gallery's, with the password in it."""
+        """URL of a gallery, with the password."""
         return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/postgres?gallery={gallery}"
 
     def start(self) -> None:
@@ -60,14 +60,14 @@ class Server:
             time.sleep(0.05)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop it: SIGINT breaks the connections off, SIGQUIT does not even write what it knows."""
+        """Stop it: SIGINT closes the connections, SIGQUIT crashes without a checkpoint."""
         if self._process is not None:
             self._process.send_signal(how)
             self._process.wait(SECONDS)
             self._process = None
 
     def connection(self, database: str = "postgres"):  # type: ignore[no-untyped-def]
-        """A superuser's, in autocommit."""
+        """Connection of a superuser, in autocommit."""
         import psycopg
 
         return psycopg.connect(
@@ -91,7 +91,7 @@ def programs() -> Path | None:
 
 @contextmanager
 def postgresql_server(binaries: Path) -> Iterator[Server]:
-    """Make a server in a folder of its own, run it, and take all of it away."""
+    """Create a server in a temporary folder, run it, and delete it."""
     folder = Path(tempfile.mkdtemp(prefix="faceverify-postgresql-"))
     try:
         folder.chmod(0o700)
@@ -122,14 +122,14 @@ def postgresql_server(binaries: Path) -> Iterator[Server]:
 
 
 def _as_nobody() -> dict:  # type: ignore[type-arg]
-    """Arguments of a process that must not be root's."""
+    """Arguments of a process that must not run as root."""
     if os.geteuid() != 0:
         return {}
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
 
 def _readable(binaries: Path, folder: Path) -> Path:
-    """The programs, copied where nobody may run them if they lie in root's own folders."""
+    """The programs; copied, if they are in a folder that only root can read."""
     try:
         subprocess.run(
             [binaries / "postgres", "--version"],

@@ -1,4 +1,4 @@
-"""The PostgreSQL engine against a real server: nothing lost, nothing doubled, nothing missed."""
+"""PostgreSQL engine on a real server: nothing lost, nothing stored twice, nothing missed."""
 
 import multiprocessing
 import re
@@ -31,7 +31,7 @@ from faceverify.gallery.store import Enrollment
 
 @pytest.fixture
 def name(request):
-    """A gallery's name, of this test alone."""
+    """A gallery name unique to the test."""
     return re.sub(r"\W", "_", request.node.name)[-40:]
 
 
@@ -136,7 +136,7 @@ def test_what_is_altered_behind_its_back_is_found(store, postgresql, name):
 
 
 def oracle(people, query, count, fusion, names):
-    """The candidates, computed in float64 by the book."""
+    """Oracle of the candidates, computed in float64."""
     query = query.astype(float)
     found = {}
     for name in dict.fromkeys(one.name for one in people):
@@ -245,7 +245,7 @@ def test_what_cannot_be_indexed_is_refused(store):
 
 
 def on_disk(server, *needles):
-    """What of these bytes is in the tables' files; the log of changes is another matter."""
+    """Which of these bytes are in the tables' files; the write-ahead log is not searched."""
     with server.connection() as connection:
         connection.execute("CHECKPOINT")
     paths = (server.folder / "data").rglob("*")
@@ -280,7 +280,7 @@ def test_what_is_removed_is_gone_from_the_server_s_files(store, postgresql):
     assert on_disk(postgresql, people[4].embedding.tobytes())
 
 
-def test_whoever_still_sees_what_is_removed_is_named(store, postgresql, monkeypatch):
+def test_an_older_transaction_that_sees_removed_rows_is_named(store, postgresql, monkeypatch):
     store.add(enrollments(5, seed=4712), model=MODEL)
     monkeypatch.setattr(postgresql_removal, "WAIT_SECONDS", 0.2)
     with postgresql.connection() as reader:
@@ -299,7 +299,7 @@ def test_whoever_still_sees_what_is_removed_is_named(store, postgresql, monkeypa
 
 
 def run_writers(url, starts, count):
-    """Processes that enroll at once; returns what each was told."""
+    """Enroll in concurrent processes; returns (photo, acknowledged number) pairs."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     writers = [context.Process(target=enroll, args=(url, one, count, 1, queue)) for one in starts]
@@ -324,7 +324,7 @@ def check_writers(store, told, photos):
     ("processes", "count"), [(3, 40), pytest.param(8, 1000, marks=pytest.mark.slow)]
 )
 def test_processes_that_enroll_at_once_lose_and_double_nothing(postgresql, name, processes, count):
-    # each photo is enrolled by two of them, and the gallery is made by whoever comes first
+    # each photo is enrolled by two of them, and the first one creates the gallery
     starts = [index * count // 2 for index in range(processes)]
     told = run_writers(postgresql.url(name), starts, count)
     assert len(told) == processes * count

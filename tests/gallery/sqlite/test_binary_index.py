@@ -1,4 +1,4 @@
-"""Search by binary templates: the nearest are found, and what is measured is true."""
+"""Search by binary templates: recall, and the correctness of its measurement."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def unit(rows):
 
 
 def enrollments(start, count, generator):
-    """Two templates a person, in a cone, as embeddings are."""
+    """Two templates a person, all in a cone, as real embeddings are."""
     people = np.repeat(np.arange(start, start + count), EACH)
     centres = generator.standard_normal((count, WIDTH)) + 4 * np.eye(WIDTH)[0]
     rows = unit(
@@ -86,7 +86,7 @@ def test_who_was_enrolled_or_removed_since_is_found_or_not(gallery):
         assert store.search(gone.embedding[None], 1, model=MODEL)[0][0].name == gone.name
         store.remove(gone.name)
         assert store.search(gone.embedding[None], 1, model=MODEL)[0][0].name != gone.name
-    with gallery() as store:  # the directions outlive the removal, the codes are made anew
+    with gallery() as store:  # the directions outlive the removal, the codes are made again
         assert store.search(new[0].embedding[None], 1, model=MODEL)[0][0].name == new[0].name
 
 

@@ -1,4 +1,4 @@
-"""Search by counting bits: the nearest by brute force, by FAISS and by numpy alike."""
+"""Hamming search: FAISS and numpy agree with brute force."""
 
 import numpy as np
 import pytest

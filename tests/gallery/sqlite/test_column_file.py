@@ -1,4 +1,4 @@
-"""Search files: whole or nothing, and never believed when they are damaged."""
+"""Search files: written atomically, and rejected when damaged."""
 
 import secrets
 import stat

@@ -1,4 +1,4 @@
-"""Whatever a gallery has become: one clear line, never a wrong match."""
+"""A damaged gallery: one clear line, never a wrong match."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ def folder(tmp_path):
 
 
 def refused(code, folder, **options):
-    """The one line with which a gallery is not opened."""
+    """The one-line error of opening a gallery."""
     with pytest.raises(GalleryError) as problem:
         SqliteStore(str(folder), **options)
     assert problem.value.code == code
@@ -155,7 +155,7 @@ def test_locked_by_a_program_that_does_not_know_the_lock_file(folder):
 
 
 def test_a_database_that_cannot_grow(folder):
-    """As on a full disk: SQLite itself refuses; nothing is stored of the batch, nothing lost."""
+    """SQLite refuses, as on a full disk: nothing of the batch is stored, nothing is lost."""
     with SqliteStore(str(folder)) as store:
         (pages,) = store._database.sql.execute("PRAGMA page_count").fetchone()
         store._database.sql.execute(f"PRAGMA max_page_count = {pages + 1}")
@@ -188,7 +188,7 @@ with SqliteStore(sys.argv[1]) as store:
 
 
 def test_files_that_may_not_grow(folder):
-    """A limit of the system on the size of files: what was acknowledged is there, no more."""
+    """A limit on the size of files: exactly the acknowledged templates are there."""
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, str(folder), os.path.dirname(__file__), *sys.path[1:]],
         capture_output=True, text=True, timeout=60,
@@ -201,7 +201,7 @@ def test_files_that_may_not_grow(folder):
         assert store.stats().templates == 16 + 50 * len(acknowledged)
 
 
-def test_read_only_for_whoever_may_not_write(folder, monkeypatch):
+def test_a_read_only_gallery(folder, monkeypatch):
     """A read-only disk: searches go on, an enrollment is one line."""
     monkeypatch.setattr(schema.os, "access", lambda *_: False)
     before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
@@ -214,7 +214,7 @@ def test_read_only_for_whoever_may_not_write(folder, monkeypatch):
 
 
 def whole_or_refused(folder, key=None):
-    """Ask everything of a gallery: each answer is right, or one line. Whether damage was seen."""
+    """Call every method: each answer is right, or a one-line error. Whether there was an error."""
     try:
         return ask_everything(folder, key)
     except GalleryError as problem:
@@ -237,7 +237,7 @@ def ask_everything(folder, key):
 @pytest.mark.parametrize("key", [None, KEY], ids=["open", "encrypted"])
 @pytest.mark.parametrize("flips", [250, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_bits_that_flip_in_the_database(tmp_path, key, flips):
-    """Each is seen, or it is in a part of the file that holds nothing: no answer is ever wrong."""
+    """Damage is detected, or it is in an unused part of the file: no answer is wrong."""
     with SqliteStore(str(tmp_path / "gallery"), create=True, key=key) as store:
         store.add(PEOPLE, model=MODEL)
         store.compact()
@@ -315,7 +315,7 @@ def test_pages_of_rows_go_on(folder):
 
 
 def test_names_that_were_exchanged_are_seen(folder):
-    """Each row is whole, and found where the other one belongs."""
+    """Two intact rows are exchanged."""
     with sqlite3.connect(folder / "gallery.sqlite") as database:
         keys = [key for (key,) in database.execute("SELECT name_key FROM identities ORDER BY id")]
         for number, key in ((1, b"x"), (2, keys[0]), (1, keys[1])):
@@ -331,7 +331,7 @@ def test_names_that_were_exchanged_are_seen(folder):
 
 
 def test_rows_brought_back_from_a_backup_are_seen(tmp_path):
-    """Every row is genuine and sealed with the right key; only their set is another one."""
+    """Every row is genuine and sealed with the right key; only the set of rows is wrong."""
     gallery = tmp_path / "gallery"
     with SqliteStore(str(gallery), create=True, key=KEY) as store:
         store.add(PEOPLE, model=MODEL)

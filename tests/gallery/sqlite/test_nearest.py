@@ -1,4 +1,4 @@
-"""Exact search against the whole list of distances, whatever the blocks, parts and threads."""
+"""Exact search against a full sort of all distances, for any blocks, parts and threads."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""What is removed is gone: from every file of the gallery, byte for byte."""
+"""Removal erases the bytes from every file of the gallery."""
 
 import os
 from contextlib import suppress
@@ -32,7 +32,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def traces(folder, needles):
-    """In which files which of these byte strings are."""
+    """Files that contain any of these byte strings."""
     found = []
     for path in sorted(Path(folder).rglob("*")):
         content = path.read_bytes() if path.is_file() else b""
@@ -41,7 +41,7 @@ def traces(folder, needles):
 
 
 def enrolled(store, victims=4):
-    """A gallery of some people, one of whom is to be removed; what to look for."""
+    """A gallery with one person to be removed, and the bytes to search for."""
     one = people(victims, width=128, seed=7)
     mine = [
         enrollment(VICTIM, template.embedding, f"/secret/{number}.jpg")
@@ -174,7 +174,7 @@ def test_what_cannot_be_removed_is_told_of(folder):
 
 
 def test_a_reader_that_holds_an_old_state_is_told_of(folder):
-    """The log cannot be emptied while somebody reads it: the removal stands, and says so."""
+    """The log cannot be truncated while it is read: the removal holds, and the error says so."""
     with SqliteStore(str(folder), create=True, busy=0.2) as store, SqliteStore(str(folder)) as old:
         enrolled(store)
         with old._database.reading(), pytest.raises(GalleryError, match="compact") as problem:

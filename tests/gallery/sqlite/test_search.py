@@ -1,4 +1,4 @@
-"""Search files kept up with the database: mask, tail, renewal; restored, foreign, damaged ones."""
+"""Search files in step with the database: mask, tail, rewriting; restored, foreign, damaged."""
 
 import random
 import shutil
@@ -44,7 +44,7 @@ def key(request):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where a gallery is made whose search file is renewed early."""
+    """Folder of a gallery whose search file is rewritten early."""
     monkeypatch.setattr(index, "LEAST", 20)
     return tmp_path / "gallery"
 
@@ -223,7 +223,7 @@ def test_a_backup_restored_under_an_open_reader(folder, key, tmp_path):
 
 
 def coded(folder, key, enrolled):
-    """Makes the file of codes; so few templates are all on the shortlist."""
+    """Writes the file of codes; all of so few templates are on the shortlist."""
     with opened(folder, key, SearchMethod.CODES) as store:
         store.fit_codes(MODEL, bits=128, method=CodeMethod.RANDOM)
         check(store, enrolled)
@@ -243,7 +243,7 @@ def test_the_file_of_another_gallery(folder, key, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["templates", "codes"])
-def test_a_damaged_file_is_built_anew(folder, key, kind):
+def test_a_damaged_file_is_rebuilt(folder, key, kind):
     enrolled = filled(folder, key)
     coded(folder, key, enrolled)
     for damage in ("cut", "flip", "empty", "folder", "foreign"):
@@ -268,7 +268,7 @@ def test_a_damaged_file_is_built_anew(folder, key, kind):
 
 
 def test_a_matrix_that_changed_in_memory_is_noticed(folder, monkeypatch):
-    """Each winner is measured again on the database's own row."""
+    """Each candidate's distance is computed again from the database's row."""
     enrolled = filled(folder)
     forgeries = []
 

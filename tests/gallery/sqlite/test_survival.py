@@ -48,7 +48,7 @@ def face(number, name=None):
 
 
 def enroll_until_killed(folder, first, pipe):
-    """Tell what is about to be done and what was acknowledged, a line each."""
+    """Write a line before each enrollment and one after its acknowledgement."""
 
     def tell(word, *numbers):
         os.write(pipe, f"{word} {' '.join(map(str, numbers))}\n".encode())
@@ -75,19 +75,19 @@ def enroll_until_killed(folder, first, pipe):
 
 
 def enrolled_until_killed(folder, first, draws):
-    """Kill an enrolling process at some moment; returns what it told."""
+    """Kill an enrolling process at a random moment; returns what it acknowledged."""
     reading, writing = os.pipe()
     child = fork.Process(target=enroll_until_killed, args=(folder, first, writing))
     child.start()
     os.close(writing)
     with os.fdopen(reading, "rb") as lines:
-        told = [lines.readline() for _ in range(draws.randint(1, 15))]
+        read = [lines.readline() for _ in range(draws.randint(1, 15))]
         time.sleep(draws.uniform(0, 0.03))
         os.kill(child.pid, signal.SIGKILL)
-        told += lines.readlines()
+        read += lines.readlines()
     child.join()
     assert child.exitcode == -signal.SIGKILL
-    return [line.decode().split() for line in told]
+    return [line.decode().split() for line in read]
 
 
 @pytest.mark.parametrize("kills", [6, LOTS])
@@ -146,7 +146,7 @@ def enroll_people(folder, process, count):
 
 
 def look_on(folder, ended, problems):
-    """Search all the while: people are there with all their templates, or not at all."""
+    """Search during the writes: people have all their templates, or none."""
     seen = 0
     try:
         with SqliteStore(str(folder)) as store:
@@ -198,7 +198,7 @@ def test_many_processes_enroll_at_once(folder, processes, count):
 
 @contextmanager
 def small_disk(folder, size):
-    """A disk of its own in memory; needs root."""
+    """A small disk in memory; needs root."""
     folder.mkdir()
     if os.geteuid() != 0:
         pytest.skip("needs root, to mount a small disk")
@@ -212,7 +212,7 @@ def small_disk(folder, size):
 
 
 def enrolled_until_full(store):
-    """Whom it acknowledged, and what it said in the end."""
+    """The acknowledged enrollments, and the last error."""
     acknowledged = set()
     try:
         for number in range(100_000):
@@ -249,7 +249,7 @@ def test_a_full_disk(tmp_path, monkeypatch, key, size):
 
 
 def test_a_removal_on_a_full_disk(tmp_path, monkeypatch):
-    """It is done or not, and says so; once there is room, it is completed."""
+    """A removal succeeds or reports an error; once there is room, it is completed."""
     monkeypatch.setattr(index, "LEAST", 40)
     with small_disk(tmp_path / "disk", "2m") as disk:
         with SqliteStore(str(disk / "gallery"), create=True) as store:

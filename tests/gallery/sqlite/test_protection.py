@@ -1,4 +1,4 @@
-"""Encryption at rest: what is sealed opens again in its place alone, with its key alone."""
+"""Encryption at rest: sealed data opens only in its place and with its key."""
 
 import json
 
