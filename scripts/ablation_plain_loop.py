@@ -145,10 +145,10 @@ def main() -> None:
             loss.backward()
             optimiser.step()
             if step in evenly_spaced(steps, TIMES) and step > FIRST + TIMED:
-                figures = validated()
-                print(f"{step}  loss {loss.item():.3f}  {figures.as_dict()}", flush=True)
-                if (figures.accuracy or 0) >= best:
-                    best = figures.accuracy or 0
+                results = validated()
+                print(f"{step}  loss {loss.item():.3f}  {results.as_dict()}", flush=True)
+                if (results.accuracy or 0) >= best:
+                    best = results.accuracy or 0
                     kept = {key: value.clone() for key, value in backbone.state_dict().items()}
             if step == steps:
                 break

@@ -117,7 +117,7 @@ def step_seconds(
                 source,
                 processes=processes,
                 log=log,
-                save=lambda _position, _figures: None,
+                save=lambda _progress, _results: None,
                 validate=None,
                 stop=StopRequest(),
             )
