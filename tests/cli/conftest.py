@@ -20,7 +20,6 @@ from faceverify.enrolment import Enroller, NamedPhoto
 from faceverify.gallery.store import open_store
 from faceverify.templates import TemplateExtractor
 
-ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # the process is not only the command's
 FACES = Path(__file__).parents[1] / "faces"
 
 
@@ -38,6 +37,16 @@ class Ran:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+@pytest.fixture(autouse=True)
+def signals_of_the_tests():
+    """Put back what signals do: a command that runs in this process takes it for its own."""
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture
 def run(monkeypatch, capsysbinary):
     """Run a command as the shell would, but for the process; stdin is given as bytes."""
@@ -47,13 +56,8 @@ def run(monkeypatch, capsysbinary):
         stream = io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))
         monkeypatch.setattr(sys, "stdin", stream)
         capsysbinary.readouterr()
-        handlers = {number: signal.getsignal(number) for number in ENDING}
-        try:
-            with pytest.raises(SystemExit) as leaving:
-                main()
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+        with pytest.raises(SystemExit) as leaving:
+            main()
         captured = capsysbinary.readouterr()
         out, err = (text.decode("utf-8", "surrogateescape") for text in captured)
         return Ran(leaving.value.code or 0, out, err)

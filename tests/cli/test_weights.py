@@ -9,13 +9,9 @@ from http_server import Behaviour, serving
 from small_nets import small_contract, small_model, small_net
 
 from faceverify import cli
-from faceverify.cli import weights
 from faceverify.models import catalogue, transfer
 from faceverify.models.catalogue import CATALOGUE, Download, Kind
 from faceverify.models.model_file import load_model_file
-
-if not any(group.name == "weights" for group in cli.app.registered_groups):
-    cli.app.add_typer(weights.app, name="weights")
 
 
 @pytest.fixture(autouse=True)
