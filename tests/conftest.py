@@ -21,7 +21,6 @@ from faceverify.models.registry import bundled_folder
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
-ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # handled by a command while it runs
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -59,6 +58,16 @@ class Ran:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+@pytest.fixture(autouse=True)
+def signals_of_the_tests():
+    """Put back what signals do: a command that runs in this process takes it for its own."""
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture
 def run(monkeypatch, capsysbinary):
     """Run a command as the shell would, but for the process; stdin is given as bytes."""
@@ -68,16 +77,11 @@ def run(monkeypatch, capsysbinary):
         stream = io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))
         monkeypatch.setattr(sys, "stdin", stream)
         capsysbinary.readouterr()
-        handlers = {number: signal.getsignal(number) for number in ENDING}
         with monkeypatch.context() as patch:
             # a thread that is still at work on a busy machine must not end the tests with it
             patch.setattr(os, "_exit", sys.exit)
-            try:
-                with pytest.raises(SystemExit) as leaving:
-                    main()
-            finally:
-                for number, handler in handlers.items():
-                    signal.signal(number, handler)
+            with pytest.raises(SystemExit) as leaving:
+                main()
         captured = capsysbinary.readouterr()
         out, err = (text.decode("utf-8", "surrogateescape") for text in captured)
         return Ran(leaving.value.code or 0, out, err)
