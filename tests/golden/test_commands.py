@@ -69,14 +69,16 @@ COMMANDS = {
         "pairs of photos": "evaluate pairs.csv --images people --group group --replicates 50",
         "all photos": "evaluate people --replicates 50",
         "retrieval": "evaluate patterns --aligned arcface-112 --protocol retrieval",
+        "calibrate": "calibrate --images patterns --aligned arcface-112 --fmr 0.1 --dry-run"
+        " --replicates 50",
+        "calibrate to a rate that the data cannot tell": "calibrate --images people --dry-run",
+    },
+    "evaluate_embeddings": {
         "10 folds": "evaluate rows.csv --embeddings rows.npz --replicates 50 --compat facenet",
         "fixed": "evaluate rows.csv --embeddings rows.npz --protocol fixed --threshold 0.3"
         " --group group --replicates 0",
         "templates": "evaluate template_pairs.txt --embeddings features.npy --media media.txt"
         " --threshold 0.3 --replicates 50 --gallery gallery.csv --probes probes.csv",
-        "calibrate": "calibrate --images patterns --aligned arcface-112 --fmr 0.1 --dry-run"
-        " --replicates 50",
-        "calibrate to a rate that the data cannot tell": "calibrate --images people --dry-run",
     },
     "data": {
         "inspect pairs": "data inspect pairs.csv",
@@ -114,12 +116,13 @@ CROPS = [
     for folder, kind in (("crops", "png"), ("boxes", "jpg"))
     for photo in ("barack/obama", "barack/obama2", "joe/biden")
 ]
-# Distances follow the embeddings (test_embeddings.py); pixels are relative to their coordinates.
+# What comes from photographs depends on the release of the decoder (test_embeddings.py).
 # A logistic curve through a few generated people far apart is steep: a step of 2^-23 moves it.
-TOLERANCES = {
-    "box": 1e-4, "points": 1e-4, "measured": 1e-3, "crops": 1e-3, "slope": 0.05, "intercept": 0.05,
-    "": 1e-4,
+PHOTOGRAPHS = {
+    "box": 1e-3, "points": 1e-3, "measured": 1e-3, "crops": 1e-3, "slope": 0.05, "intercept": 0.05,
+    "": 1e-3,
 }  # fmt: skip
+READY = {"": 1e-5}
 
 
 def mean_colour(path: str) -> list[float]:
@@ -142,4 +145,4 @@ def test_commands_say_what_was_written_down(run, place, golden, group):
         found[what] = stable(said, paths, VOLATILE.get(group, ()))
     if group == "photos":
         found["crops"] = {crop: mean_colour(crop) for crop in CROPS}
-    golden(group, found, TOLERANCES)
+    golden(group, found, READY if group == "evaluate_embeddings" else PHOTOGRAPHS)
