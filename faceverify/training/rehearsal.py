@@ -19,10 +19,11 @@ from faceverify.training.loop import train
 from faceverify.training.metrics_log import MetricsLog
 from faceverify.training.parts import Parts
 from faceverify.training.stopping import StopRequest
-from faceverify.training.time_budget import Plan, plan_within
+from faceverify.training.time_budget import Duration, Plan, plan_within
+from faceverify.training.validation import BATCH
 
 SHARE = 0.05  # of the time that steps may be rehearsed, and validations: a tenth together
-FEWEST, FEW = 2, 8  # images: batch normalisation needs two, a busy machine takes as long for eight
+FEWEST, PART = 2, 8  # images, for batch normalisation; a batch over the least part that is timed
 TIMED = 12  # steps
 SPARE = 0.97  # share of the time that is planned with
 FORWARD = 1 / 3  # of a step: to embed its images
@@ -41,7 +42,7 @@ def rehearsed_plan(
 ) -> Plan:
     """Find how many steps, and the validations among them, fit into a run's time.
 
-    Rehearsing takes a tenth of it at most, but for ten images and crops, and for compiling a step.
+    Rehearsing takes a tenth of it at most, unless an eighth of a batch takes longer, or compiling.
 
     Args:
         seconds: there are; what the rehearsal takes is taken off.
@@ -58,27 +59,27 @@ def rehearsed_plan(
     """
     began = time.perf_counter()
     seconds = -processes.agree(-seconds)
-    step = step_seconds(seconds, parts, config, epochs, processes)
-    judged, validation = processes.said_by_first(crops is not None), 0.0
+    step = step_time(seconds, parts, config, epochs, processes)
+    judged, validation = processes.said_by_first(crops is not None), Duration(0.0, 0.0)
     if crops is not None:
         shown = crops
-        validation = seconds_of(
-            lambda count: embed(parts.verified, shown[:count]), len(crops), SHARE * seconds
-        )
+        batch = min(BATCH, len(crops))
+        one = time_of(lambda count: embed(parts.verified, shown[:count]), batch, SHARE * seconds)
+        validation = one.times(-(-len(crops) // batch))
     return plan_within(
         SPARE * (seconds - processes.agree(time.perf_counter() - began)),
         step=step,
-        validation=processes.said_by_first(validation),
+        validation=Duration(*map(processes.said_by_first, (validation.least, validation.likely))),
         wanted=config.validation if judged else replace(config.validation, times=0),
         first_weights=bool(parts.origin),
         imprint=config.backbone.imprint,
-        image_of_each=step * FORWARD * people / config.batches.size,
+        image_of_each=step.likely * FORWARD * people / config.batches.size,
     )
 
 
-def step_seconds(
+def step_time(
     seconds: float, parts: Parts, config: Config, epochs: Epochs, processes: Processes
-) -> float:
+) -> Duration:
     """Time of a step: of some whole ones, or where they take too long, by a part of a batch.
 
     Args:
@@ -123,32 +124,36 @@ def step_seconds(
             )
         return processes.agree(time.perf_counter() - start)
 
-    step = loading + seconds_of(learn, len(some), left() / 2) * len(images) / len(some)
-    step = processes.agree(step)
-    if 2 * step > left():
+    part = time_of(learn, len(some), left() / 2).times(len(images) / len(some))
+    step = Duration(*(processes.agree(loading + one) for one in (part.least, part.likely)))
+    if 2 * step.likely > left():
         return step
-    step = taken_by(1)  # finds memory, chooses kernels, compiles
-    count = min(TIMED, int(left() / step))
-    return taken_by(count) / count if count else step
+    taken = taken_by(1)  # finds memory, chooses kernels, compiles
+    if count := min(TIMED, int(left() / taken)):
+        taken = taken_by(count) / count
+    return Duration(taken, taken)
 
 
-def seconds_of(work: Callable[[int], object], total: int, room: float) -> float:
-    """Time of some work on all of ``total`` things, by as many of them as there is room for.
+def time_of(work: Callable[[int], object], batch: int, room: float) -> Duration:
+    """Time of some work on a batch, by as much of it as there is room for.
+
+    What it takes whatever the number of images is not known, and much on a busy machine: at least
+    the whole takes as long as the part, likely as many times as long as it is larger.
 
     Args:
-        work: on a number of things.
-        total: things.
-        room: seconds that this may take, but for ten things, or an eighth of them.
+        work: on a number of images.
+        batch: images.
+        room: seconds that this may take, unless an eighth of the batch takes longer.
     """
     began = time.perf_counter()
-    work(min(FEWEST, total))  # finds memory and kernels
-    count = min(max(FEWEST, min(FEW, total // 8)), total)
+    work(min(FEWEST, batch))  # finds memory and kernels
+    count = min(max(FEWEST, batch // PART), batch)
     while True:
         start = time.perf_counter()
         work(count)
         taken = time.perf_counter() - start
         left = room - (time.perf_counter() - began)
-        more = min(total, int(count * left / taken))
+        more = min(batch, int(count * left / taken))
         if more < 2 * count:
-            return taken * total / count
+            return Duration(taken, taken * batch / count)
         count = more
