@@ -46,9 +46,9 @@ class Plan:
 
     def in_words(self, wanted: Validation) -> str:
         """Steps and validations, and how many of these were wanted; one line."""
-        text = f"{self.steps:,} steps"
+        text = f"{self.steps:,} step{'s' * (self.steps > 1)}"
         if self.validations:
-            text += f" and {self.validations} validations"
+            text += f" and {self.validations} validation{'s' * (self.validations > 1)}"
         if 0 < self.validations < wanted.number:
             share = largest_share(wanted)
             text += f", not {wanted.number}: they take {100 * share:.0f} % of the time at most"

@@ -63,7 +63,7 @@ def test_what_was_not_asked_for_gives_way():
     )
     assert plan == Plan(steps=2, validations=1, first_weights=True, imprint=0)
     assert plan.in_words(BY_ITSELF) == (
-        "2 steps and 1 validations, not 10: they take 20 % of the time at most"
+        "2 steps and 1 validation, not 10: they take 20 % of the time at most"
     )
 
 
