@@ -4,7 +4,7 @@ Each cell is a convolution of one shape, forward and backward, in a process unde
 glibc (``malloc.check=3``), which ends the process as it frees a block that was written beyond; the
 next cell then begins in a new one. "ours" are the same shapes after
 ``strided_pointwise.subsample_first``, as a run trains them: there must be none, or the exit status
-is 1. ``--older`` acts as a processor with AVX2 and nothing newer. See ``docs/adr/0023``.
+is 1. ``--older`` acts as a processor with AVX2 and nothing newer. See ``docs/adr/0024``.
 
 Usage: ``python scripts/check_convolutions.py [--older]`` (two minutes on a quiet core; Linux).
 """

@@ -15,14 +15,15 @@ from faceverify.training.checkpoint.checkpoint import Progress
 from faceverify.training.config.schema import Config
 from faceverify.training.data.loading.source import Source
 from faceverify.training.distributed.processes import Processes
+from faceverify.training.export.embed_crops import BATCH
 from faceverify.training.loop import train
 from faceverify.training.metrics_log import MetricsLog
-from faceverify.training.run.time_budget import Plan, plan_within
+from faceverify.training.run.time_budget import Duration, Plan, plan_within
 from faceverify.training.stopping import StopRequest
 from faceverify.training.train_state import TrainState
 
 SHARE = 0.05  # of the time for timing steps, and as much for validations
-FEWEST, FEW = 2, 8  # images: batch normalisation needs two, a busy machine takes as long for eight
+FEWEST, PART = 2, 8  # images, for batch normalisation; a batch over the least part that is timed
 TIMED = 12  # steps
 PLANNED = 0.97  # share of the time that is planned; the rest is a margin
 FORWARD = 1 / 3  # share of a step that the forward pass takes
@@ -41,7 +42,8 @@ def measured_plan(
 ) -> Plan:
     """Measure how many steps and validations fit into the time of a run.
 
-    The measurement takes a tenth of it at most, apart from ten images and crops, and compilation.
+    The measurement takes a tenth of it at most, unless an eighth of a batch or compilation takes
+    longer.
 
     Args:
         seconds: there are, this measurement included.
@@ -58,28 +60,30 @@ def measured_plan(
     """
     began = time.perf_counter()
     seconds = -processes.maximum(-seconds)
-    step = step_seconds(seconds, state, config, source, processes)
-    judged, validation = processes.from_first(crops is not None), 0.0
+    step = step_time(seconds, state, config, source, processes)
+    judged, validation = processes.from_first(crops is not None), Duration(0.0, 0.0)
     if crops is not None:
         shown = crops
-        validation = seconds_of(
-            lambda count: embed(state.final_backbone, shown[:count]), len(crops), SHARE * seconds
+        batch = min(BATCH, len(crops))
+        one = time_of(
+            lambda count: embed(state.final_backbone, shown[:count]), batch, SHARE * seconds
         )
+        validation = one.times(-(-len(crops) // batch))
     return plan_within(
         PLANNED * (seconds - processes.maximum(time.perf_counter() - began)),
         step=step,
-        validation=processes.from_first(validation),
+        validation=Duration(*map(processes.from_first, (validation.least, validation.likely))),
         wanted=config.validation if judged else replace(config.validation, times=0),
         first_weights=bool(state.origin),
         imprint=config.backbone.imprint,
-        image_of_each=step * FORWARD * people / config.batches.size,
+        image_of_each=step.likely * FORWARD * people / config.batches.size,
     )
 
 
-def step_seconds(
+def step_time(
     seconds: float, state: TrainState, config: Config, source: Source, processes: Processes
-) -> float:
-    """Seconds of one step: timed on whole steps, or where they take too long on part of a batch.
+) -> Duration:
+    """Time of a step: of some whole ones, or where they take too long, by a part of a batch.
 
     Args:
         seconds: of the run.
@@ -123,32 +127,36 @@ def step_seconds(
             )
         return processes.maximum(time.perf_counter() - start)
 
-    step = loading + seconds_of(learn, len(some), left() / 2) * len(images) / len(some)
-    step = processes.maximum(step)
-    if 2 * step > left():
+    part = time_of(learn, len(some), left() / 2).times(len(images) / len(some))
+    step = Duration(*(processes.maximum(loading + one) for one in (part.least, part.likely)))
+    if 2 * step.likely > left():
         return step
-    step = taken_by(1)  # finds memory, chooses kernels, compiles
-    count = min(TIMED, int(left() / step))
-    return taken_by(count) / count if count else step
+    taken = taken_by(1)  # finds memory, chooses kernels, compiles
+    if count := min(TIMED, int(left() / taken)):
+        taken = taken_by(count) / count
+    return Duration(taken, taken)
 
 
-def seconds_of(work: Callable[[int], object], total: int, room: float) -> float:
-    """Seconds of some work on ``total`` items, extrapolated from as many as fit into ``room``.
+def time_of(work: Callable[[int], object], batch: int, room: float) -> Duration:
+    """Time of some work on a batch, by as much of it as there is room for.
+
+    What it takes whatever the number of images is not known, and much on a busy machine: at least
+    the whole takes as long as the part, likely as many times as long as it is larger.
 
     Args:
-        work: called with a number of items.
-        total: number of items.
-        room: seconds that the timing may take, apart from ten items, or an eighth of them.
+        work: on a number of images.
+        batch: images.
+        room: seconds that this may take, unless an eighth of the batch takes longer.
     """
     began = time.perf_counter()
-    work(min(FEWEST, total))  # finds memory and kernels
-    count = min(max(FEWEST, min(FEW, total // 8)), total)
+    work(min(FEWEST, batch))  # finds memory and kernels
+    count = min(max(FEWEST, batch // PART), batch)
     while True:
         start = time.perf_counter()
         work(count)
         taken = time.perf_counter() - start
         left = room - (time.perf_counter() - began)
-        more = min(total, int(count * left / taken))
+        more = min(batch, int(count * left / taken))
         if more < 2 * count:
-            return taken * total / count
+            return Duration(taken, taken * batch / count)
         count = more

@@ -12,6 +12,23 @@ IMPRINTING = 0.1  # largest share of initial class centres
 
 
 @dataclass(frozen=True)
+class Duration:
+    """How long something takes, as far as it is known.
+
+    Args:
+        least: seconds, by what was seen.
+        likely: seconds.
+    """
+
+    least: float
+    likely: float
+
+    def times(self, factor: float) -> Duration:
+        """As many of it, one after the other."""
+        return Duration(self.least * factor, self.likely * factor)
+
+
+@dataclass(frozen=True)
 class Plan:
     """Steps and validations of a run with a time budget.
 
@@ -28,10 +45,10 @@ class Plan:
     imprint: int
 
     def in_words(self, wanted: Validation) -> str:
-        """One line: steps, validations, and the configured number of these if it is higher."""
-        text = f"{self.steps:,} steps"
+        """Steps and validations, and how many of these were wanted; one line."""
+        text = f"{self.steps:,} step{'s' * (self.steps > 1)}"
         if self.validations:
-            text += f" and {self.validations} validations"
+            text += f" and {self.validations} validation{'s' * (self.validations > 1)}"
         if 0 < self.validations < wanted.number:
             share = largest_share(wanted)
             text += f", not {wanted.number}: they take {100 * share:.0f} % of the time at most"
@@ -50,8 +67,8 @@ class Plan:
 def plan_within(
     seconds: float,
     *,
-    step: float,
-    validation: float,
+    step: Duration,
+    validation: Duration,
     wanted: Validation,
     first_weights: bool = False,
     imprint: int = 0,
@@ -63,35 +80,37 @@ def plan_within(
     at the end is always made. Initial class centres take a tenth at most.
 
     Args:
-        seconds: the budget.
-        step, validation: seconds of one.
-        wanted: the configured number of validations.
-        first_weights: whether the run begins with pretrained weights, to be validated.
-        imprint: images of each person in the mean that its class centre begins at.
-        image_of_each: seconds for one image of every person.
+        seconds: to be divided.
+        step, validation: one of them.
+        wanted: how many validations are.
+        first_weights: whether the run begins with weights worth validating.
+        imprint: images of each person that class centres are to begin at.
+        image_of_each: seconds for one of them.
 
     Raises:
-        TrainingError: there is no time for one step and one validation.
+        TrainingError: there is no time for one step and one validation, whatever is not known.
     """
-    least = step + (validation if wanted.number else 0)
+    number = wanted.number
+    least = step.least + (validation.least if number else 0)
     if seconds < least:
         raise config_error(
             f"too few minutes: {max(seconds, 0):.2g} s are left after all preparation, and one step"
-            f"{' and one validation take' if wanted.number else ' takes'} {least:.2g} s",
+            f"{' and one validation take' if number else ' takes'} {least:.2g} s at least",
             "give more --minutes",
         )
     validations, left = 0, seconds
-    if wanted.number:
-        share = largest_share(wanted) * seconds
-        most = max(int(min(share / validation, wanted.number + first_weights)), 1)
-        first_weights = first_weights and most > 1 and seconds >= least + validation
-        left -= first_weights * validation
-        validations = min(most - first_weights, int(left / least))
-        left -= validations * validation
+    if number:
+        one, both = validation.likely, step.likely + validation.likely
+        most = max(int(min(largest_share(wanted) * seconds / one, number + first_weights)), 1)
+        first_weights = first_weights and most > 1 and seconds >= both + one
+        left -= first_weights * one
+        validations = max(min(most - first_weights, int(left / both)), 1)
+        left -= validations * one
     if image_of_each:
-        imprint = min(imprint, int(min(IMPRINTING * left, left - step) / image_of_each))
+        room = max(min(IMPRINTING * left, left - step.likely), 0)
+        imprint = min(imprint, int(room / image_of_each))
         left -= imprint * image_of_each
-    steps = max(int(left / step), 1)
+    steps = max(int(left / step.likely), 1)
     return Plan(steps, min(validations, steps), first_weights and validations > 0, imprint)
 
 
