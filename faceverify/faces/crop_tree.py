@@ -138,7 +138,7 @@ def open_tree(
     else:
         if earlier != record:
             raise UsageError(
-                f"{destination} holds other crops ({earlier}) than are wanted now ({record})",
+                f"{destination} holds other crops ({earlier}) than this command cuts ({record})",
                 cure="name another DST",
             )
     return CropTree(finder, source, destination, alignment=cut, side=side, suffix=suffix)
