@@ -26,8 +26,8 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="A folder with a folder a person, a RecordIO folder, WebDataset shards, or their "
-            "URLs: s3://..., https://..., pipe:COMMAND.",
+            help="A folder with one folder per person, a RecordIO folder, WebDataset shards, or "
+            "their URLs: s3://..., https://..., pipe:COMMAND.",
             show_default=False,
         ),
     ] = None,

@@ -33,7 +33,7 @@ def test_it_is_the_loss_of_the_embeddings_and_the_labels():
     assert calls == [1]
 
 
-def test_the_loss_is_told_where_a_step_begins_and_ends():
+def test_the_loss_follows_the_steps_of_the_run():
     method = Supervised(build_loss("arcface", embedding_size=4, classes=3, warm_up=0.5))
     method.begin_step(1, 8)
     assert method.loss.margin_share == 0.25
