@@ -21,7 +21,7 @@ from faceverify.training.config.schema import Config
 from faceverify.training.distributed.collectives import Shard
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.losses import build_loss
-from faceverify.training.methods import find_method
+from faceverify.training.methods import build_method
 from faceverify.training.methods.method import Method
 from faceverify.training.optim.ema import ExponentialMovingAverage
 from faceverify.training.optim.freezing import freeze, train_mode
@@ -165,10 +165,13 @@ def build_train_state(
     origin = initialise(backbone, config.backbone.init).origin if config.backbone.init else ""
     frozen = freeze(backbone, config.backbone.freeze)
     torch.manual_seed(config.seed)  # the method's initial weights do not depend on the backbone
-    loss = build_loss(
-        config.loss.name, embedding_size=embedding_size, classes=classes, **config.loss.options
+    method = build_method(
+        config.method.name,
+        embedding_size=embedding_size,
+        loss=lambda: build_loss(
+            config.loss.name, embedding_size=embedding_size, classes=classes, **config.loss.options
+        ),
     )
-    method = find_method(config.method.name)(loss)
     backbone, method = backbone.to(processes.device), method.to(processes.device)
     executor = make_executor(backbone, config.compute, processes)
     optimiser = make_optimiser(

@@ -17,6 +17,9 @@ class Method(nn.Module):
     What a method learns itself (class centres, a projector, a teacher, a queue) are its parameters
     and buffers: stored in checkpoints as ``method.NAME``, never exported.
 
+    Args:
+        embedding_size: D of the backbone; one that needs labels takes ``loss`` in its place.
+
     Attributes:
         views: views (augmented crops) that the loader makes of each image.
         needs_labels: whether each image needs an identity label.
@@ -24,6 +27,9 @@ class Method(nn.Module):
 
     views: ClassVar[Views] = ONE_VIEW
     needs_labels: ClassVar[bool] = False
+
+    def __init__(self, *, embedding_size: int = 0) -> None:
+        super().__init__()
 
     def forward(self, embed: Embed, batch: Batch) -> Tensor:
         """Mean loss of a batch, ().
