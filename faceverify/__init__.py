@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, Any
 from faceverify.version import __version__
 
 if TYPE_CHECKING:
+    from faceverify.embeddings.extractor import Template, TemplateExtractor
+    from faceverify.faces.options import FaceOptions
     from faceverify.matching.decision import Decision
-    from faceverify.templates import Template, TemplateExtractor
-    from faceverify.verification import Verifier
+    from faceverify.recognition.verify import Verifier
 
-__all__ = ["Decision", "Template", "TemplateExtractor", "Verifier", "__version__"]
+__all__ = ["Decision", "FaceOptions", "Template", "TemplateExtractor", "Verifier", "__version__"]
 
 _HOME = {
     "Decision": "faceverify.matching.decision",
-    "Template": "faceverify.templates",
-    "TemplateExtractor": "faceverify.templates",
-    "Verifier": "faceverify.verification",
+    "FaceOptions": "faceverify.faces.options",
+    "Template": "faceverify.embeddings.extractor",
+    "TemplateExtractor": "faceverify.embeddings.extractor",
+    "Verifier": "faceverify.recognition.verify",
 }
 
 

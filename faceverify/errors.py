@@ -17,7 +17,8 @@
         ├── SeveralFacesError   3   several faces where one was asked for
         └── LowQualityError     3   a face below the wanted quality
 
-An error that is none of these is a fault of this program: exit status 70. Ctrl-C gives 130.
+An error that is none of these is a fault of this program: exit status 70. A signal gives 128 and
+its number: 130 for Ctrl-C, 143 for SIGTERM, 129 for a terminal that was closed.
 
 Every error carries a ``code``: a stable, machine-readable word that ``--json`` prints beside the
 message. The message itself is one line: where, what was found, and the cure.

@@ -107,10 +107,10 @@ def command(asked: argparse.Namespace, name: str) -> list[str]:
 
 def measured(asked: argparse.Namespace, name: str) -> dict[str, object]:
     """Figures of a run's model file on View 2, and on the part of View 1 that chose nothing."""
-    from faceverify.embedding_cache import cache_folder
-    from faceverify.model_making import embedded
+    from faceverify.embeddings.cache import cache_folder
     from faceverify.models.model_file import load_model_file
-    from faceverify.validator import pair_figures, set_of_list
+    from faceverify.training.run.publish import embedded
+    from faceverify.training.run.validation import pair_figures, set_of_list
 
     model = load_model_file(asked.out / name / "model.onnx")
     found: dict[str, object] = {"model_id": model.id}

@@ -18,15 +18,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from faceverify.embedding_cache import cache_folder
+from faceverify.embeddings.cache import cache_folder
 from faceverify.models.model_file import Provenance
 from faceverify.training.backbones import build_backbone, contract_for
-from faceverify.training.config import config_from_dict
-from faceverify.training.config_files import read_recipe
-from faceverify.training.export import export_model
+from faceverify.training.config.files import read_recipe
+from faceverify.training.config.schema import config_from_dict
+from faceverify.training.export.embed_crops import embed_crops
+from faceverify.training.export.export import export_model
 from faceverify.training.loop import evenly
-from faceverify.training.validation import embed_crops
-from faceverify.validator import PairFigures, pair_figures, set_of_list
+from faceverify.training.run.validation import PairFigures, pair_figures, set_of_list
 
 TIMES = 8
 FIRST, TIMED = 2, 12  # steps: the first ones find memory

@@ -21,10 +21,11 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from faceverify.evaluation.all_against_all import all_against_all, unit_rows
-from faceverify.evaluation.bootstrap import bootstrap
-from faceverify.evaluation.metrics import FMR_TARGETS, auc, eer, rates_at_fmr, roc
-from faceverify.evaluation.scores import ScoreCounts, count_scores
+from faceverify.evaluation.intervals.bootstrap import bootstrap
+from faceverify.evaluation.metrics.all_against_all import all_against_all
+from faceverify.evaluation.metrics.error_rates import FMR_TARGETS, auc, eer, rates_at_fmr, roc
+from faceverify.evaluation.metrics.exact_distances import unit_rows
+from faceverify.evaluation.metrics.scores import ScoreCounts, count_scores
 
 T = TypeVar("T")
 PER_PERSON = 10

@@ -21,13 +21,14 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from faceverify.embeddings.extractor import TemplateExtractor
 from faceverify.faces.detection import Detector
-from faceverify.images import find_photos
+from faceverify.faces.finder import FaceFinder
+from faceverify.faces.options import FaceOptions
+from faceverify.images.discovery import find_photos
 from faceverify.models.embedder import Embedder
-from faceverify.models.model_file import load_model_file
-from faceverify.models.registry import bundled_folder, find_model
-from faceverify.pipeline import default_workers, map_ordered
-from faceverify.templates import FaceFinder, TemplateExtractor
+from faceverify.models.registry import bundled_folder, load_model
+from faceverify.runtime.parallel import default_workers, map_ordered
 
 MIN_FACE = 20
 PEER_BATCH = 32
@@ -59,7 +60,7 @@ def bench_detection(images: list[Image.Image], table: Table) -> None:
         return [len(faces) for faces in found]
 
     def run_prominent() -> list[int]:
-        finder = FaceFinder(ours, min_face=MIN_FACE)
+        finder = FaceFinder(ours, FaceOptions(min_face=MIN_FACE))
         return [len(faces) for faces in map_ordered(finder.find, images, workers=default_workers())]
 
     def run_peer(batch: int = PEER_BATCH) -> list[int]:
@@ -85,9 +86,9 @@ def bench_embedding(crops: np.ndarray, table: Table) -> None:
     import torch
 
     from faceverify.training.backbones import build_backbone
-    from faceverify.training.initialising import initialise
+    from faceverify.training.backbones.pretrained import initialise
 
-    embedder = Embedder(load_model_file(find_model("default")))
+    embedder = Embedder(load_model("default"))
     net = build_backbone("resnet29", embedding_size=128, size=150).eval()
     initialise(net, "default")
     contract = embedder.model.contract

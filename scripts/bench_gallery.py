@@ -25,7 +25,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from faceverify.gallery.sqlite import SqliteStore
+from faceverify.gallery.sqlite.store import SqliteStore
 from faceverify.gallery.store import Enrolment
 
 BATCH, SINGLES, COLD = 10_000, 300, 9
@@ -34,7 +34,7 @@ KEY = "5f" * 32  # a ready key, as a file or the environment holds it
 # a process that opens a gallery and searches once; the empty one is the yardstick
 SEARCH = """
 import sys, numpy
-from faceverify.gallery.store import open_store
+from faceverify.gallery.open import open_store
 with open_store(sys.argv[1], key=sys.argv[4] or None) as store:
     query = numpy.full((1, int(sys.argv[2])), int(sys.argv[2]) ** -0.5, "f4")
     store.search(query, 5, model=sys.argv[3])
@@ -51,10 +51,9 @@ def main() -> None:
     options = parser.parse_args()
     model = "0123456789abcdef"
     if options.photo:
-        from faceverify.models.model_file import load_model_file
-        from faceverify.models.registry import find_model
+        from faceverify.models.registry import load_model
 
-        model = load_model_file(find_model("default")).id
+        model = load_model("default").id
     table = Table("what", "figure", "beside it", "ratio", "target")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for key in [None, KEY] if options.key else [None]:

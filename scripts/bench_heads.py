@@ -30,7 +30,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from faceverify.training.heads import SOFTMAX_HEADS, build_head, chunked_scores
+from faceverify.training.losses import HEADS, build_head, head_options
+from faceverify.training.losses.engine import chunked_scores
 
 BATCH, SIZE = 128, 512
 COMPARED = 10_000  # centres whose gradients are compared, the batch's own beside them
@@ -79,7 +80,7 @@ def engines(classes: int, rounds: int, threads: int) -> Table:
 
 def margins(counts: tuple[int, ...], rounds: int, threads: int) -> Table:
     """Every head, chunked and dense."""
-    names = [name for name in SOFTMAX_HEADS if name != "coco"]
+    names = [name for name in HEADS if name != "coco" and "engine" in head_options(name)]
     cases = [(name, way, c) for c in counts for name in names for way in ("chunked", "dense")]
     figures = in_turn(cases, rounds, threads)
     table = Table("head", title="CPU milliseconds of a step: chunked / dense")

@@ -25,10 +25,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms import v2
 
-from faceverify.training.data.augmentation import NONE, Augmentation
-from faceverify.training.data.face_set import FaceSet, open_face_set
-from faceverify.training.data.loader import batches
-from faceverify.training.data.packed_cache import PackedFaces, packed
+from faceverify.training.config.augmentation import NONE, Augmentation
+from faceverify.training.data.loading.loader import batches
+from faceverify.training.data.loading.packed_cache import PackedFaces, packed
+from faceverify.training.data.sets.face_set import FaceSet
+from faceverify.training.data.sets.open import open_face_set
 from faceverify.training.data.transforms import Transform
 
 SIZE = (112, 112)
@@ -101,7 +102,7 @@ def ours(
 ) -> Iterator[Tensor]:
     transform = Transform(SIZE, augmentation=how)
     for batch in batches(faces, steps, transform=transform, packed=kept, workers=workers):
-        yield batch.images
+        yield batch.views[0]
 
 
 def theirs(

@@ -45,12 +45,12 @@ def times(work, repeats):
 
 
 def ours(rule, embeddings, labels, repeats):
-    from faceverify.training.heads.distances import squared_distances
-    from faceverify.training.heads.mining import mine
-    from faceverify.training.heads.triplet import Triplet, mean_of_triplets
-    from faceverify.training.heads.unit_rows import unit_rows
+    from faceverify.training.losses.distances import squared_distances
+    from faceverify.training.losses.l2_normalize import l2_normalize
+    from faceverify.training.losses.mining import mine
+    from faceverify.training.losses.triplet import Triplet, mean_of_triplets
 
-    squared = squared_distances(unit_rows(embeddings))
+    squared = squared_distances(l2_normalize(embeddings))
 
     def beyond():
         mined = mine(squared, labels, rule, margin=MARGIN)
@@ -60,7 +60,7 @@ def ours(rule, embeddings, labels, repeats):
     rows = embeddings.clone().requires_grad_()
     loss, triplets = beyond()
     return {
-        "matrix": times(lambda: squared_distances(unit_rows(embeddings)), repeats),
+        "matrix": times(lambda: squared_distances(l2_normalize(embeddings)), repeats),
         "beyond": times(beyond, repeats),
         "step": times(lambda: head(rows, labels).backward(), repeats),
         "loss": float(loss),

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import multiprocessing
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,13 +28,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from faceverify.gallery.code_method import CodeMethod
-from faceverify.gallery.code_search import nearest_codes
-from faceverify.gallery.half import VARIABLE, SearchKind
-from faceverify.gallery.search import Rows
-from faceverify.gallery.sqlite import SqliteStore
-from faceverify.gallery.store import Enrolment, Fusion
-from faceverify.pipeline import default_workers
+from faceverify.choices import CodeMethod, Fusion, SearchMethod
+from faceverify.gallery.sqlite.binary_scan import nearest_codes
+from faceverify.gallery.sqlite.database import Database
+from faceverify.gallery.sqlite.nearest import Rows
+from faceverify.gallery.sqlite.search_files import read_search_file
+from faceverify.gallery.sqlite.store import SqliteStore
+from faceverify.gallery.store import Enrolment
+from faceverify.runtime.parallel import default_workers
 
 MODEL, TEMPLATES, COUNT = "0123456789abcdef", 5, 5
 BITS = 512
@@ -89,7 +89,7 @@ def measure(gallery: Path, width: int, rounds: int) -> tuple[Rounds, bool]:
     with ExitStack() as stack:
         store = stack.enter_context(SqliteStore(str(gallery)))
         store.search(queries[:1], COUNT, model=MODEL)
-        base = mapped(store)
+        base = mapped(gallery)
         words = np.array_split(base.embeddings.reshape(-1).view(np.uint64), 64)
         pool = ThreadPoolExecutor(default_workers())
         ways: dict[str, Callable[[], object]] = {
@@ -107,15 +107,10 @@ def measure(gallery: Path, width: int, rounds: int) -> tuple[Rounds, bool]:
         except ImportError:
             pass
         else:
-            os.environ[VARIABLE] = SearchKind.HALF.value
-            half = stack.enter_context(SqliteStore(str(gallery)))
-            half.search(queries[:1], COUNT, model=MODEL)
-            ways["search, half precision"] = lambda: half.search(query(), COUNT, model=MODEL)
             index = faiss.IndexFlatIP(width)
             index.add(base.embeddings)
             ways["FAISS IndexFlatIP"] = lambda: index.search(query(), COUNT)
-            os.environ[VARIABLE] = SearchKind.CODES.value
-            coded = stack.enter_context(SqliteStore(str(gallery)))
+            coded = stack.enter_context(SqliteStore(str(gallery), search=SearchMethod.CODES))
             coded.fit_codes(MODEL, bits=BITS, method=CodeMethod.CENTRED)
             ways[CODED] = lambda: coded.search(query(), COUNT, model=MODEL)
             codes = np.packbits(base.embeddings @ unit_rows(width, BITS, seed=2) > 0, axis=1)
@@ -148,11 +143,12 @@ def memory_beside(gallery: Path, width: int) -> float:
     return float("nan")
 
 
-def mapped(store: SqliteStore) -> Rows:
-    """The search file as the store has it in memory."""
-    base = store.index(MODEL).base
-    assert base is not None
-    return base
+def mapped(gallery: Path) -> Rows:
+    """The search file, mapped: the same pages of memory as the store's."""
+    found = read_search_file(Database(gallery, create=False, key=None), MODEL)
+    assert found is not None
+    _, columns = found
+    return Rows(columns["embedding"], columns["identity"], columns["sequence"])
 
 
 def show(times: Rounds, count: int, width: int, beside: float, same: bool) -> None:

@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from faceverify.gallery.store import Enrolment, Fusion, Store, open_store
+from faceverify.choices import Fusion
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Enrolment, Store
 
 PER_PERSON = 5
 SPREAD = 0.75  # length of the noise around a person's centre: same-person cosines of about 0.64
@@ -115,7 +117,8 @@ def place(url: str | None) -> Iterator[str]:
     if url is not None:
         yield url + ("&" if "?" in url else "?") + "gallery=bench_GALLERY"
         return
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "gallery"))
+    tests = Path(__file__).parents[1] / "tests"
+    sys.path[:0] = [str(tests / "gallery" / "postgresql"), str(tests / "gallery")]
     from postgresql_server import postgresql_server, programs
 
     binaries = programs()

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from faceverify.cli import app
+from faceverify.cli.app import app
 
 TARGET = Path(__file__).parents[1] / "docs" / "cli.md"
 

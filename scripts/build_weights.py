@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from faceverify.faces.alignment import KNOWN_CROPS, FivePoints
-from faceverify.files import atomic_write
 from faceverify.models.contract import Contract
+from faceverify.models.metadata import Provenance, thresholds_from_list
 from faceverify.models.model_file import ModelFile, as_json, split_metadata
-from faceverify.models.model_metadata import Provenance, thresholds_from_list
+from faceverify.runtime.files import atomic_write
 
 Array = NDArray[np.float32]
 

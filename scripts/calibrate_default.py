@@ -19,16 +19,16 @@ from pathlib import Path
 
 import numpy as np
 
+from faceverify.embeddings.extractor import TemplateExtractor
 from faceverify.errors import FaceverifyError, NoDecisionError
-from faceverify.evaluation.all_against_all import all_against_all
-from faceverify.evaluation.metrics import auc, eer
-from faceverify.evaluation.pairs import read_pairs
-from faceverify.evaluation.person_bootstrap import PersonBootstrap
-from faceverify.evaluation.thresholds import supported_targets, thresholds_from_scores
-from faceverify.files import atomic_write
+from faceverify.evaluation.calibration.thresholds import supported_targets, thresholds_from_scores
+from faceverify.evaluation.intervals.identity_bootstrap import PersonBootstrap
+from faceverify.evaluation.lists.reading import read_pairs
+from faceverify.evaluation.metrics.all_against_all import all_against_all
+from faceverify.evaluation.metrics.error_rates import auc, eer
 from faceverify.models.model_file import threshold_from_dict
-from faceverify.pipeline import map_ordered
-from faceverify.templates import TemplateExtractor
+from faceverify.runtime.files import atomic_write
+from faceverify.runtime.parallel import map_ordered
 
 LISTS = ("pairsDevTrain.txt", "pairsDevTest.txt")
 TARGETS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # those with 10 expected errors are kept

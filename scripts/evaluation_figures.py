@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from faceverify.evaluation.figures import written
+from faceverify.evaluation.results import written
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 PAIRS, LFW = "protocols/pairs.txt", "lfw"

@@ -16,13 +16,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.embedding_cache import EmbeddingCache, cache_folder
-from faceverify.evaluation.image_roots import map_images
-from faceverify.evaluation.metrics import auc, rates_at_fmr
-from faceverify.evaluation.pairs import PairList, read_pairs
-from faceverify.evaluation.protocols import folded_accuracy
-from faceverify.evaluation.scores import count_scores
-from faceverify.matching.codes import (
+from faceverify.embeddings.cache import EmbeddingCache, cache_folder
+from faceverify.embeddings.compute import PhotoEmbeddings, embed_photos
+from faceverify.evaluation.lists.image_roots import map_images
+from faceverify.evaluation.lists.pair_list import PairList
+from faceverify.evaluation.lists.reading import read_pairs
+from faceverify.evaluation.metrics.error_rates import auc, rates_at_fmr
+from faceverify.evaluation.metrics.fold_accuracy import folded_accuracy
+from faceverify.evaluation.metrics.scores import count_scores
+from faceverify.faces.options import FaceOptions
+from faceverify.matching.binary_templates import (
     CodeDirections,
     centred_directions,
     hamming_distance,
@@ -30,7 +33,7 @@ from faceverify.matching.codes import (
     random_directions,
 )
 from faceverify.matching.distance import cosine_distance
-from faceverify.photo_embeddings import FaceSettings, PhotoEmbeddings, embed_photos, load_model
+from faceverify.models.registry import load_model
 
 BITS = (128, 256, 512, 1024)
 FMR = 1e-2
@@ -46,13 +49,13 @@ def main() -> None:
     images = map_images(pairs, options.data / "lfw")
     images.require_all()
     files = images.files
-    photos = embedded(files, options.model, FaceSettings())
+    photos = embedded(files, options.model, FaceOptions())
     row = {file: number for number, file in enumerate(files)}
     sides = [[row[file] for file in side] for side in (images.first, images.second)]
     others = embedded(
         sorted((options.data / "train112").rglob("*.jpg")),
         options.model,
-        FaceSettings(aligned="arcface-112"),
+        FaceOptions(aligned="arcface-112"),
     )
     sample = others.embeddings[others.enrolled]
     size = photos.embeddings.shape[1]
@@ -69,12 +72,10 @@ def main() -> None:
             report(f"{bits} bits, {name}", bits // 8, distances, pairs)
 
 
-def embedded(files: Sequence[Path], model: str, settings: FaceSettings) -> PhotoEmbeddings:
+def embedded(files: Sequence[Path], model: str, options: FaceOptions) -> PhotoEmbeddings:
     """Embeddings of photos, out of the cache where they are known."""
     with EmbeddingCache(cache_folder(), lambda text: print(text, file=sys.stderr)) as cache:
-        return embed_photos(
-            files, model, load_model(model), settings, cache, workers=os.cpu_count()
-        )
+        return embed_photos(files, model, load_model(model), options, cache, workers=os.cpu_count())
 
 
 def cosine(photos: PhotoEmbeddings, sides: list[list[int]]) -> NDArray[np.float64]:

@@ -21,16 +21,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.claims import fused_distance
-from faceverify.embedding_cache import EmbeddingCache, cache_folder
+from faceverify.choices import Fusion
+from faceverify.embeddings.cache import EmbeddingCache, cache_folder
+from faceverify.embeddings.compute import embed_photos
 from faceverify.errors import FaceverifyError
-from faceverify.evaluation.pairs import read_pairs
-from faceverify.gallery.admission import Admission, NewFace
-from faceverify.gallery.store import Enrolment, Fusion, Store, open_store
-from faceverify.images import find_photos
-from faceverify.matching.open_set import MEAN_MARGIN, open_set_threshold
+from faceverify.evaluation.lists.reading import read_pairs
+from faceverify.faces.options import FaceOptions
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Enrolment, Store
+from faceverify.images.discovery import find_photos
+from faceverify.matching.threshold import MEAN_MARGIN, open_set_point
 from faceverify.models.model_file import ModelFile
-from faceverify.photo_embeddings import FaceSettings, embed_photos, load_model
+from faceverify.models.registry import load_model
+from faceverify.recognition.admission import Admission
+from faceverify.recognition.verify_claim import fused_distance
 
 VIEW1 = ("pairsDevTrain.txt", "pairsDevTest.txt")
 SIZES = ((100, 20), (300, 10), (900, 5), (2000, 5), (4000, 3))  # people enrolled, draws
@@ -54,10 +58,6 @@ class Photos:
     embeddings: NDArray[np.float32]
     people: NDArray[np.str_]
     seen: frozenset[str]
-
-    @property
-    def calibration(self) -> list[tuple[float, float]]:
-        return [(one.fmr, one.distance) for one in self.model.thresholds]
 
     def places(self, people: Iterable[str]) -> dict[str, NDArray[np.int64]]:
         """The photos of each of some people."""
@@ -90,7 +90,7 @@ def read_photos(data: Path, model: str) -> Photos:
     file = load_model(model)
     paths = list(find_photos(data / "lfw"))
     with EmbeddingCache(cache_folder()) as cache:
-        found = embed_photos(paths, model, file, FaceSettings(), cache)
+        found = embed_photos(paths, model, file, FaceOptions(), cache)
     seen: set[str] = set()
     for name in VIEW1:
         pairs = read_pairs(data / "protocols" / name)
@@ -111,13 +111,15 @@ def enrol(
 ) -> None:
     """Put templates into a gallery, whatever they are, under their own names or these."""
     names = photos.people if people is None else people
-    store.add(
-        [
-            Enrolment(str(names[p]), photos.embeddings[p], "", int(p).to_bytes(32, "big"), 1.0)
-            for p in places
-        ],
-        model=photos.model.id,
-    )
+    store.add(templates(photos, places, names), model=photos.model.id)
+
+
+def templates(photos: Photos, places: Sequence[int], names: NDArray[np.str_]) -> list[Enrolment]:
+    """Photos as templates under these names."""
+    return [
+        Enrolment(str(names[p]), photos.embeddings[p], "", int(p).to_bytes(32, "big"), 1.0)
+        for p in places
+    ]
 
 
 @dataclass
@@ -153,7 +155,7 @@ def measured(
     rates: dict[str, Rates],
 ) -> None:
     """Count the errors of a gallery at each nominal FPIR."""
-    templates = store.stats().templates
+    templates = sum(store.count().values())
     _, strange = searched(store, photos, unmated, fusion)
     names, near = searched(store, photos, mated, fusion)
     right = names == photos.people[mated]
@@ -167,8 +169,10 @@ def measured(
 def limit_at(photos: Photos, rate: float, templates: int, fusion: Fusion) -> float:
     """The threshold that the commands would use."""
     margin = MEAN_MARGIN if fusion is Fusion.MEAN else 1.0
-    found = open_set_threshold(photos.calibration, rate, templates, model="", margin=margin)
-    return found.distance
+    found = open_set_point(
+        photos.model.calibration, rate, templates, model="", model_id="", margin=margin
+    )
+    return found.threshold
 
 
 def sizes_table(photos: Photos, random: np.random.Generator) -> list[str]:
@@ -281,14 +285,14 @@ def guarded(
         admission = Admission(store, photos.model)
         for start in range(0, len(order), BATCH):
             places = order[start : start + BATCH]
-            faces = [NewFace("", str(people[p]), photos.embeddings[p]) for p in places]
-            doubts = admission.doubts(faces)
-            codes[places[list(doubts)]] = [doubt.code for doubt in doubts.values()]
+            batch = templates(photos, places, people)
+            admit = admission.examine(batch, [""] * len(batch))
+            admission.grow(len(store.add(batch, model=photos.model.id, admit=admit)))
+            codes[places[list(admit.doubts)]] = [doubt.code for doubt in admit.doubts.values()]
             for place in places:
                 new[place] = people[place] not in known
                 if not codes[place]:
                     known.add(str(people[place]))
-            enrol(store, photos, [int(p) for p in places if not codes[p]], people)
     return codes, new
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +21,8 @@ from faceverify.models.registry import bundled_folder
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
+ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # handled by a command while it runs
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
-
-
-@pytest.fixture(autouse=True)
-def arithmetic_of_the_processor():
-    """Numbers next to zero count again after a test that trained: training flushes them to 0."""
-    yield
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")
@@ -74,11 +68,16 @@ def run(monkeypatch, capsysbinary):
         stream = io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))
         monkeypatch.setattr(sys, "stdin", stream)
         capsysbinary.readouterr()
+        handlers = {number: signal.getsignal(number) for number in ENDING}
         with monkeypatch.context() as patch:
             # a thread that is still at work on a busy machine must not end the tests with it
             patch.setattr(os, "_exit", sys.exit)
-            with pytest.raises(SystemExit) as leaving:
-                main()
+            try:
+                with pytest.raises(SystemExit) as leaving:
+                    main()
+            finally:
+                for number, handler in handlers.items():
+                    signal.signal(number, handler)
         captured = capsysbinary.readouterr()
         out, err = (text.decode("utf-8", "surrogateescape") for text in captured)
         return Ran(leaving.value.code or 0, out, err)

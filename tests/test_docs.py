@@ -85,7 +85,7 @@ def test_links_of_the_documents_lead_somewhere():
 def test_every_example_command_of_the_readme_exists():
     import typer
 
-    from faceverify.cli import app
+    from faceverify.cli.app import app
 
     commands = typer.main.get_command(app).commands
     named = set(re.findall(r"^(?:.*\| )?faceverify ([a-z]+)", README.read_text(), re.MULTILINE))

@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from faceverify.choices import FaceChoice
 from faceverify.cli.console import Console
-from faceverify.cli.options import Choice, Json, MinFace, MinQuality, Quiet, Verbose, Workers
+from faceverify.cli.options import (
+    Json,
+    Quiet,
+    Verbose,
+    Workers,
+    face_options,
+)
 from faceverify.cli.photo_inputs import Outcome, Tally, attempt
 from faceverify.errors import UsageError
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
-    from faceverify.cli.crop_tree import Crop
+    from faceverify.faces.crop_tree import Crop
 
 
 class CropFormat(str, Enum):
@@ -26,6 +33,7 @@ class CropFormat(str, Enum):
     JPG = "jpg"
 
 
+@face_options("face", "min_face", "min_quality")
 def align(
     source: Annotated[
         Path, typer.Argument(metavar="SRC", help="A folder of photos.", show_default=False)
@@ -61,9 +69,7 @@ def align(
             show_default=False,
         ),
     ] = None,
-    face: Choice = FaceChoice.PROMINENT,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = 0.0,
+    faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -87,22 +93,20 @@ def align(
 
     `faceverify align photos/ crops/ --json | jq -r 'select(.error) | .photo'`
     """
-    if face is FaceChoice.ALL:
+    if faces.face is FaceChoice.ALL:
         raise UsageError("--face all: a photo has one crop", cure="choose which face it shows")
     if not source.is_dir():
         raise UsageError(f"{source}: not a folder", cure="name a folder of photos")
     console = Console(json, quiet, verbose)
-    from faceverify.cli.crop_tree import open_tree
+    from faceverify.faces.crop_tree import open_tree
     from faceverify.faces.detection import Detector
-    from faceverify.files import atomic_writer
-    from faceverify.json_lines import json_line
+    from faceverify.faces.finder import FaceFinder
     from faceverify.models.registry import bundled_folder
-    from faceverify.pipeline import map_ordered
-    from faceverify.templates import FaceFinder
+    from faceverify.runtime.files import atomic_writer
+    from faceverify.runtime.json_lines import json_line
+    from faceverify.runtime.parallel import map_ordered
 
-    finder = FaceFinder(
-        Detector(bundled_folder()), choice=face, min_face=min_face, min_quality=min_quality
-    )
+    finder = FaceFinder(Detector(bundled_folder()), faces)
     tree = open_tree(
         finder, source, destination, template=template, side=size, suffix=f".{format.value}"
     )

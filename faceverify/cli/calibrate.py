@@ -10,25 +10,22 @@ import typer
 from faceverify.cli.console import Console
 from faceverify.cli.evaluate import DEFAULT_PATTERN, Kind, NoCache, Pattern, Replicates
 from faceverify.cli.options import (
-    Aligned,
-    Augment,
-    Choice,
     Json,
-    MinFace,
-    MinQuality,
     Model,
     Quiet,
     Verbose,
     Workers,
+    face_options,
 )
 from faceverify.errors import UsageError
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
-    from faceverify.calibrator import Calibration
-    from faceverify.evaluation.figures import Section
+    from faceverify.evaluation.calibration.calibrate import Calibration
+    from faceverify.evaluation.results import Section
 
 
+@face_options()
 def calibrate(
     images: Annotated[
         Path,
@@ -75,11 +72,7 @@ def calibrate(
         ),
     ] = False,
     replicates: Replicates = 1000,
-    face: Choice = FaceChoice.PROMINENT,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = 0.0,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     no_cache: NoCache = False,
     json: Json = False,
@@ -99,15 +92,13 @@ def calibrate(
     """
     console = Console(json, quiet, verbose)
     targets = rates(fmr)
-    from faceverify.calibrator import calibrated, place_to_save
-    from faceverify.embedding_cache import EmbeddingCache, cache_folder
-    from faceverify.embedding_sources import model_source
-    from faceverify.evaluation.tasks import read_task
-    from faceverify.photo_embeddings import FaceSettings
+    from faceverify.embeddings.cache import EmbeddingCache, cache_folder
+    from faceverify.embeddings.source import model_source
+    from faceverify.evaluation.benchmark import read_task
+    from faceverify.evaluation.calibration.calibrate import calibrated, place_to_save
 
-    settings = FaceSettings(face, min_face, min_quality, aligned, augment)
     with EmbeddingCache(None if no_cache else cache_folder(), console.message) as cache:
-        source = model_source(model, settings, cache, workers=workers, progress=console.progress)
+        source = model_source(model, faces, cache, workers=workers, progress=console.progress)
         assert source.model is not None
         path = None if dry_run else place_to_save(model, source.model, save)
         task = read_task(
@@ -140,8 +131,8 @@ def show(found: Calibration, path: Path | None, console: Console) -> None:
     from dataclasses import asdict
 
     from faceverify.cli.evaluation_table import show_sections
-    from faceverify.evaluation.figures import Figure, Section, written
-    from faceverify.evaluation.wilson import Interval
+    from faceverify.evaluation.metrics.wilson import Interval
+    from faceverify.evaluation.results import Figure, Section, written
 
     if console.as_json:
         value = {

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from faceverify.json_lines import json_line
+from faceverify.runtime.json_lines import json_line
 
 Item = TypeVar("Item")
 
@@ -70,8 +70,3 @@ class Console:
         )
         with Progress(*columns, console=Terminal(stderr=True), transient=True) as bar:
             yield from bar.track(items, total=total, description=label)
-
-
-def error_line(text: str) -> None:
-    """Print an error's one line to stderr."""
-    print(f"faceverify: {text}", file=sys.stderr)

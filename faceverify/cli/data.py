@@ -53,10 +53,10 @@ def inspect(
     """
     from dataclasses import asdict
 
-    from faceverify.evaluation.cfp import is_cfp
-    from faceverify.evaluation.inspection import Inspection
-    from faceverify.evaluation.inspection import inspect as look_into
-    from faceverify.training.data.summary import is_face_set, summarise
+    from faceverify.evaluation.lists.cfp import is_cfp
+    from faceverify.evaluation.lists.reading import Inspection
+    from faceverify.evaluation.lists.reading import inspect as look_into
+    from faceverify.training.data.sets.summary import is_face_set, summarise
 
     if kind is None and is_face_set(file) and not is_cfp(Path(file)):
         summary = summarise(file)

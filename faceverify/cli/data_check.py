@@ -14,9 +14,9 @@ from faceverify.cli.options import Json, Model, Quiet, Workers
 from faceverify.errors import UsageError
 
 if TYPE_CHECKING:
-    from faceverify.cli.data_faces import Evaluated
-    from faceverify.training.data.face_set import FaceSet
-    from faceverify.training.data.problems import Problem
+    from faceverify.training.check.faces import Evaluated
+    from faceverify.training.check.problems import Problem
+    from faceverify.training.data.sets.face_set import FaceSet
 
 PROBLEMS_FOUND = 1
 
@@ -92,9 +92,9 @@ def check(
     `faceverify data check faces_emore/ --embed --json | jq -c '[.problem, .where]'`
     """
     console = Console(json, quiet)
-    from faceverify.cli.data_faces import read_evaluated
-    from faceverify.training.data.face_set import open_face_set
-    from faceverify.training.data.problems import KINDS
+    from faceverify.training.check.faces import read_evaluated
+    from faceverify.training.check.problems import KINDS
+    from faceverify.training.data.sets.open import open_face_set
 
     passed_over = set(ignore or [])
     if passed_over - KINDS.keys():
@@ -141,15 +141,15 @@ def all_problems(
     workers: int | None,
 ) -> Iterator[Problem]:
     """Yield everything wrong with a set, what is quick to find first."""
-    from faceverify.training.data.checking import (
+    from faceverify.images.discovery import read_people
+    from faceverify.training.check.files import (
         file_problems,
         name_problems,
         people_problems,
         read_facts,
     )
-    from faceverify.training.data.identity_folders import empty_people
 
-    empty = empty_people(Path(face_set.source)) if face_set.kind == "folders" else []
+    empty = read_people(Path(face_set.source)).empty if face_set.kind == "folders" else []
     yield from people_problems(face_set, empty)
     for one in evaluated:
         if one.named:
@@ -157,11 +157,18 @@ def all_problems(
     facts = read_facts(face_set, workers=workers, progress=console.progress)
     yield from file_problems(face_set, facts, least_side=least_side)
     readable = [index for index, fact in enumerate(facts) if not fact.error]
-    from faceverify.cli.data_faces import face_problems, misaligned
+    from faceverify.training.check.faces import face_problems, misaligned
 
     if template is not None and sample:
         yield from misaligned(face_set, readable, template, sample, workers)
     if embed:
         yield from face_problems(
-            face_set, readable, evaluated, console, template=template, model=model, workers=workers
+            face_set,
+            readable,
+            evaluated,
+            template=template,
+            model=model,
+            workers=workers,
+            say=console.message,
+            progress=console.progress,
         )

@@ -14,8 +14,8 @@ from faceverify.cli.photo_inputs import Tally
 from faceverify.errors import FaceverifyError, UsageError
 
 if TYPE_CHECKING:
-    from faceverify.training.data.converting import Change
-    from faceverify.training.data.face_set import FaceSet
+    from faceverify.training.data.sets.face_set import FaceSet
+    from faceverify.training.data.writers.convert import Change
 
 
 class SetFormat(str, Enum):
@@ -123,8 +123,8 @@ def convert(
             raise UsageError("--only and --without: a pack names no people", cure="leave them out")
         tally.done = convert_pack(source, destination, to.value, pairs=pairs, change=change)
     else:
-        from faceverify.training.data.converting import convert as write_anew
-        from faceverify.training.data.face_set import open_face_set
+        from faceverify.training.data.sets.open import open_face_set
+        from faceverify.training.data.writers.convert import convert as write_anew
 
         if pairs is not None:
             raise UsageError("--pairs goes with --to pack")
@@ -153,7 +153,7 @@ def convert(
 
 def chosen_people(face_set: FaceSet, only: Path | None, without: Path | None) -> FaceSet:
     """The part of a set that two lists leave."""
-    from faceverify.training.data.splitting import read_list
+    from faceverify.training.data.writers.split import read_list
 
     if only is not None:
         face_set = face_set.only(read_list(only))
@@ -168,7 +168,7 @@ def changed_by(size: int | None, align: str | None) -> Change | None:
     Raises:
         UsageError: an unknown template.
     """
-    from faceverify.training.data.converting import encoded, resized
+    from faceverify.training.data.writers.convert import encoded, resized
 
     if align is None:
         if size is None:
@@ -177,8 +177,8 @@ def changed_by(size: int | None, align: str | None) -> Change | None:
         return lambda data, name: resized(data, name, side=side)
     from faceverify.faces.alignment import named_alignment
     from faceverify.faces.detection import Detector
+    from faceverify.faces.finder import FaceFinder
     from faceverify.models.registry import bundled_folder
-    from faceverify.templates import FaceFinder
 
     alignment, side = named_alignment(align, size)
     finder = FaceFinder(Detector(bundled_folder()))

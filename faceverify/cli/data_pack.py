@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from faceverify.errors import UsageError
 
 if TYPE_CHECKING:
-    from faceverify.training.data.converting import Change
+    from faceverify.training.data.writers.convert import Change
 
 
 def convert_pack(
@@ -48,10 +48,10 @@ def convert_pack(
 def photos_to_pack(folder: Path, destination: Path, pairs: Path, change: Change | None) -> int:
     """Write the photos of a pair list as a pack; each photo is read and changed once."""
     from faceverify.errors import ImageError
-    from faceverify.evaluation.image_roots import map_images
-    from faceverify.evaluation.pairs import read_pairs
-    from faceverify.pipeline import map_ordered
-    from faceverify.training.data.pack_writing import write_pack
+    from faceverify.evaluation.lists.image_roots import map_images
+    from faceverify.evaluation.lists.reading import read_pairs
+    from faceverify.runtime.parallel import map_ordered
+    from faceverify.training.data.writers.insightface_bin import write_pack
 
     listed = read_pairs(pairs)
     images = map_images(listed, folder)
@@ -72,9 +72,9 @@ def photos_to_pack(folder: Path, destination: Path, pairs: Path, change: Change 
 
 def pack_to_photos(pack: Path, destination: Path, change: Change | None) -> int:
     """Write the images of a pack and ``pairs.csv``, which lists them."""
-    from faceverify.evaluation.packs import read_pack
-    from faceverify.training.data.converting import staged
-    from faceverify.training.data.written_face import extension
+    from faceverify.evaluation.lists.insightface_bin import read_pack
+    from faceverify.training.data.writers.convert import staged
+    from faceverify.training.data.writers.written_face import extension
 
     found = read_pack(pack)
     with staged(destination) as folder:

@@ -66,9 +66,9 @@ def split(
     if (fraction is None) == (identities is None):
         raise UsageError("how many people to hold out?", cure="give --fraction or --identities")
     console = Console(json, quiet)
-    from faceverify.training.data.converting import staged
-    from faceverify.training.data.face_set import open_face_set
-    from faceverify.training.data.splitting import link_photos, split_people, write_list
+    from faceverify.training.data.sets.open import open_face_set
+    from faceverify.training.data.writers.convert import staged
+    from faceverify.training.data.writers.split import link_photos, split_people, write_list
 
     face_set = open_face_set(source)
     people = face_set.identities

@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from faceverify.choices import FaceChoice
 from faceverify.cli.console import Console
-from faceverify.cli.options import Choice, Json, MinFace, MinQuality, Quiet, Verbose, Workers
-from faceverify.cli.photo_inputs import (
-    Outcome,
-    PhotoInput,
-    Photos,
-    Tally,
-    attempt,
-    find_inputs,
+from faceverify.cli.options import (
+    Json,
+    Quiet,
+    Verbose,
+    Workers,
+    face_options,
 )
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.cli.photo_inputs import Outcome, Photos, Tally, attempt
+from faceverify.faces.options import FaceOptions
+from faceverify.images.inputs import PhotoInput, find_inputs
 
 if TYPE_CHECKING:
     from faceverify.cli.drawings import Drawings
-    from faceverify.templates import FaceFinder, FoundFace
+    from faceverify.faces.finder import FaceFinder, FoundFace
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,10 @@ class Finding:
     drawing: Path | None
 
 
+@face_options("face", "min_face", "min_quality")
 def detect(
     photos: Photos,
-    face: Choice = FaceChoice.ALL,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = 0.0,
+    faces: FaceOptions = FaceOptions(face=FaceChoice.ALL),
     draw: Annotated[
         Path | None,
         typer.Option(
@@ -77,14 +77,12 @@ def detect(
     console = Console(json, quiet, verbose)
     from faceverify.cli.drawings import Drawings
     from faceverify.faces.detection import Detector
+    from faceverify.faces.finder import FaceFinder
     from faceverify.models.registry import bundled_folder
-    from faceverify.pipeline import map_ordered
-    from faceverify.templates import FaceFinder
+    from faceverify.runtime.parallel import map_ordered
 
     drawings = None if draw is None else Drawings(draw, photos)
-    finder = FaceFinder(
-        Detector(bundled_folder()), choice=face, min_face=min_face, min_quality=min_quality
-    )
+    finder = FaceFinder(Detector(bundled_folder()), faces)
     tally = Tally()
     findings = map_ordered(
         attempt(lambda photo: find(photo, finder, drawings)),

@@ -12,7 +12,7 @@ from faceverify.cli.options import Json, Quiet, Verbose
 from faceverify.errors import UNUSABLE, UsageError
 
 if TYPE_CHECKING:
-    from faceverify.cli.checkup import Checkup
+    from faceverify.cli.doctor_checks import Checkup
 
 
 def doctor(
@@ -36,7 +36,7 @@ def doctor(
     """
     console = Console(json, quiet, verbose)
     try:
-        from faceverify.cli.checkup import Checkup
+        from faceverify.cli.doctor_checks import Checkup
     except ImportError as error:  # what every command needs
         raise UsageError(
             f"{error.name or 'a package'} cannot be imported ({error})",

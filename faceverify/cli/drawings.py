@@ -9,15 +9,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from faceverify.cli.photo_inputs import PhotoInput
-from faceverify.cli.result_folders import check_apart, make_folder
-from faceverify.embedding_files.photo_set import PhotoSet
 from faceverify.errors import OutputError
 from faceverify.faces.drawing import drawn
-from faceverify.files import atomic_write
+from faceverify.images.inputs import PhotoInput
+from faceverify.runtime.files import atomic_write
+from faceverify.runtime.folders import check_apart, make_folder
+from faceverify.runtime.name_set import PhotoSet
 
 if TYPE_CHECKING:
-    from faceverify.templates import FoundFace
+    from faceverify.faces.finder import FoundFace
 
 JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 

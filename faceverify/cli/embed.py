@@ -10,41 +10,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from faceverify.choices import Engine
 from faceverify.cli.console import Console
 from faceverify.cli.options import (
-    Aligned,
-    Augment,
-    Choice,
     Engines,
     Json,
-    MinFace,
-    MinQuality,
     Model,
     Quiet,
     Verbose,
     Workers,
+    face_options,
 )
-from faceverify.cli.photo_inputs import (
-    STANDARD_INPUT,
-    Outcome,
-    PhotoInput,
-    Photos,
-    Tally,
-    attempt,
-    find_inputs,
-    not_shared,
-)
-from faceverify.engines import Engine
+from faceverify.cli.photo_inputs import Outcome, Photos, Tally, attempt
 from faceverify.errors import FaceverifyError
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.faces.options import FaceOptions
+from faceverify.images.inputs import STANDARD_INPUT, PhotoInput, find_inputs, not_shared
 
 if TYPE_CHECKING:
-    from faceverify.embedding_files.rows import EmbeddingSet
-    from faceverify.embedding_files.shards import ShardFolder
-    from faceverify.embedding_files.single_file import SingleFile
-    from faceverify.templates import Template, TemplateExtractor
+    from faceverify.embeddings.embedding_set import EmbeddingSet
+    from faceverify.embeddings.extractor import Template, TemplateExtractor
+    from faceverify.embeddings.formats.shards import ShardFolder
+    from faceverify.embeddings.formats.single_file import SingleFile
 
 
+@face_options()
 def embed(
     photos: Photos,
     out: Annotated[
@@ -61,11 +50,7 @@ def embed(
         int, typer.Option("--shard-size", help="Templates in a file of the folder.", min=1)
     ] = 10_000,
     model: Model = "default",
-    face: Choice = FaceChoice.PROMINENT,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = 0.0,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     engine: Engines = Engine.THREADS,
     json: Json = False,
@@ -101,26 +86,17 @@ def embed(
     `faceverify embed s3://bucket/photos --out templates/ --engine ray`
     """
     console = Console(json, quiet, verbose)
-    from faceverify.embedding_files.output import open_output
-    from faceverify.engines import map_on
-    from faceverify.models.model_file import load_model_file
-    from faceverify.models.registry import find_model
-    from faceverify.templates import TemplateExtractor
+    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.embeddings.formats.output import open_output
+    from faceverify.models.registry import load_model
+    from faceverify.runtime.workers import map_on
 
-    load = partial(
-        TemplateExtractor.load,
-        model,
-        face=face,
-        min_face=min_face,
-        min_quality=min_quality,
-        aligned=aligned,
-        augment=augment,
-    )
+    load = partial(TemplateExtractor.load, model, faces)
     if engine == Engine.THREADS:
         extractor = load()
         file, build = extractor.model, partial(extraction, lambda: extractor)
     else:  # each worker loads its own
-        file = load_model_file(find_model(model), model)
+        file = load_model(model)
         build = partial(extraction, load, model_id=file.id)
     model_id = file.id
     console.detail(f"model {file.provenance.name} ({model_id})")
@@ -174,7 +150,7 @@ def extraction(
     Raises:
         ModelError: the model of that name is another one on the worker's machine.
     """
-    from faceverify.templates import same_model
+    from faceverify.embeddings.extractor import same_model
 
     extractor = load() if model_id is None else same_model(load(), model_id)
     return attempt(lambda photo: rows_of(photo, extractor))
@@ -184,7 +160,7 @@ def rows_of(photo: PhotoInput, extractor: TemplateExtractor) -> EmbeddingSet:
     """Extract a photo's templates as rows; its errors are the extractor's."""
     import numpy as np
 
-    from faceverify.embedding_files.rows import EmbeddingSet
+    from faceverify.embeddings.embedding_set import EmbeddingSet
 
     templates: list[Template] = extractor.extract(photo.name)
     return EmbeddingSet(
@@ -211,7 +187,7 @@ class PrintedLines:
 
     def add(self, rows: EmbeddingSet) -> None:
         """Print a photo's faces."""
-        from faceverify.embedding_files.json_lines import embedding_lines
+        from faceverify.embeddings.formats.jsonl import embedding_lines
 
         for line in embedding_lines(rows):
             self._console.result(line, "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceverify.choices import Engine, FaceChoice
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import (
     Audit,
@@ -21,31 +21,28 @@ from faceverify.cli.gallery_options import (
     open_audit,
 )
 from faceverify.cli.options import (
-    Aligned,
-    Augment,
-    Choice,
     Engines,
     Json,
-    MinFace,
-    MinQuality,
     Model,
     Quiet,
     Verbose,
     Workers,
+    face_options,
 )
-from faceverify.cli.photo_inputs import STANDARD_INPUT, Tally, find_inputs, not_shared
-from faceverify.engines import Engine
+from faceverify.cli.photo_inputs import Tally
 from faceverify.errors import ImageError, UsageError
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.faces.options import FaceOptions
+from faceverify.images.inputs import STANDARD_INPUT, find_inputs, not_shared
 
 if TYPE_CHECKING:
-    from faceverify.enrolment import Enrolled, NamedPhoto
+    from faceverify.recognition.enroll import Enrolled, NamedPhoto
 
 # Of LFW's 9,056 photos 31 are below, mostly profiles. Where a photo of a genuine pair is under 0.2,
 # 26 % of the pairs miss the threshold for a false match rate of 1e-3; of all pairs, 5 %.
 MIN_QUALITY = 0.3
 
 
+@face_options()
 def enroll(
     name: Annotated[
         str | None,
@@ -97,11 +94,7 @@ def enroll(
     threshold: Threshold = None,
     audit: Audit = None,
     model: Model = "default",
-    face: Choice = FaceChoice.ONLY,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = MIN_QUALITY,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(face=FaceChoice.ONLY, min_quality=MIN_QUALITY),
     workers: Workers = None,
     engine: Engines = Engine.THREADS,
     json: Json = False,
@@ -137,27 +130,19 @@ def enroll(
             "give a NAME and PHOTOS, --tree FOLDER, or --csv FILE",
             cure="see faceverify enroll --help",
         )
-    if face == FaceChoice.ALL:
+    if faces.face is FaceChoice.ALL:
         raise UsageError(
             "--face all: a template is of one face", cure="give another --face, such as prominent"
         )
     if tree is not None and not tree.is_dir():
         raise ImageError(f"{tree}: no such folder", cure="check the path", code="image-missing")
     console = Console(json, quiet, verbose)
-    from faceverify.engines import map_on
-    from faceverify.enrolment import Enroller, examination
-    from faceverify.gallery.admission import Admission
-    from faceverify.templates import TemplateExtractor
+    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.recognition.admission import Admission
+    from faceverify.recognition.enroll import Enroller, examination
+    from faceverify.runtime.workers import map_on
 
-    load = partial(
-        TemplateExtractor.load,
-        model,
-        face=face,
-        min_face=min_face,
-        min_quality=min_quality,
-        aligned=aligned,
-        augment=augment,
-    )
+    load = partial(TemplateExtractor.load, model, faces)
     tally = Tally()
     with gallery_beside(load, gallery, key_file, create=True) as (extractor, store):
         console.detail(f"model {extractor.model.provenance.name} ({extractor.model.id})")
@@ -187,7 +172,7 @@ def enroll(
 
 def of_person(name: str, photos: list[str]) -> Iterator[NamedPhoto]:
     """Yield photos of one person."""
-    from faceverify.enrolment import NamedPhoto
+    from faceverify.recognition.enroll import NamedPhoto
 
     for photo in find_inputs(photos):
         yield NamedPhoto(name, photo.name, photo.error)
@@ -200,27 +185,17 @@ def unshared(photo: NamedPhoto) -> NamedPhoto:
 
 def of_tree(folder: Path) -> Iterator[NamedPhoto]:
     """Yield the photos of a folder of people; the first folder below it names the person."""
-    from faceverify.enrolment import NamedPhoto
-    from faceverify.images import EXTENSIONS
+    from faceverify.images.discovery import find_people
+    from faceverify.recognition.enroll import NamedPhoto
 
-    with os.scandir(folder) as listing:
-        entries = sorted((one for one in listing if one.name[0] != "."), key=lambda one: one.name)
-    for entry in entries:
-        if entry.is_dir():
-            yield from of_person(entry.name, [entry.path])
-        elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
-            problem = ImageError(
-                f"{entry.path}: lies in no person's folder",
-                cure="move it into one",
-                code="image-of-nobody",
-            )
-            yield NamedPhoto("", entry.path, problem)
+    for one in find_people(folder):
+        yield NamedPhoto(one.person, str(one.path), one.error)
 
 
 def of_list(source: str) -> Iterator[NamedPhoto]:
     """Yield the photos of a list of names and photos."""
     from faceverify.cli.pair_lines import PEOPLE, read_pair_lines
-    from faceverify.enrolment import NamedPhoto
+    from faceverify.recognition.enroll import NamedPhoto
 
     for line in read_pair_lines(source, PEOPLE):
         yield NamedPhoto(line.a, line.b, line.error)

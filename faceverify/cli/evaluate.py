@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,23 +11,19 @@ import typer
 
 from faceverify.cli.console import Console
 from faceverify.cli.options import (
-    Aligned,
-    Augment,
-    Choice,
     Json,
-    MinFace,
-    MinQuality,
     Quiet,
     Verbose,
     Workers,
+    face_options,
 )
 from faceverify.errors import UsageError
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
-    from faceverify.evaluation.figures import Evaluation, Section
-    from faceverify.evaluation.tasks import Task
-    from faceverify.evaluator import Measured
+    from faceverify.evaluation.protocols.protocol import Measurement
+    from faceverify.evaluation.protocols.task import Task
+    from faceverify.evaluation.results import Evaluation, Section
 
 DEFAULT_PATTERN = "{path}"
 
@@ -89,6 +86,7 @@ Replicates = Annotated[
 ]
 
 
+@face_options()
 def evaluate(
     source: Annotated[
         Path,
@@ -195,11 +193,7 @@ def evaluate(
         ),
     ] = None,
     replicates: Replicates = 1000,
-    face: Choice = FaceChoice.PROMINENT,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = 0.0,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     no_cache: NoCache = False,
     json: Json = False,
@@ -220,66 +214,61 @@ def evaluate(
     `faceverify evaluate people/ --protocol all --json | jq .curve.eer.value`
     """
     console = Console(json, quiet, verbose)
-    from faceverify.embedding_cache import EmbeddingCache, cache_folder
-    from faceverify.embedding_sources import file_source, model_source
-    from faceverify.photo_embeddings import FaceSettings
+    from faceverify.embeddings.cache import EmbeddingCache, cache_folder
+    from faceverify.embeddings.source import feature_source, file_source, model_source
+    from faceverify.evaluation.benchmark import read_task
+    from faceverify.evaluation.evaluate import measure
+    from faceverify.evaluation.protocols.protocol import Settings
+    from faceverify.evaluation.protocols.template_task import TemplateTask, read_template_task
 
     if embeddings is not None and compare:
         raise UsageError("--compare embeds photos itself", cure="leave --embeddings out")
-    settings = FaceSettings(face, min_face, min_quality, aligned, augment)
     with EmbeddingCache(None if no_cache else cache_folder(), console.message) as cache:
 
         def of_model(name: str) -> Any:
-            return model_source(name, settings, cache, workers=workers, progress=console.progress)
+            return model_source(name, faces, cache, workers=workers, progress=console.progress)
 
+        task: Task | TemplateTask
         if media is not None or protocol is Protocol.TEMPLATES:
             if protocol not in (None, Protocol.TEMPLATES) or compare or group or compat:
                 raise UsageError("--media goes with --protocol templates, and with no comparison")
-            from faceverify.cli.evaluate_templates import TemplateLists, measure_templates
-
-            lists = TemplateLists(source, media, points, gallery or [], probes, images, embeddings)
-            found = measure_templates(lists, model, of_model, fmr, threshold, console)
-            show([found], [], console)
-            if out is not None:
-                from faceverify.evaluation.report.writing import ReportedModel, write_report
-
-                page, *_ = write_report(out, [ReportedModel(found, None)], [], [])
-                console.message(f"report: {page}")
-            return
-        from faceverify.evaluation.tasks import read_task
-        from faceverify.evaluator import Settings, measure
-
-        column, groups_of = grouping(group)
-        task = read_task(
-            source, images=images, pattern=pattern, protocol=protocol and protocol.value,
-            kind=kind, group_column=column, check_files=embeddings is None,
-        )  # fmt: skip
+            task = read_template_task(
+                source, media, points=points, galleries=gallery or [], probes=probes,
+                images=images, check_files=embeddings is None,
+            )  # fmt: skip
+        else:
+            column, groups_of = grouping(group)
+            task = read_task(
+                source, images=images, pattern=pattern, protocol=protocol and protocol.value,
+                kind=kind, group_column=column, check_files=embeddings is None,
+            )  # fmt: skip
+            task = replace(task, groups=groups_of(task))
+        if embeddings is None:
+            sources = [of_model(name) for name in (model or "default", *(compare or ()))]
+        elif isinstance(task, TemplateTask) and embeddings.suffix.lower() == ".npy":
+            sources = [feature_source(embeddings, len(task.photos))]
+        else:
+            sources = [file_source(embeddings, model, console.message)]
         how = Settings(
             fmr, threshold, compat and compat.value, replicates, report=out is not None
         )  # fmt: skip
-        groups = groups_of(task)
-        if embeddings is not None:
-            sources = [file_source(embeddings, model, console.message)]
-        else:
-            sources = [of_model(name) for name in (model or "default", *(compare or ()))]
-        measured = [measure(task, one, how, groups=groups) for one in sources]
-        console.detail(f"{sum(one.photos.computed for one in measured)} photos were not cached")
-        differences = compared(measured)
-        show([one.evaluation for one in measured], differences, console)
-        if out is not None:
-            from faceverify.evaluation.report.writing import ReportedModel, write_report
-            from faceverify.evaluator import worst_errors
+        measured = [measure(task, one, how) for one in sources]
+    console.detail(f"{sum(one.photos.computed for one in measured)} photos were not cached")
+    found = [one.measurement for one in measured]
+    differences = compared(found)
+    show([one.evaluation for one in found], differences, console)
+    if out is not None:
+        from faceverify.evaluation.report.writing import write_report
 
-            models = [ReportedModel(one.evaluation, worst_errors(task, one)) for one in measured]
-            page, *_ = write_report(out, models, task.photos, task.names, differences)
-            console.message(f"report: {page}")
+        page, *_ = write_report(out, found, task.photos, task.names, differences)
+        console.message(f"report: {page}")
 
 
 def grouping(group: str | None) -> tuple[str, Any]:
     """From --group to the list's column, and a function that gives each pair's group."""
     if group is not None and Path(group).is_file():
-        from faceverify.evaluation.group_files import read_groups
-        from faceverify.evaluation.pairs import groups_of_pairs
+        from faceverify.evaluation.lists.pair_list import groups_of_pairs
+        from faceverify.evaluation.lists.person_groups import read_groups
 
         people = read_groups(Path(group))
         return "group", lambda task: task.pairs and groups_of_pairs(task.pairs, people)
@@ -296,9 +285,9 @@ def grouping(group: str | None) -> tuple[str, Any]:
     return group or "group", of_column
 
 
-def compared(measured: list[Measured]) -> list[Section]:
+def compared(measured: list[Measurement]) -> list[Section]:
     """The differences of the other models from the first."""
-    from faceverify.evaluation.comparison import difference_section
+    from faceverify.evaluation.protocols.comparison import difference_section
 
     first, *others = [(one.evaluation, one.replicates) for one in measured]
     return [difference_section(first, other) for other in others if first[1] is not None]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from faceverify.evaluation.figures import Figure, Section
+    from faceverify.evaluation.results import Figure, Section
 
 
 def show_sections(title: str, sections: Sequence[Section], notes: Sequence[str]) -> None:

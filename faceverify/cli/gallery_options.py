@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from faceverify.choices import Fusion, SearchMethod
 from faceverify.errors import GalleryError
-from faceverify.gallery.store import Fusion
 
 if TYPE_CHECKING:
     from faceverify.gallery.audit import AuditLog
@@ -50,6 +50,14 @@ Fusing = Annotated[
         help="How a person's several templates make one distance: of the nearest, or their mean.",
     ),
 ]
+Searching = Annotated[
+    SearchMethod,
+    typer.Option(
+        "--search",
+        help="How a folder is searched: every embedding, or a shortlist by the binary templates of "
+        "`gallery fit-codes`.",
+    ),
+]
 Audit = Annotated[
     Path | None,
     typer.Option(
@@ -81,31 +89,44 @@ Threshold = Annotated[
 ]
 
 
-def open_gallery(url: str | None, key_file: Path | None, *, create: bool = False) -> Store:
+def open_gallery(
+    url: str | None,
+    key_file: Path | None,
+    *,
+    create: bool = False,
+    search: SearchMethod = SearchMethod.EXACT,
+) -> Store:
     """Open the gallery that the options mean.
 
     Raises:
         GalleryError: it cannot be opened, or the key file cannot be read.
+        UsageError: a search that its engine does not have.
     """
-    from faceverify.gallery.store import open_store
+    from faceverify.gallery.open import open_store
 
-    return open_store(url or default_gallery(), create=create, key=passphrase(key_file))
+    key = passphrase(key_file)
+    return open_store(url or default_gallery(), create=create, key=key, search=search)
 
 
 @contextmanager
 def gallery_beside(
-    load: Callable[[], Result], url: str | None, key_file: Path | None, *, create: bool = False
+    load: Callable[[], Result],
+    url: str | None,
+    key_file: Path | None,
+    *,
+    create: bool = False,
+    search: SearchMethod = SearchMethod.EXACT,
 ) -> Iterator[tuple[Result, Store]]:
     """Load something, such as a model, while the gallery is opened; close the gallery at the end.
 
     Raises:
-        GalleryError: as :func:`open_gallery`.
+        GalleryError, UsageError: as :func:`open_gallery`.
         Whatever ``load`` raises.
     """
-    with ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(load)
-        store = open_gallery(url, key_file, create=create)
-    with store:
+    pool = ThreadPoolExecutor(1)
+    loading = pool.submit(load)
+    pool.shutdown(wait=False)  # where the gallery cannot be opened, nobody waits for the model
+    with open_gallery(url, key_file, create=create, search=search) as store:
         yield loading.result(), store
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceverify.choices import Fusion, SearchMethod
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import (
     Audit,
@@ -14,32 +15,29 @@ from faceverify.cli.gallery_options import (
     Fusing,
     Gallery,
     KeyFile,
+    Searching,
     Threshold,
     gallery_beside,
     open_audit,
 )
 from faceverify.cli.options import (
-    Aligned,
-    Augment,
-    Choice,
     Json,
-    MinFace,
-    MinQuality,
     Model,
     Quiet,
     Verbose,
     Workers,
+    face_options,
 )
-from faceverify.cli.photo_inputs import Outcome, Photos, Tally, attempt, find_inputs
+from faceverify.cli.photo_inputs import Photos, Tally
 from faceverify.errors import DIFFERENT, SAME
-from faceverify.faces.choice import MIN_FACE, FaceChoice
-from faceverify.gallery.store import Fusion
+from faceverify.faces.options import FaceOptions
+from faceverify.images.inputs import find_inputs
 
 if TYPE_CHECKING:
-    from faceverify.identification import Identification, Identifier
-    from faceverify.templates import Template
+    from faceverify.recognition.identify import Identification
 
 
+@face_options()
 def identify(
     photos: Photos,
     gallery: Gallery = None,
@@ -50,13 +48,10 @@ def identify(
     fpir: Fpir = 0.01,
     threshold: Threshold = None,
     fusion: Fusing = Fusion.MAX,
+    search: Searching = SearchMethod.EXACT,
     audit: Audit = None,
     model: Model = "default",
-    face: Choice = FaceChoice.PROMINENT,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = 0.0,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -81,22 +76,13 @@ def identify(
     `find camera -name '*.jpg' | faceverify identify - --json > seen.jsonl`
     """
     console = Console(json, quiet, verbose)
-    from faceverify.identification import Identifier
-    from faceverify.pipeline import map_ordered
-    from faceverify.templates import TemplateExtractor
+    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.recognition.identify import Identifier
 
-    load = partial(
-        TemplateExtractor.load,
-        model,
-        face=face,
-        min_face=min_face,
-        min_quality=min_quality,
-        aligned=aligned,
-        augment=augment,
-    )
+    load = partial(TemplateExtractor.load, model, faces)
     tally = Tally()
     status = SAME
-    with gallery_beside(load, gallery, key_file) as (extractor, store):
+    with gallery_beside(load, gallery, key_file, search=search) as (extractor, store):
         identifier = Identifier(
             extractor,
             store,
@@ -107,34 +93,21 @@ def identify(
             audit=open_audit(audit),
         )
         console.detail(f"model {extractor.model.provenance.name} ({extractor.model.id})")
-        outcomes = map_ordered(
-            attempt(lambda photo: extractor.extract(photo.name)),
-            find_inputs(photos),
-            workers=workers,
-        )
-        for outcome in console.progress(outcomes, "photos"):
-            alone = photos == [outcome.photo.name]
-            answers = answer(identifier, outcome)
-            if outcome.error is None:
+        identified = identifier.answers(find_inputs(photos), workers=workers)
+        for photo, answers in console.progress(identified, "photos"):
+            alone, error = photos == [photo.name], answers[0].error
+            if error is None:
                 tally.done += 1
             elif alone and not json:
-                raise outcome.error
+                raise error
             else:
-                tally.refuse(outcome.error)
-                console.message(str(outcome.error))
+                tally.refuse(error)
+                console.message(str(error))
             show(answers, console, alone=alone)
-            if alone and outcome.error is None:
+            if alone and error is None:
                 found = any(one.identified is not None for one in answers)
                 status = SAME if found else DIFFERENT
     raise typer.Exit(tally.exit_status or status)
-
-
-def answer(identifier: Identifier, outcome: Outcome[list[Template]]) -> list[Identification]:
-    """Who the faces of a photo are; or why that cannot be told."""
-    if outcome.result is None:
-        assert outcome.error is not None
-        return [identifier.undecided(outcome.photo.name, outcome.error)]
-    return identifier.search(outcome.result)
 
 
 def show(answers: list[Identification], console: Console, *, alone: bool) -> None:

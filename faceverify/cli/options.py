@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import Annotated, Any
 
 import typer
 
-from faceverify.engines import Engine
-from faceverify.faces.choice import FaceChoice
+from faceverify.choices import Engine, FaceChoice
+from faceverify.faces.options import MOST_CROPS, SMALLEST_FACE
+
+Command = Callable[..., None]
 
 Json = Annotated[
     bool, typer.Option("--json", help="Results as JSON, one object a line.", show_default=False)
@@ -24,30 +30,6 @@ Model = Annotated[
         "--model", "-m", help="A model file, or the name of an installed one.", metavar="MODEL"
     ),
 ]
-Choice = Annotated[
-    FaceChoice, typer.Option("--face", help="Which face, when a photo shows several.")
-]
-MinFace = Annotated[
-    float, typer.Option("--min-face", help="Side of the smallest face looked for, pixels.", min=12)
-]
-MinQuality = Annotated[
-    float, typer.Option("--min-quality", help="Least quality of a face, 0 to 1.", min=0, max=1)
-]
-Aligned = Annotated[
-    str | None,
-    typer.Option(
-        "--aligned",
-        help="Photos are aligned crops already, of this template: arcface-112 or dlib-150.",
-        metavar="TEMPLATE",
-        show_default=False,
-    ),
-]
-Augment = Annotated[
-    int,
-    typer.Option(
-        "--augment", help="Average this many crops of each face: slower, finer.", min=1, max=100
-    ),
-]
 Workers = Annotated[
     int | None,
     typer.Option(
@@ -60,3 +42,73 @@ Workers = Annotated[
 Engines = Annotated[
     Engine, typer.Option("--engine", help="Where the work is done; ray is many machines.")
 ]
+
+FACES = {  # by their names in FaceOptions
+    "face": Annotated[
+        FaceChoice, typer.Option("--face", help="Which face, when a photo shows several.")
+    ],
+    "min_face": Annotated[
+        float,
+        typer.Option(
+            "--min-face", help="Side of the smallest face looked for, pixels.", min=SMALLEST_FACE
+        ),
+    ],
+    "min_quality": Annotated[
+        float, typer.Option("--min-quality", help="Least quality of a face, 0 to 1.", min=0, max=1)
+    ],
+    "aligned": Annotated[
+        str | None,
+        typer.Option(
+            "--aligned",
+            help="Photos are aligned crops already, of this template: arcface-112 or dlib-150.",
+            metavar="TEMPLATE",
+            show_default=False,
+        ),
+    ],
+    "augment": Annotated[
+        int,
+        typer.Option(
+            "--augment",
+            help="Average this many crops of each face: slower, finer.",
+            min=1,
+            max=MOST_CROPS,
+        ),
+    ],
+}
+
+
+def face_options(*names: str) -> Callable[[Command], Command]:
+    """Give a command the options of :class:`FaceOptions`, in the place of its parameter ``faces``.
+
+    The default of that parameter holds the options' defaults.
+
+    Args:
+        names: of the options; all of them, if none is named.
+    """
+
+    def declared(command: Command) -> Command:
+        signature = inspect.signature(command, eval_str=True)
+        default = signature.parameters["faces"].default
+        own = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=getattr(default, name),
+                annotation=FACES[name],
+            )
+            for name in names or FACES
+        ]
+
+        @wraps(command)
+        def parsed(**given: Any) -> None:
+            chosen = {one.name: given.pop(one.name) for one in own}
+            command(**given, faces=replace(default, **chosen))
+
+        parameters: list[inspect.Parameter] = []
+        for name, one in signature.parameters.items():
+            parameters += own if name == "faces" else [one.replace(kind=one.KEYWORD_ONLY)]
+        parsed.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        parsed.__annotations__ = {one.name: one.annotation for one in parameters}
+        return parsed
+
+    return declared

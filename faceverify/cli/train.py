@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceverify.cli.console import Console
+from faceverify.cli.exit import BY_A_SIGNAL
 from faceverify.cli.options import Json, Quiet, Verbose
-from faceverify.errors import INTERRUPTED, FaceverifyError, UsageError
+from faceverify.errors import FaceverifyError, UsageError
 
 if TYPE_CHECKING:
-    from faceverify.trainer import Trained
+    from faceverify.training.run.train import Trained
 
 DEFAULT_RECIPE = "small-arcface"
-TERMINATED = 143  # 128 + SIGTERM, as the shell reports it
 PATIENCE = 2.0  # seconds that other processes leave the first one to speak
 
 
@@ -94,7 +93,11 @@ def train(
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option("--minutes", help="As many steps as fit, instead.", show_default=False),
+        typer.Option(
+            "--minutes",
+            help="As many steps as fit, with 10 validations or fewer, instead.",
+            show_default=False,
+        ),
     ] = None,
     batch_size: Annotated[
         int | None,
@@ -148,9 +151,10 @@ def train(
 ) -> None:
     """Learn a model from photos of people; it lands in FOLDER/NAME/model.onnx.
 
-    Photos are aligned crops, as `faceverify align` cuts them. SIGTERM or Ctrl-C finishes the
-    step, saves, and exits with 143 or 130; `--resume` goes on as if nothing had been. A second
-    Ctrl-C leaves at once. With torchrun, several processes and machines train together.
+    Photos are aligned crops, as `faceverify align` cuts them. Ctrl-C, SIGTERM or a terminal that is
+    closed finishes the step, saves, and exits with 130, 143 or 129; `--resume` goes on as if
+    nothing had been. A second signal leaves at once. With torchrun, several processes and machines
+    train together.
 
     **Examples:**
 
@@ -185,7 +189,7 @@ def train(
     if rank == 0:
         show(trained, console)
     if trained.stopped_by:
-        raise typer.Exit(INTERRUPTED if trained.stopped_by == signal.SIGINT else TERMINATED)
+        raise typer.Exit(BY_A_SIGNAL + trained.stopped_by)
 
 
 def run(
@@ -199,8 +203,8 @@ def run(
     resume: bool,
 ) -> Trained:
     """Put the configuration together and train."""
-    from faceverify.training.config_files import as_dict, changes_of, overridden, read_recipe
-    from faceverify.training.run_folder import RunFolder
+    from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
+    from faceverify.training.run.folder import RunFolder
 
     if resume and recipe is not None:
         raise UsageError("--resume keeps the run's own settings", cure="leave --recipe out")
@@ -212,10 +216,10 @@ def run(
     if changes["data"]["source"] is None:
         refuse_command(values.get("data"))
     values = overridden(overridden(values, changes), changes_of(settings))
-    from faceverify.training.config import config_from_dict
+    from faceverify.training.config.schema import config_from_dict
 
     config = config_from_dict(values)
-    from faceverify.trainer import train_model
+    from faceverify.training.run.train import train_model
 
     return train_model(
         config,
@@ -229,7 +233,7 @@ def run(
 
 def refuse_command(section: object) -> None:
     """UsageError where a file's ``[data]`` would run a command: only who types one may."""
-    from faceverify.training.data.shard_stream import has_command
+    from faceverify.training.data.sets.shard_stream import has_command
 
     source = section.get("source") if isinstance(section, dict) else None
     if isinstance(source, str) and has_command(source):
@@ -276,7 +280,7 @@ def show(trained: Trained, console: Console) -> None:
 
 def show_recipes(console: Console) -> None:
     """List the recipes, each with the first line of its file."""
-    from faceverify.training.config_files import RECIPES, recipe_names
+    from faceverify.training.config.files import RECIPES, recipe_names
 
     for name in recipe_names():
         first = (RECIPES / f"{name}.toml").read_text(encoding="utf-8").partition("\n")[0]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceverify.choices import Fusion
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import (
     Audit,
@@ -18,28 +18,24 @@ from faceverify.cli.gallery_options import (
     open_audit,
 )
 from faceverify.cli.options import (
-    Aligned,
-    Augment,
-    Choice,
     Json,
-    MinFace,
-    MinQuality,
     Model,
     Quiet,
     Verbose,
     Workers,
+    face_options,
 )
+from faceverify.cli.pair_lines import CLAIMS, PHOTOS, Columns, PairLine, read_pair_lines
 from faceverify.errors import UNUSABLE, FaceverifyError, UsageError
-from faceverify.faces.choice import MIN_FACE, FaceChoice
-from faceverify.gallery.store import Fusion
+from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
-    from faceverify.claims import ClaimVerifier
-    from faceverify.cli.pair_lines import PairLine
     from faceverify.matching.decision import Decision
-    from faceverify.verification import Verifier
+    from faceverify.recognition.verify import Verifier
+    from faceverify.recognition.verify_claim import ClaimVerifier
 
 
+@face_options()
 def verify(
     photos: Annotated[
         list[str] | None,
@@ -90,11 +86,7 @@ def verify(
             show_default=False,
         ),
     ] = None,
-    face: Choice = FaceChoice.PROMINENT,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = 0.0,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -121,22 +113,12 @@ def verify(
     """
     check_what(photos, pairs, claim, claims)
     named = [*(photos or []), *([] if claim is None else [claim])]
-    if face == FaceChoice.ALL:
-        raise UsageError("all faces of a photo cannot be one side of a comparison")
     console = Console(json, quiet, verbose)
-    from faceverify.templates import TemplateExtractor
+    from faceverify.embeddings.extractor import TemplateExtractor
 
-    load = partial(
-        TemplateExtractor.load,
-        model,
-        face=face,
-        min_face=min_face,
-        min_quality=min_quality,
-        aligned=aligned,
-        augment=augment,
-    )
+    load = partial(TemplateExtractor.load, model, faces)
     if claim is not None or claims is not None:
-        from faceverify.claims import ClaimVerifier
+        from faceverify.recognition.verify_claim import ClaimVerifier
 
         with gallery_beside(load, gallery, key_file) as (extractor, store):
             claimant = ClaimVerifier(
@@ -147,16 +129,16 @@ def verify(
                 fusion=fusion,
                 audit=open_audit(audit),
             )
-            console.detail(f"model {claimant.operation.model} ({claimant.operation.model_id})")
+            console.detail(f"model {claimant.point.model} ({claimant.point.model_id})")
             if claims is None:
                 raise typer.Exit(decide_one(claimant, named, console))
-            raise typer.Exit(decide_claims(claimant, claims, workers, console))
-    from faceverify.verification import Verifier
+            raise typer.Exit(decide_many(claimant, claims, CLAIMS, workers, console))
+    from faceverify.recognition.verify import Verifier
 
-    verifier = Verifier.of(load(), fmr=fmr, threshold=threshold)
-    console.detail(f"model {verifier.operation.model} ({verifier.operation.model_id})")
+    verifier = Verifier(load(), fmr=fmr, threshold=threshold)
+    console.detail(f"model {verifier.point.model} ({verifier.point.model_id})")
     if pairs is not None:
-        raise typer.Exit(decide_pairs(verifier, pairs, workers, console))
+        raise typer.Exit(decide_many(verifier, pairs, PHOTOS, workers, console))
     raise typer.Exit(decide_one(verifier, named, console))
 
 
@@ -181,58 +163,25 @@ def decide_one(verifier: Verifier | ClaimVerifier, named: list[str], console: Co
     """Print the decision about two photos, or a photo and a name; return the exit status."""
     a, b = named
     try:
-        decision = verifier.verify(a, b)
+        decision: Decision = verifier.verify(a, b)
     except FaceverifyError as error:
         if not console.as_json:
             raise
-        decision = verifier.undecided(a, b, error)
+        decision = verifier.undecided((a, b), error)
     console.result(decision.as_dict(), str(decision))
     return decision.exit_status
 
 
-def decide_pairs(verifier: Verifier, source: str, workers: int | None, console: Console) -> int:
-    """Print a decision for every pair of photos of a list; return the exit status."""
-    from faceverify.cli.pair_lines import read_pair_lines
-
-    decide = verifier.pair_decider()
-
-    def decided(line: PairLine) -> Decision:
-        if line.error is not None:
-            return verifier.undecided(line.a, line.b, line.error)
-        return decide((line.a, line.b))
-
-    return decide_many(decided, read_pair_lines(source), source, workers, console)
-
-
-def decide_claims(
-    verifier: ClaimVerifier, source: str, workers: int | None, console: Console
-) -> int:
-    """Print a decision for every claim of a list; return the exit status."""
-    from faceverify.cli.pair_lines import CLAIMS, read_pair_lines
-
-    def decided(line: PairLine) -> Decision:
-        try:
-            if line.error is not None:
-                raise line.error
-            return verifier.verify(line.a, line.b)
-        except FaceverifyError as error:
-            return verifier.undecided(line.a, line.b, error)
-
-    return decide_many(decided, read_pair_lines(source, CLAIMS), source, workers, console)
-
-
 def decide_many(
-    decide: Callable[[PairLine], Decision],
-    lines: Iterable[PairLine],
+    verifier: Verifier | ClaimVerifier,
     source: str,
+    columns: Columns,
     workers: int | None,
     console: Console,
 ) -> int:
     """Print a decision for every line of a list, in its order; return the exit status."""
-    from faceverify.pipeline import map_ordered
-
     statuses = set()
-    decisions = map_ordered(lambda line: (line, decide(line)), lines, workers=workers)
+    decisions = verifier.answers(read_pair_lines(source, columns), workers=workers)
     for line, decision in console.progress(decisions, "pairs"):
         console.result({**line.named, **decision.as_dict()}, decision_line(line, decision))
         if decision.error is not None:

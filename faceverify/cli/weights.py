@@ -166,7 +166,7 @@ def import_file(
 
     `faceverify weights import adaface_ir101.onnx --colour BGR --name adaface`
     """
-    from faceverify.models.installing import import_model, install, name_from, target_for
+    from faceverify.models.install.install import import_model, install, name_from, target_for
 
     console = Console(json, quiet)
     target = target_for(name or name_from(source), to)
@@ -218,7 +218,7 @@ def pull(
     `faceverify weights pull buffalo_s --url https://mirror.example.org/insightface/`
     """
     from faceverify.models.catalogue import find_download
-    from faceverify.models.installing import pull_model, target_for
+    from faceverify.models.install.install import pull_model, target_for
 
     console = Console(json, quiet, verbose)
     entry = find_download(download)

@@ -26,11 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from faceverify.choices import MIN_FACE
 from faceverify.errors import ModelError
 from faceverify.faces.area_means import AreaMeans
-from faceverify.faces.choice import MIN_FACE
-from faceverify.faces.suppression import suppress
-from faceverify.inference import open_session
+from faceverify.faces.nms import suppress
+from faceverify.runtime.onnx_session import open_session
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -65,6 +65,12 @@ class Face:
         """The longer side of the box, in pixels."""
         left, top, right, bottom = self.box
         return max(right - left, bottom - top)
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """The middle of the box, in pixels."""
+        left, top, right, bottom = self.box
+        return (left + right) / 2, (top + bottom) / 2
 
     def sticks_out(self, size: tuple[int, int]) -> bool:
         """Whether the box reaches well beyond two sides or more of a photo of (width, height)."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from faceverify.choices import FaceChoice
 from faceverify.errors import NoFaceError, SeveralFacesError
-from faceverify.faces.choice import FaceChoice
 from faceverify.faces.detection import Face
 
 # What share of its size a face in a corner loses against one in the middle. On LFW View 1, where
@@ -50,3 +50,14 @@ def choose(faces: list[Face], size: tuple[int, int], choice: FaceChoice, name: s
     if choice is FaceChoice.CENTER:
         return [min(faces, key=lambda face: off_centre(face, size))]
     return [max(faces, key=lambda face: prominence(face, size, CENTRALITY[choice]))]
+
+
+def same_face(faces: list[Face], face: Face) -> Face | None:
+    """The one of some faces that lies where a face is; None where all of them lie elsewhere.
+
+    Elsewhere is half the face's size from its middle, or farther: that is another face.
+    """
+    nearest = min(faces, key=lambda one: math.dist(one.middle, face.middle), default=None)
+    if nearest is None or math.dist(nearest.middle, face.middle) >= face.size / 2:
+        return None
+    return nearest

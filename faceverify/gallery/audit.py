@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from faceverify.errors import GalleryError, OutputError
-from faceverify.json_lines import json_line
+from faceverify.runtime.json_lines import json_line
 
 FIRST = "0" * 64  # what the first line names as the hash of the line before
 OWN = ("number", "time", "event", "previous")  # fields that every line has, before its hash

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from faceverify.errors import GalleryError
-from faceverify.models.model_metadata import line_of_text
+from faceverify.runtime.text import is_line
 
 if TYPE_CHECKING:
     from faceverify.gallery.store import Store
@@ -25,11 +25,8 @@ def checked_name(text: str) -> str:
     Raises:
         GalleryError: it is empty, or not one line of text (code ``gallery-name``).
     """
-    try:
-        name = unicodedata.normalize("NFC", line_of_text(text, "name"))
-    except ValueError:
-        name = ""
-    if not name or name != name.strip():
+    name = unicodedata.normalize("NFC", text)
+    if not name or name != name.strip() or not is_line(name):
         raise GalleryError(
             f"{text!a} is no name of a person",
             cure="give one line of text, without spaces at its ends",

@@ -1,28 +1,22 @@
-"""The seam between the gallery and whatever stores it: records, a protocol, and how one is opened.
+"""The seam between the gallery and whatever stores it: records and a protocol.
 
 A store keeps templates of enrolled people and finds the nearest. What it acknowledged is on the
 disk. Which photos may be enrolled, and what a distance means, is decided above it, in
-``enrolment.py`` and ``identification.py``.
+``recognition/enroll.py`` and ``recognition/identify.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from faceverify.choices import Fusion
 
 if TYPE_CHECKING:  # options of commands come from here, and --help loads nothing else
     import numpy as np
     from numpy.typing import NDArray
-
-
-class Fusion(str, Enum):
-    """How the several templates of one person make one distance."""
-
-    MAX = "max"  # the best: the distance of the nearest template
-    MEAN = "mean"  # the distance to the mean of the person's templates, of length 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +51,36 @@ class StoredTemplate(Enrolment):
     sequence: int
     model: str
     time: float
+
+
+class Added(NamedTuple):
+    """What became of a template that was given to a store.
+
+    Attributes:
+        sequence: its number.
+        new: whether it was stored now; else the person had one of this photo and model already.
+    """
+
+    sequence: int
+    new: bool
+
+
+class Admit(Protocol):
+    """Decides which of a batch are stored, once no other process can write.
+
+    Attributes:
+        after: templates with greater numbers are given with the call.
+    """
+
+    after: int
+
+    def __call__(self, late: Sequence[StoredTemplate]) -> Sequence[int]:
+        """The places of those to store, rising. It must not use the store, and may be asked again.
+
+        Args:
+            late: what the gallery holds of the model after that number, in its order.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -99,13 +123,26 @@ class Store(Protocol):
 
     Every method raises GalleryError, in one line, where the store cannot do it. A store is used by
     one thread at a time, not always by the same one.
+
+    Attributes:
+        url: where it is, without a password.
     """
 
-    def add(self, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
+    url: str
+
+    def add(
+        self, enrolments: Sequence[Enrolment], *, model: str, admit: Admit | None = None
+    ) -> list[Added]:
         """Store templates, all or none; they are durable once this returns.
 
-        A photo hash that the same person has with this model already is not stored twice: its
-        sequence number is returned instead.
+        A photo hash that the same person has with this model already is not stored twice.
+
+        Args:
+            admit: decides which are stored; all are, without it. Between the decision and what it
+                decides about, no other process writes.
+
+        Returns:
+            What became of each that was admitted, in their order.
         """
         ...
 
@@ -123,6 +160,13 @@ class Store(Protocol):
         Args:
             model: only templates of this model are compared.
             names: only these people, where it is given.
+        """
+        ...
+
+    def newest(self) -> int:
+        """The greatest number that a template was given so far; whatever comes gets a greater one.
+
+        What has a smaller one can be seen by whatever is asked next.
         """
         ...
 
@@ -157,8 +201,12 @@ class Store(Protocol):
         """Drop all templates of model ``old`` and store these of another instead, in one step."""
         ...
 
+    def count(self) -> dict[str, int]:
+        """How many templates of each model there are, by its id; no template is read for it."""
+        ...
+
     def stats(self) -> Stats:
-        """What the store holds."""
+        """What the store holds; an engine may have to read every name for it."""
         ...
 
     def check(self) -> list[str]:
@@ -181,27 +229,3 @@ class Store(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
-
-
-def open_store(url: str, *, create: bool = False, key: str | None = None) -> Store:
-    """Open a gallery by its URL: a folder's path, ``postgresql://...`` or ``milvus://...``.
-
-    Args:
-        create: make a gallery where there is none.
-        key: passphrase of an encrypted gallery; a new one becomes encrypted by it. Paths only.
-
-    Raises:
-        GalleryError: there is none, it is damaged, foreign, of a newer version, or locked.
-    """
-    scheme = url.split("://", 1)[0] if "://" in url else ""
-    if scheme in ("postgresql", "postgres"):
-        from faceverify.gallery.postgresql.store import PostgresStore
-
-        return PostgresStore(url, create=create)
-    if scheme == "milvus":
-        from faceverify.gallery.milvus.store import MilvusStore
-
-        return MilvusStore(url, create=create)
-    from faceverify.gallery.sqlite import SqliteStore
-
-    return SqliteStore(url, create=create, key=key)

@@ -6,23 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from faceverify.errors import DIFFERENT, SAME, FaceverifyError
-
-
-@dataclass(frozen=True)
-class Operation:
-    """Where a model is operated.
-
-    Attributes:
-        threshold: the largest cosine distance at which two faces match.
-        fmr: the false match rate that the threshold was calibrated for; None for one set by hand.
-        model: name of the model.
-        model_id: its id; templates of different ids are never compared.
-    """
-
-    threshold: float
-    fmr: float | None
-    model: str
-    model_id: str
+from faceverify.matching.operating_point import OperatingPoint
 
 
 @dataclass(frozen=True)
@@ -32,14 +16,14 @@ class Decision:
     Attributes:
         a, b: what the user called the photos.
         distance: cosine distance in [0, 2]; None where nothing was decided.
-        operation: the threshold and the model.
+        point: where the model is operated.
         error: why nothing was decided.
     """
 
     a: str
     b: str
     distance: float | None
-    operation: Operation
+    point: OperatingPoint
     error: FaceverifyError | None = None
 
     @property
@@ -47,7 +31,7 @@ class Decision:
         """True for the same person, False for different ones, None where nothing was decided."""
         if self.distance is None:
             return None
-        return self.distance <= self.operation.threshold
+        return self.distance <= self.point.threshold
 
     @property
     def exit_status(self) -> int:
@@ -63,10 +47,10 @@ class Decision:
             "b": self.b,
             "same": self.same,
             "distance": None if self.distance is None else round(self.distance, 6),
-            "threshold": self.operation.threshold,
-            "fmr": self.operation.fmr,
-            "model": self.operation.model,
-            "model_id": self.operation.model_id,
+            "threshold": self.point.threshold,
+            "fmr": self.point.fmr,
+            "model": self.point.model,
+            "model_id": self.point.model_id,
             "error": None if self.error is None else self.error.as_dict(),
         }
 
@@ -75,8 +59,8 @@ class Decision:
         if self.distance is None:
             return f"no decision: {self.error}"
         where = "at most" if self.same else "above"
-        rate = "" if self.operation.fmr is None else f" (false match rate {self.operation.fmr:g})"
+        rate = "" if self.point.fmr is None else f" (false match rate {self.point.fmr:g})"
         return (
             f"{'same person' if self.same else 'different people'}: distance {self.distance:.4f}, "
-            f"{where} the threshold {self.operation.threshold:.4f}{rate} of {self.operation.model}"
+            f"{where} the threshold {self.point.threshold:.4f}{rate} of {self.point.model}"
         )

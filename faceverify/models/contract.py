@@ -6,11 +6,14 @@ It travels inside the model file, so that no caller ever guesses colour order, m
 from __future__ import annotations
 
 import math
-import reprlib
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from faceverify.faces.alignment import BoxCrop, FivePoints
+from faceverify.runtime.text import shown
 
 COLOUR_ORDERS = ("RGB", "BGR")
 
@@ -36,6 +39,16 @@ class Contract:
     alignment: FivePoints | BoxCrop
     embedding_size: int
     flip_average: bool
+
+    def planes(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """RGB crops, (N, height, width, 3), as the net takes them, (N, 3, height, width)."""
+        mean, scale = (np.array(v, np.float32)[:, None, None] for v in (self.mean, self.scale))
+        if self.colour_order == "BGR":
+            crops = crops[..., ::-1]
+        planes: NDArray[np.float32] = crops.transpose(0, 3, 1, 2).astype(np.float32, order="C")
+        planes -= mean
+        planes *= 1 / scale
+        return planes
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; the same contract gives the same ones, 0 and 0.0 alike."""
@@ -123,8 +136,3 @@ def is_finite(value: object) -> bool:
         return math.isfinite(value)
     except OverflowError:
         return False
-
-
-def shown(value: object) -> str:
-    """Return a foreign value as a message may hold it: short, however long or deep it is."""
-    return reprlib.repr(value)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import ModelError
-from faceverify.inference import open_session
 from faceverify.models.model_file import ModelFile
+from faceverify.runtime.onnx_session import open_session
 
 BATCH = 16  # faces shown to the net at once
 
@@ -39,8 +39,6 @@ class Embedder:
         self._input, self._output = inputs[0].name, outputs[0].name
         self._batch = shape[0] if isinstance(shape[0], int) else BATCH
         self._fixed = isinstance(shape[0], int)
-        self._mean = np.array(contract.mean, np.float32)[:, None, None]
-        self._factor = 1 / np.array(contract.scale, np.float32)[:, None, None]
 
     def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embed aligned crops.
@@ -54,7 +52,7 @@ class Embedder:
         Raises:
             ModelError: the model returned something that is no embedding.
         """
-        planes = self._prepare(crops)
+        planes = self.model.contract.planes(crops)
         if self.model.contract.flip_average:
             planes = np.concatenate([planes, planes[..., ::-1]])
         rows = self._run(planes)
@@ -94,12 +92,3 @@ class Embedder:
                 )
             rows[start : start + count] = output
         return rows
-
-    def _prepare(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, H, W, 3) bytes to the (N, 3, H, W) floats that the net takes."""
-        if self.model.contract.colour_order == "BGR":
-            crops = crops[..., ::-1]
-        planes: NDArray[np.float32] = crops.transpose(0, 3, 1, 2).astype(np.float32, order="C")
-        planes -= self._mean
-        planes *= self._factor
-        return planes

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from faceverify.errors import ModelError
-from faceverify.models.contract import shown
+from faceverify.runtime.text import shown
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -21,9 +21,9 @@ from functools import cached_property
 from pathlib import Path
 
 from faceverify.errors import ModelError
-from faceverify.files import atomic_write
+from faceverify.matching.operating_point import OperatingPoint
 from faceverify.models.contract import Contract
-from faceverify.models.model_metadata import (
+from faceverify.models.metadata import (
     Provenance,
     Threshold,
     card_from_text,
@@ -31,7 +31,8 @@ from faceverify.models.model_metadata import (
     threshold_from_dict,
     thresholds_from_list,
 )
-from faceverify.models.protobuf_fields import fields, write_field
+from faceverify.models.protobuf import fields, write_field
+from faceverify.runtime.files import atomic_write
 
 __all__ = [
     "ModelFile",
@@ -91,6 +92,28 @@ class ModelFile:
             f"{self.name}: no threshold for a false match rate of {fmr:g} (calibrated: {known})",
             cure="give --threshold, or one of the calibrated rates as --fmr",
             code="model-not-calibrated",
+        )
+
+    @property
+    def calibration(self) -> list[tuple[float, float]]:
+        """The calibrated points: (false match rate, distance)."""
+        return [(one.fmr, one.distance) for one in self.thresholds]
+
+    def operating_point(self, fmr: float, threshold: float | None = None) -> OperatingPoint:
+        """Where to operate the model in a verification.
+
+        Args:
+            fmr: the false match rate to run at; one that the model was calibrated for.
+            threshold: a cosine distance instead, in [0, 2].
+
+        Raises:
+            ModelError: it was not calibrated for the rate.
+        """
+        if threshold is not None:
+            return OperatingPoint(threshold, self.provenance.name, self.id)
+        found = self.threshold_for(fmr)
+        return OperatingPoint(
+            found.distance, self.provenance.name, self.id, fmr=fmr, dataset=found.dataset
         )
 
     def with_thresholds(self, thresholds: Iterable[Threshold]) -> ModelFile:

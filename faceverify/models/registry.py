@@ -18,10 +18,14 @@ from typing import Any
 
 from faceverify.errors import ModelError, UsageError
 from faceverify.models.catalogue import CATALOGUE
-from faceverify.models.contract import shown
 from faceverify.models.manifest import MANIFEST, read_manifest
+from faceverify.models.model_file import ModelFile, load_model_file
+from faceverify.runtime.text import shown
 
-__all__ = ["Installed", "bundled_folder", "find_model", "installed", "read_manifest", "user_folder"]
+__all__ = [
+    "Installed", "bundled_folder", "find_model", "installed", "load_model", "read_manifest",
+    "user_folder",
+]  # fmt: skip
 
 DEFAULT = "default"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
@@ -128,6 +132,15 @@ def find_model(name: str) -> Path:
         cure=cure_for(name),
         code="model-missing",
     )
+
+
+def load_model(name: str) -> ModelFile:
+    """Read a model file by name or path; its net is not loaded.
+
+    Raises:
+        ModelError: there is none, or it is damaged.
+    """
+    return load_model_file(find_model(name), name)
 
 
 def scores_of(path: Path) -> dict[str, Any]:

@@ -14,17 +14,17 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from faceverify.training.checkpoint import Position
-from faceverify.training.collectives import average_gradients
-from faceverify.training.config import Config
-from faceverify.training.distributed import Processes
-from faceverify.training.epochs import Epochs
-from faceverify.training.gradient_cache import cached_backward
+from faceverify.training.checkpoint.checkpoint import Position
+from faceverify.training.config.schema import Config
+from faceverify.training.data.loading.source import Source
+from faceverify.training.distributed.collectives import average_gradients
+from faceverify.training.distributed.processes import Processes
 from faceverify.training.metrics_log import MetricsLog
-from faceverify.training.parts import Parts
+from faceverify.training.optim.gradient_cache import cached_backward
 from faceverify.training.stopping import LossWatch, StopRequest
+from faceverify.training.train_state import Parts
 
 Figures = Mapping[str, float]
 
@@ -35,7 +35,7 @@ def train(
     parts: Parts,
     config: Config,
     position: Position,
-    epochs: Epochs,
+    source: Source,
     *,
     processes: Processes,
     log: MetricsLog,
@@ -46,10 +46,10 @@ def train(
     """Train from a position to the end of the run, or until a stop is asked for.
 
     Args:
-        parts: backbone, head, optimiser and what goes with them; they are changed.
+        parts: backbone, method, optimiser and what goes with them; they are changed.
         config: of the run.
         position: where it stands; its ``steps`` say where it ends.
-        epochs: give this process's part of the batches, (images, labels).
+        source: gives this process's part of the batches.
         processes: this one and the others.
         log: takes one line every ``log.steps`` steps, and one for each validation.
         save: keeps a checkpoint, together with all processes; with the figures of the validation
@@ -64,16 +64,16 @@ def train(
         TrainingError: the loss is no number or grows without end; the last checkpoint stays good.
         OutputError: a checkpoint or the metrics cannot be written.
     """
-    backbone, head, optimiser = parts.backbone, parts.head, parts.optimiser
+    backbone, method, optimiser = parts.backbone, parts.method, parts.optimiser
     running, scaler, compute = parts.running, parts.running.scaler, config.compute
     steps = position.steps
-    validations = evenly(steps, config.validation.times)
+    validations = evenly(steps, config.validation.number)
     watch, stopwatch = LossWatch(), Stopwatch(position)
     last_save = time.monotonic()
     parts.train_mode()
 
     while position.step < steps:
-        for images, labels in epochs(position.epoch, position.batch):
+        for batch in source.batches(position.epoch, position.batch):
             step = position.step
 
             # 1. Whatever this step draws, and how far it moves, follows from its number.
@@ -82,27 +82,27 @@ def train(
             learning_rate = config.optimiser.learning_rate * share
             for group, highest in zip(optimiser.param_groups, parts.highest_rates, strict=True):
                 group["lr"] = highest * share
-            head.begin_step(step, steps)
+            method.begin_step(step, steps)
 
             # 2. The gradient of the mean loss of the batch of all processes.
             optimiser.zero_grad(set_to_none=True)
             with running.autocast():
                 if compute.gradient_cache:  # the whole batch, in the memory of a part of it
                     loss = cached_backward(
-                        running.module,
-                        images,
-                        partial(head.__call__, labels=labels),
+                        running.embed,
+                        partial(method.__call__, batch=batch),
                         chunk=compute.gradient_cache,
                         scale=scaler.get_scale(),
                     )
                 else:
                     loss = torch.zeros((), device=processes.device)
-                    for some, theirs, last in in_parts(images, labels, compute.accumulate):
-                        with nullcontext() if last else running.no_exchange():
-                            part = head(running.module(some), theirs) * (len(some) / len(images))
+                    smaller = batch.parts(compute.accumulate)
+                    for some in smaller:
+                        with nullcontext() if some is smaller[-1] else running.no_exchange():
+                            part = method(running.embed, some) * (len(some) / len(batch))
                             scaler.scale(part).backward()
                         loss += part.detach()
-            average_gradients(parts.shared_head_parameters)
+            average_gradients(parts.shared_parameters)
 
             # 3. The step.
             scaler.unscale_(optimiser)
@@ -110,11 +110,11 @@ def train(
             norm = nn.utils.clip_grad_norm_(backbone.parameters(), limit)
             scaler.step(optimiser)
             scaler.update()
-            head.finish_step()
+            method.finish_step(backbone)
             if parts.average is not None:
                 parts.average.update(backbone)
             parts.loss_sum += loss.double()
-            position = moved_on(position, len(epochs), config.batches.size, stopwatch)
+            position = moved_on(position, source.steps, config.batches.size, stopwatch)
 
             # 4. A line of the log; and never a checkpoint of a loss that leads nowhere.
             logs = position.step % config.log.steps == 0 or position.step == steps
@@ -134,7 +134,7 @@ def train(
                 count = (position.step - 1) % config.log.steps + 1
                 line = {
                     "step": position.step,
-                    "epoch": round(position.epoch + position.batch / len(epochs), 4),
+                    "epoch": round(position.epoch + position.batch / source.steps, 4),
                     "loss": float(processes.mean(parts.loss_sum)) / count,
                     "learning_rate": learning_rate,
                     "gradient_norm": float(norm) if torch.isfinite(norm) else None,
@@ -160,7 +160,7 @@ def train(
 
 
 def seed_of_step(seed: int, step: int, rank: int) -> int:
-    """A number of its own for each step and process: of dropout and of whatever a head draws."""
+    """A number of its own for each step and process: of dropout and of whatever a method draws."""
     words = np.random.SeedSequence((seed, step, rank)).generate_state(2)
     return int(words[0]) << 31 ^ int(words[1])
 
@@ -172,13 +172,6 @@ def evenly(steps: int, times: int) -> set[int]:
     [33, 67, 100]
     """
     return {round(steps * index / times) for index in range(1, times + 1)} - {0}
-
-
-def in_parts(images: Tensor, labels: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor, bool]]:
-    """A batch in parts of nearly equal size, and whether each is the last."""
-    some, theirs = images.tensor_split(count), labels.tensor_split(count)
-    for index in range(count):
-        yield some[index], theirs[index], index == count - 1
 
 
 def moved_on(

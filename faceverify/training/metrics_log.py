@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any
 
 from faceverify.errors import OutputError, TrainingError
-from faceverify.files import atomic_write
-from faceverify.json_lines import json_line
+from faceverify.runtime.files import atomic_write
+from faceverify.runtime.json_lines import json_line
 
 Values = Mapping[str, Any]
 

@@ -11,6 +11,9 @@ from types import FrameType
 
 from faceverify.errors import TrainingError
 
+STOPPING = [
+    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 SAME_SIGNAL = 1.0  # seconds: torchrun passes on a Ctrl-C that the terminal sent already
 SMOOTHING = 0.8  # of the running loss: half of it is of the last three looks
 BLOWN_UP = 10.0  # times the first running loss; a margin that warms up may multiply it by 4
@@ -20,28 +23,33 @@ class StopRequest:
     """Whether a signal asked to stop; ``signal`` is its number, 0 while none did."""
 
     signal: int = 0
-    _when: float = 0.0
-
-    def receive(self, number: int, _frame: FrameType | None) -> None:
-        """Remember the first; leave at once at a second one."""
-        now = time.monotonic()
-        if not self.signal:
-            self.signal, self._when = number, now
-        elif now - self._when > SAME_SIGNAL:
-            raise KeyboardInterrupt
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Let SIGTERM and Ctrl-C ask for a stop instead of ending the process, inside the block.
+    """Let SIGTERM, Ctrl-C and a closed terminal (SIGHUP) ask for a stop, inside the block.
 
     The loop looks at it after each step, saves and returns. A second signal, a second later or
-    more, leaves at once.
+    more, does what it did before. One that is ignored stays ignored: by a background job, or under
+    nohup.
     """
-    request = StopRequest()
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in kept:
-        signal.signal(number, request.receive)
+    request, when = StopRequest(), 0.0
+    kept = {number: signal.getsignal(number) for number in STOPPING}
+
+    def receive(number: int, _frame: FrameType | None) -> None:
+        nonlocal when
+        now = time.monotonic()
+        if not request.signal:
+            request.signal, when = number, now
+        elif now - when > SAME_SIGNAL:
+            signal.signal(number, kept[signal.Signals(number)])
+            signal.raise_signal(number)
+
+    for number, handler in list(kept.items()):
+        if handler in (signal.SIG_IGN, None):  # None: none of Python's
+            del kept[number]
+        else:
+            signal.signal(number, receive)
     try:
         yield request
     finally:

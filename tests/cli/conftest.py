@@ -3,34 +3,44 @@
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from default_signals import with_signals
 from photographs import FACES
 from PIL import Image
 
-from faceverify.enrolment import Enroller, NamedPhoto
-from faceverify.gallery.store import open_store
-from faceverify.templates import TemplateExtractor
+from faceverify.embeddings.extractor import TemplateExtractor
+from faceverify.gallery.open import open_store
+from faceverify.recognition.enroll import Enroller, NamedPhoto
 
 
 @pytest.fixture
 def start():
-    """Start a command as a process of its own; it is ended with the test."""
+    """Start a command as a process of its own; it is ended with the test.
+
+    Signals are at their defaults in it, but for those named to be ignored or blocked.
+    """
     processes = []
 
-    def command(*arguments: object, **options: object) -> subprocess.Popen:
+    def command(*arguments: object, ignored=(), blocked=(), **options: object) -> subprocess.Popen:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        words = [sys.executable, "-m", "faceverify", *map(os.fspath, arguments)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "faceverify", *map(os.fspath, arguments)], **(pipes | options)
+            with_signals(words, ignored=ignored, blocked=blocked), **(pipes | options)
         )
         processes.append(process)
         return process
 
     yield command
     for process in processes:
+        if process.returncode is None:  # and so its number is still its own
+            with suppress(ProcessLookupError):  # where it leads a session, what it started, too
+                os.killpg(process.pid, signal.SIGKILL)
         process.kill()
         process.wait()
         for stream in (process.stdin, process.stdout, process.stderr):

@@ -5,9 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from faceverify.embedding_sources import load_model
 from faceverify.models.model_file import load_model_file
-from faceverify.models.registry import find_model
+from faceverify.models.registry import find_model, load_model
 
 
 @pytest.fixture(autouse=True)

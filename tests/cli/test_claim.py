@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from faceverify.gallery.store import open_store
+from faceverify.gallery.open import open_store
 
 
 @pytest.mark.parametrize(("name", "status"), [("barack", 0), ("joe", 1)])

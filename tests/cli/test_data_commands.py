@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceverify.evaluation.packs import read_pack
-from faceverify.training.data.face_set import open_face_set
+from faceverify.evaluation.lists.insightface_bin import read_pack
+from faceverify.training.data.sets.open import open_face_set
 
 
 def picture(seed, size=(112, 112), kind="JPEG"):

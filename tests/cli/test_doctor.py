@@ -14,7 +14,7 @@ def broken_weights(tmp_path, monkeypatch):
     """A copy of the bundled weights, to be damaged, in place of them."""
     folder = tmp_path / "weights"
     shutil.copytree(bundled_folder(), folder)
-    for module in ("faceverify.cli.checkup", "faceverify.models.registry"):
+    for module in ("faceverify.cli.doctor_checks", "faceverify.models.registry"):
         monkeypatch.setattr(f"{module}.bundled_folder", lambda: folder)
     return folder
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceverify.cli.photo_inputs import is_photo
-from faceverify.embedding_files import EmbeddingSet, read_embeddings
-from faceverify.embedding_files.shards import ShardFolder
+from faceverify.embeddings.formats import EmbeddingSet, read_embeddings
+from faceverify.embeddings.formats.shards import ShardFolder
+from faceverify.images.inputs import is_photo
 
 GOOD = ["a b.jpg", "x\udcff.jpg", "日本 語/é.jpg"]
 
@@ -111,7 +111,7 @@ def test_all_faces_are_numbered(run, tmp_path, small_faces):
 
 @pytest.mark.parametrize("out", ["shards", "t.jsonl"])
 def test_a_second_run_reads_only_what_is_missing(run, album, tmp_path, out, monkeypatch):
-    from faceverify.templates import TemplateExtractor
+    from faceverify.embeddings.extractor import TemplateExtractor
 
     read, extract = [], TemplateExtractor.extract
 

@@ -3,14 +3,14 @@
 import json
 import os
 import shutil
+import signal
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from faceverify.gallery.store import open_store
+from faceverify.gallery.open import open_store
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ def test_interrupted_with_ctrl_c(start, gallery, photos):
     process.stdin.write(b"joe,biden.jpg\n")
     process.stdin.flush()
     process.stdout.readline()
-    process.send_signal(subprocess.signal.SIGINT)
+    process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
     assert process.stderr.read() == b"faceverify: interrupted\n"
     assert enrolled(gallery) == {"joe": ["biden.jpg"]}

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from faceverify.embedding_sources import load_model
-from faceverify.evaluation.all_against_all import unit_rows
+from faceverify.evaluation.metrics.exact_distances import unit_rows
+from faceverify.models.registry import load_model
 
 PEOPLE = {"obama": ("obama", "obama2", "obama3"), "biden": ("biden",)}
 CSV = """first,second,label,fold,group
@@ -100,9 +100,9 @@ def test_a_folder_is_compared_all_against_all(run, people):
 
 def test_a_second_run_computes_nothing(run, people, tmp_path, monkeypatch):
     first = run("evaluate", people, "--json")
-    import faceverify.templates
+    import faceverify.embeddings.extractor
 
-    monkeypatch.setattr(faceverify.templates.TemplateExtractor, "load", None)
+    monkeypatch.setattr(faceverify.embeddings.extractor.TemplateExtractor, "load", None)
     assert run("evaluate", people, "--json").out == first.out
     refused = run("evaluate", people, "--json", "--no-cache")
     assert refused.status == 70  # proves that the cache was what answered above
@@ -461,3 +461,12 @@ def test_lfw_view_2_with_the_bundled_model(run, shared_data, start):
     again = start(*arguments).communicate()[0]
     assert time.monotonic() - began < 3
     assert json.loads(again)["folds"] == found["folds"]
+
+
+def test_the_command_takes_each_protocol_by_its_name():
+    from faceverify.cli.evaluate import Compat, Protocol
+    from faceverify.evaluation.protocols import PROTOCOLS
+    from faceverify.evaluation.protocols.reference_protocols import COMPAT
+
+    assert {one.value for one in Protocol} == set(PROTOCOLS)
+    assert {one.value for one in Compat} == set(COMPAT)

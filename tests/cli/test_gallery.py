@@ -15,9 +15,9 @@ OBAMA, BIDEN = FACES / "obama.jpg", FACES / "biden.jpg"
 @pytest.fixture(scope="module")
 def enrolled_once(tmp_path_factory, small_faces) -> Path:
     """A gallery of two people, made once; its photos lie beside it."""
-    from faceverify.enrolment import Enroller, NamedPhoto
-    from faceverify.gallery.store import open_store
-    from faceverify.templates import TemplateExtractor
+    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.gallery.open import open_store
+    from faceverify.recognition.enroll import Enroller, NamedPhoto
 
     folder = tmp_path_factory.mktemp("enrolled")
     people = {"obama": "Barack", "obama2": "Barack", "biden": "Joe"}
@@ -200,11 +200,10 @@ def test_copy_into_an_encrypted_gallery(run, gallery, tmp_path):
 def test_rebuild_with_another_model(run, gallery, tmp_path, enrolled_once):
     from dataclasses import replace
 
-    from faceverify.models.model_file import load_model_file
-    from faceverify.models.registry import find_model
+    from faceverify.models.registry import load_model
 
     assert "nothing to rebuild" in run("gallery", "rebuild").err
-    file = load_model_file(find_model("default"))
+    file = load_model("default")
     other = tmp_path / "other.onnx"
     contract = replace(file.contract, flip_average=not file.contract.flip_average)
     other.write_bytes(replace(file, contract=contract).to_bytes())
@@ -220,10 +219,9 @@ def test_rebuild_with_another_model(run, gallery, tmp_path, enrolled_once):
 def test_rebuild_changes_nothing_where_photos_are_missing(run, gallery, tmp_path, enrolled_once):
     from dataclasses import replace
 
-    from faceverify.models.model_file import load_model_file
-    from faceverify.models.registry import find_model
+    from faceverify.models.registry import load_model
 
-    file = load_model_file(find_model("default"))
+    file = load_model("default")
     other = tmp_path / "other.onnx"
     contract = replace(file.contract, flip_average=not file.contract.flip_average)
     other.write_bytes(replace(file, contract=contract).to_bytes())

@@ -4,7 +4,7 @@ import pytest
 from enrolled_people import MODEL, enrolments
 from postgresql_server import PASSWORD, postgresql_server, programs
 
-from faceverify.gallery.store import open_store
+from faceverify.gallery.open import open_store
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from faceverify.gallery.store import open_store
+from faceverify.gallery.open import open_store
 
 
 def without(name: str) -> None:
@@ -46,6 +46,18 @@ def test_threshold_fpir_top_and_fusion(run, enrolled_album):
     ran = run("identify", "obama3.jpg", "--fpir", "1e-9")
     assert (ran.status, ran.err.count("\n")) == (2, 1)
     assert "--fpir 3e-06 or more" in ran.err
+
+
+def test_a_search_by_codes(run, enrolled_album):
+    ran = run("identify", "obama3.jpg", "--search", "codes")
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "has no binary templates; faceverify gallery fit-codes makes them" in ran.err
+    assert run("gallery", "fit-codes", "--bits", "128", "--method", "random").status == 0
+    exact = run("identify", "obama3.jpg", "--json").objects
+    assert run("identify", "obama3.jpg", "--search", "codes", "--json").objects == exact
+    ran = run("identify", "obama3.jpg", "--search", "codes", "--gallery", "milvus:///x.db")
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert "--search codes: only galleries in folders have it" in ran.err
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -214,7 +215,7 @@ def test_interrupt_is_130_and_one_line(start):
     process.stdin.write(f"{OBAMA}\t{OBAMA2}\n".encode())
     process.stdin.flush()
     assert process.stdout.readline()
-    process.send_signal(2)
+    process.send_signal(signal.SIGINT)
     assert process.wait(10) == 130
     assert process.stderr.read().decode().strip() == "faceverify: interrupted"
 
@@ -232,7 +233,7 @@ def test_closed_output_ends_quietly(start):
 def test_an_internal_fault_is_none_of_the_answers():
     code = (
         "import sys; sys.argv = ['faceverify', 'verify', 'a', 'b']\n"
-        "import faceverify.cli, faceverify.verification as v\n"
+        "import faceverify.cli, faceverify.recognition.verify as v\n"
         "v.Verifier.verify = lambda *a: 1 / 0\n"
         "faceverify.cli.main()\n"
     )

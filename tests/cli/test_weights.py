@@ -8,14 +8,11 @@ import pytest
 from http_server import Behaviour, serving
 from small_nets import small_contract, small_model, small_net
 
-from faceverify import cli
-from faceverify.cli import weights
-from faceverify.models import catalogue, transfer
+from faceverify.cli import main
+from faceverify.models import catalogue
 from faceverify.models.catalogue import CATALOGUE, Download, Kind
+from faceverify.models.install import download
 from faceverify.models.model_file import load_model_file
-
-if not any(group.name == "weights" for group in cli.app.registered_groups):
-    cli.app.add_typer(weights.app, name="weights")
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +31,7 @@ def run(monkeypatch, capfd):
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["faceverify", "weights", *map(str, arguments)])
         with pytest.raises(SystemExit) as done:
-            cli.main()
+            main()
         return done.value.code, *capfd.readouterr()
 
     return call
@@ -249,7 +246,7 @@ def test_pull_over_another_or_a_damaged_model(run, home, pack):
 
 
 def test_pull_goes_on_where_it_stopped(run, home, pack, monkeypatch):
-    monkeypatch.setattr(transfer, "time", type("Time", (), {"sleep": lambda _: None}))
+    monkeypatch.setattr(download, "time", type("Time", (), {"sleep": lambda _: None}))
     pack.script = [Behaviour(cut=1_000), Behaviour(status=404)]
     status, out, err = run("pull", "tiny", "-q")
     assert (status, out) == (2, "")

@@ -8,7 +8,8 @@ from multiprocessing import Queue
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.gallery.store import Enrolment, open_store
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Enrolment
 
 MODEL = "0123456789abcdef"
 
@@ -45,7 +46,8 @@ def enrol(url: str, first: int, count: int, batch: int, told: Queue | None = Non
     acknowledged: list[tuple[int, int]] = []
     with open_store(url, create=True) as store:
         for start in range(first, first + count, batch):
-            sequences = store.add(enrolments(batch, first=start), model=MODEL)
-            acknowledged += zip(range(start, start + batch), sequences, strict=True)
+            added = store.add(enrolments(batch, first=start), model=MODEL)
+            numbers = (one.sequence for one in added)
+            acknowledged += zip(range(start, start + batch), numbers, strict=True)
     if told is not None:
         told.put(acknowledged)

@@ -13,8 +13,10 @@ import hashlib
 import numpy as np
 import pytest
 
+from faceverify.choices import Fusion
 from faceverify.errors import GalleryError
-from faceverify.gallery.store import Enrolment, Fusion, StoredTemplate, open_store
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Added, Enrolment, StoredTemplate
 from faceverify.matching.distance import cosine_distance
 
 MODEL, OTHER = "model-a", "model-b"
@@ -57,6 +59,11 @@ def expected(enrolled, query, count, fusion=Fusion.MAX):
     return sorted(distances.items(), key=lambda item: item[1])[:count]
 
 
+def numbers(added):
+    """The sequence numbers of what was added."""
+    return [one.sequence for one in added]
+
+
 def found(candidates):
     return [(one.name, one.distance) for one in candidates]
 
@@ -64,6 +71,17 @@ def found(candidates):
 def same(first, second):
     assert [name for name, _ in first] == [name for name, _ in second]
     np.testing.assert_allclose([d for _, d in first], [d for _, d in second], atol=CLOSE)
+
+
+class Recorder:
+    """Admits these places, and keeps what it was asked with."""
+
+    def __init__(self, after, *, places):
+        self.after, self._places, self.asked = after, places, []
+
+    def __call__(self, late):
+        self.asked.append(late)
+        return self._places
 
 
 class StoreLaws:
@@ -106,7 +124,7 @@ class StoreLaws:
             enrolment("Ann", directions(1)[0], "/a/ünï.jpg", 0.25),
             enrolment("Bob 'o; DROP", directions(1, seed=1)[0], "/b.jpg", 1.0),
         ]
-        sequences = store.add(enrolled, model=MODEL)
+        sequences = numbers(store.add(enrolled, model=MODEL))
         for reader in (store, again()):
             assert list(reader.names()) == [("Ann", 1), ("Bob 'o; DROP", 1)]
             for one, sequence in zip(enrolled, sequences, strict=True):
@@ -133,7 +151,7 @@ class StoreLaws:
             model="elsewhere",
             time=1.7e9 + 1 / 3,
         )
-        (sequence,) = store.add([given], model=MODEL)
+        (sequence,) = numbers(store.add([given], model=MODEL))
         for reader in (store, again()):
             (stored,) = reader.since(0)
             assert stored.embedding.tobytes() == embedding.tobytes()
@@ -167,7 +185,7 @@ class StoreLaws:
 
     def test_the_nearest_template_is_told(self, store):
         enrolled = people(5, 3)
-        sequences = store.add(enrolled, model=MODEL)
+        sequences = numbers(store.add(enrolled, model=MODEL))
         for one, sequence in zip(enrolled, sequences, strict=True):
             ((nearest,),) = store.search(one.embedding[None], 1, model=MODEL)
             assert (nearest.name, nearest.sequence) == (one.name, sequence)
@@ -227,19 +245,59 @@ class StoreLaws:
     def test_the_same_photo_is_stored_once_a_person_and_model(self, store):
         one = enrolment("Ann", directions(1)[0], "/a.jpg")
         (first,) = store.add([one], model=MODEL)
-        assert store.add([one, one], model=MODEL) == [first, first]
+        assert first.new
+        assert store.add([one, one], model=MODEL) == [Added(first.sequence, new=False)] * 2
         other = enrolment("Bob", directions(1)[0], "/a.jpg")
-        assert store.add([other, other], model=MODEL)[0] > first
+        second, twice = store.add([other, other], model=MODEL)
+        assert second.sequence > first.sequence
+        assert (second.new, twice) == (True, Added(second.sequence, new=False))
+        mixed = store.add([one, *people(1), other], model=MODEL)
+        assert [found.new for found in mixed] == [False, True, False]
+        assert [mixed[0].sequence, mixed[2].sequence] == [first.sequence, second.sequence]
+        store.remove("person 0000")
         assert store.stats().templates == 2
         photo = store.with_photo(one.photo_hash, model=MODEL)
         assert [template.name for template in photo] == ["Ann", "Bob"]
         assert store.with_photo(one.photo_hash, model=OTHER) == []
 
+    def test_what_is_stored_is_decided_by_who_is_asked(self, store):
+        store.add(people(2), model=MODEL)
+        admit = Recorder(store.newest(), places=[0, 2])
+        store.add(late := people(3, seed=1), model=MODEL)
+        store.add(people(1, seed=2), model=OTHER)
+        some = people(4, seed=3)
+        added = store.add(some, model=MODEL, admit=admit)
+        (seen,) = admit.asked
+        assert [(one.name, one.photo, one.model) for one in seen] == [
+            (one.name, one.photo, MODEL) for one in late
+        ]
+        assert np.array_equal(seen[2].embedding, late[2].embedding)
+        assert [one.new for one in added] == [True, True]
+        found = [(one.sequence, one.name) for one in store.since(seen[-1].sequence, model=MODEL)]
+        assert found == list(zip(numbers(added), ["person 0000", "person 0002"], strict=True))
+        assert store.add(some[:1] * 2, model=MODEL, admit=Recorder(0, places=[1])) == [
+            Added(added[0].sequence, new=False)
+        ]
+        before = list(store.names())
+        stranger = [enrolment("Eve", directions(1)[0])]
+        assert store.add(stranger, model=MODEL, admit=Recorder(0, places=[])) == []
+        assert list(store.names()) == before
+        assert store.check() == []
+
+    def test_whatever_comes_is_newer_than_the_newest(self, store):
+        last = store.newest()
+        for seed in range(3):
+            sequences = numbers(store.add(people(2, seed=seed), model=MODEL))
+            assert last < min(sequences)
+            assert max(sequences) <= (last := store.newest())
+        store.remove("person 0001")
+        assert store.newest() >= last
+
     def test_numbers_rise_and_are_never_used_again(self, store, again):
-        first = store.add(people(3), model=MODEL)
+        first = numbers(store.add(people(3), model=MODEL))
         assert first == sorted(first)
         store.remove("person 0002")
-        second = again().add(people(3, seed=1), model=MODEL)
+        second = numbers(again().add(people(3, seed=1), model=MODEL))
         assert min(second) > max(first)
         assert [one.sequence for one in store.since(first[1])] == second
         assert [one.sequence for one in store.since(0)] == first[:2] + second
@@ -272,7 +330,7 @@ class StoreLaws:
 
     def test_some_templates_of_a_person_are_removed(self, store):
         enrolled = people(3, 3)
-        sequences = store.add(enrolled, model=MODEL)
+        sequences = numbers(store.add(enrolled, model=MODEL))
         foreign, own = sequences[0], sequences[4]
         assert store.remove("person 0001", sequences=[own, foreign, 10**9]) == 1
         assert [one.sequence for one in store.of("person 0001")] == [sequences[3], sequences[5]]
@@ -316,10 +374,31 @@ class StoreLaws:
             store.replace_model(MODEL, [enrolment("x", np.zeros(WIDTH, np.float32))], model=OTHER)
         assert store.stats().models == {MODEL: 4}
 
+    def test_the_count_follows_every_change(self, store, again):
+        def counted(expected):
+            for one in (store, again()):
+                assert one.count() == expected
+                assert one.stats().models == expected
+
+        counted({})
+        enrolled = people(5, 2)
+        store.add(enrolled, model=MODEL)
+        store.add(enrolled[:3], model=OTHER)
+        counted({MODEL: 10, OTHER: 3})
+        store.add(enrolled, model=MODEL)  # nothing is stored twice
+        store.remove("person 0000")
+        store.rename("person 0001", "Ann")
+        counted({MODEL: 8, OTHER: 1})
+        store.remove("Ann", sequences=[store.of("Ann", model=OTHER)[0].sequence])
+        counted({MODEL: 8})
+        store.replace_model(MODEL, enrolled[4:7], model=OTHER)
+        counted({OTHER: 3})
+
     def test_stats_tell_no_password(self, store):
         store.add(people(4, 2), model=MODEL)
         stats = store.stats()
         assert (stats.identities, stats.templates, stats.models) == (4, 8, {MODEL: 8})
+        assert stats.url == store.url
         assert "secret" not in stats.url
 
     def test_a_whole_gallery_has_nothing_to_tell(self, store):

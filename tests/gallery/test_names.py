@@ -8,7 +8,8 @@ from enrolled_people import unit_rows
 
 from faceverify.errors import GalleryError
 from faceverify.gallery.names import checked_name, unknown_name
-from faceverify.gallery.store import Enrolment, open_store
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Enrolment
 
 
 @pytest.mark.parametrize("name", ["alice", "Ádám Őz", "日本 太郎", "O'Brien, Jr.", "-x", "a/b"])

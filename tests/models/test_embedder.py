@@ -11,8 +11,8 @@ from faceverify.errors import ModelError
 from faceverify.faces.alignment import BoxCrop
 from faceverify.models.contract import Contract
 from faceverify.models.embedder import Embedder
+from faceverify.models.metadata import Provenance
 from faceverify.models.model_file import ModelFile
-from faceverify.models.model_metadata import Provenance
 
 CONTRACT = Contract(
     width=4,

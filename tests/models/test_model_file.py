@@ -12,7 +12,6 @@ from small_nets import THRESHOLD, small_contract, small_model, small_net
 
 from faceverify.errors import ModelError
 from faceverify.faces.alignment import BoxCrop, FivePoints
-from faceverify.inference import open_session
 from faceverify.models.contract import Contract
 from faceverify.models.model_file import (
     CONTRACT,
@@ -25,7 +24,8 @@ from faceverify.models.model_file import (
     parse_model_file,
     split_metadata,
 )
-from faceverify.models.protobuf_fields import fields, read_varint, write_varint
+from faceverify.models.protobuf import fields, read_varint, write_varint
+from faceverify.runtime.onnx_session import open_session
 
 MODEL = small_model()
 FILE = MODEL.to_bytes()
@@ -365,7 +365,7 @@ def test_metadata_that_is_no_text():
 
 
 def test_countless_fields_end_early(monkeypatch):
-    monkeypatch.setattr("faceverify.models.protobuf_fields.MOST_FIELDS", 1_000)
+    monkeypatch.setattr("faceverify.models.protobuf.MOST_FIELDS", 1_000)
     assert "damaged" in error_of(FILE + b"\x08\x01" * 1_001)
 
 

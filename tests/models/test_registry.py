@@ -9,12 +9,12 @@ from small_nets import small_model
 
 from faceverify.errors import ModelError, UsageError
 from faceverify.models import registry
-from faceverify.models.model_file import load_model_file
 from faceverify.models.registry import (
     Installed,
     bundled_folder,
     find_model,
     installed,
+    load_model,
     name_for_user,
     read_manifest,
     scores_of,
@@ -226,14 +226,14 @@ def test_the_bundled_weights_are_what_their_manifest_says():
         data = (folder / entry.file).read_bytes()
         assert (hashlib.sha256(data).hexdigest(), len(data)) == (entry.sha256, entry.bytes)
     for name, entry in manifest.models.items():
-        model = load_model_file(find_model(name), name)
+        model = load_model(name)
         assert (model.id, model.provenance.licence) == (entry.id, entry.licence)
 
 
 def test_a_model_that_was_saved_is_found_and_read(user):
     model = small_model("mine")
     model.save(user / "mine.onnx")
-    assert load_model_file(find_model("mine"), "mine") == model
+    assert load_model("mine") == model
 
 
 def test_looking_for_a_model_imports_little():

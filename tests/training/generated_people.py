@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from faceverify.training.config import Config, config_from_dict
-from faceverify.training.config_files import overridden
+from faceverify.training.config.files import overridden
+from faceverify.training.config.schema import Config, config_from_dict
 
 TINY: dict[str, Any] = {
     "data": {"size": 32, "workers": 0, "cache": "none"},

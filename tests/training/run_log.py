@@ -1,7 +1,7 @@
 """What the log of a run says that does not depend on the clock."""
 
 from faceverify.training.metrics_log import read_metrics
-from faceverify.training.run_folder import RunFolder
+from faceverify.training.run.folder import RunFolder
 
 EXACT = ("step", "epoch", "loss", "learning_rate", "gradient_norm")
 

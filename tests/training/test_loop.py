@@ -10,22 +10,22 @@ from generated_people import tiny_config, write_people
 from run_log import lines
 
 from faceverify.errors import TrainingError
-from faceverify.trainer import nothing_gained, train_model
-from faceverify.training.checkpoint import (
+from faceverify.training.checkpoint.checkpoint import (
     Position,
     best,
     checkpoints,
     latest,
     load_position,
     mark_best,
-    read_weights,
+    read_part,
     stored_tensors,
 )
-from faceverify.training.config import Config
-from faceverify.training.loop import evenly, in_parts, seed_of_step
+from faceverify.training.config.schema import Config
+from faceverify.training.loop import evenly, seed_of_step
 from faceverify.training.metrics_log import read_metrics
-from faceverify.training.run_folder import RunFolder
-from faceverify.training.stopping import LossWatch, StopRequest, stop_on_signals
+from faceverify.training.run.folder import RunFolder
+from faceverify.training.run.train import nothing_gained, train_model
+from faceverify.training.stopping import STOPPING, LossWatch, StopRequest, stop_on_signals
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def weights_of(run: RunFolder) -> dict[str, torch.Tensor]:
     last = latest(run.checkpoints)
     found = {}
     for part in sorted({name.partition(".")[0] for name in stored_tensors(last)} - {"loss_sum"}):
-        found |= {f"{part}.{k}": v for k, v in read_weights(last, part).items()}
+        found |= {f"{part}.{k}": v for k, v in read_part(last, part).items()}
     return found
 
 
@@ -56,14 +56,14 @@ CASES = {
     "sampled": {"head": {"sample": 0.9, "warm_up": 0.5}, "schedule": {"name": "polynomial"}},
     "triplet": {
         "head": {"name": "triplet"},
-        "batches": {"sampler": "identities", "images": 4},
+        "batches": {"sampler": "identities", "images_per_identity": 4},
         "compute": {"gradient_cache": 6},
         "backbone": {"dropout": 0.2},
     },
     "center": {"head": {"name": "center", "weight": 0.1}, "compute": {"precision": "bfloat16"}},
     "magnet": {
         "head": {"name": "magnet"},
-        "batches": {"sampler": "identities", "images": 4},
+        "batches": {"sampler": "identities", "images_per_identity": 4},
     },
 }
 
@@ -105,12 +105,12 @@ def test_it_goes_on_exactly_with_a_share_of_the_weights_it_began_with(people, tm
     whole = goes_on_exactly(tiny_config(people, **start, **PARTED), tmp_path)
     kept = tiny_config(people, **start | {"average": {"initial": 0.75}}, budget={"steps": 3})
     train_model(kept, run := RunFolder(tmp_path / "kept"))
-    began = read_weights(latest(RunFolder(tmp_path / "first").checkpoints), "backbone")
-    trained, mixed = (read_weights(latest(run.checkpoints), one) for one in ("backbone", "average"))
+    began = read_part(latest(RunFolder(tmp_path / "first").checkpoints), "backbone")
+    trained, mixed = (read_part(latest(run.checkpoints), one) for one in ("backbone", "average"))
     name = next(iter(trained))
     assert not torch.equal(trained[name], began[name])
     torch.testing.assert_close(mixed[name], 0.75 * began[name] + 0.25 * trained[name])
-    assert not torch.equal(read_weights(latest(whole.checkpoints), "average")[name], mixed[name])
+    assert not torch.equal(read_part(latest(whole.checkpoints), "average")[name], mixed[name])
 
 
 def test_the_loss_falls(people, tmp_path):
@@ -120,7 +120,19 @@ def test_the_loss_falls(people, tmp_path):
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(people, tmp_path):
+@pytest.fixture
+def signals():
+    """Handlers of Python itself, whatever the tests inherited; they are put back."""
+    kept = {number: signal.getsignal(number) for number in STOPPING}
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(people, tmp_path, signals):
     config = tiny_config(people, budget={"steps": 60})
     run, whole = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "whole")
 
@@ -148,17 +160,30 @@ def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(people, tmp_path):
     assert lines(run) == lines(whole)
 
 
-def test_a_second_signal_leaves_at_once(monkeypatch):
+def test_a_second_signal_does_what_it_did_before(monkeypatch, signals):
     clock = iter((10.0, 10.5, 12.0))
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    before = signal.getsignal(signal.SIGINT)
     with stop_on_signals() as request:
         signal.raise_signal(signal.SIGINT)
         assert request.signal == signal.SIGINT
         signal.raise_signal(signal.SIGINT)  # torchrun's, of the same key
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_that_is_ignored_stays_ignored(signals):
+    ignored = (signal.SIGINT, signal.SIGHUP)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+    with stop_on_signals() as request:
+        for number in ignored:
+            signal.raise_signal(number)
+        assert request.signal == 0
+        signal.raise_signal(signal.SIGTERM)
+        assert request.signal == signal.SIGTERM
+    assert all(signal.getsignal(number) is signal.SIG_IGN for number in ignored)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_a_loss_that_leads_nowhere_stops_and_the_last_checkpoint_stays_good(people, tmp_path):
@@ -178,7 +203,7 @@ def test_a_loss_that_leads_nowhere_stops_and_the_last_checkpoint_stays_good(peop
     assert "compute.precision=float32" in str(stopped.value)
     good = latest(run.checkpoints)
     if good is not None:
-        assert all(torch.isfinite(one).all() for one in read_weights(good, "backbone").values())
+        assert all(torch.isfinite(one).all() for one in read_part(good, "backbone").values())
 
 
 def test_a_loss_that_grows_without_end_stops():
@@ -222,10 +247,6 @@ def test_steps_are_drawn_for_each_by_itself():
     assert evenly(10, 4) == {2, 5, 8, 10}
     assert evenly(3, 10) == {1, 2, 3}
     assert evenly(5, 0) == set()
-    images, labels = torch.arange(10), torch.arange(10)
-    found = list(in_parts(images, labels, 3))
-    assert torch.equal(torch.cat([one[0] for one in found]), images)
-    assert [one[2] for one in found] == [False, False, True]
 
 
 def test_what_cannot_go_on_is_said_before_it_begins(people, tmp_path):
@@ -262,17 +283,6 @@ def test_lines_of_steps_that_come_again_are_dropped(people, tmp_path):
     train_model(run.read_config(), run, resume=True)
     assert lines(run) == whole
     assert all(json.loads(line) for line in run.metrics.read_text().splitlines())
-
-
-def test_minutes_become_steps(people, tmp_path):
-    run = RunFolder(tmp_path / "run")
-    trained = train_model(tiny_config(people, budget={"steps": None, "minutes": 0.05}), run)
-    assert run.read_config().budget.steps == trained.steps == trained.step
-    assert run.read_config().budget.minutes is None
-    with pytest.raises(TrainingError, match="minutes are too few"):
-        train_model(
-            tiny_config(people, budget={"steps": None, "minutes": 1e-4}), RunFolder(tmp_path / "b")
-        )
 
 
 def test_the_position_is_that_of_the_data(people, tmp_path):

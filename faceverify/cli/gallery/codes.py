@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from faceverify.choices import CodeMethod
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import Gallery, KeyFile, open_gallery
 from faceverify.cli.options import Json, Model
 from faceverify.errors import UsageError
-from faceverify.gallery.code_method import CodeMethod
 
 
 def fit(
@@ -28,23 +28,23 @@ def fit(
 ) -> None:
     """Make binary templates (Hamming codes) of a gallery, and measure what they save and cost.
 
-    With FACEVERIFY_SEARCH=codes, searches then find a shortlist by counting bits, and decide about
-    it by embeddings. Fit again when the gallery has become another one. Folders only.
+    `identify --search codes` then finds a shortlist by counting bits, and decides about it by
+    embeddings. Fit again when the gallery has become another one. Folders only.
 
     **Examples:**
 
     `faceverify gallery fit-codes --bits 512`
 
-    `FACEVERIFY_SEARCH=codes faceverify identify visitor.jpg`
+    `faceverify identify visitor.jpg --search codes`
     """
-    from faceverify.gallery.sqlite import SqliteStore
-    from faceverify.photo_embeddings import load_model
+    from faceverify.gallery.sqlite.store import SqliteStore
+    from faceverify.models.registry import load_model
 
     model_id = load_model(model).id
     with open_gallery(gallery, key_file) as store:
         if not isinstance(store, SqliteStore):
             raise UsageError(
-                f"{store.stats().url}: binary templates are of galleries in folders",
+                f"{store.url}: binary templates are of galleries in folders",
                 cure="servers have indexes of their own: `faceverify gallery index`",
             )
         found = store.fit_codes(model_id, bits=bits, method=method)

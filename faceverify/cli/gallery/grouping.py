@@ -9,26 +9,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceverify.choices import GroupingMethod
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import Gallery, KeyFile, Threshold, open_gallery
 from faceverify.cli.options import (
-    Aligned,
-    Augment,
-    Choice,
     Json,
-    MinFace,
-    MinQuality,
     Model,
     Quiet,
     Workers,
+    face_options,
 )
-from faceverify.cli.photo_inputs import Photos, Tally, attempt, find_inputs
+from faceverify.cli.photo_inputs import Photos, Tally, attempt
 from faceverify.errors import DIFFERENT, SAME
-from faceverify.faces.choice import MIN_FACE, FaceChoice
-from faceverify.gallery.grouping_method import Method
+from faceverify.faces.options import FaceOptions
+from faceverify.images.inputs import find_inputs
 
 if TYPE_CHECKING:
-    from faceverify.templates import Template
+    from faceverify.embeddings.extractor import Template
 
 Fmr = Annotated[
     float,
@@ -54,12 +51,12 @@ def dedupe(
 
     **Example:** `faceverify gallery dedupe --json | jq -r '[.first, .second] | @tsv'`
     """
-    from faceverify.gallery.grouping import find_doubles
-    from faceverify.photo_embeddings import load_model
+    from faceverify.gallery.cluster import find_doubles
+    from faceverify.models.registry import load_model
 
     console = Console(json, quiet)
     file = load_model(model)
-    limit = file.threshold_for(fmr).distance if threshold is None else threshold
+    limit = file.operating_point(fmr, threshold).threshold
     found = False
     with open_gallery(gallery, key_file) as store:
         for double in console.progress(find_doubles(store, file.id, limit), "doubles"):
@@ -69,6 +66,7 @@ def dedupe(
     raise typer.Exit(DIFFERENT if found else SAME)
 
 
+@face_options()
 def cluster(
     photos: Photos,
     into: Annotated[
@@ -81,16 +79,12 @@ def cluster(
         ),
     ] = None,
     method: Annotated[
-        Method, typer.Option("--method", help="How faces are grouped.")
-    ] = Method.AGGLOMERATIVE,
+        GroupingMethod, typer.Option("--method", help="How faces are grouped.")
+    ] = GroupingMethod.AGGLOMERATIVE,
     fmr: Fmr = 1e-4,
     threshold: Threshold = None,
     model: Model = "default",
-    face: Choice = FaceChoice.PROMINENT,
-    min_face: MinFace = MIN_FACE,
-    min_quality: MinQuality = 0.0,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -109,23 +103,16 @@ def cluster(
     """
     import numpy as np
 
-    from faceverify.cli.result_folders import check_apart
-    from faceverify.gallery.grouping import group_faces
-    from faceverify.pipeline import map_ordered
-    from faceverify.templates import TemplateExtractor
+    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.gallery.cluster import group_faces
+    from faceverify.runtime.folders import check_apart
+    from faceverify.runtime.parallel import map_ordered
 
     console = Console(json, quiet)
     if into is not None:
         check_apart(into, photos, "--into")
-    extractor = TemplateExtractor.load(
-        model,
-        face=face,
-        min_face=min_face,
-        min_quality=min_quality,
-        aligned=aligned,
-        augment=augment,
-    )
-    limit = extractor.model.threshold_for(fmr).distance if threshold is None else threshold
+    extractor = TemplateExtractor.load(model, faces)
+    limit = extractor.model.operating_point(fmr, threshold).threshold
     tally = Tally()
     found: list[tuple[str, int, Template]] = []  # photo, number of the face in it
     extract = attempt(lambda photo: extractor.extract(photo.name))
@@ -152,8 +139,8 @@ def cluster(
 
 def copy_photo(photo: str, folder: Path) -> None:
     """Copy a photo into a person's folder, beside those of the same name from elsewhere."""
-    from faceverify.cli.result_folders import make_folder
-    from faceverify.files import atomic_writer
+    from faceverify.runtime.files import atomic_writer
+    from faceverify.runtime.folders import make_folder
 
     make_folder(folder)
     source = Path(photo)

@@ -71,7 +71,7 @@ def stats(gallery: Gallery = None, key_file: KeyFile = None, json: Json = False)
 
     **Example:** `faceverify gallery stats --json | jq .templates`
     """
-    from faceverify.gallery.template_count import name_of_model
+    from faceverify.recognition.template_count import name_of_model
 
     with open_gallery(gallery, key_file) as store:
         found = store.stats()

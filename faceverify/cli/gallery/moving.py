@@ -24,7 +24,7 @@ def export(
 
     **Example:** `faceverify gallery export people-2026/`
     """
-    from faceverify.gallery.exporting import export_gallery
+    from faceverify.gallery.export import export_gallery
 
     with open_gallery(gallery, key_file) as store:
         count = export_gallery(store, folder)
@@ -46,16 +46,16 @@ def import_(
 
     **Example:** `faceverify gallery import people-2026/ --gallery postgresql://db/faces`
     """
-    from faceverify.gallery.copying import add_templates
-    from faceverify.gallery.exporting import read_export
+    from faceverify.gallery.copy import add_templates
+    from faceverify.gallery.export import read_export
 
     console = Console(json, quiet)
     with open_gallery(gallery, key_file, create=True) as store:
         templates = console.progress(read_export(folder), "templates")
         count = add_templates(store, templates)
-        held = store.stats()
-    told = {"folder": str(folder), "templates": count, "gallery": held.url, "held": held.templates}
-    text = f"{count:,} templates read; {held.url} holds {held.templates:,}"
+        held = sum(store.count().values())
+    told = {"folder": str(folder), "templates": count, "gallery": store.url, "held": held}
+    text = f"{count:,} templates read; {store.url} holds {held:,}"
     console.result(told, text)
 
 
@@ -85,8 +85,8 @@ def copy(
     `faceverify gallery copy gallery/ encrypted/ --target-key-file key`
     """
     from faceverify.cli.gallery_options import passphrase
-    from faceverify.gallery.copying import copy_gallery
-    from faceverify.gallery.store import open_store
+    from faceverify.gallery.copy import copy_gallery
+    from faceverify.gallery.open import open_store
 
     console = Console(json, quiet)
     files = (source_key_file, target_key_file)
@@ -95,10 +95,10 @@ def copy(
         open_store(source, key=keys[0]) as old,
         open_store(target, create=True, key=keys[1]) as new,
     ):
-        total = old.stats().templates
+        total = sum(old.count().values())
         count = copy_gallery(
             old, new, progress=lambda items: console.progress(items, "templates", total)
         )
-        held = new.stats()
-    told = {"source": source, "target": held.url, "templates": count, "held": held.templates}
-    console.result(told, f"{count:,} templates copied; {held.url} holds {held.templates:,}")
+        held = sum(new.count().values())
+    told = {"source": source, "target": new.url, "templates": count, "held": held}
+    console.result(told, f"{count:,} templates copied; {new.url} holds {held:,}")

@@ -8,11 +8,18 @@ import typer
 
 from faceverify.cli.console import Console
 from faceverify.cli.gallery_options import Audit, Gallery, KeyFile, gallery_beside, open_audit
-from faceverify.cli.options import Aligned, Augment, Json, MinFace, Model, Quiet, Workers
+from faceverify.cli.options import (
+    Json,
+    Model,
+    Quiet,
+    Workers,
+    face_options,
+)
 from faceverify.errors import NO_DECISION
-from faceverify.faces.choice import MIN_FACE, FaceChoice
+from faceverify.faces.options import FaceOptions
 
 
+@face_options("min_face", "aligned", "augment")
 def rebuild(
     model: Model = "default",
     old: Annotated[
@@ -35,9 +42,7 @@ def rebuild(
     gallery: Gallery = None,
     key_file: KeyFile = None,
     audit: Audit = None,
-    min_face: MinFace = MIN_FACE,
-    aligned: Aligned = None,
-    augment: Augment = 1,
+    faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -53,22 +58,15 @@ def rebuild(
     """
     from functools import partial
 
-    from faceverify.rebuilding import embed_again, old_model
-    from faceverify.templates import TemplateExtractor
+    from faceverify.embeddings.extractor import TemplateExtractor
+    from faceverify.recognition.reembed import embed_again, old_model
 
     console = Console(json, quiet)
-    load = partial(
-        TemplateExtractor.load,
-        model,
-        face=FaceChoice.PROMINENT,
-        min_face=min_face,
-        aligned=aligned,
-        augment=augment,
-    )
+    load = partial(TemplateExtractor.load, model, faces)
     with gallery_beside(load, gallery, key_file) as (extractor, store):
         new = extractor.model.id
         replaced = old or old_model(store, new)
-        total = store.stats().models.get(replaced, 0)
+        total = store.count().get(replaced, 0)
         again = embed_again(extractor, store.since(0, model=replaced), workers=workers)
         enrolments, lost = [], 0
         for one in console.progress(again, "photos", total):

@@ -38,7 +38,7 @@ def index(
     from faceverify.gallery.postgresql.index import build_index
 
     with _server(gallery) as store:
-        for model in store.stats().models:
+        for model in store.count():
             report = build_index(
                 store,
                 model=model,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from faceverify.evaluation.figures import Evaluation, Section
+from faceverify.evaluation.results import Evaluation, Section
 
 if TYPE_CHECKING:
     from faceverify.evaluation.report.svg import Chart

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.evaluation.figures import Band
-from faceverify.evaluation.metrics import roc
-from faceverify.evaluation.report.bands import smallest_fmr
+from faceverify.evaluation.intervals.bands import smallest_fmr
+from faceverify.evaluation.metrics.error_rates import roc
+from faceverify.evaluation.metrics.scores import ScoreCounts, histogram
 from faceverify.evaluation.report.svg import COLOURS, Axis, Chart
-from faceverify.evaluation.scores import ScoreCounts, histogram
+from faceverify.evaluation.results import Band
 
 if TYPE_CHECKING:
-    from faceverify.matching.calibration import Reliability
+    from faceverify.matching.probability import Reliability
 
 PER_DECADE = 60  # points of a curve
 BINS = 80

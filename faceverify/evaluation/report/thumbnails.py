@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from faceverify.errors import ImageError
-from faceverify.images import open_photo
+from faceverify.images.photo import open_photo
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceverify.errors import OutputError
-from faceverify.evaluation.figures import Evaluation, Section
 from faceverify.evaluation.report.page import ShownModel, ShownPair, page
 from faceverify.evaluation.report.plots import (
     Series,
@@ -19,26 +17,20 @@ from faceverify.evaluation.report.plots import (
     roc_chart,
 )
 from faceverify.evaluation.report.thumbnails import thumbnail
-from faceverify.files import atomic_write
+from faceverify.evaluation.results import Evaluation, Section
+from faceverify.runtime.files import atomic_write
 
 if TYPE_CHECKING:
+    from faceverify.evaluation.protocols.protocol import Measurement
+    from faceverify.evaluation.protocols.worst import WorstPair
     from faceverify.evaluation.report.svg import Chart
-    from faceverify.evaluation.report.worst import Worst, WorstPair
 
 PAGE, FIGURES = "report.html", "figures.json"
 
 
-@dataclass(frozen=True, eq=False)
-class ReportedModel:
-    """One model's part of a report: its figures and its worst pairs."""
-
-    evaluation: Evaluation
-    worst: Worst | None
-
-
 def write_report(
     folder: Path,
-    models: Sequence[ReportedModel],
+    models: Sequence[Measurement],
     photos: Sequence[Path | bytes],
     names: Sequence[str],
     differences: Sequence[Section] = (),
@@ -89,7 +81,7 @@ def _common_plots(evaluations: Sequence[Evaluation]) -> dict[str, Chart]:
     return {"roc": roc_chart(series), "det": det_chart(series)} if series else {}
 
 
-def _shown(one: ReportedModel, photos: Sequence[Path | bytes], names: Sequence[str]) -> ShownModel:
+def _shown(one: Measurement, photos: Sequence[Path | bytes], names: Sequence[str]) -> ShownModel:
     found, plots = one.evaluation, []
     threshold = _threshold(found)
     if found.counts is not None:

@@ -113,6 +113,10 @@ class SequenceNumbers:
         self._last = first + count - 1
         return [(slot << TAG_BITS) + self._tag for slot in range(first, first + count)]
 
+    def newest(self) -> int:
+        """The greatest number that the clock has passed."""
+        return (_clock() << TAG_BITS) - 1
+
     def settle(self) -> None:
         """Wait until the clock has passed the numbers given out: what follows is larger."""
         time.sleep(max(0, self._last + 1 - _clock()) / (1 << RATE_BITS))

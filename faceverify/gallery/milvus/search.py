@@ -12,6 +12,7 @@ from faceverify.gallery.milvus.collections import Model, rows_in_order
 from faceverify.gallery.milvus.freshness import FreshClient
 from faceverify.gallery.milvus.rows import person_of
 from faceverify.gallery.store import Candidate
+from faceverify.matching.fusion import mean_direction
 
 PER_PERSON = 4  # templates fetched for each person wanted, to begin with
 MOST = 16_384  # results that Milvus gives to one query
@@ -79,9 +80,7 @@ def nearest_means(
     def compare() -> None:
         if not batch:
             return
-        means = np.stack([mean for _, mean in batch])  # (P, D)
-        lengths = np.linalg.norm(means, axis=1, keepdims=True)
-        means /= np.where(lengths > 0, lengths, 1)  # a mean of nothing has no direction: 1 away
+        means = mean_direction(np.stack([total for _, total in batch]))  # (P, D)
         distances = np.clip(1 - queries.astype(np.float64) @ means.T, 0, 2)  # (Q, P)
         for index, row in enumerate(distances):
             nearest = np.argsort(row, kind="stable")[:count]
@@ -94,7 +93,7 @@ def nearest_means(
         templates = list(group)
         name = templates[0]["name"]
         if people is None or name in people:
-            batch.append((name, np.mean([row["embedding"] for row in templates], axis=0)))
+            batch.append((name, np.sum([row["embedding"] for row in templates], 0, np.float64)))
         if len(batch) == MEANS_AT_ONCE:
             compare()
     compare()

@@ -8,7 +8,8 @@ What it does not give, and the other engines do:
 
 - a transaction: a batch of more than 16 MB, a new name and a new model are several steps.
   Each may be repeated after an interruption until it is done, and none is lost half-way;
-- what others write meanwhile: a gallery that is open sees it within some seconds;
+- what others write meanwhile: a gallery that is open sees it within some seconds. So two processes
+  that enrol one face under two names within these seconds both succeed: see docs/gallery.md;
 - sequence numbers in the order of the commits: they come from the clocks of the writers. Who goes
   on from the last number it saw misses what a writer with a slow clock adds later under a smaller;
 - erasure: a removed template is found no more at once, but its bytes stay until Milvus compacts its
@@ -34,7 +35,7 @@ except ImportError as problem:
         "a milvus:// gallery needs pymilvus", cure="pip install 'faceverify[milvus]'"
     ) from problem
 
-from faceverify.gallery.changes import check_enrolments, check_name
+from faceverify.choices import Fusion
 from faceverify.gallery.milvus import writing
 from faceverify.gallery.milvus.address import parse
 from faceverify.gallery.milvus.collections import (
@@ -57,8 +58,8 @@ from faceverify.gallery.milvus.reading import (
 )
 from faceverify.gallery.milvus.rows import SequenceNumbers
 from faceverify.gallery.milvus.search import nearest_means, nearest_templates
-from faceverify.gallery.query_check import check_queries
-from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
+from faceverify.gallery.store import Added, Admit, Candidate, Enrolment, Stats, StoredTemplate
+from faceverify.gallery.validation import check_enrolments, check_name, check_queries
 
 
 class MilvusStore:
@@ -75,6 +76,7 @@ class MilvusStore:
 
     def __init__(self, url: str, *, create: bool = False) -> None:
         self._address = address = parse(url)
+        self.url = address.shown
         self._numbers = SequenceNumbers()
         if address.file is not None:
             if not create and not address.file.exists():
@@ -106,10 +108,12 @@ class MilvusStore:
         """Let go of the connection; of a file, when nothing of this process uses it any more."""
         disconnect(self._client, self._address)
 
-    def add(self, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
+    def add(
+        self, enrolments: Sequence[Enrolment], *, model: str, admit: Admit | None = None
+    ) -> list[Added]:
         """Store templates; see the protocol and the module about what is all or none here.
 
-        A stored template keeps its time.
+        A stored template keeps its time. Others may write while ``admit`` decides.
         """
         if not enrolments:
             return []
@@ -120,6 +124,9 @@ class MilvusStore:
             if known is None:
                 known = make_model(self._client, self._address.gallery, model, dimension)
                 self._models[model] = known
+            if admit is not None:
+                places = admit(list(templates_since(self._client, known, admit.after)))
+                enrolments = [enrolments[place] for place in places]
             return writing.store(self._client, known, enrolments, self._numbers)
 
     def search(
@@ -141,6 +148,10 @@ class MilvusStore:
         nearest = nearest_means if fusion is Fusion.MEAN else nearest_templates
         with failures(self._address):
             return nearest(self._client, known, queries, count, names=names)
+
+    def newest(self) -> int:
+        """What this process writes from now on gets a greater number; see the module on others."""
+        return self._numbers.newest()
 
     def since(self, sequence: int, *, model: str | None = None) -> Iterator[StoredTemplate]:
         """Templates with a greater sequence number, in their order; see the module on late ones."""
@@ -186,28 +197,33 @@ class MilvusStore:
             check_enrolments(enrolments, width=before.dimension, model=model)
             with failures(self._address):
                 return writing.replace(self._client, before, enrolments, self._numbers)
-        sequences = self.add(enrolments, model=model)
+        sequences = [one.sequence for one in self.add(enrolments, model=model)]
         if before is not None:
             with failures(self._address):
                 drop_model(self._client, self._address.gallery, before)
             self._models.pop(old, None)
         return sequences
 
-    def stats(self) -> Stats:
-        """What the gallery holds; everybody is counted."""
-        models, lite = self._all_models(None), self._address.file is not None
+    def count(self) -> dict[str, int]:
+        """How many templates of each model there are: Milvus counts."""
+        models = self._all_models(None)
         with failures(self._address):
             counts = {known.name: count(self._client, known) for known in models}
-            identities = sum(1 for _ in people(self._client, models))
+        return {name: found for name, found in counts.items() if found}
+
+    def stats(self) -> Stats:
+        """What the gallery holds. Milvus counts no people: every template's name is read."""
+        counts = self.count()
+        lite = self._address.file is not None
+        with failures(self._address):
+            identities = sum(1 for _ in people(self._client, list(self._models.values())))
             details = {
                 "schema_version": VERSION,
                 "server": "milvus-lite" if lite else self._client.get_server_version(),
                 "index": "FLAT",
                 "consistency": "own writes at once, others' within seconds",
             }
-        counts = {name: found for name, found in counts.items() if found}
-        total = sum(counts.values())
-        return Stats("milvus", self._address.shown, identities, total, counts, details)
+        return Stats("milvus", self.url, identities, sum(counts.values()), counts, details)
 
     def check(self) -> list[str]:
         """Check every template's checksum, and that each is stored once and under its own key."""

@@ -16,7 +16,7 @@ from faceverify.gallery.milvus.collections import (
 )
 from faceverify.gallery.milvus.freshness import FreshClient
 from faceverify.gallery.milvus.rows import FIELDS, Row, SequenceNumbers, numbered, renamed, to_row
-from faceverify.gallery.store import Enrolment
+from faceverify.gallery.store import Added, Enrolment
 
 BATCH_BYTES = 16_000_000  # of templates in one message; servers take up to 64 MB
 ROW_BYTES = 1_000  # of a template beside its embedding
@@ -29,12 +29,14 @@ def store(
     numbers: SequenceNumbers,
     *,
     anew: bool = False,
-) -> list[int]:
-    """Write templates; returns the sequence number of each.
+) -> list[Added]:
+    """Write templates; what became of each.
 
     Args:
         anew: those that are there already as well, in their place.
     """
+    if not enrolments:
+        return []
     now = time.time()
     rows: dict[str, Row] = {}
     keys = []
@@ -47,14 +49,15 @@ def store(
     found |= dict(zip(fresh, numbers.draw(len(fresh)), strict=True))
     _write(client, model, [numbered(rows[key], found[key]) for key in fresh])
     numbers.settle()
-    return [found[key] for key in keys]
+    new = dict.fromkeys(fresh, True)
+    return [Added(found[key], new=new.pop(key, False)) for key in keys]
 
 
 def replace(
     client: FreshClient, model: Model, enrolments: Sequence[Enrolment], numbers: SequenceNumbers
 ) -> list[int]:
     """Write templates, and then delete all others of the model."""
-    sequences = store(client, model, enrolments, numbers, anew=True)
+    sequences = [one.sequence for one in store(client, model, enrolments, numbers, anew=True)]
     kept = set(sequences)
     rows = rows_in_order(client, model, "key", fields=["sequence"])
     delete(client, model, [row["key"] for row in rows if row["sequence"] not in kept])

@@ -18,10 +18,11 @@ NAMES = """
 SELECT name, (SELECT count(*) FROM templates t WHERE t.identity = i.id) FROM identities i
 WHERE name > %s ORDER BY name LIMIT %s
 """
-MODELS = """
-SELECT name, n, indexed FROM models
+COUNT = """
+SELECT name, n FROM models
 JOIN (SELECT model, count(*) AS n FROM templates GROUP BY model) t ON t.model = id ORDER BY name
 """
+INDEXES = "SELECT name, indexed FROM models WHERE indexed IS NOT NULL ORDER BY name"
 FACTS = """
 SELECT (SELECT count(*) FROM identities), version AS schema_version, last_sequence,
   current_setting('server_version') AS server,
@@ -86,6 +87,13 @@ def names(connection: Conn, *, after: str, count: int) -> list[tuple[str, int]]:
     return [(name, found) for name, found in connection.execute(NAMES, (after, count))]
 
 
+def newest(connection: Conn) -> int:
+    """The last sequence number of a transaction that was committed."""
+    row = connection.execute("SELECT last_sequence FROM gallery").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def damage(row: Row) -> str | None:
     """What is wrong with a row, in one line."""
     one = row.template
@@ -104,15 +112,19 @@ def disagreements(connection: Conn) -> list[str]:
     ]
 
 
+def count(connection: Conn) -> dict[str, int]:
+    """How many templates each model has, by its id."""
+    return dict(connection.execute(COUNT))
+
+
 def stats(connection: Conn, address: Address) -> Stats:
     """What the gallery holds."""
-    models = connection.execute(MODELS).fetchall()
+    counts = count(connection)
     facts = connection.execute(FACTS)
     columns = [column.name for column in facts.description or ()]
     row = facts.fetchone()
     assert row is not None
-    counts = {name: count for name, count, _ in models}
     details = dict(zip(columns[1:], row[1:], strict=True))
     details["search"] = address.search.value
-    details["indexes"] = {name: report for name, _, report in models if report is not None}
+    details["indexes"] = dict(connection.execute(INDEXES).fetchall())
     return Stats("postgresql", address.shown, row[0], sum(counts.values()), counts, details)

@@ -23,8 +23,18 @@ except ImportError as problem:
         "a postgresql:// gallery needs psycopg", cure="pip install 'faceverify[postgresql]'"
     ) from problem
 
+from faceverify.choices import Fusion
 from faceverify.gallery.postgresql.address import SearchKind, parse
-from faceverify.gallery.postgresql.reading import Row, damage, disagreements, names, rows, stats
+from faceverify.gallery.postgresql.reading import (
+    Row,
+    count,
+    damage,
+    disagreements,
+    names,
+    newest,
+    rows,
+    stats,
+)
 from faceverify.gallery.postgresql.removal import check_rights, rewrite
 from faceverify.gallery.postgresql.schema import create_roles, prepare
 from faceverify.gallery.postgresql.search import nearest_means, nearest_templates, set_effort
@@ -39,11 +49,13 @@ from faceverify.gallery.postgresql.writing import (
     rename,
     stage,
     staged_rows,
+    unstage,
 )
-from faceverify.gallery.query_check import check_queries
-from faceverify.gallery.store import Candidate, Enrolment, Fusion, Stats, StoredTemplate
+from faceverify.gallery.store import Added, Admit, Candidate, Enrolment, Stats, StoredTemplate
+from faceverify.gallery.validation import check_queries
 
 PAGE = 2_000  # templates, or names, that are read at once
+LATER = "AND t.sequence > %(after)s ORDER BY t.sequence"
 
 
 class PostgresStore:
@@ -60,6 +72,7 @@ class PostgresStore:
 
     def __init__(self, url: str, *, create: bool = False) -> None:
         self._address = parse(url)
+        self.url = self._address.shown
         connection = connect(self._address)
         try:
             prepare(connection, self._address, create=create)
@@ -86,16 +99,26 @@ class PostgresStore:
         """Let go of the connection."""
         self.session.close()
 
-    def add(self, enrolments: Sequence[Enrolment], *, model: str) -> list[int]:
+    def add(
+        self, enrolments: Sequence[Enrolment], *, model: str, admit: Admit | None = None
+    ) -> list[Added]:
         """Store templates, all or none; see the protocol. A stored template keeps its time."""
         if not enrolments:
             return []
         staged, dimension = staged_rows(enrolments, model)
 
-        def work(connection: Conn) -> list[int]:
+        def work(connection: Conn) -> list[Added]:
             stage(connection, staged)  # others need not wait for the network
             last = hold_counter(connection)
-            return merge(connection, last, len(staged), model=model, dimension=dimension)
+            places: Sequence[int] = range(len(staged))
+            if admit is not None:
+                late: list[Row] = []
+                if last > admit.after:
+                    late = rows(connection, LATER, model=model, after=admit.after)
+                places = admit([row.template for row in late])
+                if len(places) < len(staged):
+                    unstage(connection, places)
+            return merge(connection, last, places, model=model, dimension=dimension)
 
         return self.session.write(work)
 
@@ -108,13 +131,10 @@ class PostgresStore:
             stage(connection, staged)
             last = hold_counter(connection)
             gone = delete_model(connection, old)
-            sequences = (
-                merge(connection, last, len(staged), model=model, dimension=dimension)
-                if staged
-                else []
-            )
+            places = range(len(staged))
+            added = merge(connection, last, places, model=model, dimension=dimension)
             delete_nobodies(connection)
-            return sequences, gone
+            return [one.sequence for one in added], gone
 
         sequences, gone = self.session.write(work)
         if gone:
@@ -185,6 +205,10 @@ class PostgresStore:
 
         return self.session.read(work)
 
+    def newest(self) -> int:
+        """The greatest number that a template was given so far."""
+        return self.session.read(newest)
+
     def since(self, sequence: int, *, model: str | None = None) -> Iterator[StoredTemplate]:
         """Templates with a greater sequence number, in their order.
 
@@ -211,6 +235,10 @@ class PostgresStore:
                 return
             last = page[-1][0]
 
+    def count(self) -> dict[str, int]:
+        """How many templates of each model there are: the server counts."""
+        return self.session.read(count)
+
     def stats(self) -> Stats:
         """What the gallery holds; details tell of the server and of its indexes."""
         return self.session.read(lambda connection: stats(connection, self._address))
@@ -227,7 +255,7 @@ class PostgresStore:
     def _since(self, sequence: int, model: str | None) -> Iterator[Row]:
         while True:
             page = self._rows(
-                "AND t.sequence > %(after)s ORDER BY t.sequence LIMIT %(page)s",
+                LATER + " LIMIT %(page)s",
                 model=model,
                 after=sequence,
                 page=PAGE,

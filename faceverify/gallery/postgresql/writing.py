@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import GalleryError
-from faceverify.gallery.changes import check_enrolments, check_name
 from faceverify.gallery.postgresql.session import Conn
 from faceverify.gallery.postgresql.vectors import to_vectors
-from faceverify.gallery.store import Enrolment, StoredTemplate
+from faceverify.gallery.store import Added, Enrolment, StoredTemplate
+from faceverify.gallery.validation import check_enrolments, check_name
 
 Row = tuple[Any, ...]
 
@@ -94,15 +94,27 @@ def hold_counter(connection: Conn) -> int:
     return int(row[0])
 
 
-def merge(connection: Conn, last: int, count: int, *, model: str, dimension: int) -> list[int]:
-    """Store what is new of the ``count`` staged rows; returns the numbers of all of them."""
+def unstage(connection: Conn, places: Sequence[int]) -> None:
+    """Leave only the rows of these places in the temporary table."""
+    query = "DELETE FROM pg_temp.staged WHERE ordinal <> ALL(%s)"
+    connection.execute(query, (list(places),))
+
+
+def merge(
+    connection: Conn, last: int, places: Sequence[int], *, model: str, dimension: int
+) -> list[Added]:
+    """Store what is new of the staged rows, which have these places; what became of each."""
+    if not places:
+        return []
     number = _model_number(connection, model, dimension)
     connection.execute(NEW_NAMES)
     stored = connection.execute(NEW_TEMPLATES, {"model": number, "last": last}).rowcount
-    connection.execute("UPDATE gallery SET last_sequence = %s", (last + count,))
-    if stored == count:
-        return list(range(last + 1, last + 1 + count))
-    return [sequence for (sequence,) in connection.execute(NUMBERS, (number,))]
+    given = [last + 1 + place for place in places]
+    connection.execute("UPDATE gallery SET last_sequence = %s", (given[-1],))
+    if stored == len(given):
+        return [Added(sequence, new=True) for sequence in given]
+    found = [sequence for (sequence,) in connection.execute(NUMBERS, (number,))]
+    return [Added(one, new=one == own) for one, own in zip(found, given, strict=True)]
 
 
 def _model_number(connection: Conn, model: str, dimension: int) -> int:

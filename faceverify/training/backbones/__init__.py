@@ -1,7 +1,7 @@
 """Backbones: networks that turn crops into raw embeddings, (N, 3, size, size) to (N, D).
 
 Their top-level parts are their stages, in the order in which a crop passes them: what is frozen
-(``freezing.py``) and learns slower (``optimisers.py``) is said in those names.
+(``optim/freezing.py``) and learns slower (``optim/optimisers.py``) is said in those names.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from faceverify.training.backbones.mobilefacenet import mobilefacenet
 from faceverify.training.backbones.resnet import resnet
 from faceverify.training.backbones.resnet29 import resnet29
 from faceverify.training.backbones.timm import timm_backbone
-from faceverify.training.settings import config_error
+from faceverify.training.config.fields import config_error
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "resnet18": partial(resnet, 18),
@@ -96,7 +96,7 @@ def contract_for(
 
     A backbone sees the crops as they are, and so will whoever uses it: the contract has the
     alignment of the tree. Only ``resnet29`` keeps the frame that its weights are made for; crops of
-    another template are carried into it (``input_frame.py``).
+    another template are carried into it (``epochs.frame_of``).
 
     Args:
         name: of the backbone.

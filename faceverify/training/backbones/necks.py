@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from faceverify.training.settings import config_error
+from faceverify.training.config.fields import config_error
 
 NECKS = ("fc", "pool")
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from faceverify.training.backbones.necks import make_neck
-from faceverify.training.settings import config_error
+from faceverify.training.config.fields import config_error
 
 # depth: block, blocks of each stage
 DEPTHS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from faceverify.errors import TrainingError
 from faceverify.training.backbones.necks import check_dropout
-from faceverify.training.settings import config_error
+from faceverify.training.config.fields import config_error
 
 if TYPE_CHECKING:
     from torch import nn

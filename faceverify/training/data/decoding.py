@@ -1,8 +1,8 @@
 """Encoded image -> upright RGB tensor, as fast as torchvision, as careful as ``images``.
 
 Plain JPEGs and PNGs, nearly all there are, go to torchvision's decoders, twice as fast as Pillow's.
-All else, and whatever those refuse, goes to ``faceverify.images``, which also says what is wrong
-with a file that nobody can read.
+All else, and whatever those refuse, goes to ``faceverify.images.photo``, which also says what is
+wrong with a file that nobody can read.
 
 torchvision's operators are called by name: its Python functions warn on every call, from version
 0.29 on, that a later version will have none. With that version Pillow decodes everything.
@@ -20,8 +20,8 @@ import torchvision.io
 from torch import Tensor
 
 from faceverify.errors import ImageError
-from faceverify.images import open_photo
-from faceverify.training.data.face_set import data_error
+from faceverify.images.photo import open_photo
+from faceverify.training.data.sets.errors import data_error
 
 RGB = int(torchvision.io.ImageReadMode.RGB.value)
 OPERATORS = torch.ops.image  # registered by the import of torchvision.io

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from faceverify.training.data.augmentation import NONE, Augmentation
+from faceverify.training.config.augmentation import NONE, Augmentation
 
 Draws = NDArray[np.float64]
 GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601, as JPEG has it

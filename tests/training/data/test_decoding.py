@@ -10,7 +10,7 @@ from photographs import OBAMA
 from PIL import Image
 
 from faceverify.errors import ImageError, TrainingError
-from faceverify.images import open_photo
+from faceverify.images.photo import open_photo
 from faceverify.training.data import decoding
 from faceverify.training.data.decoding import decode, decode_many, fitted
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as v2
 
 from faceverify.errors import TrainingError
+from faceverify.training.config.augmentation import NONE, Augmentation
+from faceverify.training.config.fields import section_from_dict
 from faceverify.training.data import transforms
-from faceverify.training.data.augmentation import NONE, Augmentation
-from faceverify.training.data.draws import GOLDEN, mixed, occurrences, sample_draws
+from faceverify.training.data.loading.counter_rng import GOLDEN, mixed, occurrences, sample_draws
 from faceverify.training.data.transforms import DRAWS, Transform, placements, warped
-from faceverify.training.settings import section_from_dict
 
 ALL = Augmentation(1, 1, 1, 0.3, 0.5, 0.5, 0.5, 0.5)
 

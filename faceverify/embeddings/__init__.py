@@ -1,0 +1,1 @@
+"""Photos to embeddings: one, many, cached, on disk."""

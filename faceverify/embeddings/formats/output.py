@@ -1,0 +1,35 @@
+"""Where embeddings go: a file or a folder of shards, told apart by the name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from faceverify.embeddings.formats.shards import SHARD_SIZE, ShardFolder
+from faceverify.embeddings.formats.single_file import WRITERS, SingleFile
+from faceverify.errors import UsageError
+
+
+def open_output(
+    name: str, model_id: str, *, shard_size: int = SHARD_SIZE
+) -> ShardFolder | SingleFile:
+    """Open a file or a folder for more embeddings of a model.
+
+    Args:
+        name: ends in .npz, .parquet or .jsonl: a file; exists as a folder, ends in a slash or has
+            no suffix: a folder.
+
+    Raises:
+        UsageError: another suffix.
+        EmbeddingFileError, OutputError: as :class:`ShardFolder` and :class:`SingleFile`.
+    """
+    path = Path(name)
+    if not path.is_dir():
+        if path.suffix.lower() in WRITERS:
+            return SingleFile(path, model_id)
+        if path.suffix and not name.endswith(os.sep):
+            raise UsageError(
+                f"--out {name}: unknown kind of file {path.suffix!r}",
+                cure=f"use {', '.join(WRITERS)}, or end the name of a folder with {os.sep}",
+            )
+    return ShardFolder(path, model_id, shard_size)

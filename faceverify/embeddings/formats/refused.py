@@ -1,0 +1,59 @@
+"""``refused.jsonl``: the photos that gave no embedding, and why, beside those that did."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from faceverify.embeddings.formats.jsonl import parsed
+from faceverify.errors import EmbeddingFileError, FaceverifyError
+from faceverify.runtime.files import atomic_writer
+from faceverify.runtime.json_lines import json_line
+from faceverify.runtime.name_set import PhotoSet
+
+
+class Refusals:
+    """Collects a run's refusals on disk; the file appears whole when the run ends.
+
+    Args:
+        path: the file; what it lists from earlier runs stays, but for photos met again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fresh = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the run
+
+    def add(self, photo: str, error: FaceverifyError) -> None:
+        """Note a photo and its error."""
+        line = json_line({"photo": photo, "error": error.as_dict()})
+        self._fresh.write(line.encode() + b"\n")
+
+    def finish(self, seen: PhotoSet) -> None:
+        """Write the file, or remove it when nothing is refused any more.
+
+        Args:
+            seen: photos that have embeddings, or were met in this run.
+        """
+        with self._fresh:
+            self._fresh.seek(0)
+            lines = (*self._earlier(seen), *self._fresh)
+        if lines:
+            with atomic_writer(self._path) as stream:
+                stream.writelines(lines)
+        else:
+            self._path.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Leave the file as it was."""
+        self._fresh.close()
+
+    def _earlier(self, seen: PhotoSet) -> Iterator[bytes]:
+        try:
+            with self._path.open("rb") as stream:
+                for number, line in enumerate(stream, start=1):
+                    photo = parsed(line, f"{self._path}:{number}").get("photo")
+                    if isinstance(photo, str) and photo not in seen:
+                        yield line
+        except (OSError, EmbeddingFileError):
+            return  # missing, or edited by hand: every refused photo is tried again anyway

@@ -1,0 +1,1 @@
+"""Scores to thresholds and probabilities of a model file."""

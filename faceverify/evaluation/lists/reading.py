@@ -1,0 +1,101 @@
+"""Read a list of any format, told by its name and first lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from faceverify.errors import PairListError, UsageError
+from faceverify.evaluation.lists import FORMATS
+from faceverify.evaluation.lists.list_format import ListFile
+from faceverify.evaluation.lists.pair_list import PairList
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KINDS = tuple(kind for kind, one in FORMATS.items() if one.pairs)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a file is and holds.
+
+    Args:
+        source, kind, title: the file, its kind as ``--kind`` takes it, and in words.
+        facts: counts by name, in the order to print.
+        notes: what a user should know before trusting figures from it, one line each.
+    """
+
+    source: str
+    kind: str
+    title: str
+    facts: dict[str, int]
+    notes: list[str]
+
+
+def sniff(path: Path) -> str:
+    """Tell the kind of a file, one of ``FORMATS``.
+
+    Raises:
+        PairListError: it is of none.
+    """
+    file = ListFile(path)
+    for kind, one in FORMATS.items():
+        if one.matches(file):
+            return kind
+    if path.is_dir():
+        raise PairListError(
+            f"{path}: found a folder without 01/same.txt, expected a pair list",
+            cure="for CFP name the folder Protocol/Split/FP",
+        )
+    number, text = file.lines[0]
+    raise PairListError(
+        f"{path}:{number}: found {text[:80]!r}, expected the start of a pair list",
+        cure=f"name its kind: {', '.join(KINDS)}",
+    )
+
+
+def read_pairs(path: Path, *, kind: str | None = None, group_column: str = "group") -> PairList:
+    """Read a pair list of any format.
+
+    Args:
+        path: a list, or for CFP the folder ``Protocol/Split/FF`` or ``FP``.
+        kind: one of ``KINDS``; None to tell it from the content.
+        group_column: the column of a CSV, TSV or JSON-lines file that holds the group.
+
+    Raises:
+        PairListError: ``file:line: found ..., expected ...; cure``, also for a pair that is listed
+            both as same and as different.
+        UsageError: an unknown kind, or one that lists no pairs of photo files.
+    """
+    kind = sniff(path) if kind is None else kind
+    if kind not in KINDS:
+        raise unknown_kind(path, kind)
+    found = FORMATS[kind].read(path, group_column)
+    assert isinstance(found, PairList)
+    return found
+
+
+def inspect(path: Path, *, kind: str | None = None) -> Inspection:
+    """Read a file of an evaluation and say what it holds.
+
+    Args:
+        path: the file.
+        kind: one of ``FORMATS``; None to tell it from the content.
+
+    Raises:
+        PairListError: it is none that is known, or is damaged.
+        UsageError: an unknown kind.
+    """
+    kind = sniff(path) if kind is None else kind
+    if kind not in FORMATS:
+        raise unknown_kind(path, kind)
+    found = FORMATS[kind].read(path, "group")
+    return Inspection(str(path), kind, FORMATS[kind].title, found.facts, found.notes)
+
+
+def unknown_kind(path: Path, kind: str) -> UsageError:
+    """Build the error about a kind that cannot be read."""
+    return UsageError(
+        f"{path}: found {kind!r}, expected a pair list", cure=f"kinds: {', '.join(KINDS)}"
+    )

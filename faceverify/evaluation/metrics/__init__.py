@@ -1,0 +1,1 @@
+"""Scores to numbers: error rates, accuracy, retrieval, identification."""

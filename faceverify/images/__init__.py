@@ -1,0 +1,1 @@
+"""Photo in: a path, bytes, standard input or URL becomes upright RGB."""

@@ -1,0 +1,217 @@
+"""Photo -> upright RGB: whatever a user calls a photo, opened, checked and decoded.
+
+Opening reads the bytes and the header, which is enough to refuse most of what is no photo; decoding
+makes the pixels. Colour profiles are not applied: networks learn from pixels as they are stored.
+
+>>> photo = open_photo(Image.new("L", (4, 3)))
+>>> photo.width, photo.height, photo.decode().mode
+(4, 3, 'RGB')
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from PIL import Image
+
+from faceverify.errors import ImageError
+from faceverify.images.decoding import (
+    TURNS,
+    exif_orientation,
+    identify_image,
+    pillow_errors,
+    to_rgb,
+    turned_upright,
+)
+from faceverify.images.object_store import is_url, read_object
+from faceverify.images.refusals import COPY_AGAIN, too_large_error
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8] | Photo"
+
+MAX_PIXELS = 89_478_485  # Pillow's own default: a quarter of a GiB at 3 bytes a pixel
+MAX_BYTES = 1 << 30  # MAX_PIXELS as 16-bit RGBA take less; an endless pipe takes more
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """An opened photo: header read and checked, pixels not yet decoded.
+
+    Holds bytes and no open file; any number of threads may decode it.
+    """
+
+    name: str
+    """What the user called it: the beginning of every message about it."""
+    width: int
+    """Upright, in pixels."""
+    height: int
+    """Upright, in pixels."""
+    _content: bytes | Image.Image = field(
+        repr=False
+    )  # encoded; or, of image and array, upright RGB
+    _turn: Image.Transpose | None = field(default=None, repr=False)
+
+    def decode(self, *, short_side: int | None = None) -> Image.Image:
+        """Return the pixels: RGB, upright, a new image every time.
+
+        Args:
+            short_side: when given, a JPEG may come at 1/2, 1/4 or 1/8 of its size, about twice as
+                fast, but never with a side under this many pixels. All else always comes whole.
+
+        Raises:
+            ImageError: what follows the header is cut short or damaged.
+        """
+        if isinstance(self._content, Image.Image):
+            return self._content.copy()
+        with pillow_errors(self.name, self._content):
+            image = identify_image(self._content)
+            if short_side is not None:
+                image.draft("RGB", (max(1, short_side), max(1, short_side)))
+            image.load()
+            return turned_upright(to_rgb(image), self._turn)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the encoded bytes, in hexadecimal; worked out when asked for.
+
+        Of an image or array, which came without encoded bytes: of its size and upright RGB pixels.
+        """
+        if isinstance(self._content, bytes):
+            return hashlib.sha256(self._content).hexdigest()
+        size = f"RGB {self.width} {self.height}\n".encode()
+        return hashlib.sha256(size + self._content.tobytes()).hexdigest()
+
+
+def open_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Open a photo and check its header.
+
+    Args:
+        source: a path (a pipe such as ``/dev/fd/63`` too), ``-`` for standard input, the URL of an
+            object store (``object_store.py``), encoded bytes, a Pillow image of any mode, a uint8
+            array, (H, W, 3) RGB or (H, W) grey, or a photo that is open already.
+        max_pixels: the largest width x height; more is refused by the header, before any memory is
+            taken. Pillow's own limit, twice ``PIL.Image.MAX_IMAGE_PIXELS``, stays in force.
+
+    Raises:
+        ImageError: its docstring lists the codes. No content of any kind raises anything else.
+    """
+    if isinstance(source, Photo):
+        return source
+    if isinstance(source, bytes):
+        return _from_bytes("<bytes>", source, max_pixels)
+    if isinstance(source, Image.Image):
+        return _from_image("<image>", source, max_pixels)
+    if isinstance(source, (str, os.PathLike)):
+        path = os.fsdecode(source)
+        if is_url(path):
+            return _from_bytes(path, _read_url(path), max_pixels)
+        name = "standard input" if path == "-" else path
+        return _from_bytes(name, _read(path, name), max_pixels)
+    return _from_array("<array>", source, max_pixels)
+
+
+# From each kind of source to a Photo
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes | None: ...
+
+
+def _read(path: str, name: str) -> bytes:
+    try:
+        if path == "-":
+            return _drain(sys.stdin.buffer, name)
+        with open(path, "rb", buffering=0) as stream:
+            return _drain(stream, name)
+    except (OSError, ValueError, AttributeError) as problem:  # a NUL in the path; no standard input
+        if isinstance(problem, OSError) and os.path.isdir(path):
+            cure = "name a photo inside it"
+            raise ImageError(
+                f"{name}: a folder, not an image", cure=cure, code="image-not-an-image"
+            ) from problem
+        raise cannot_read(name, problem) from problem
+
+
+def _read_url(url: str) -> bytes:
+    data = read_object(url, MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise too_large_error(url, f"more than {MAX_BYTES:,} bytes")
+    return data
+
+
+def _drain(stream: _Readable, name: str) -> bytes:
+    """Read to the end, in steps: a pipe has no size, and perhaps no end."""
+    parts, total = [], 0
+    while part := stream.read(1 << 20):
+        parts.append(part)
+        total += len(part)
+        if total > MAX_BYTES:
+            raise too_large_error(name, f"more than {MAX_BYTES:,} bytes")
+    return b"".join(parts)
+
+
+def _from_bytes(name: str, data: bytes, max_pixels: int) -> Photo:
+    if not data:
+        raise ImageError(f"{name}: empty (0 bytes)", cure=COPY_AGAIN, code="image-empty")
+    with pillow_errors(name, data):
+        image = identify_image(data)
+        width, height = image.size
+        _check_size(name, width, height, max_pixels)
+        orientation = exif_orientation(image, data)
+    if orientation >= 5:  # lies on its side
+        width, height = height, width
+    return Photo(name, width, height, data, TURNS.get(orientation))
+
+
+def _from_image(name: str, image: Image.Image, max_pixels: int) -> Photo:
+    _check_size(name, *image.size, max_pixels)
+    with pillow_errors(name):
+        image.load()
+        turn = TURNS.get(exif_orientation(image))
+        upright = turned_upright(
+            to_rgb(image.copy()), turn
+        )  # a copy: the caller's may change later
+    return Photo(name, *upright.size, upright)
+
+
+def _from_array(name: str, array: NDArray[np.uint8], max_pixels: int) -> Photo:
+    import numpy as np  # whoever has an array has paid for it
+
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"a photo is a path, bytes, an image or an array, not {type(array)}")
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,)):
+        raise ImageError(
+            f"{name}: {array.dtype} of shape {array.shape}",
+            cure="give uint8, (H, W, 3) RGB or (H, W) grey",
+        )
+    return _from_image(name, Image.fromarray(array), max_pixels)
+
+
+def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
+    if not width * height:
+        raise ImageError(f"{name}: no pixels ({width} x {height})", code="image-empty")
+    if width * height > max_pixels:
+        found = f"{width:,} x {height:,} pixels, where {max_pixels:,} in all are allowed"
+        raise too_large_error(name, found)
+
+
+# From bytes to pixels
+
+
+# What goes wrong
+
+
+def cannot_read(name: str, problem: Exception) -> ImageError:
+    """Say why a file or a folder cannot be read, of what the system said."""
+    reason = getattr(problem, "strerror", None) or str(problem)
+    if isinstance(problem, (FileNotFoundError, NotADirectoryError)):
+        cure = "check the path"
+        return ImageError(f"{name}: not found ({reason})", cure=cure, code="image-missing")
+    return ImageError(f"{name}: cannot be read ({reason})", cure="check its permissions")

@@ -1,0 +1,1 @@
+"""Getting models: downloads, and files of other projects made model files."""

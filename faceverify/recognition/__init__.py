@@ -1,0 +1,1 @@
+"""What it is for: verify, verify a claim, identify, enroll."""

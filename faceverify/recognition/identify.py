@@ -1,0 +1,200 @@
+"""Identification: who of a gallery does a photo show?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from faceverify.choices import Fusion
+from faceverify.embeddings.extractor import Template, TemplateExtractor
+from faceverify.errors import DIFFERENT, SAME, FaceverifyError, UsageError
+from faceverify.gallery.audit import AuditLog
+from faceverify.gallery.store import Candidate, Store
+from faceverify.images.photo import Source
+from faceverify.matching.operating_point import OperatingPoint
+from faceverify.matching.threshold import MEAN_MARGIN, open_set_point
+from faceverify.recognition.operator import Operator
+from faceverify.recognition.template_count import TemplateCount
+
+DEFAULT_FPIR = 0.01
+DEFAULT_TOP = 5
+
+
+@dataclass(frozen=True)
+class Identification:
+    """Who a face is, among the people of a gallery, or nobody, or why that cannot be told.
+
+    Attributes:
+        photo: what the user called the photo.
+        point: where the search was operated.
+        template: the face; None where there is none.
+        face: its number among those of the photo, from 0.
+        candidates: the nearest people, nearest first; those within the threshold match.
+        error: why nothing was decided.
+    """
+
+    photo: str
+    point: OperatingPoint
+    template: Template | None = None
+    face: int | None = None
+    candidates: tuple[Candidate, ...] = ()
+    error: FaceverifyError | None = None
+
+    def matches(self, candidate: Candidate) -> bool:
+        """Whether a candidate is near enough."""
+        return candidate.distance <= self.point.threshold
+
+    @property
+    def identified(self) -> str | None:
+        """The person's name; None for nobody, and where nothing was decided."""
+        nearest = self.candidates[:1]
+        return nearest[0].name if nearest and self.matches(nearest[0]) else None
+
+    @property
+    def exit_status(self) -> int:
+        """0 somebody, 1 nobody; else the error's own."""
+        if self.error is not None:
+            return self.error.exit_status
+        return DIFFERENT if self.identified is None else SAME
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; the error as a code and a message."""
+        template, point = self.template, self.point if self.error is None else None
+        return {
+            "photo": self.photo,
+            "face": self.face,
+            "box": template and [round(edge, 2) for edge in template.face.box],
+            "quality": template and round(template.quality.score, 4),
+            "identified": self.identified,
+            "candidates": [
+                {
+                    "name": one.name,
+                    "distance": round(one.distance, 6),
+                    "match": self.matches(one),
+                    "template": one.sequence,
+                }
+                for one in self.candidates
+            ],
+            "threshold": point and point.threshold,
+            "fpir": point and point.fpir,
+            "fmr": point and point.fmr,
+            "templates": point and point.comparisons,
+            "model": self.point.model,
+            "model_id": self.point.model_id,
+            "error": None if self.error is None else self.error.as_dict(),
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """What an audit log keeps of it."""
+        values = self.as_dict()
+        kept = ("photo", "face", "identified", "threshold", "fpir", "templates", "model_id")
+        nearest = self.candidates[0].distance if self.candidates else None
+        return {
+            **{key: values[key] for key in kept},
+            "distance": None if nearest is None else round(nearest, 6),
+        }
+
+    def __str__(self) -> str:
+        """One line for people."""
+        if self.error is not None:
+            return f"no decision: {self.error}"
+        point = self.point
+        nearest = [f"{one.name} {one.distance:.4f}" for one in self.candidates]
+        rate = "" if point.fpir is None else f", FPIR {point.fpir:g}"
+        where = (
+            f"the threshold {point.threshold:.4f} ({point.comparisons:,} "
+            f"template{'s' * (point.comparisons != 1)}{rate})"
+        )
+        if self.identified is None:
+            near = f"nearest {', '.join(nearest)}; above" if nearest else "nobody is enrolled;"
+            return f"nobody: {near} {where}"
+        (best, *others) = self.candidates
+        text = f"{best.name}: distance {best.distance:.4f}, at most {where}"
+        return f"{text}; then {', '.join(nearest[1:])}" if others else text
+
+
+class Identifier(Operator[Source, "list[Template]", "list[Identification]"]):
+    """Finds who of a gallery a photo shows; safe to use from several threads.
+
+    Args:
+        extractor: from photos to templates.
+        store: the gallery.
+        fpir: the false positive identification rate to keep: how often somebody who is not in the
+            gallery may be taken for a person who is. The threshold follows the gallery's size.
+        threshold: a cosine distance instead, in [0, 2].
+        top: how many people are named at most.
+        fusion: how a person's several templates make one distance.
+        audit: holds every decision before it is given.
+
+    Raises:
+        GalleryError: the gallery's templates are of another model, or it cannot be read.
+        ModelError: the model was not calibrated for so large a gallery.
+        UsageError: a rate outside (0, 1].
+    """
+
+    def __init__(
+        self,
+        extractor: TemplateExtractor,
+        store: Store,
+        *,
+        fpir: float = DEFAULT_FPIR,
+        threshold: float | None = None,
+        top: int = DEFAULT_TOP,
+        fusion: Fusion = Fusion.MAX,
+        audit: AuditLog | None = None,
+    ) -> None:
+        super().__init__(extractor, audit)
+        if not 0 < fpir <= 1:
+            raise UsageError(f"--fpir {fpir:g}: expected a rate above 0, such as 0.01")
+        self._store = store
+        self._fpir = fpir
+        self._by_hand = threshold
+        self._top = top
+        self._fusion = fusion
+        self._count = TemplateCount(store, extractor.model)
+        self.point = self._point_now()
+
+    def identify(self, photo: Source) -> list[Identification]:
+        """Tell who the faces meant are: one answer a face, at least one.
+
+        Raises:
+            ImageError, NoDecisionError: as :meth:`TemplateExtractor.extract`.
+            GalleryError: the gallery cannot be searched.
+            ModelError: the gallery has outgrown the model's calibration.
+            OutputError: the audit log cannot be written.
+        """
+        return self.answer(photo)
+
+    def undecided(self, question: Source, error: FaceverifyError) -> list[Identification]:
+        """The answer about a photo that gave no face."""
+        return [Identification(str(question), self.point, error=error)]
+
+    def _prepare(self, question: Source) -> list[Template]:
+        return self._extract(question)
+
+    def _decide(self, question: Source, prepared: list[Template]) -> list[Identification]:
+        queries = np.stack([template.embedding for template in prepared])
+        found = self._store.search(queries, self._top, model=self.model.id, fusion=self._fusion)
+        self.point = self._point_now()  # it follows the gallery as that grows
+        answers = [
+            Identification(template.photo, self.point, template, number, tuple(candidates))
+            for number, (template, candidates) in enumerate(zip(prepared, found, strict=True))
+        ]
+        self._log("identify", (answer.facts() for answer in answers))
+        return answers
+
+    def _point_now(self) -> OperatingPoint:
+        count = self._count()
+        name, model_id = self.model.provenance.name, self.model.id
+        if self._by_hand is not None:
+            return OperatingPoint(self._by_hand, name, model_id, comparisons=count)
+        return open_set_point(
+            self.model.calibration,
+            self._fpir,
+            count,
+            model=name,
+            model_id=model_id,
+            margin=MEAN_MARGIN if self._fusion is Fusion.MEAN else 1.0,
+        )

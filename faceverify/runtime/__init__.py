@@ -1,0 +1,1 @@
+"""What knows no face: files, text, parallel work, ONNX Runtime sessions."""

@@ -1,0 +1,198 @@
+"""Weights to start from: a model file of ours, a checkpoint, or facenet-pytorch's weights.
+
+Nothing is read in a way that could run code: ONNX initializers, safetensors, and torch files with
+the weights-only loader.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from faceverify.errors import TrainingError
+from faceverify.models.contract import Contract
+from faceverify.models.install.convert import misfit
+from faceverify.models.model_file import load_model_file
+from faceverify.models.registry import find_model
+from faceverify.training.checkpoint.checkpoint import read_part, stored_tensors
+from faceverify.training.distributed.wrappers import plain_module
+
+TORCH_FILES = (".pt", ".pth", ".ckpt", ".bin")
+RUN_MODEL = "model.onnx"  # in a run's folder
+COUNT = "num_batches_tracked"  # of a norm: says nothing, and is not in a model file
+INSIDE = ("backbone", "model", "state_dict", "net")  # where training scripts put a state dict
+PREFIXES = ("module.", "_orig_mod.", "backbone.", "model.")
+
+# InsightFace's arcface_torch, whose IResNet is ours under other names
+INSIGHTFACE = (
+    (r"^conv1\.", "stem.0."),
+    (r"^bn1\.", "stem.1."),
+    (r"^prelu\.", "stem.2."),
+    (r"^layer(\d)\.(\d+)\.bn1\.", r"stage\1.\2.branch.0."),
+    (r"^layer(\d)\.(\d+)\.conv1\.", r"stage\1.\2.branch.1."),
+    (r"^layer(\d)\.(\d+)\.bn2\.", r"stage\1.\2.branch.2."),
+    (r"^layer(\d)\.(\d+)\.prelu\.", r"stage\1.\2.branch.3."),
+    (r"^layer(\d)\.(\d+)\.conv2\.", r"stage\1.\2.branch.4."),
+    (r"^layer(\d)\.(\d+)\.bn3\.", r"stage\1.\2.branch.5."),
+    (r"^layer(\d)\.(\d+)\.downsample\.", r"stage\1.\2.shortcut."),
+    (r"^bn2\.", "neck.norm."),
+    (r"^fc\.", "neck.projection."),
+    (r"^features\.", "neck.output_norm."),
+)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights that were read.
+
+    Attributes:
+        state: tensors by their name in a state dict.
+        origin: where they come from, one line, for the provenance of what is trained from them.
+        contract: how crops must be shown to them, where the file says it.
+    """
+
+    state: dict[str, Tensor]
+    origin: str
+    contract: Contract | None = None
+
+
+def initialise(backbone: nn.Module, source: str) -> Weights:
+    """Give a backbone its first weights.
+
+    Args:
+        backbone: is changed, as a whole or not at all.
+        source: name of an installed model (``default``), a model file, a torch or safetensors file
+            with a state dict, a run's folder (its model file) or one of its checkpoints.
+
+    Returns:
+        The weights.
+
+    Raises:
+        TrainingError: they cannot be read, or are of another architecture.
+        ModelError: there is no such model.
+    """
+    weights = read_weights(source)
+    net = plain_module(backbone)
+    wanted = {key: value for key, value in net.state_dict().items() if not key.endswith(COUNT)}
+    state = {
+        key: flattened(value, wanted[key]) for key, value in weights.state.items() if key in wanted
+    }
+    problem = misfit(state, wanted)
+    if problem:
+        raise TrainingError(
+            f"{source} does not fit this backbone: {problem}",
+            cure=f"choose the backbone that they were trained in ({weights.origin})",
+            code="training-checkpoint",
+        )
+    net.load_state_dict(state, strict=False)
+    return weights
+
+
+def flattened(value: Tensor, wanted: Tensor) -> Tensor:
+    """The slope of a PReLU is (C, 1, 1, 1) in a model file, (C,) in torch."""
+    if value.shape == (*wanted.shape, 1, 1, 1):
+        return value.reshape(wanted.shape)
+    return value
+
+
+def read_weights(source: str) -> Weights:
+    """Read weights; the name tells their format.
+
+    Raises:
+        TrainingError: they cannot be read.
+        ModelError: there is no such model.
+    """
+    path = Path(source)
+    if path.is_dir():
+        model = path / RUN_MODEL
+        return from_model_file(model, source) if model.is_file() else from_checkpoint(path)
+    if path.suffix.lower() in TORCH_FILES:
+        return Weights(renamed(state_in(from_torch_file(path), path)), f"weights of {path.name}")
+    if path.suffix.lower() == ".safetensors":
+        return Weights(renamed(from_safetensors(path)), f"weights of {path.name}")
+    return from_model_file(find_model(source), source)
+
+
+def from_model_file(path: Path, name: str) -> Weights:
+    """Read the initializers of a model file by their names, which export keeps."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = load_model_file(path, name)
+    state = {}
+    for item in onnx.load_from_string(model.graph).graph.initializer:
+        if item.data_location == onnx.TensorProto.EXTERNAL:  # it could name any file
+            raise unusable(path, f"{item.name} is kept in another file")
+        state[item.name] = torch.from_numpy(numpy_helper.to_array(item).copy())
+    provenance = model.provenance
+    origin = f"{provenance.name}, {provenance.architecture}, licence {provenance.licence}"
+    return Weights(state, f"{origin}, model {model.id}", model.contract)
+
+
+def from_checkpoint(folder: Path) -> Weights:
+    """Read the backbone of a checkpoint of a run: the averaged weights where it has them."""
+    averaged = any(name.startswith("average.") for name in stored_tensors(folder))
+    weights = read_part(folder, "average" if averaged else "backbone")
+    return Weights(weights, f"checkpoint {folder.name}")
+
+
+def from_torch_file(path: Path) -> object:
+    """Read what torch.save wrote, as weights only: no code of it runs."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise unusable(path, error.strerror or str(error)) from error
+    except Exception as error:  # whatever its parsers stumble over
+        raise unusable(path, "it does not load without running code") from error
+
+
+def from_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file."""
+    try:
+        state: dict[str, Tensor] = load_file(path)
+    except OSError as error:
+        raise unusable(path, error.strerror or str(error)) from error
+    except SafetensorError as error:
+        raise unusable(path, f"not a safetensors file: {error}") from error
+    return state
+
+
+def state_in(content: object, path: Path) -> dict[str, Tensor]:
+    """Find the state dict in what a file holds: the whole, or under a usual name."""
+    if isinstance(content, dict):
+        for name in INSIDE:
+            if isinstance(content.get(name), dict):
+                return state_in(content[name], path)
+        state = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+        if state:
+            return state
+    raise unusable(path, f"it holds no state dict but a {type(content).__name__}")
+
+
+def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Take off what wrappers put before the names; call InsightFace's layers as ours are called."""
+    for prefix in PREFIXES:
+        if all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    if "layer1.0.prelu.weight" not in state:
+        return state
+    names = {}
+    for key in state:
+        name = key
+        for pattern, ours in INSIGHTFACE:
+            name, count = re.subn(pattern, ours, key)
+            if count:
+                break
+        names[key] = name
+    return {names[key]: value for key, value in state.items()}
+
+
+def unusable(path: Path, reason: str, cure: str = "") -> TrainingError:
+    """The error of weights that cannot be read."""
+    return TrainingError(f"{path}: {reason}", cure=cure, code="training-checkpoint")

@@ -1,0 +1,1 @@
+"""Sets to batches: decoded ahead in threads, in a fixed order."""

@@ -1,0 +1,69 @@
+"""Random numbers that belong to a sample and not to the process that happens to draw them.
+
+A number is a hash of (seed, epoch, step, image, view, which number): no generator has a state, so a
+resumed run, a run with more workers, or one on another number of processes draws the same.
+The hash is SplitMix64's finaliser (Steele, Lea, Flood 2014, https://doi.org/10.1145/2660193.2660195),
+chained over the parts of the key.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def sample_draws(
+    seed: int, epoch: int, step: int, indices: NDArray[np.int64], count: int, *, view: int = 0
+) -> NDArray[np.float64]:
+    """Draw numbers for the samples of a step.
+
+    An image that is drawn several times in a step gets other numbers each time.
+
+    Args:
+        seed, epoch, step: of the run, from 0.
+        indices: the images of the step, (N,).
+        count: numbers for each.
+        view: of each image, from 0.
+
+    Returns:
+        Evenly distributed over [0, 1), (N, count).
+
+    >>> once = sample_draws(0, 0, 7, np.array([3, 5]), 4)
+    >>> bool((once[1:] == sample_draws(0, 0, 7, np.array([5]), 4)).all())
+    True
+    """
+    key = np.zeros(len(indices), np.uint64)
+    for part in (seed, epoch, step, indices, occurrences(indices)):
+        key = mixed(key + GOLDEN + np.asarray(part, np.int64).astype(np.uint64))
+    if view:  # the first one is drawn as where there is one
+        key = mixed(key + GOLDEN + np.uint64(view))
+    columns = np.arange(1, count + 1, dtype=np.uint64) * GOLDEN
+    words = mixed(key[:, None] + columns)  # (N, count)
+    draws: NDArray[np.float64] = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return draws
+
+
+def mixed(words: Words) -> Words:
+    """SplitMix64's finaliser: every bit of a word changes about half of the bits of the result."""
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    result: Words = words ^ (words >> np.uint64(31))
+    return result
+
+
+def occurrences(indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often each index stands before its place already, (N,).
+
+    >>> occurrences(np.array([4, 7, 4, 4])).tolist()
+    [0, 0, 1, 2]
+    """
+    order = np.argsort(indices, kind="stable")
+    sorted_indices = indices[order]
+    starts = np.r_[True, sorted_indices[1:] != sorted_indices[:-1]][: len(indices)]
+    run = np.maximum.accumulate(np.where(starts, np.arange(len(indices)), 0))
+    counts = np.empty(len(indices), np.int64)
+    counts[order] = np.arange(len(indices)) - run
+    return counts

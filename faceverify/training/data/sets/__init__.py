@@ -1,0 +1,1 @@
+"""Training sets, one format a file: folders, RecordIO, WebDataset."""

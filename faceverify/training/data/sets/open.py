@@ -1,0 +1,50 @@
+"""A set of faces opened by its path, whatever its format."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from faceverify.training.data.sets.errors import data_error
+from faceverify.training.data.sets.face_set import FaceSet
+
+REMOTE = ("pipe:", "http://", "https://", "s3://", "gs://", "hdfs://", "ais://")
+
+
+def open_face_set(source: str | os.PathLike[str]) -> FaceSet:
+    """Open a set of faces; what kind it is, its content tells.
+
+    Args:
+        source: a folder of people (``FOLDER/PERSON/photo.jpg``), a folder or ``.rec`` file of
+            InsightFace RecordIO, or local WebDataset shards: a folder of ``.tar`` files, one of
+            them, or a pattern such as ``shards/{000..127}.tar``.
+
+    Raises:
+        TrainingError: it is missing, damaged, or none of these.
+    """
+    # the kinds build FaceSets, so that they are imported here and not above
+    from faceverify.training.data.sets.folders import open_folders
+    from faceverify.training.data.sets.recordio import find_records, open_records
+    from faceverify.training.data.sets.webdataset import find_shards, open_shards
+
+    text = os.fspath(source)
+    if text.startswith(REMOTE):
+        raise data_error(
+            f"{text}: can only be read from its beginning to its end, which `train` alone does",
+            "copy the shards to a disk",
+        )
+    shards = find_shards(text)
+    if shards:
+        return open_shards(text, shards)
+    path = Path(text)
+    if not path.exists():
+        raise data_error(f"{path}: no such file or folder", "check the path")
+    records = find_records(path)
+    if records is not None:
+        return open_records(records)
+    if path.is_dir():
+        return open_folders(path)
+    raise data_error(
+        f"{path}: found a file that is neither .rec nor .tar",
+        "name a folder of people, a RecordIO pack or WebDataset shards",
+    )

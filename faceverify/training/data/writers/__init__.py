@@ -1,0 +1,1 @@
+"""Training sets written, converted and split, one format a file."""

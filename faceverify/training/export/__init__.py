@@ -1,0 +1,1 @@
+"""A backbone as a model file, checked before it is written."""

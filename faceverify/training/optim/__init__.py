@@ -1,0 +1,1 @@
+"""How a step is taken: optimiser, schedule, moving average, precision, frozen stages."""

@@ -1,0 +1,1 @@
+"""A whole run: from a configuration to a model file with thresholds."""

@@ -1,0 +1,114 @@
+"""A run's folder: what lies where, and who may write into it.
+
+::
+
+    runs/NAME/
+      config.toml        the whole configuration; starts the same run again
+      metrics.jsonl      one line every few steps, one for each validation
+      checkpoints/       what the run goes on from (checkpoint/checkpoint.py)
+      model.onnx         the exported model
+      report.html        figures and curves
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from faceverify.errors import OutputError, TrainingError
+from faceverify.runtime.files import atomic_write
+from faceverify.training.config.files import as_dict, read_toml, to_toml
+from faceverify.training.config.schema import Config, config_from_dict
+
+
+class RunFolder:
+    """The paths of a run.
+
+    Args:
+        path: of the folder; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.toml"
+        self.metrics = path / "metrics.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.model = path / "model.onnx"
+        self.report = path / "report.html"
+        self.events = path / "tensorboard"
+
+    def read_config(self) -> Config:
+        """The configuration that the run began with.
+
+        Raises:
+            TrainingError: there is no such run, or its configuration was made unusable.
+        """
+        if not self.config.is_file():
+            raise TrainingError(
+                f"{self.path}: no run to resume", cure="start it without --resume first"
+            )
+        return config_from_dict(read_toml(self.config))
+
+    def write_config(self, config: Config) -> None:
+        """Keep the configuration; the folder is made if it is missing.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        self._make()
+        try:
+            text = to_toml(as_dict(config)).encode()
+        except UnicodeEncodeError as error:
+            raise TrainingError(
+                f"{self.config}: a path of the configuration is no text",
+                cure="rename that folder",
+                code="training-config",
+            ) from error
+        atomic_write(self.config, text)
+
+    def refuse_if_begun(self) -> None:
+        """Refuse to begin a run where one has begun.
+
+        Raises:
+            TrainingError: it has.
+        """
+        if self.config.exists() or self.checkpoints.exists():
+            raise TrainingError(
+                f"{self.path}: a run with this name has begun",
+                cure="go on with --resume, or give another --name",
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of this run while the block lasts; the folder is made.
+
+        Raises:
+            TrainingError: another process trains in it.
+            OutputError: the folder cannot be made.
+        """
+        self._make()
+        try:
+            import fcntl
+        except ImportError:  # no such locks on Windows
+            yield
+            return
+        handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise TrainingError(
+                    f"{self.path}: another process trains in this run",
+                    cure="wait for it, or give another --name",
+                ) from None
+            yield
+        finally:
+            os.close(handle)
+
+    def _make(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be made ({error.strerror})") from error

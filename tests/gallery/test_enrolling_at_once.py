@@ -1,0 +1,52 @@
+"""Processes that enrol one face under several names at the same moment: one of them does."""
+
+import hashlib
+import multiprocessing
+import os
+
+import pytest
+from enrolled_people import unit_rows
+
+from faceverify.gallery.open import open_store
+from faceverify.gallery.store import Enrolment
+from faceverify.models.registry import load_model
+from faceverify.recognition.admission import Admission
+
+FACE = unit_rows(1, dimension=128, seed=5)[0]
+
+
+def enrol(url, name, barrier, queue):
+    model = load_model("default")
+    new = [Enrolment(name, FACE, f"/{name}.jpg", hashlib.sha256(name.encode()).digest(), 1.0)]
+    with open_store(url) as store:
+        admit = Admission(store, model).examine(new, [f"{name}.jpg"])
+        barrier.wait(60)  # all have searched, and found nobody
+        added = store.add(new, model=model.id, admit=admit)
+    queue.put((name, len(added), [str(doubt) for doubt in admit.doubts.values()]))
+
+
+@pytest.mark.parametrize("engine", ["folder", "postgresql"])
+@pytest.mark.parametrize("names", [["alice", "bob"], list("abcdef")], ids=len)
+def test_one_face_gets_one_name(engine, names, tmp_path, request):
+    url = str(tmp_path / "gallery")
+    if engine == "postgresql":
+        server = request.getfixturevalue("postgresql")
+        url = server.url(f"at_once_{os.getpid()}_{len(names)}")
+    context = multiprocessing.get_context("spawn")
+    barrier, queue = context.Barrier(len(names)), context.Queue()
+    with open_store(url, create=True) as store:
+        processes = [context.Process(target=enrol, args=(url, n, barrier, queue)) for n in names]
+        for one in processes:
+            one.start()
+        told = [queue.get(timeout=120) for _ in processes]
+        for one in processes:
+            one.join()
+            assert one.exitcode == 0
+        ((winner, _),) = store.names()
+        assert sum(store.count().values()) == 1
+        assert store.check() == []
+    assert sorted(name for name, _, _ in told) == names
+    for name, added, doubts in told:
+        assert (added, len(doubts)) == ((1, 0) if name == winner else (0, 1))
+        if doubts:
+            assert f"this face is enrolled as '{winner}' already" in doubts[0]

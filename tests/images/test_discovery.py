@@ -1,0 +1,145 @@
+"""Photos below folders: all of them, in one order, and whose they are."""
+
+import os
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from faceverify.errors import ImageError
+from faceverify.images.discovery import EXTENSIONS, find_people, find_photos, read_people
+
+
+def tree(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def found(root):
+    return [str(path.relative_to(root)) for path in find_photos(root)]
+
+
+def test_find_photos(tmp_path):
+    tree(tmp_path, "b/2.jpg", "b/10.JPG", "b/.hidden.jpg", "b/deep/er/x.pgm", "a.png", "c.gif")
+    tree(tmp_path, "album.jpg/1.webp", ".git/x.png", "notes.txt", "no-extension", "jpg")
+    assert found(tmp_path) == [
+        "a.png", "album.jpg/1.webp", "b/10.JPG", "b/2.jpg", "b/deep/er/x.pgm", "c.gif",
+    ]  # fmt: skip
+
+
+def test_find_photos_follows_links_but_not_in_circles(tmp_path):
+    tree(tmp_path, "elsewhere/1.jpg", "root/2.jpg")
+    (tmp_path / "root" / "alice").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "root" / "circle").symlink_to(tmp_path / "root")
+    (tmp_path / "root" / "lost.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "root" / "self.jpg").symlink_to(tmp_path / "root" / "self.jpg")
+    assert found(tmp_path / "root") == ["2.jpg", "alice/1.jpg", "lost.jpg", "self.jpg"]
+
+
+def test_find_photos_reports_what_it_cannot_list(tmp_path):
+    for root in (tmp_path / "missing", tmp_path / "file"):
+        (tmp_path / "file").touch()
+        with pytest.raises(ImageError, match="not found") as caught:
+            list(find_photos(root))
+        assert caught.value.code == "image-missing"
+
+
+def test_find_photos_streams(tmp_path, monkeypatch):
+    tree(tmp_path, "a/1.jpg", "b/2.jpg", "c/3.jpg")
+    listed, scandir = [], os.scandir
+    monkeypatch.setattr(
+        os, "scandir", lambda folder: listed.append(Path(folder).name) or scandir(folder)
+    )
+    assert [path.name for path in islice(find_photos(tmp_path), 1)] == ["1.jpg"]
+    assert listed == [tmp_path.name, "a"]
+
+
+def test_every_extension_is_one_that_pillow_reads():
+    Image.init()
+    assert set(Image.registered_extensions()) >= EXTENSIONS
+    assert {Image.registered_extensions()[suffix] for suffix in EXTENSIONS} <= set(Image.OPEN) | {
+        "MPO"
+    }
+
+
+def test_find_photos_goes_on_behind_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
+    for folder in ("a", "b", "c"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.jpg").touch()
+    scandir = os.scandir
+
+    def refuse(folder):
+        if os.path.basename(folder) == "b":
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    problems: list[ImageError] = []
+    found = list(find_photos(tmp_path, unreadable=problems.append))
+    assert found == [tmp_path / "a" / "x.jpg", tmp_path / "c" / "x.jpg"]
+    assert [str(tmp_path / "b") in str(problem) for problem in problems] == [True]
+    with pytest.raises(ImageError, match="Permission denied"):
+        list(find_photos(tmp_path))
+
+
+# People
+
+
+@pytest.fixture
+def people(tmp_path) -> Path:
+    """Two people, one with photos in a folder below; an empty one, stray photos, a circle."""
+    root = tmp_path / "people"
+    tree(root, "joe/old/1.jpg", "joe/2.jpg", "Ádám/1.png", "nobody/notes.txt", ".hidden/1.jpg")
+    tree(root, "a.jpg", "kim.png", "notes.txt", "joe/.hidden.jpg")
+    (root / "joe" / "zoo").symlink_to(root)
+    (root / "kim").symlink_to(root / "Ádám")
+    return root
+
+
+def test_the_first_folder_names_the_person_and_what_is_none_comes_in_its_place(people):
+    found = list(find_people(people))
+    told = [(one.person, str(one.path.relative_to(people))) for one in found]
+    assert told == [
+        ("", "a.jpg"), ("joe", "joe/2.jpg"), ("joe", "joe/old/1.jpg"), ("kim", "kim/1.png"),
+        ("", "kim.png"), ("nobody", "nobody"), ("Ádám", "Ádám/1.png"),
+    ]  # fmt: skip
+    wrong = {one.path.name: one.error.code for one in found if one.error is not None}
+    assert wrong == {
+        "a.jpg": "image-of-nobody", "kim.png": "image-of-nobody", "nobody": "image-missing"
+    }  # fmt: skip
+
+
+def test_all_photos_of_people_and_what_was_left_out(people):
+    found = read_people(people)
+    assert found.names == ["joe", "joe", "kim", "Ádám"]
+    assert found.photos == [one.path for one in find_people(people) if one.error is None]
+    assert (found.outside, found.empty) == (2, ["nobody"])
+    assert found.notes == ["2 photos lie in no person's folder: left out"]
+    assert (read_people(people / "joe").notes, read_people(people / "nobody").lack) == (
+        ["1 photos lie in no person's folder: left out"], "no photos",
+    )  # fmt: skip
+
+
+def test_a_folder_of_a_person_that_cannot_be_read(people, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(folder):
+        if os.path.basename(folder) == "old":
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    told = [(one.person, one.path.name, one.error) for one in find_people(people)]
+    ((person, name, error),) = [one for one in told if "Permission" in str(one[2])]
+    assert (person, name) == ("joe", "joe")  # after the photos that could be read
+    assert told.index((person, name, error)) == 2
+    with pytest.raises(ImageError, match="old: cannot be read"):
+        read_people(people)
+
+
+def test_a_root_that_is_none(tmp_path):
+    for read in (read_people, lambda root: list(find_people(root))):
+        with pytest.raises(ImageError, match="not found"):
+            read(tmp_path / "missing")

@@ -1,0 +1,99 @@
+"""Centres shared by processes: losses, and weights after some steps, are those of one process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from centre_losses import CLASSES, batch_of
+from every_case import CASES, build_case
+from sharded_worker import ENGINES, steps
+
+from faceverify.training.distributed.collectives import shards_of
+
+WORKER = Path(__file__).with_name("sharded_worker.py")
+
+
+@pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.slow)])
+def found(request, tmp_path_factory):
+    """What each of several processes has after training, by case and engine."""
+    folder = tmp_path_factory.mktemp("processes")
+    for case in CASES:
+        torch.save(batch_of(build_case(case)), folder / f"{case}.pt")
+    paths = os.pathsep.join(path for path in sys.path if path)
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, WORKER, str(rank), str(request.param), folder],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(request.param)
+    ]
+    try:
+        errors = [worker.communicate(timeout=300)[1] for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert [worker.returncode for worker in workers] == [0] * request.param, errors
+    return [
+        torch.load(folder / f"found-{rank}.pt", weights_only=False) for rank in range(request.param)
+    ]
+
+
+@pytest.mark.parametrize("engine", [*ENGINES, "sampled"])
+@pytest.mark.parametrize("case", CASES)
+def test_many_processes_are_one(found, case, engine):
+    alone = steps(case, "dense", *batch_of(build_case(case)))
+    losses, backbone, state, shards = alone
+    assert losses[0] != losses[2]
+    parts = [one[case, engine] for one in found]
+    for part in parts:
+        assert part[0] == pytest.approx(losses, abs=1e-10)
+        for name, tensor in backbone.items():
+            torch.testing.assert_close(part[1][name], tensor, rtol=1e-10, atol=1e-10)
+    for name, tensor in state.items():
+        if name == "softmax.draw":
+            continue
+        if name in shards:
+            assert [part[3][name].start for part in parts[1:]] == [
+                p[3][name].stop for p in parts[:-1]
+            ]
+            whole = torch.cat([part[2][name] for part in parts])
+        else:
+            whole = parts[-1][2][name]
+        torch.testing.assert_close(whole, tensor, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_class_for_each_process_is_enough(found, engine):
+    rows, labels = batch_of(build_case("arcface"))
+    losses, backbone, *_ = steps("arcface", "dense", rows, labels % len(found), classes=len(found))
+    for one in found:
+        assert one["one each", engine][0] == pytest.approx(losses, abs=1e-10)
+        torch.testing.assert_close(one["one each", engine][1], backbone, rtol=1e-10, atol=1e-10)
+
+
+def test_gradients_of_what_all_hold_are_averaged(found):
+    assert all(one["average"] == [(len(found) - 1) / 2] * 3 for one in found)
+
+
+def test_more_processes_than_identities_are_refused(found):
+    if len(found) > 2:
+        assert all("identities cannot be shared by" in one["too few"] for one in found)
+
+
+def test_shards_name_entries_of_the_state():
+    for case in CASES:
+        head = build_case(case)
+        for name, shard in shards_of(head).items():
+            assert len(head.state_dict()[name]) == shard.stop - shard.start == CLASSES
+        cut = {
+            name
+            for name, one in head.state_dict().items()
+            if len(one.shape) and len(one) == CLASSES
+        }
+        assert set(shards_of(head)) == cut
