@@ -7,8 +7,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # what depends on the arithmetic of the processor, most of all
-NUMERIC := matching evaluation models training/losses training/test_loop.py \
-	training/test_export.py golden test_older_processor.py
+NUMERIC := matching evaluation models training/losses training/export training/test_loop.py \
+	golden test_older_processor.py
 
 .PHONY: demo test test-all test-portable check format weights clean
 

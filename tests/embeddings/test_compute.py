@@ -1,9 +1,10 @@
 """Embeddings equal the stored ones, or EMBEDDING_VERSION has been raised.
 
-Detection amplifies rounding: on another processor, a box may move by a few pixels now and then. A
-single photo may then give a slightly different embedding (with noise of 1e-5 on all outputs of the
-networks, 27 % of photos do, by a distance of 0.006 at most), and the others the same one. A change
-in the code moves all photos that it concerns.
+Detection amplifies rounding: on another processor, a box may move by a few pixels now and then, and
+releases of libjpeg-turbo decode some photos differently. A single photo may then give a slightly
+different embedding (with noise of 1e-5 on all outputs of the networks, 27 % of photos do, by a
+distance of 0.006 at most), and the others the same one. A change in the code moves all photos that
+it concerns.
 """
 
 import numpy as np
@@ -30,8 +31,7 @@ def complaints(stored, found):
     }
     said = [f"{key}: distance {far:.4f}" for key, far in distance.items() if far > NEAR]
     for way in WAYS:
-        own = [distance[f"{way}/{name}"] for name in CLOSE]
-        moved = max(own) if way == "aligned" else min(own)
+        moved = min(distance[f"{way}/{name}"] for name in CLOSE)
         if moved > SAME:
             said.append(f"{way}: photos have moved by {moved:.2g}")
     middle = float(np.median(list(distance.values())))
@@ -60,7 +60,7 @@ def test_embeddings_change_only_with_their_version(stored, found):
     ("changed", "message"),
     [
         (lambda key: key.startswith("close/"), "close: photos have moved"),
-        (lambda key: key == "aligned/obama", "aligned: photos have moved"),
+        (lambda key: key.startswith("aligned/"), "aligned: photos have moved"),
         (lambda key: not key.endswith("/obama"), "half of all have moved"),
     ],
 )

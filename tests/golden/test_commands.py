@@ -116,8 +116,8 @@ CROPS = [
     for folder, kind in (("crops", "png"), ("boxes", "jpg"))
     for photo in ("barack/obama", "barack/obama2", "joe/biden")
 ]
-# What comes from photographs depends on the release of the decoder (test_embeddings.py).
-# A logistic curve through a few generated people far apart is steep: a step of 2^-23 moves it.
+# What comes from photographs depends on the release of the decoder (test_embeddings.py). A logistic
+# curve through a few generated people far apart is steep: a step of 2^-23 moves it.
 PHOTOGRAPHS = {
     "box": 1e-3, "points": 1e-3, "measured": 1e-3, "crops": 1e-3, "slope": 0.05, "intercept": 0.05,
     "": 1e-3,
