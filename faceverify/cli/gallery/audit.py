@@ -35,8 +35,8 @@ def verify_audit(
 ) -> None:
     """Check that no line of an audit log was changed, removed or slipped in.
 
-    Prints the head, the hash of the last line. Keep it where whoever writes the log cannot, and
-    give it next time: a log that was cut off or written anew does not hold it.
+    Prints the head, the hash of the last line. Keep it where the writer of the log cannot change
+    it, and give it next time: a log that was truncated or replaced does not contain it.
 
     **Exit status:** 0 the chain is whole, 2 it is not: one line for each break.
 
@@ -50,5 +50,5 @@ def verify_audit(
         console.result({"problem": problem}, problem)
     if report.problems:
         raise typer.Exit(UNUSABLE)
-    told = {"problem": None, "lines": report.lines, "head": report.head}
-    console.result(told, f"{log}: {report.lines:,} lines, whole; head {report.head}")
+    value = {"problem": None, "lines": report.lines, "head": report.head}
+    console.result(value, f"{log}: {report.lines:,} lines, whole; head {report.head}")

@@ -8,7 +8,7 @@ from faceverify.cli.options import Json
 
 
 def compact(gallery: Gallery = None, key_file: KeyFile = None, json: Json = False) -> None:
-    """Give back the space of what was removed, and build what searches read anew.
+    """Give back the space of what was removed, and build the search files again.
 
     **Example:** `faceverify gallery compact`
     """
@@ -16,8 +16,8 @@ def compact(gallery: Gallery = None, key_file: KeyFile = None, json: Json = Fals
         before = store.stats()
         store.compact()
         after = store.stats()
-    told = {"url": after.url, "bytes_before": before.details.get("bytes")}
-    told["bytes"] = after.details.get("bytes")
+    value = {"url": after.url, "bytes_before": before.details.get("bytes")}
+    value["bytes"] = after.details.get("bytes")
     size = after.details.get("bytes")
     shown = f": {size:,} bytes" if isinstance(size, int) else ""
-    Console(json).result(told, f"{after.url} is compact{shown}")
+    Console(json).result(value, f"{after.url} is compact{shown}")

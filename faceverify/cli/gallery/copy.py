@@ -52,5 +52,5 @@ def copy(
             old, new, progress=lambda items: console.progress(items, "templates", total)
         )
         held = sum(new.count().values())
-    told = {"source": source, "target": new.url, "templates": count, "held": held}
-    console.result(told, f"{count:,} templates copied; {new.url} holds {held:,}")
+    value = {"source": source, "target": new.url, "templates": count, "held": held}
+    console.result(value, f"{count:,} templates copied; {new.url} holds {held:,}")

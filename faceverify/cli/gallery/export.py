@@ -28,5 +28,5 @@ def export(
 
     with open_gallery(gallery, key_file) as store:
         count = export_gallery(store, folder)
-    told = {"folder": str(folder), "templates": count}
-    Console(json).result(told, f"{folder}: {count:,} templates")
+    value = {"folder": str(folder), "templates": count}
+    Console(json).result(value, f"{folder}: {count:,} templates")

@@ -34,6 +34,6 @@ def import_(
         templates = console.progress(read_export(folder), "templates")
         count = add_templates(store, templates)
         held = sum(store.count().values())
-    told = {"folder": str(folder), "templates": count, "gallery": store.url, "held": held}
+    value = {"folder": str(folder), "templates": count, "gallery": store.url, "held": held}
     text = f"{count:,} templates read; {store.url} holds {held:,}"
-    console.result(told, text)
+    console.result(value, text)

@@ -81,11 +81,11 @@ def rebuild(
             if (log := open_audit(audit)) is not None:
                 facts = {"old_model_id": replaced, "model_id": new}
                 log.append("rebuild", **facts, templates=len(enrollments), lost=lost)
-    told = {"rebuilt": done, "model_id": new, "templates": len(enrollments), "missing": lost}
+    value = {"rebuilt": done, "model_id": new, "templates": len(enrollments), "missing": lost}
     text = f"{len(enrollments):,} templates of {extractor.model.provenance.name}"
     if not done:
         text = f"nothing was changed: {lost:,} of {total:,} photos are missing or give no face"
     elif lost:
         text += f"; {lost:,} were lost"
-    console.result(told, text)
+    console.result(value, text)
     raise typer.Exit(0 if done else NO_DECISION)

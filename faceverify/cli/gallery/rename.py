@@ -33,5 +33,5 @@ def rename(
             raise unknown_name(old, store)
         if log is not None:
             log.append("rename", name=old, new_name=new, templates=templates)
-    told = {"name": new, "old_name": old, "templates": templates}
-    console.result(told, f"{old} is {new} now, with {templates} template{'s' * (templates != 1)}")
+    value = {"name": new, "old_name": old, "templates": templates}
+    console.result(value, f"{old} is {new} now, with {templates} template{'s' * (templates != 1)}")

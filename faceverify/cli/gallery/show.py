@@ -33,9 +33,9 @@ def show(
         if not templates:
             raise unknown_name(name, store)
     for template in templates:
-        told = as_dict(template)
-        text = "{template}\t{photo}\tquality {quality:.2f}\t{time}\t{model_id}".format(**told)
-        console.result(told, text)
+        value = as_dict(template)
+        text = "{template}\t{photo}\tquality {quality:.2f}\t{time}\t{model_id}".format(**value)
+        console.result(value, text)
 
 
 def as_dict(template: StoredTemplate) -> dict[str, Any]:

@@ -25,6 +25,6 @@ def verify(gallery: Gallery = None, key_file: KeyFile = None, json: Json = False
         console.result({"problem": problem}, problem)
     if found is None:
         raise typer.Exit(UNUSABLE)
-    told = {"url": found.url, "identities": found.identities, "templates": found.templates}
+    value = {"url": found.url, "identities": found.identities, "templates": found.templates}
     text = f"{found.url}: {found.templates:,} templates of {found.identities:,} people are intact"
-    console.result({"problem": None, **told}, text)
+    console.result({"problem": None, **value}, text)
