@@ -62,7 +62,7 @@ def trained_under_heap_check(folder, changes, *, environment, processes=1, port=
     if ctypes.util.find_library("c_malloc_debug") is None:
         pytest.skip("needs libc_malloc_debug.so.0, of glibc 2.34 or newer")
     here = Path(__file__)
-    paths = [str(here.parent), str(here.parents[2]), os.environ.get("PYTHONPATH", "")]
+    paths = [str(here.parents[1]), str(here.parents[3]), os.environ.get("PYTHONPATH", "")]
     command = [sys.executable, "-c", TRAINING, folder, str(processes), str(port)]
     done = subprocess.run(
         [*command, json.dumps(changes)],
