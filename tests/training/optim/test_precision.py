@@ -41,6 +41,7 @@ def test_a_processor_emulates_what_it_has_no_instructions_for():
     assert chosen_precision("auto", CPU) == ("bfloat16" if "amx_tile" in flags else "float32")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ON_X86, reason="oneDNN's names of processors are of x86")
 def test_a_run_in_emulated_bfloat16_says_so_and_goes_on(tmp_path):
     here = Path(__file__)
