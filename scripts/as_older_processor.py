@@ -16,7 +16,9 @@ OLDER = {
     "ATEN_CPU_CAPABILITY": "avx2",  # torch's own kernels
     "ONEDNN_MAX_CPU_ISA": "AVX2",  # its convolutions
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",  # its matrix products, on Intel's processors
-    "OPENBLAS_CORETYPE": "Haswell",  # numpy's
+    # numpy's; those of Haswell end in SIGSEGV when OpenBLAS 0.3.34 (numpy 2.5) is told to use them
+    # on a processor with AVX-512, though not on one that has nothing newer
+    "OPENBLAS_CORETYPE": "Sandybridge",
 }
 
 

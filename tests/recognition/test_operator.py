@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import pytest
+from photographs import BIDEN, OBAMA, OBAMA2, OBAMA3
 from PIL import Image
 
 from faceverify.embeddings.extractor import FaceEmbedder
@@ -15,10 +16,6 @@ from faceverify.recognition.identify import Identifier
 from faceverify.recognition.operator import Plain
 from faceverify.recognition.verify import Verifier
 from faceverify.recognition.verify_claim import ClaimVerifier
-
-OBAMA, OBAMA2, OBAMA3, BIDEN = (
-    f"tests/faces/{name}.jpg" for name in ("obama", "obama2", "obama3", "biden")
-)
 
 
 @pytest.fixture(scope="module")
