@@ -81,9 +81,10 @@ def _map_in_processes(
             code="worker-lost",
         ) from None
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
         lifeline.close()
         parent_alive.close()
+        # waits for the pool's thread: Python 3.10 may fail at exit where that thread ends meanwhile
+        pool.shutdown(cancel_futures=True)
 
 
 def _map_on_ray(
@@ -177,13 +178,25 @@ def _begin_work(parent_alive: Connection) -> None:
 def _interrupts_blocked() -> Iterator[None]:
     """Context in which processes are started with SIGINT blocked: it would interrupt imports.
 
-    In this process it is delayed until the block ends.
+    In this process SIGINT and SIGTERM are delayed until the block ends. Blocking does not do that:
+    where another thread receives the signal, Python still calls the handler in the main thread,
+    which would leave a worker without its instructions.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    received: list[int] = []
+    handlers: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if callable(signal.getsignal(number)):  # not where it is ignored, or the default
+                handlers[number] = signal.signal(number, lambda number, _: received.append(number))
     kept = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, kept)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[0])

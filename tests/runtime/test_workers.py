@@ -1,7 +1,9 @@
 """Threads, processes and Ray: equal results, in order, also after failures."""
 
 import os
+import signal
 import sys
+import threading
 from functools import partial
 
 import pytest
@@ -9,7 +11,7 @@ from runtime.worker_functions import dying, squares
 
 from faceverify.choices import Engine
 from faceverify.errors import FaceverifyError, NoFaceError
-from faceverify.runtime.workers import CHUNK, map_on
+from faceverify.runtime.workers import CHUNK, _interrupts_blocked, map_on
 
 HERE = [Engine.THREADS, Engine.PROCESSES]
 EVERYWHERE = [*HERE, pytest.param(Engine.RAY, marks=pytest.mark.slow)]
@@ -80,3 +82,37 @@ def test_ray_that_is_not_installed_is_one_clear_line(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(FaceverifyError, match="Ray is not installed; pip install"):
         list(map_on(Engine.RAY, dying, range(3)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_another_thread_receives_waits_until_a_worker_is_started(number):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    begun, sent, steps = threading.Event(), threading.Event(), []
+
+    def receive():
+        begun.wait()
+        signal.raise_signal(number)
+        sent.set()
+
+    thread = threading.Thread(target=receive)  # started here, so that nothing is blocked in it
+    thread.start()
+    kept = signal.signal(number, interrupted)
+
+    def start_a_worker():
+        with _interrupts_blocked():
+            begun.set()
+            sent.wait()
+            steps.append("started")
+        steps.append("never")
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start_a_worker()
+        assert signal.getsignal(number) is interrupted
+    finally:
+        begun.set()
+        thread.join()
+        signal.signal(number, kept)
+    assert steps == ["started"]
