@@ -120,7 +120,7 @@ def bench_embedding(crops: np.ndarray, table: Table) -> None:
 
 
 def bench_pipeline(folder: Path, limit: int | None, table: Table) -> None:
-    """Everything, from files on disk to templates, in a process of its own for its memory."""
+    """Everything, from files on disk to embeddings, in a process of its own for its memory."""
     code = (
         ""
         "from pathlib import Path\n"
@@ -136,7 +136,7 @@ def bench_pipeline(folder: Path, limit: int | None, table: Table) -> None:
     )
     count, wall, memory = done.stdout.split()
     add_row(
-        table, f"photos to templates (peak memory {memory} MB)", "", int(count), float(wall), None
+        table, f"photos to embeddings (peak memory {memory} MB)", "", int(count), float(wall), None
     )
 
 

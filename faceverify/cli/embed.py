@@ -1,4 +1,4 @@
-"""``faceverify embed``: photos to templates, printed or kept in files."""
+"""``faceverify embed``: photos to embeddings, printed or kept in files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def embed(
             "--out",
             "-o",
             metavar="FILE|FOLDER",
-            help="Keep the templates: .npz, .parquet or .jsonl, or a folder of shards.",
+            help="Keep the embeddings: .npz, .parquet or .jsonl, or a folder of shards.",
             show_default=False,
         ),
     ] = None,
@@ -57,33 +57,33 @@ def embed(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Turn photos into templates: embeddings that can be stored and compared.
+    """Turn photos into embeddings that can be stored and compared.
 
     Prints one JSON object for each face: photo, model_id, face, box, points, quality, embedding,
     error. A photo that gives none has one too, with its error as a code and a message.
 
-    With --out, templates are kept, and a run that was cut short goes on where it stopped: photos
-    whose templates are there, by their path, are not read again. A folder gets shards, each of
+    With --out, embeddings are kept, and a run that was cut short goes on where it stopped: photos
+    whose embeddings are there, by their path, are not read again. A folder gets shards, each of
     which appears whole, and suits millions of photos; a single file appears at the end. Refused
     photos are listed beside, in refused.jsonl, and tried again. --json then prints a summary.
 
     --engine processes uses many processors more fully than threads do; --engine ray spreads the
     photos over a Ray cluster (RAY_ADDRESS), each machine of which has faceverify and can read them.
 
-    **Exit status:** 0 every photo gave a template, 2 wrong usage or a photo that cannot be read,
+    **Exit status:** 0 every photo gave an embedding, 2 wrong usage or a photo that cannot be read,
     3 a photo without a face, with several (--face only) or with too low a quality.
 
     **Examples:**
 
     `faceverify embed alice.jpg bob.jpg | jq -c '[.photo, .quality]'`
 
-    `curl -s $URL | faceverify embed - > template.jsonl`
+    `curl -s $URL | faceverify embed - > embedding.jsonl`
 
-    `find photos -name '*.jpg' | faceverify embed - --out templates.npz`
+    `find photos -name '*.jpg' | faceverify embed - --out embeddings.npz`
 
-    `faceverify embed photos/ --out templates/ --engine processes --workers 8`
+    `faceverify embed photos/ --out embeddings/ --engine processes --workers 8`
 
-    `faceverify embed s3://bucket/photos --out templates/ --engine ray`
+    `faceverify embed s3://bucket/photos --out embeddings/ --engine ray`
     """
     console = Console(json, quiet, verbose)
     from faceverify.embeddings.extractor import FaceEmbedder
@@ -126,7 +126,7 @@ def embed(
 def wanted_inputs(
     photos: list[str], output: PrintedLines | ShardFolder | SingleFile, tally: Tally
 ) -> Iterator[PhotoInput]:
-    """Yield the photos whose templates are not there yet, and count the others."""
+    """Yield the photos whose embeddings are not there yet, and count the others."""
     for photo in find_inputs(photos):
         # standard input is another photo every time
         if output.wants(photo.name) or photo.name == STANDARD_INPUT:
@@ -175,7 +175,7 @@ def rows_of(photo: PhotoInput, extractor: FaceEmbedder) -> EmbeddingSet:
 
 
 class PrintedLines:
-    """Standard output as a place for templates: every photo is wanted, and printed at once."""
+    """Standard output as a place for embeddings: every photo is embedded, and printed at once."""
 
     def __init__(self, model_id: str) -> None:
         self._model_id = model_id
