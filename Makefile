@@ -18,7 +18,7 @@ demo: $(VENV)/.base  ## verify two photos of one person, and two of different pe
 	@echo '$$ faceverify verify tests/faces/obama.jpg tests/faces/biden.jpg'
 	@$(BIN)/faceverify verify tests/faces/obama.jpg tests/faces/biden.jpg; test $$? -eq 1
 
-test: $(VENV)/.dev  ## the tests that are run often: offline, CPU only, four to five minutes on two cores
+test: $(VENV)/.dev  ## the tests that are run often: offline, CPU only, three to five minutes on two cores
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-all: $(VENV)/.dev  ## all tests; those that need torch, a GPU or a peer skip where it is absent
