@@ -21,10 +21,13 @@ OUTPUT_CLOSED = 141  # as the shell reports a process that SIGPIPE ended
 def main() -> NoReturn:
     """Run a command and leave with its exit status; no error of the input shows a traceback."""
     ending = end_on_signals()
+    # Threads of numpy's BLAS sleep as soon as they have nothing to do (2^4 cycles; the library's
+    # own 2^28 are spent at every start, beside the imports).
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     try:
-        from faceverify.cli.app import app  # here, so that Ctrl-C meanwhile shows no traceback
+        from faceverify.cli.app import build_app  # here, so that Ctrl-C shows no traceback
 
-        status = app(standalone_mode=False) or 0
+        status = build_app(*sys.argv[1:2])(standalone_mode=False) or 0
         sys.stdout.flush()
         if status == INTERRUPTED:  # newer parsers take Ctrl-C for themselves
             status = ending.status or status
