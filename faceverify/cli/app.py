@@ -9,6 +9,7 @@ import typer
 from faceverify.cli import data, gallery, weights
 from faceverify.cli.align import align
 from faceverify.cli.calibrate import calibrate
+from faceverify.cli.commands import Commands
 from faceverify.cli.detect import detect
 from faceverify.cli.doctor import doctor
 from faceverify.cli.embed import embed
@@ -19,7 +20,7 @@ from faceverify.cli.train import train
 from faceverify.cli.verify import verify
 from faceverify.version import __version__
 
-app = typer.Typer(
+app = Commands(
     name="faceverify",
     no_args_is_help=True,
     rich_markup_mode="markdown",

@@ -28,7 +28,8 @@ from faceverify.images.decoding import (
     turned_upright,
 )
 from faceverify.images.object_store import is_url, read_object
-from faceverify.images.refusals import COPY_AGAIN, too_large_error
+from faceverify.images.refusals import COPY_AGAIN, no_photo_there_error, too_large_error
+from faceverify.runtime.addresses import scheme_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -209,6 +210,8 @@ def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
 def cannot_read(name: str, problem: Exception) -> ImageError:
     """The error of a file or folder that cannot be read, with the system's reason."""
     reason = getattr(problem, "strerror", None) or str(problem)
+    if scheme := scheme_of(name):
+        return no_photo_there_error(name, scheme)
     if isinstance(problem, (FileNotFoundError, NotADirectoryError)):
         cure = "check the path"
         return ImageError(f"{name}: not found ({reason})", cure=cure, code="image-missing")
