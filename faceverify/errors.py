@@ -46,6 +46,7 @@ CODES = {
     "image-truncated": "a photo that is cut short",
     "image-too-large": "a photo of more bytes or pixels than are decoded",
     "image-not-an-image": "a file that is no image",
+    "image-format": "a photo in a format that is not read here",
     "image-of-nobody": "a photo that lies in no person's folder",
     "image-changed": "another photo now than the one that was enrolled",
     "pair-list": "a list of pairs, a pack or a table that cannot be read",
