@@ -13,7 +13,13 @@ from contextlib import suppress
 from typing import NoReturn
 
 from faceverify.cli.exit import end_on_signals, leave, words_of
-from faceverify.errors import INTERNAL_ERROR, INTERRUPTED, UNUSABLE, FaceverifyError
+from faceverify.errors import (
+    INTERNAL_ERROR,
+    INTERRUPTED,
+    UNUSABLE,
+    FaceverifyError,
+    without_secrets,
+)
 
 OUTPUT_CLOSED = 141  # as the shell reports a process that SIGPIPE ended
 
@@ -52,6 +58,7 @@ def status_of(error: BaseException) -> int:
             return closed_output()
         raise error
     if hasattr(error, "show") and hasattr(error, "exit_code"):  # the parser's own exceptions
+        error.message = without_secrets(error.message)  # type: ignore[attr-defined]
         error.show()
         return UNUSABLE
     if os.environ.get("FACEVERIFY_TRACEBACK"):
@@ -72,4 +79,4 @@ def closed_output() -> int:
 def error_line(text: str) -> None:
     """Print an error's one line to stderr; where that is closed, the exit status says enough."""
     with suppress(OSError):
-        print(f"faceverify: {text}", file=sys.stderr, flush=True)
+        print(f"faceverify: {without_secrets(text)}", file=sys.stderr, flush=True)

@@ -85,9 +85,10 @@ def detect(
     drawings = None if draw is None else Drawings(draw, photos)
     finder = FaceFinder(Detector(bundled_folder()), faces)
     tally = Tally()
+    inputs = find_inputs(photos, passed=tally.pass_over)
     findings = map_ordered(
         attempt(lambda photo: find(photo, finder, drawings)),
-        find_inputs(photos) if drawings is None else drawings.placed(find_inputs(photos)),
+        inputs if drawings is None else drawings.placed(inputs),
         workers=workers,
     )
     for outcome in console.progress(findings, "photos"):
