@@ -194,7 +194,7 @@ def of_tree(folder: Path) -> Iterator[NamedPhoto]:
 
 def of_list(source: str) -> Iterator[NamedPhoto]:
     """Yield the photos of a list of names and photos."""
-    from faceverify.cli.pair_lines import PEOPLE, read_pair_lines
+    from faceverify.evaluation.lists.pair_lines import PEOPLE, read_pair_lines
     from faceverify.recognition.enroll import NamedPhoto
 
     for line in read_pair_lines(source, PEOPLE):

@@ -94,13 +94,13 @@ def stored_photos(url: str) -> Iterator[PhotoInput]:
 
 def standard_input() -> Iterator[PhotoInput]:
     """Standard input as inputs: one photo, or the paths that it lists."""
-    from faceverify.runtime.table_lines import decoded
+    from faceverify.runtime.text_lines import decoded_lines
 
     stream = sys.stdin.buffer
     if is_photo(first_bytes(stream)):
         yield PhotoInput(STANDARD_INPUT, "standard-input.png")
         return
-    for line in decoded(stream):
+    for line in decoded_lines(stream):
         if line:
             yield PhotoInput(line, os.path.basename(line))
 
