@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from faceverify.runtime.json_lines import json_line
+from faceverify.runtime.standard_streams import print_message
 
 Item = TypeVar("Item")
 
@@ -39,12 +40,12 @@ class Console:
     def message(self, text: str) -> None:
         """Say something that is no result."""
         if not self.quiet:
-            print(text, file=sys.stderr)
+            print_message(text)
 
     def detail(self, text: str) -> None:
         """Say something that only ``--verbose`` wants to hear."""
         if self.verbose:
-            print(text, file=sys.stderr)
+            print_message(text)
 
     def progress(
         self, items: Iterable[Item], label: str, total: int | None = None

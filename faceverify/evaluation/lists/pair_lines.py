@@ -6,7 +6,6 @@ a table (LFW's lists and their like) is read as ``read_pairs`` reads it, whole.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from faceverify.evaluation.lists.pair_cells import (
 )
 from faceverify.evaluation.lists.reading import kind_of, read_pairs
 from faceverify.evaluation.lists.rows import binary, no_pairs
+from faceverify.runtime.standard_streams import standard_input
 from faceverify.runtime.table_lines import (
     Split,
     TableLine,
@@ -82,16 +82,15 @@ def read_pair_lines(source: str, roles: Roles = PHOTOS) -> Iterator[PairLine]:
         if other is not None:
             yield from _whole_list(Path(source), other)
         elif source == "-":
-            yield from pair_lines(decoded_lines(sys.stdin.buffer), name, roles)
+            yield from pair_lines(decoded_lines(standard_input()), name, roles)
         else:
             with open(source, "rb") as stream:
                 yield from pair_lines(decoded_lines(stream), name, roles)
     except NotTextError as error:
         raise binary(name) from error
     except OSError as error:
-        raise PairListError(
-            f"{name}: cannot be read ({error.strerror})", cure="check the path"
-        ) from error
+        cure = "" if source == "-" else "check the path"
+        raise PairListError(f"{name}: cannot be read ({error.strerror})", cure=cure) from error
 
 
 def pair_lines(lines: Iterable[str], name: str, roles: Roles = PHOTOS) -> Iterator[PairLine]:
