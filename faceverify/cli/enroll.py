@@ -136,6 +136,10 @@ def enroll(
         )
     if tree is not None and not tree.is_dir():
         raise ImageError(f"{tree}: no such folder", cure="check the path", code="image-missing")
+    if tree is not None:
+        from faceverify.images.discovery import require_people
+
+        require_people(tree)  # before a gallery is made
     console = Console(json, quiet, verbose)
     from faceverify.embeddings.extractor import FaceEmbedder
     from faceverify.recognition.admission import Admission
