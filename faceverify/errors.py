@@ -48,6 +48,7 @@ CODES = {
     "image-not-an-image": "a file that is no image",
     "image-format": "a photo in a format that is not read here",
     "image-of-nobody": "a photo that lies in no person's folder",
+    "image-tree": "a folder of people whose folders hold folders: one too high",
     "image-changed": "another photo now than the one that was enrolled",
     "pair-list": "a list of pairs, a pack or a table that cannot be read",
     "pack-refused": "a verification pack that holds what could run code",
