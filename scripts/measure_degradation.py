@@ -15,23 +15,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from functools import partial
 from pathlib import Path
 
 from faceverify.choices import MIN_FACE
 from faceverify.cli.console import Console
 from faceverify.embeddings.cache import EmbeddingCache, cache_folder
-from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.errors import FaceverifyError
 from faceverify.evaluation.benchmark import read_benchmark
 from faceverify.evaluation.degradation import DEGRADATIONS
-from faceverify.evaluation.robustness.faces import cells_of, degraded_faces
-from faceverify.evaluation.robustness.measure import measure_robustness
+from faceverify.evaluation.robustness.evaluate import evaluate_robustness
 from faceverify.evaluation.robustness.selection import PEOPLE, PHOTOS_EACH, select_photos
 from faceverify.evaluation.robustness.table import robustness_table
 from faceverify.faces.options import FaceOptions
 from faceverify.matching.operating_point import DEFAULT_FMR
-from faceverify.models.registry import load_model
 
 BEGIN, END = "<!-- degradation: begin -->", "<!-- degradation: end -->"
 
@@ -58,7 +54,6 @@ def main() -> None:
     faces = FaceOptions(
         face=options.face, min_face=options.min_face, min_quality=options.min_quality
     )
-    model = load_model(options.model)
     benchmark = select_photos(
         read_benchmark(options.data / options.list, images=options.data / "lfw", protocol="all"),
         people=options.people,
@@ -66,20 +61,14 @@ def main() -> None:
     )
     console = Console(options.json)
     with EmbeddingCache(None if options.no_cache else cache_folder(), console.message) as cache:
-        degraded = degraded_faces(
-            benchmark.photos,
-            cells_of(options.kinds.split(",")),
-            partial(FaceEmbedder.load, options.model, faces),
-            model,
-            faces,
-            cache,
-            progress=console.progress,
-        )
-    point = model.operating_point(options.fmr, options.threshold)
-    found = measure_robustness(benchmark, degraded, point)
+        found, evaluation = evaluate_robustness(
+            benchmark, options.model, faces, cache, kinds=options.kinds.split(","),
+            fmr=options.fmr, threshold=options.threshold, progress=console.progress,
+        )  # fmt: skip
     if options.json:
-        print(json.dumps(found.as_dict(), indent=2))
+        print(json.dumps(evaluation.as_dict(), indent=2))
         return
+    point = found.point
     text = "\n".join(
         [
             f"Model `{point.model}` (`{point.model_id}`), threshold {point.threshold:.6f} "

@@ -56,10 +56,10 @@ def detect(
     """Find the faces of photos: boxes, points, scores and quality.
 
     Prints one line for each face, or with --json one object for each photo: photo, faces (each with
-    box, points, turned, score, quality and what was measured), drawing, error. Pixels count from the top
-    left corner of the upright photo; the points are left eye, right eye, nose, left and right mouth
-    corner, as seen in the upright face. turned tells by how many degrees, 0, 90, 180 or 270, the
-    photo has to be turned anticlockwise for the face to be upright.
+    box, points, turned, score, quality and what was measured), drawing, error. Pixels count from
+    the top left corner of the upright photo; the points are left eye, right eye, nose, left and
+    right mouth corner, as seen in the upright face. turned tells by how many degrees, 0, 90, 180 or
+    270, the photo has to be turned anticlockwise for the face to be upright.
 
     --draw writes JPEG for JPEG and PNG for all else, in the photos' own sub-folders. It never
     overwrites a file.

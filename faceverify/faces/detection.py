@@ -138,7 +138,7 @@ class Detector:
         return sorted(faces, key=lambda face: face.size, reverse=True)
 
     def _confidence(self, image: Image.Image, faces: list[Face]) -> float:
-        """How sure both networks are of the best of some faces that it is one and upright, 0 to 2."""
+        """How sure both networks are, 0 to 2, that the best of some faces is one and upright."""
         if not faces:
             return 0.0
         best = max(faces, key=lambda face: face.score)
@@ -194,7 +194,7 @@ TURNS = {
 
 
 def scales(long_side: float, min_face: float) -> list[float]:
-    """Scales at which a photo is shown for faces of ``min_face`` pixels or more, the first first."""
+    """Scales at which a photo is shown for faces of ``min_face`` pixels or more, in order."""
     finest = max(WHOLE / long_side, LEAST_SEEN / min_face)
     steps = math.ceil(math.log(finest * long_side / WHOLE, FINER) - 1e-9)
     return [WHOLE / long_side * FINER**step for step in range(steps)] + [finest]

@@ -117,7 +117,7 @@ class FaceFinder:
         kept = [face for face in located if face is not None]
         if not kept:
             raise NoFaceError(
-                f"{photo.name}: what looks like a face has its eyes and mouth in no place of a face",
+                f"{photo.name}: no face found; what looks like one has its mouth above its eyes",
                 cure="use a photo in which the face is seen clearly",
             )
         return image, kept

@@ -1,7 +1,7 @@
 """YuNet: a small face detection network with five points.
 
-Wu et al. 2023, https://doi.org/10.1007/s11633-023-1423-y. One pass sees faces from about 10 to 300 pixels. Coordinates are pixels from the image's top left
-corner.
+Wu et al. 2023, https://doi.org/10.1007/s11633-023-1423-y. One pass sees faces from about 16 to 300
+pixels. Coordinates are pixels from the image's top left corner.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Face detection: beside the MTCNN cascade's points, at edges, turned, small, and laws."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -179,7 +180,7 @@ def test_scales_show_the_whole_photo_first_and_the_smallest_face_last(long_side,
     steps = scales(long_side, min_face)
     assert steps[0] == WHOLE / long_side
     assert steps[-1] * min_face >= 15.99
-    assert all(1 < second / first <= 3.001 for first, second in zip(steps, steps[1:], strict=False))
+    assert all(1 < second / first <= 3.001 for first, second in pairwise(steps))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (TILE, TILE), (TILE + 1, 40), (3000, 2100)])

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from PIL import Image
 from faceverify.embeddings.cache import EmbeddingCache, Outcome, failed
 from faceverify.embeddings.compute import recipe_of
 from faceverify.embeddings.extractor import FaceEmbedder
-from faceverify.errors import ImageError, NoDecisionError
+from faceverify.errors import ImageError, LowQualityError, NoDecisionError
 from faceverify.evaluation.degradation import (
     DEGRADATION_VERSION,
     DEGRADATIONS,
@@ -59,6 +59,20 @@ class DegradedFaces:
     def decided(self) -> NDArray[np.bool_]:
         """Whether each photo has an embedding, (N,)."""
         return np.array([not code for code in self.failure], bool)
+
+    def refused_below(self, least: float) -> DegradedFaces:
+        """The same faces without those below a quality, as ``--min-quality`` would have them."""
+        low = self.decided & ~(self.quality >= np.float32(least))
+        failure = [
+            LowQualityError.code if refused else code
+            for refused, code in zip(low, self.failure, strict=True)
+        ]
+        return replace(
+            self,
+            embeddings=np.where(low[:, None], np.float32(0), self.embeddings),
+            quality=np.where(low, np.float32(np.nan), self.quality),
+            failure=failure,
+        )
 
 
 def cells_of(kinds: Sequence[str] = tuple(DEGRADATIONS)) -> list[Cell]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from faceverify.evaluation.degradation import DEGRADATIONS
 from faceverify.evaluation.protocols.benchmark import Benchmark
 from faceverify.evaluation.results import Estimate, rate_estimate
 from faceverify.evaluation.robustness.faces import CLEAN, DegradedFaces
@@ -69,21 +68,6 @@ class Robustness:
     people: int
     cells: tuple[CellRates, ...]
     notes: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return {
-            "source": self.source,
-            "model": self.point.model,
-            "model_id": self.point.model_id,
-            "threshold": self.point.threshold,
-            "fmr": self.point.fmr,
-            "photos": self.photos,
-            "people": self.people,
-            "units": {kind: one.unit for kind, one in DEGRADATIONS.items()},
-            "cells": [cell.as_dict() for cell in self.cells],
-            "notes": list(self.notes),
-        }
 
 
 def measure_robustness(

@@ -17,6 +17,7 @@ from faceverify.evaluation.intervals.identity_bootstrap import IdentityBootstrap
 from faceverify.evaluation.metrics.all_against_all import all_against_all
 from faceverify.evaluation.metrics.error_rates import error_rates
 from faceverify.evaluation.protocols.benchmark import Benchmark
+from faceverify.evaluation.robustness.discard import discard_curves
 from faceverify.evaluation.robustness.faces import (
     CLEAN,
     DegradedFaces,
@@ -25,6 +26,7 @@ from faceverify.evaluation.robustness.faces import (
 )
 from faceverify.evaluation.robustness.measure import measure_robustness
 from faceverify.evaluation.robustness.rates import compare, error_estimates
+from faceverify.evaluation.robustness.sections import robustness_evaluation
 from faceverify.evaluation.robustness.selection import select_photos
 from faceverify.evaluation.robustness.table import robustness_table
 from faceverify.faces.options import FaceOptions
@@ -33,6 +35,7 @@ from faceverify.matching.operating_point import OperatingPoint
 from faceverify.models.registry import load_model
 
 PHOTOS = [Path(OBAMA), Path(OBAMA2), Path(BIDEN)]
+ANY_QUALITY = FaceOptions(min_quality=0.0)
 CELLS = [(CLEAN, 0.0), ("blocks", 6.0), ("turned", 180.0)]
 
 
@@ -40,7 +43,7 @@ def no_load():
     raise AssertionError("all is in the cache")
 
 
-def embedded(cache, *, photos=PHOTOS, cells=CELLS, options=FaceOptions(), load=None, workers=2):
+def embedded(cache, *, photos=PHOTOS, cells=CELLS, options=ANY_QUALITY, load=None, workers=2):
     load = load or partial(FaceEmbedder.load, "default", options)
     return degraded_faces(
         photos, cells, load, load_model("default"), options, cache, workers=workers
@@ -58,7 +61,9 @@ def made_up(rng, kind, people=12, photos=4, lost=0.2, noise=0.5):
     rows = np.repeat(centres, photos, axis=0) + noise * rng.standard_normal((people * photos, 8))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     failure = ["no-face" if gone else "" for gone in rng.random(len(rows)) < lost]
-    return DegradedFaces(kind, 1.0, rows, np.ones(len(rows), np.float32), failure)
+    rows[[bool(code) for code in failure]] = 0
+    strength = 0.0 if kind == CLEAN else 1.0
+    return DegradedFaces(kind, strength, rows, np.ones(len(rows), np.float32), failure)
 
 
 NAMES = [f"person {index // 4}" for index in range(48)]
@@ -185,16 +190,49 @@ def test_the_measurement_and_its_table():
     )
     point = OperatingPoint(0.01, "model", "id", fmr=1e-3)
     found = measure_robustness(benchmark, [clean, same], point, replicates=100)
-    values = json.loads(json.dumps(found.as_dict()))
-    first, second = values["cells"]
-    assert first["alike"] == first["against_clean"]
-    assert second["alike"]["fmr"]["value"] == 1.0  # one embedding for everybody
+    discards = discard_curves([clean, same], NAMES, point.threshold)
+    values = json.loads(json.dumps(robustness_evaluation(found, discards).as_dict()))
+    first, second = values["clean"]["0"], values["blocks"]["8"]
+    assert first["value"] == first["against_clean"]["fmr"]["value"]
+    assert second["value"] == 1.0  # one embedding for everybody
+    assert second["alike"]["fnmr"]["value"] == 0
     assert second["decided"]["value"] == 1.0
+    assert values["summary"]["worst_fmr"]["value"] == 1.0
+    assert values["summary"]["above"]["value"] == 1
+    assert values["error_versus_discard"]["blocks_fmr"]["error"]["0"] == pytest.approx(0.5, abs=0.1)
     lines = robustness_table(found)
     assert len({len(line) for line in lines}) == 1  # aligned
     assert "!" not in lines[2]
     assert "| 100 % [" in lines[3]
     assert "!" in lines[3]  # the promise of 0.001 is broken
+
+
+def test_a_quality_that_refuses_what_is_degraded():
+    """The curves fall to 0 where the degraded half is discarded; faces below it are undecided."""
+    rng = np.random.default_rng(5)
+    clean = made_up(rng, CLEAN, lost=0.1, noise=0.2)
+    one = clean.decided[:, None] * clean.embeddings[clean.decided][:1]  # for everybody
+    lost = DegradedFaces("blocks", 8.0, one, clean.quality * np.float32(0.3), clean.failure)
+    (curves,) = discard_curves([clean, lost], NAMES, 0.01)
+    made = compare(lost, lost)
+    code = np.array([int(name.split()[1]) for name in NAMES])
+    impostors = int(np.count_nonzero(code[made.first] != code[made.second]))
+    assert curves.fmr.comparisons == 2 * impostors
+    assert curves.fmr.at(0) == pytest.approx(0.5, abs=0.02)
+    assert curves.fmr.at(0.5) == pytest.approx(0, abs=0.02)
+    assert curves.fmr.area() == pytest.approx(curves.fmr.at(0) / 2, abs=0.02)
+    refused = lost.refused_below(0.5)
+    assert not refused.decided.any()
+    assert set(refused.failure) == {"low-quality", "no-face"}
+    assert not refused.embeddings.any()
+    assert clean.refused_below(0.5).failure == clean.failure
+    assert [one.kind for one in discard_curves([clean, lost, refused], NAMES, 0.01)] == ["blocks"]
+    other = made_up(rng, "blur")
+    assert [one.kind for one in discard_curves([clean, lost, other], NAMES, 0.01)] == [
+        "blocks", "blur", "all kinds",
+    ]  # fmt: skip
+    (empty,) = discard_curves([refused], NAMES, 0.01)
+    assert (empty.fmr, empty.fnmr) == (None, None)
 
 
 def test_photos_are_chosen_by_their_names(tmp_path):
