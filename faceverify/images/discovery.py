@@ -292,9 +292,8 @@ class People:
         if self.outside:
             notes.append(f"{self.outside} photos lie in no person's folder: left out")
         if self.foreign:
-            notes.append(
-                f"{len(self.foreign)} files are not read as photos: left out ({self.foreign[0].error})"
-            )
+            why = self.foreign[0].error
+            notes.append(f"{len(self.foreign)} files are not read as photos: left out ({why})")
         ((person, most),) = Counter(self.names).most_common(1) or [("", 0)]
         if most > max(FEW, MOST * len(self.names)) and most < len(self.names):
             notes.append(
