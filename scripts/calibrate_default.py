@@ -63,16 +63,18 @@ def main() -> None:
     failed = [identity_of[p] for p, ok in zip(photos, found, strict=True) if not ok]
 
     counts = all_against_all(rows, identities, failed_identities=failed)
-    resampled = IdentityBootstrap(rows, identities, failed_identities=failed)
+    resampled = IdentityBootstrap(rows, identities)  # of the comparisons made
 
     dataset = (
         f"LFW View 1, all against all: {len(photos):,} photos of {len(people):,} people, "
         f"{len(failed)} without a face; interval: bootstrap over people"
     )
-    thresholds = thresholds_from_scores(
+    calibrated = thresholds_from_scores(
         counts, supported_targets(counts, TARGETS), dataset, interval_at=resampled.fmr_interval
     )
-    documents = [asdict(threshold) for threshold in thresholds]
+    for one in calibrated.unreachable:
+        print(one, file=sys.stderr)
+    documents = [asdict(threshold) for threshold in calibrated.thresholds]
     for document in json.loads(json.dumps(documents)):  # as it will be read
         threshold_from_dict(document)
     name = extractor.model.provenance.name
@@ -81,7 +83,7 @@ def main() -> None:
     equal = eer(counts)
     print(f"model {name} {extractor.model.id}")
     print(f"{dataset}; AUC {auc(counts):.6f}, EER {equal.rate if equal else float('nan'):.6f}")
-    for one in thresholds:
+    for one in calibrated.thresholds:
         low, high = one.interval
         print(
             f"FMR {one.fmr:g}: distance {one.distance:.6f}, FNMR {one.fnmr:.5f}, "

@@ -45,6 +45,14 @@ class Threshold:
     interval: tuple[float, float]
     dataset: str
 
+    @property
+    def holds(self) -> bool:
+        """Whether its own measurement bears its rate out; earlier versions stored others, too.
+
+        At distance 0 every comparison of a constant net matches.
+        """
+        return self.distance > 0 and self.interval[0] <= self.fmr
+
 
 @dataclass(frozen=True)
 class PreparedFrom:

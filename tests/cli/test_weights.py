@@ -76,9 +76,9 @@ def test_list_marks_the_default_and_goes_on_past_damage(run, home):
     status, out, err = run("list")
     assert (status, err) == (0, "")
     first, second, third = out.splitlines()
-    assert first.startswith("* dlib-resnet29  ")
+    assert first.startswith("  dlib-resnet29  ")
     assert first.endswith("  128  CC0-1.0")
-    assert second.startswith("  sface  ")
+    assert second.startswith("* sface  ")
     assert second.endswith("  128  Apache-2.0")
     assert third.startswith("  mine ")
     (home / "broken.onnx").write_bytes(b"text")
@@ -86,7 +86,7 @@ def test_list_marks_the_default_and_goes_on_past_damage(run, home):
     values = [json.loads(line) for line in out.splitlines()]
     assert status == 2
     assert [value["name"] for value in values] == ["dlib-resnet29", "sface", "broken", "mine"]
-    assert [value["default"] for value in values] == [True, False, False, False]
+    assert [value["default"] for value in values] == [False, True, False, False]
     assert values[2]["error"].startswith("broken: not an ONNX file")
     assert values[3]["id"] == small_model().id
     assert err == ""
@@ -134,7 +134,7 @@ def test_show(run, home):
 def test_show_the_default(run):
     status, out, _ = run("show", "--json")
     assert status == 0
-    assert json.loads(out)["name"] == "dlib-resnet29"
+    assert json.loads(out)["name"] == "sface"
 
 
 def test_show_says_the_licence_and_what_it_was_trained_on(run):

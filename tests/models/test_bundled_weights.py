@@ -35,8 +35,8 @@ def test_every_file_is_the_one_of_the_manifest():
         assert len(data) == entry.bytes
 
 
-def test_the_default_model_is_whole():
-    model = load_model("default")
+def test_dlib_resnet29_is_whole():
+    model = load_model("dlib-resnet29")
     entry = read_manifest(bundled_folder()).models["dlib-resnet29"]
     assert model.id == entry.id
     assert model.provenance.licence == "CC0-1.0" == entry.licence
@@ -128,7 +128,7 @@ def test_embeddings_are_those_of_dlib():
     faces = [Image.open(path) for path in sorted((ROOT / "tests" / "faces").glob("*.jpg"))]
     crops = [np.asarray(face.convert("RGB").resize((150, 150))) for face in faces]
     crops += list(random.integers(0, 256, (4, 150, 150, 3), np.uint8))
-    embedder = Embedder(load_model("default"))
+    embedder = Embedder(load_model("dlib-resnet29"))
     ours = embedder.run(embedder.model.contract.planes(np.stack(crops)))
     theirs = np.array([peer.compute_face_descriptor(crop) for crop in crops])
     assert np.abs(ours - theirs).max() < 1e-4
