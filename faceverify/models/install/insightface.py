@@ -7,12 +7,11 @@ from pathlib import Path
 from faceverify.faces.alignment import REFERENCE_POINTS, FivePoints
 from faceverify.models.contract import Contract
 from faceverify.models.install.graph_check import Finding, examine
-from faceverify.models.install.outputs import with_output
 from faceverify.models.install.preprocessing import UNSTATED, Preprocessing
 from faceverify.models.install.ready import Say, nothing, ready
 from faceverify.models.install.whole_file import parsed, read_whole, serialised
 from faceverify.models.model_file import ModelFile, Provenance, split_metadata
-from faceverify.models.prepare.graph import without_unread_inputs
+from faceverify.models.prepare.graph import with_output, without_unread_inputs
 from faceverify.runtime.text import printable
 
 ARCFACE_SIDE = 112

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from faceverify.errors import ModelError, UsageError
@@ -70,13 +69,3 @@ def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float6
     a, b = a.astype(np.float64), b.astype(np.float64)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return np.asarray((a * b).sum(axis=1) / np.maximum(lengths, 1e-30))
-
-
-def with_output(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
-    """A model that returns one of its outputs alone; the given one is not changed."""
-    kept = onnx.ModelProto()
-    kept.CopyFrom(model)
-    (chosen,) = [item for item in model.graph.output if item.name == output]
-    del kept.graph.output[:]
-    kept.graph.output.append(chosen)
-    return kept

@@ -139,6 +139,16 @@ def without_unread_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
     return changed
 
 
+def with_output(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
+    """A model that returns one of its outputs alone; the given one is not changed."""
+    (chosen,) = [item for item in model.graph.output if item.name == output]
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    del changed.graph.output[:]
+    changed.graph.output.append(chosen)
+    return changed
+
+
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     """Attributes of a node by name."""
     return {item.name: helper.get_attribute_value(item) for item in node.attribute}

@@ -13,6 +13,7 @@ from faceverify.errors import ModelError
 from faceverify.models.embedder import Embedder
 from faceverify.models.metadata import PreparedFrom
 from faceverify.models.model_file import ModelFile
+from faceverify.models.prepare.graph import with_output
 from faceverify.models.prepare.prepare import prepare
 
 LARGEST_DIFFERENCE = 1e-5  # of an embedding, as a share of its length
@@ -40,12 +41,15 @@ def prepared_model(model: ModelFile, crops: NDArray[np.uint8]) -> Preparation:
         crops: RGB, (N, height, width, 3), to compare the embeddings of both on.
     """
     try:
-        onnx_model = onnx.load_from_string(model.graph)
-        prepared = prepare(onnx_model)
+        source = onnx.load_from_string(model.graph)
+        # the engine computes all outputs, whichever is asked for
+        outputs = source.graph.output
+        single = with_output(source, outputs[0].name) if len(outputs) > 1 else source
+        prepared = prepare(single)
         graph = bytes(prepared.SerializeToString(deterministic=True))
     except Exception as error:  # onnx's checks and numpy raise whatever they meet
         return Preparation(model, None, f"{type(error).__name__}: {error}")
-    if prepared is onnx_model:
+    if prepared is source:
         return Preparation(model, None, "")
     changed = replace(model, graph=graph)
     try:

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
-from small_nets import net_of, small_contract, small_model
+from small_nets import net_of, small_contract, small_model, small_net
 
 from faceverify.errors import ModelError
 from faceverify.models.contract import Contract
@@ -102,6 +102,18 @@ def test_a_net_that_only_the_engine_can_read_stays_as_it_is():
     assert prepared.model.graph == b"no graph"
     assert prepared.reason
     assert prepared_model(model, CROPS) == (model, None, "")  # nothing to do
+
+
+def test_outputs_that_nobody_reads_are_not_computed():
+    """A classifier of a hundred classes beside the embedding."""
+    net = onnx.load_from_string(small_net(logits="last"))
+    model = ModelFile("mine", net.SerializeToString(), small_contract(), Provenance("mine"))
+    prepared = prepared_model(model, CROPS).model
+    graph = onnx.load_from_string(prepared.graph).graph
+    assert [output.name for output in graph.output] == ["embeddings"]
+    assert "centres" not in {item.name for item in graph.initializer}
+    np.testing.assert_array_equal(Embedder(prepared).embed(CROPS), Embedder(model).embed(CROPS))
+    assert prepared.id == model.id
 
 
 def test_a_batch_that_is_fixed_stays_so():
