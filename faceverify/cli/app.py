@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from faceverify.cli.commands import Commands
 from faceverify.version import __version__
 
 # in the order of the help: NAME is the function of that name in faceverify/cli/NAME.py, or the
@@ -33,7 +34,7 @@ def build_app(first: str = "") -> typer.Typer:
         first: word of the command line; where it is a command, no other one is imported and
             declared, which would take longer than all else that precedes its work.
     """
-    app = typer.Typer(
+    app = Commands(
         name="faceverify",
         no_args_is_help=True,
         rich_markup_mode="markdown",
