@@ -226,9 +226,8 @@ class People:
         if self.outside:
             notes.append(f"{self.outside} photos lie in no person's folder: left out")
         if self.foreign:
-            notes.append(
-                f"{len(self.foreign)} files are not read as photos: left out ({self.foreign[0].error})"
-            )
+            count, first = len(self.foreign), self.foreign[0].error
+            notes.append(f"{count} files are not read as photos: left out ({first})")
         return notes
 
     @property
