@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from faceverify.errors import without_secrets
 from faceverify.runtime.json_lines import json_line
+from faceverify.runtime.standard_streams import print_message
 
 Item = TypeVar("Item")
 
@@ -43,12 +44,12 @@ class Console:
     def message(self, text: str) -> None:
         """Say something that is no result."""
         if not self.quiet:
-            print(without_secrets(text), file=sys.stderr)
+            print_message(without_secrets(text))
 
     def detail(self, text: str) -> None:
         """Say something that only ``--verbose`` wants to hear."""
         if self.verbose:
-            print(without_secrets(text), file=sys.stderr)
+            print_message(without_secrets(text))
 
     def progress(
         self, items: Iterable[Item], label: str, total: int | None = None

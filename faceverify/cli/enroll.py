@@ -136,6 +136,10 @@ def enroll(
         )
     if tree is not None and not tree.is_dir():
         raise ImageError(f"{tree}: no such folder", cure="check the path", code="image-missing")
+    if tree is not None:
+        from faceverify.images.discovery import require_people
+
+        require_people(tree)  # before a gallery is made
     console = Console(json, quiet, verbose)
     from faceverify.embeddings.extractor import FaceEmbedder
     from faceverify.recognition.admission import Admission
@@ -194,7 +198,7 @@ def of_tree(folder: Path, tally: Tally) -> Iterator[NamedPhoto]:
 
 def of_list(source: str) -> Iterator[NamedPhoto]:
     """Yield the photos of a list of names and photos."""
-    from faceverify.cli.pair_lines import PEOPLE, read_pair_lines
+    from faceverify.evaluation.lists.pair_lines import PEOPLE, read_pair_lines
     from faceverify.recognition.enroll import NamedPhoto
 
     for line in read_pair_lines(source, PEOPLE):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import codecs
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from typing import BinaryIO
 from faceverify.errors import FaceverifyError, ImageError
 from faceverify.images.object_store import is_url
 from faceverify.runtime.file_kinds import HEAD
+from faceverify.runtime.standard_streams import standard_input
 
 STANDARD_INPUT = "-"
 
@@ -63,7 +63,7 @@ def find_inputs(
 
     for argument in arguments:
         if argument == STANDARD_INPUT:
-            yield from standard_input()
+            yield from photos_of_standard_input()
         elif is_url(argument):
             yield from stored_photos(argument, passed)
         elif os.path.isdir(argument):
@@ -102,17 +102,26 @@ def stored_photos(url: str, passed: Callable[[Path], None] | None = None) -> Ite
         yield PhotoInput(url, "", error)
 
 
-def standard_input() -> Iterator[PhotoInput]:
+def photos_of_standard_input() -> Iterator[PhotoInput]:
     """Standard input as inputs: one photo, or the paths that it lists."""
-    from faceverify.runtime.table_lines import decoded
+    from faceverify.images.photo import cannot_read
+    from faceverify.runtime.text_lines import decoded_lines
 
-    stream = sys.stdin.buffer
-    if is_photo(first_bytes(stream)):
-        yield PhotoInput(STANDARD_INPUT, "standard-input.png")
-        return
-    for line in decoded(stream):
-        if line:
-            yield PhotoInput(line, os.path.basename(line))
+    try:
+        stream, found = standard_input(), False
+        if is_photo(first_bytes(stream)):
+            yield PhotoInput(STANDARD_INPUT, "standard-input.png")
+            return
+        for line in decoded_lines(stream):
+            if line:
+                yield PhotoInput(line, os.path.basename(line))
+                found = True
+        if not found:
+            raise ImageError("standard input: lists no photos", code="image-missing")
+    except OSError as problem:
+        yield PhotoInput(STANDARD_INPUT, "", cannot_read("standard input", problem))
+    except ImageError as error:
+        yield PhotoInput(STANDARD_INPUT, "", error)
 
 
 def not_shared() -> ImageError:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -36,6 +35,7 @@ from faceverify.images.refusals import (
 )
 from faceverify.runtime.addresses import scheme_of
 from faceverify.runtime.file_kinds import HEAD, kind_of_file
+from faceverify.runtime.standard_streams import standard_input
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,10 +135,10 @@ class _Readable(Protocol):
 def _read(path: str, name: str) -> bytes:
     try:
         if path == "-":
-            return _drain(sys.stdin.buffer, name)
+            return _drain(standard_input(), name)
         with open(path, "rb", buffering=0) as stream:
             return _drain(stream, name)
-    except (OSError, ValueError, AttributeError) as problem:  # a NUL in the path; no standard input
+    except (OSError, ValueError) as problem:  # a NUL in the path
         if isinstance(problem, OSError) and os.path.isdir(path):
             cure = "name a photo inside it"
             raise ImageError(
@@ -226,4 +226,5 @@ def cannot_read(name: str, problem: Exception) -> ImageError:
     if isinstance(problem, (FileNotFoundError, NotADirectoryError)):
         cure = "check the path"
         return ImageError(f"{name}: not found ({reason})", cure=cure, code="image-missing")
-    return ImageError(f"{name}: cannot be read ({reason})", cure="check its permissions")
+    cure = "" if name == "standard input" else "check its permissions"
+    return ImageError(f"{name}: cannot be read ({reason})", cure=cure)

@@ -232,3 +232,49 @@ def test_a_root_that_is_none(tmp_path):
     for read in (read_people, lambda root: list(find_people(root))):
         with pytest.raises(ImageError, match="not found"):
             read(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("paths", "people"),
+    [
+        (["train/ann/1.jpg", "train/bob/1.jpg", "val/ann/2.jpg"], "train"),
+        (["Train/ann/1.jpg", "test/1.jpg"], "Train"),
+        (["lfw/ann/1.jpg", "lfw/bob/1.jpg"], "lfw"),
+        (["a/b/ann/1.jpg", "a/b/bob/1.jpg"], "a/b"),
+        (["set/train/ann/1.jpg", "set/val/bob/1.jpg"], "set/train"),
+        (["x/train/ann/1.jpg", "y/train/bob/1.jpg"], "x/train"),
+        ([f"{r}/{r}{n}/1.jpg" for r in ("african", "asian") for n in range(3)], "african"),
+        (["train/ann/monday/1.jpg", "train/ann/friday/1.jpg", "train/bob/monday/1.jpg"], "train"),
+    ],
+)
+def test_a_root_one_too_high_names_the_folder_of_people(tmp_path, paths, people):
+    tree(tmp_path, *paths)
+    for read in (read_people, lambda root: list(find_people(root))):
+        with pytest.raises(ImageError, match="found folders of folders") as found:
+            read(tmp_path)
+        assert found.value.code == "image-tree"
+        assert f"such as {tmp_path / people};" in str(found.value)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["ann/monday/1.jpg", "ann/friday/1.jpg", "bob/monday/1.jpg", "bob/friday/1.jpg"],
+        [f"{n:03d}/{view}/1.jpg" for n in range(12) for view in ("frontal", "profile")],
+        [f"ann{n}/{n}-{day}/1.jpg" for n in range(12) for day in range(20)],
+        ["ann/1.jpg", "bob/1/1.jpg", "bob/2/1.jpg", "bob/3/1.jpg"],
+        ["val/1.jpg", "test/1.jpg"],
+        ["ann/gallery/1.jpg", "ann/probe/2.jpg", "bob/gallery/1.jpg", "bob/probe/1.jpg"],
+        ["ann/raw/1.jpg"],
+    ],
+)
+def test_people_whose_photos_lie_in_folders_of_theirs(tmp_path, paths):
+    tree(tmp_path, *paths)
+    found = read_people(tmp_path)
+    assert set(found.names) == {path.split("/")[0] for path in paths}
+    assert len(found.photos) == len(paths)
+
+
+def test_one_person_with_most_of_the_photos_is_noted(tmp_path):
+    tree(tmp_path, *(f"rest/{n}.jpg" for n in range(20)), "ann/1.jpg", "bob/1.jpg")
+    assert read_people(tmp_path).notes == ["rest has 20 of the 22 photos: is that one person?"]
