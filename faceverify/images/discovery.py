@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +14,17 @@ from faceverify.errors import ImageError
 from faceverify.images.photo import cannot_read, open_photo
 from faceverify.runtime.file_kinds import HEAD, TEXT, WEB_PAGE, is_text, kind_of_file
 
+# fmt: off
+# what a folder is called that holds a part of a data set rather than a person
+PARTS = frozenset({
+    "dev", "development", "eval", "evaluation", "gallery", "probe", "query", "test", "testing",
+    "train", "training", "val", "valid", "validation",
+})
+# fmt: on
+FEW = 10  # folders; so few, with more in each, are data sets rather than people with sessions
+MOST = 0.5  # of the photos, of one person among several
 STRAY = "image-of-nobody"
+NESTED = "image-tree"
 EMPTY = "image-missing"
 NO_IMAGE = "image-not-an-image"
 
@@ -170,10 +181,12 @@ def find_people(root: Path, *, passed: Pass | None = None) -> Iterator[PersonPho
             that is none.
 
     Raises:
-        ImageError: the root itself is missing or cannot be read.
+        ImageError: the root itself is missing or cannot be read, or its people lie deeper (code
+            ``image-tree``).
     """
     around = frozenset({os.path.realpath(root)})
     passed = passed or _ignore
+    require_people(root)
     for entry in _listed(root):
         path = root / entry.name
         if _is_folder(entry):
@@ -201,6 +214,62 @@ def holds_picture(path: Path) -> bool:
     return bool(kind and kind.picture)
 
 
+def require_people(root: Path) -> None:
+    """Refuse a root whose folders are data sets or parts of one, and no people.
+
+    A person's photos may lie in folders of their own, such as one a session, and which of the two
+    it is cannot always be told. Told are: folders of folders that are called ``train`` or the like;
+    one that holds all others; a few that hold more folders each than they are, with other names.
+
+    Raises:
+        ImageError: code ``image-tree``, naming a folder of people; or the root cannot be read.
+    """
+    names = [entry.name for entry in _listed(root) if _is_folder(entry)]
+    for name in names:
+        below = [name, *(f"{name}/{one}" for one in _only_folders(root / name)[:1])]
+        for part in below:
+            if os.path.basename(part).lower() in PARTS and _only_folders(root / part):
+                raise _nested(root, part)
+    if len(names) >= FEW:
+        return
+    inside = [_only_folders(root / name) for name in names]
+    if len(names) == 1:
+        only = names[0]
+        while len(folders := _only_folders(root / only)) == 1:
+            only = f"{only}/{folders[0]}"
+        if folders:
+            raise _nested(root, only)
+    lower = Counter(folder for folders in inside for folder in folders)
+    if names and len(names) < min(map(len, inside)) and 2 * len(lower) > lower.total():
+        raise _nested(root, names[0])
+
+
+def _only_folders(folder: Path) -> list[str]:
+    """Names of the folders in a folder; none where a photo lies beside them."""
+    try:
+        entries = _listed(folder)
+    except ImageError:  # finding its photos will say so
+        return []
+    for entry in entries:
+        if not _is_folder(entry) and (
+            is_photo_name(entry.name) or holds_picture(folder / entry.name)
+        ):
+            return []
+    return [entry.name for entry in entries if _is_folder(entry)]
+
+
+def _nested(root: Path, inside: str) -> ImageError:
+    """The error of a root whose people lie in a folder inside it."""
+    people = root / inside
+    return ImageError(
+        f"{root}: found folders of folders ({len(_only_folders(people))} in {inside}), expected a "
+        "folder a person, with photos in it",
+        cure=f"name the folder of the people, such as {people}; a person's photos, where that is "
+        "a person, belong directly into the person's folder",
+        code=NESTED,
+    )
+
+
 @dataclass(eq=False)
 class People:
     """The photos of a folder of people, with their names.
@@ -221,19 +290,26 @@ class People:
 
     @property
     def notes(self) -> list[str]:
-        """What was left out, one line for each kind."""
+        """What was left out, and signs of a wrong tree, one line for each kind."""
         notes = []
         if self.outside:
             notes.append(f"{self.outside} photos lie in no person's folder: left out")
         if self.foreign:
             count, first = len(self.foreign), self.foreign[0].error
             notes.append(f"{count} files are not read as photos: left out ({first})")
+        ((person, most),) = Counter(self.names).most_common(1) or [("", 0)]
+        if most > max(FEW, MOST * len(self.names)) and most < len(self.names):
+            notes.append(
+                f"{person} has {most:,} of the {len(self.names):,} photos: is that one person?"
+            )
         return notes
 
     @property
     def lack(self) -> str:
         """What a folder without photos of people holds instead, for a message."""
-        return f"{self.outside} photos outside any person's folder" if self.outside else "no photos"
+        if self.outside:
+            return f"{self.outside} photos outside any person's folder"
+        return f"no photos ({self.foreign[0].error})" if self.foreign else "no photos"
 
 
 def read_people(root: Path) -> People:
