@@ -37,6 +37,12 @@ class Data:
     least_images: int = setting(
         1, "least images of an identity; identities with fewer are left out", least=1
     )
+    unreadable: float = setting(
+        0.05,
+        "largest share of the images that may be unreadable and are left out; 0: none",
+        least=0,
+        most=1,
+    )
     column: str = setting(
         "", "column of labels.csv used as the label, for log-ratio; empty: the identity"
     )

@@ -73,6 +73,7 @@ def open_training_set(
     views: Views,
     show_progress: ShowProgress,
     warn: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> TrainingSet:
     """Open the training set of a configuration.
 
@@ -83,10 +84,11 @@ def open_training_set(
         views: of each image, as the method needs them.
         show_progress: shown the labels of a stream as they are counted.
         warn: called once, when images had to be resized.
+        say: called for each image that is left out, in every process.
 
     Raises:
         TrainingError: data that cannot be read, or that do not fit the other settings.
-        ImageError: the first image cannot be read.
+        ImageError: no image can be read.
     """
     data, validation = config.data, config.validation
     if not data.source:
@@ -102,7 +104,7 @@ def open_training_set(
     if is_stream(data.source):
         stream = _counted_stream(config, processes, show_progress)
         counted = replace(data, stream_images=len(stream), stream_people=stream.num_identities)
-        streamed = StreamedSource(stream, contract, config, processes, views, warn)
+        streamed = StreamedSource(stream, contract, config, processes, views, warn, say)
         return TrainingSet(streamed, None, (), counted)
     if data.stream_images or data.stream_people:
         raise config_error(
@@ -118,7 +120,7 @@ def open_training_set(
         pairs_wanted=pairs_wanted,
         processes=processes.world,
     )
-    stored = StoredSource(split.train, contract, config, processes, views, warn)
+    stored = StoredSource(split.train, contract, config, processes, views, warn, say)
     return TrainingSet(stored, split.held_out, split.notes, data)
 
 
