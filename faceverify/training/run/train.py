@@ -134,7 +134,7 @@ def train_model(
         )  # fmt: skip
         for note in data.notes:
             say(note)
-        config, source = replace(config, data=data.settings), data.source
+        config, source = data.config, data.source
         validation_set = None
         if processes.first and config.validation.times != 0:
             validation_set = _validation_set(
