@@ -18,6 +18,7 @@ from faceverify.errors import (
     UNUSABLE,
     FaceverifyError,
     OutputError,
+    without_secrets,
 )
 from faceverify.runtime.standard_streams import (
     discard_output,
@@ -32,6 +33,9 @@ OUTPUT_CLOSED = 141  # as the shell reports a process that SIGPIPE ended
 def main() -> NoReturn:
     """Run a command and leave with its exit status; no error of the input shows a traceback."""
     ending = end_on_signals()
+    # Threads of numpy's BLAS sleep as soon as they have nothing to do (2^4 cycles; the library's
+    # own 2^28 are spent at every start, beside the imports).
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     is_open = occupy_closed_streams()
     with watched_output() as output:
         try:
@@ -39,9 +43,9 @@ def main() -> NoReturn:
                 raise OutputError(
                     "standard output is closed", cure="send it to /dev/null where it is not wanted"
                 )
-            from faceverify.cli.app import app  # here, so that Ctrl-C meanwhile shows no traceback
+            from faceverify.cli.app import build_app  # here, so that Ctrl-C shows no traceback
 
-            status = app(standalone_mode=False) or 0
+            status = build_app(*sys.argv[1:2])(standalone_mode=False) or 0
             sys.stdout.flush()
             if status == INTERRUPTED:  # newer parsers take Ctrl-C for themselves
                 status = ending.status or status
@@ -77,6 +81,7 @@ def status_of(error: BaseException, unwritten: OSError | None = None) -> int:
             return closed_output()
         raise error
     if hasattr(error, "show") and hasattr(error, "exit_code"):  # the parser's own exceptions
+        error.message = without_secrets(error.message)  # type: ignore[attr-defined]
         error.show()
         return UNUSABLE
     if os.environ.get("FACEVERIFY_TRACEBACK"):
@@ -96,4 +101,4 @@ def closed_output() -> int:
 
 def error_line(text: str) -> None:
     """Print an error's one line to stderr; where that is closed, the exit status says enough."""
-    print_message(f"faceverify: {text}")
+    print_message(f"faceverify: {without_secrets(text)}")

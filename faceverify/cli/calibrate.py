@@ -17,7 +17,7 @@ from faceverify.cli.options import (
     Workers,
     face_options,
 )
-from faceverify.errors import UsageError
+from faceverify.errors import ModelError, UsageError
 from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def calibrate(
     """Set a model's thresholds from all genuine and impostor comparisons of your photos.
 
     Each threshold is saved with the 95 % interval of its FMR and the numbers of comparisons.
-    A rate that allows fewer than 10 false matches on your data is refused.
+    A rate that allows fewer than 10 false matches on your data is refused; one that the model
+    keeps at no threshold is named and left out (if none is left: exit status 2, nothing saved).
 
     **Examples:**
 
@@ -111,6 +112,8 @@ def calibrate(
         found = calibrate_model(
             source, benchmark, targets, extrapolate=extrapolate, replicates=replicates
         )
+    if not found.model.thresholds:
+        raise no_threshold(found)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         found.model.save(path)
@@ -128,6 +131,17 @@ def rates(text: str) -> list[float]:
     return found
 
 
+def no_threshold(found: Calibration) -> ModelError:
+    """The error of a model that can run at none of the rates; the largest of them says why."""
+    largest, *others = found.unreachable
+    nor = f", nor at {', '.join(f'{one.fmr:g}' for one in others)}" if others else ""
+    return ModelError(
+        "; ".join([f"{found.model.name}: {largest}{nor}", *found.notes]),
+        cure="check photos and model",
+        code="model-fmr-unreachable",
+    )
+
+
 def show(found: Calibration, path: Path | None, console: Console) -> None:
     """Print thresholds, calibrated probability, and the path of the model file."""
     from dataclasses import asdict
@@ -142,6 +156,7 @@ def show(found: Calibration, path: Path | None, console: Console) -> None:
             "model_id": found.model.id,
             "saved": None if path is None else str(path),
             "thresholds": [asdict(threshold) for threshold in found.model.thresholds],
+            "unreachable": [asdict(one) for one in found.unreachable],
             found.probability.key: found.probability.as_dict(),
             "notes": list(found.notes),
         }
@@ -165,6 +180,7 @@ def show(found: Calibration, path: Path | None, console: Console) -> None:
     ]
     origin = found.model.thresholds[0].dataset.split("; extrapolated")[0]
     title = f"{found.model.provenance.name} ({found.model.id}) on {origin}"
-    show_sections(title, sections, found.notes)
+    left_out = [f"{one}; it has no threshold" for one in found.unreachable]
+    show_sections(title, sections, [*left_out, *found.notes])
     if path is not None:
         console.message(f"saved: {path}")

@@ -23,6 +23,7 @@ from faceverify.faces.options import FaceOptions
 if TYPE_CHECKING:
     from faceverify.evaluation.protocols.benchmark import Benchmark
     from faceverify.evaluation.protocols.protocol import Measurement
+    from faceverify.evaluation.protocols.template_benchmark import TemplateBenchmark
     from faceverify.evaluation.results import Evaluation, Section
 
 DEFAULT_PATTERN = "{path}"
@@ -187,6 +188,15 @@ def evaluate(
             "--probes", metavar="FILE", help="IJB 1:N: likewise, the probes.", show_default=False
         ),
     ] = None,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness",
+            help="Instead: how the model fails on degraded photos (blocks, blur, noise, masks, "
+            "turned, ...), each from mild to hopeless; a few photos of 160 people.",
+            show_default=False,
+        ),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -216,13 +226,15 @@ def evaluate(
     `faceverify evaluate agedb_30.bin --aligned arcface-112 --compat insightface`
 
     `faceverify evaluate people/ --protocol all --json | jq .curve.eer.value`
+
+    `faceverify evaluate pairs.txt --images lfw --face center --robustness`
     """
     console = Console(json, quiet, verbose)
     from faceverify.embeddings.cache import EmbeddingCache, cache_folder
     from faceverify.embeddings.source import feature_source, file_source, model_source
     from faceverify.evaluation.benchmark import read_benchmark
     from faceverify.evaluation.evaluate import measure
-    from faceverify.evaluation.protocols.protocol import Settings
+    from faceverify.evaluation.protocols.protocol import Measurement, Settings
     from faceverify.evaluation.protocols.template_benchmark import (
         TemplateBenchmark,
         read_template_benchmark,
@@ -230,12 +242,29 @@ def evaluate(
 
     if embeddings is not None and compare:
         raise UsageError("--compare embeds photos itself", cure="leave --embeddings out")
+    other = (compare, embeddings, group, reference, media, protocol not in (None, Protocol.ALL))
+    if robustness and any(other):
+        raise UsageError("--robustness degrades photos itself, and goes with --protocol all alone")
     with EmbeddingCache(None if no_cache else cache_folder(), console.message) as cache:
 
         def of_model(name: str) -> Any:
             return model_source(name, faces, cache, workers=workers, progress=console.progress)
 
         benchmark: Benchmark | TemplateBenchmark
+        if robustness:
+            from faceverify.evaluation.robustness.evaluate import evaluate_robustness
+            from faceverify.evaluation.robustness.selection import select_photos
+
+            listed = read_benchmark(
+                source, images=images, pattern=pattern, protocol="all", kind=kind
+            )
+            benchmark = select_photos(listed)
+            _, evaluation = evaluate_robustness(
+                benchmark, model or "default", faces, cache, fmr=fmr, threshold=threshold,
+                replicates=replicates, workers=workers, progress=console.progress,
+            )  # fmt: skip
+            show_and_report([Measurement(evaluation)], [], benchmark, out, console)
+            return
         if media is not None or protocol is Protocol.TEMPLATES:
             if protocol not in (None, Protocol.TEMPLATES) or compare or group or reference:
                 raise UsageError("--media goes with --protocol templates, and with no comparison")
@@ -262,7 +291,17 @@ def evaluate(
         measured = [measure(benchmark, one, how) for one in sources]
     console.detail(f"{sum(one.photos.computed for one in measured)} photos were not cached")
     found = [one.measurement for one in measured]
-    differences = compared(found)
+    show_and_report(found, compared(found), benchmark, out, console)
+
+
+def show_and_report(
+    found: list[Measurement],
+    differences: list[Section],
+    benchmark: Benchmark | TemplateBenchmark,
+    out: Path | None,
+    console: Console,
+) -> None:
+    """Print what was measured, and write the report if there is a folder for it."""
     show([one.evaluation for one in found], differences, console)
     if out is not None:
         from faceverify.evaluation.report.writing import write_report

@@ -229,6 +229,7 @@ def run(
         console: where to report.
         resume: continue the run, with its own settings instead of a recipe.
     """
+    from faceverify.runtime.addresses import check_path
     from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
     from faceverify.training.run.folder import RunFolder
     from faceverify.training.run.follow_loss import following_loss, recipe_of
@@ -240,6 +241,7 @@ def run(
     if recipe is None and given.get("backbone", {}).get("init"):
         recipe = FINE_TUNING
     recipe = recipe or recipe_of(given.get("loss", {}).get("name"), DEFAULT_RECIPE)
+    check_path(name or "", "--name")
     folder = RunFolder(out / (name or Path(recipe).stem))
     if resume and name is None:
         raise UsageError("--resume: which run?", cure="give its --name")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from faceverify.evaluation.metrics.wilson import Interval, wilson
 
 if TYPE_CHECKING:
+    from faceverify.evaluation.metrics.error_versus_discard import DiscardCurve
     from faceverify.evaluation.metrics.scores import ScoreCounts
     from faceverify.matching.probability import Reliability
 
@@ -102,6 +103,7 @@ class Evaluation:
         threshold: the operating point of errors shown in the report; None without one.
         band: confidence band of the ROC; empty if not computed.
         reliability: of the calibrated probability; None if not computed.
+        discards: error-versus-discard curves of FMR and FNMR by kind of degradation.
     """
 
     source: str
@@ -114,6 +116,7 @@ class Evaluation:
     threshold: float | None = None
     band: Band = ()
     reliability: Reliability | None = None
+    discards: tuple[tuple[str, DiscardCurve | None, DiscardCurve | None], ...] = ()
 
     def estimate(self, key: str) -> Estimate | None:
         """The estimate with a key; None if there is none."""

@@ -10,11 +10,13 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from faceverify.errors import FaceverifyError, ImageError
 from faceverify.images.object_store import is_url
+from faceverify.runtime.file_kinds import HEAD
 from faceverify.runtime.standard_streams import standard_input
 
 STANDARD_INPUT = "-"
@@ -46,10 +48,16 @@ class PhotoInput:
         return self.name
 
 
-def find_inputs(arguments: Iterable[str]) -> Iterator[PhotoInput]:
+def find_inputs(
+    arguments: Iterable[str], *, passed: Callable[[Path], None] | None = None
+) -> Iterator[PhotoInput]:
     """Photos of the arguments, in order; folders and lists are read lazily.
 
     A folder that cannot be read, or holds no photo, is yielded as an input with an error.
+
+    Args:
+        arguments: paths, folders, URLs and ``-``.
+        passed: called with each file of a folder that is known to be no photo.
     """
     from faceverify.images.discovery import find_photos
 
@@ -57,10 +65,10 @@ def find_inputs(arguments: Iterable[str]) -> Iterator[PhotoInput]:
         if argument == STANDARD_INPUT:
             yield from photos_of_standard_input()
         elif is_url(argument):
-            yield from stored_photos(argument)
+            yield from stored_photos(argument, passed)
         elif os.path.isdir(argument):
             found, problems = False, list[ImageError]()
-            for path in find_photos(Path(argument), unreadable=problems.append):
+            for path in find_photos(Path(argument), refuse=problems.append, passed=passed):
                 yield PhotoInput(str(path), str(path.relative_to(argument)))
                 found = True
             if not found and not problems:
@@ -71,10 +79,10 @@ def find_inputs(arguments: Iterable[str]) -> Iterator[PhotoInput]:
             yield PhotoInput(argument, os.path.basename(argument))
 
 
-def stored_photos(url: str) -> Iterator[PhotoInput]:
+def stored_photos(url: str, passed: Callable[[Path], None] | None = None) -> Iterator[PhotoInput]:
     """The photo at a URL of an object store, or all photos below it."""
-    from faceverify.images.discovery import is_photo_name
-    from faceverify.images.object_store import is_folder, list_objects
+    from faceverify.images.discovery import may_be_photo
+    from faceverify.images.object_store import is_folder, list_objects, read_object
 
     try:
         if not is_folder(url):
@@ -83,9 +91,11 @@ def stored_photos(url: str) -> Iterator[PhotoInput]:
         found = False
         for photo in list_objects(url):
             path = photo.partition("?")[0]
-            if is_photo_name(path):
+            if may_be_photo(os.path.basename(path), partial(read_object, photo, HEAD)):
                 yield PhotoInput(photo, os.path.relpath(path, url.partition("?")[0]))
                 found = True
+            elif passed is not None:
+                passed(Path(path))
         if not found:
             raise ImageError(f"{url}: no photos in it", code="image-missing")
     except ImageError as error:

@@ -27,7 +27,14 @@ from faceverify.images.decoding import (
     turned_upright,
 )
 from faceverify.images.object_store import is_url, read_object
-from faceverify.images.refusals import COPY_AGAIN, too_large_error
+from faceverify.images.refusals import (
+    COPY_AGAIN,
+    no_photo_there_error,
+    not_an_image_error,
+    too_large_error,
+)
+from faceverify.runtime.addresses import scheme_of
+from faceverify.runtime.file_kinds import HEAD, kind_of_file
 from faceverify.runtime.standard_streams import standard_input
 
 if TYPE_CHECKING:
@@ -153,6 +160,11 @@ def _drain(stream: _Readable, name: str) -> bytes:
     while part := stream.read(1 << 20):
         parts.append(part)
         total += len(part)
+        if total - len(part) < HEAD <= total:  # before a film of gigabytes is read
+            head = b"".join(parts)
+            kind = kind_of_file(head)
+            if kind is not None and not kind.picture:
+                raise not_an_image_error(name, head)
         if total > MAX_BYTES:
             raise too_large_error(name, f"more than {MAX_BYTES:,} bytes")
     return b"".join(parts)
@@ -209,6 +221,8 @@ def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
 def cannot_read(name: str, problem: Exception) -> ImageError:
     """The error of a file or folder that cannot be read, with the system's reason."""
     reason = getattr(problem, "strerror", None) or str(problem)
+    if scheme := scheme_of(name):
+        return no_photo_there_error(name, scheme)
     if isinstance(problem, (FileNotFoundError, NotADirectoryError)):
         cure = "check the path"
         return ImageError(f"{name}: not found ({reason})", cure=cure, code="image-missing")

@@ -44,6 +44,14 @@ class Threshold:
     interval: tuple[float, float]
     dataset: str
 
+    @property
+    def holds(self) -> bool:
+        """Whether its own measurement bears its rate out; earlier versions stored others, too.
+
+        At distance 0 every comparison of a constant net matches.
+        """
+        return self.distance > 0 and self.interval[0] <= self.fmr
+
 
 def provenance_from_dict(values: object) -> Provenance:
     """The provenance of plain values, validated; ValueError for anything else."""

@@ -84,22 +84,31 @@ class ModelFile:
         """The calibrated threshold of a false match rate.
 
         Raises:
-            ModelError: the model is not calibrated for that rate.
+            ModelError: the model is not calibrated for that rate, or its threshold does not hold.
         """
-        for threshold in self.thresholds:
+        usable = [threshold for threshold in self.thresholds if threshold.holds]
+        for threshold in usable:
             if abs(threshold.fmr - fmr) <= 1e-9 * fmr:
                 return threshold
-        known = ", ".join(f"{threshold.fmr:g}" for threshold in self.thresholds) or "none"
+        known = ", ".join(f"{threshold.fmr:g}" for threshold in usable) or "none"
+        broken = [one for one in self.thresholds if abs(one.fmr - fmr) <= 1e-9 * fmr]
+        measured = "".join(
+            f"; the one it has, {one.distance:g}, was measured to let in "
+            f"{one.interval[0]:.2g} to {one.interval[1]:.2g} of impostors"
+            for one in broken[:1]
+        )
+        rates = "one of the calibrated rates as --fmr" if usable else "`faceverify calibrate` it"
         raise ModelError(
-            f"{self.name}: no threshold for a false match rate of {fmr:g} (calibrated: {known})",
-            cure="give --threshold, or one of the calibrated rates as --fmr",
+            f"{self.name}: no threshold for a false match rate of {fmr:g} (calibrated: {known})"
+            f"{measured}",
+            cure=f"give --threshold, or {rates}",
             code="model-not-calibrated",
         )
 
     @property
     def calibration(self) -> list[tuple[float, float]]:
-        """The calibrated points: (false match rate, distance)."""
-        return [(one.fmr, one.distance) for one in self.thresholds]
+        """The calibrated points that hold: (false match rate, distance)."""
+        return [(one.fmr, one.distance) for one in self.thresholds if one.holds]
 
     def operating_point(self, fmr: float, threshold: float | None = None) -> OperatingPoint:
         """Operating point for verification.
@@ -202,7 +211,7 @@ def split_metadata(data: bytes, name: str) -> tuple[bytes, dict[str, str]]:
         ModelError: not an ONNX model.
     """
     entries: dict[str, str] = {}
-    kept: list[bytes] = []
+    kept: list[slice] = []
     numbers = set()
     try:
         for number, start, value_start, end in fields(data):
@@ -215,12 +224,14 @@ def split_metadata(data: bytes, name: str) -> tuple[bytes, dict[str, str]]:
                         raise ValueError(f"{key} twice")
                     entries[key] = pair.get(2, "")
                     continue
-            kept.append(data[start:end])
+            if kept and kept[-1].stop == start:  # one copy of the weights, and not two
+                start = kept.pop().start
+            kept.append(slice(start, end))
     except (ValueError, IndexError) as error:
         raise ModelError(f"{name}: not an ONNX file, or a damaged one") from error
     if not {1, 7, 8} <= numbers:  # ir_version, graph, opset_import
         raise ModelError(f"{name}: not an ONNX file, or a damaged one")
-    return b"".join(kept), entries
+    return b"".join(data[part] for part in kept), entries
 
 
 def metadata_entry(key: str, value: str) -> bytes:

@@ -51,7 +51,7 @@ class Admission:
     ) -> None:
         if not 0 < fpir <= 1:
             raise UsageError(f"--fpir {fpir:g}: expected a rate above 0, such as 0.01")
-        if not model.thresholds and threshold is None:
+        if not model.calibration and threshold is None:
             raise ModelError(
                 f"{model.provenance.name}: it has no calibrated thresholds to tell people apart by",
                 cure="calibrate it: `faceverify calibrate`, or give --threshold",
@@ -61,7 +61,7 @@ class Admission:
         self._model = model.id
         self._name = model.provenance.name
         self._calibration = model.calibration
-        self._own_limit = own_limit(model.thresholds)
+        self._own_limit = own_limit([one for one in model.thresholds if one.holds])
         self._fpir = fpir
         self._by_hand = threshold
         self._count = TemplateCount(store, model)

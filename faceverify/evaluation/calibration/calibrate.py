@@ -12,7 +12,7 @@ import numpy as np
 from faceverify.embeddings.compute import PhotoEmbeddings, failure_notes
 from faceverify.embeddings.source import EmbeddingSource, ListedPhotos
 from faceverify.errors import OutputError, UsageError
-from faceverify.evaluation.calibration.thresholds import thresholds_from_scores
+from faceverify.evaluation.calibration.thresholds import Unreachable, thresholds_from_scores
 from faceverify.evaluation.intervals.bootstrap import bootstrap, interval
 from faceverify.evaluation.intervals.identity_bootstrap import MAX_IDENTITIES, IdentityBootstrap
 from faceverify.evaluation.intervals.identity_folds import folds_of_pairs, folds_of_photos
@@ -37,14 +37,16 @@ class Calibration:
     """A calibrated model.
 
     Args:
-        model: with the new thresholds, not saved.
+        model: with the new thresholds, none where it can run at no rate; not saved.
         probability: estimates of the calibrated probability.
         notes: caveats, one line each.
+        unreachable: rates that the model cannot run at.
     """
 
     model: ModelFile
     probability: Section
     notes: tuple[str, ...]
+    unreachable: tuple[Unreachable, ...] = ()
 
 
 def calibrate_model(
@@ -87,13 +89,15 @@ def calibrate_model(
         f"{len(benchmark.photos):,} photos of {scores.num_identities:,} people, {lost:,} failed; "
         f"interval over {over}"
     )
-    thresholds = thresholds_from_scores(
+    found = thresholds_from_scores(
         scores.counts, fmr_targets, dataset, interval_at=interval_at, extrapolate=extrapolate
     )
     section, _ = probability_section(scores.counts, scores.folds)
     alike = alike_notes(auc(scores.counts))
-    notes = (*benchmark.notes, *failure_notes(photos), *alike)
-    return Calibration(source.model.with_thresholds(thresholds), section, notes)
+    copies = _copies(benchmark, photos)
+    notes = (*benchmark.notes, *failure_notes(photos), *alike, *copies)
+    model = source.model.with_thresholds(found.thresholds)
+    return Calibration(model, section, notes, found.unreachable)
 
 
 def output_path(model: str, file: ModelFile, path: Path | None) -> Path:
@@ -139,10 +143,12 @@ def _pair_scores(benchmark: Benchmark, photos: PhotoEmbeddings, replicates: int)
         photos.embeddings, photos.enrolled, benchmark.first, benchmark.second
     )
     people = identities_of_pairs(benchmark.pairs)
+    made = np.flatnonzero(np.isfinite(distances))  # as for the FMR of a threshold
 
     def interval_at(distance: float) -> Interval | None:
         found = bootstrap(
-            distances, same, people.first, people.second,
+            distances[made], same[made],
+            [people.first[pair] for pair in made], [people.second[pair] for pair in made],
             fmr_targets=(), threshold=distance, replicates=replicates,
         )  # fmt: skip
         return interval(found.fmr)
@@ -158,10 +164,26 @@ def _identity_scores(benchmark: Benchmark, photos: PhotoEmbeddings, replicates: 
     counts = all_against_all(rows, names, failed_identities=failed)
     folds = folds_of_photos(rows, names)
     people = len(set(benchmark.identities))
-    if not replicates or not 2 <= people <= MAX_IDENTITIES:
+    if not replicates or not 2 <= len(set(names)) <= MAX_IDENTITIES:
         return _Scores(counts, folds, people, None)
-    resampled = IdentityBootstrap(rows, names, failed_identities=failed, replicates=replicates)
+    resampled = IdentityBootstrap(rows, names, replicates=replicates)  # of the comparisons made
     return _Scores(counts, folds, people, resampled.fmr_interval)
+
+
+def _copies(benchmark: Benchmark, photos: PhotoEmbeddings) -> list[str]:
+    """A note on files that several people share, such as a placeholder for a missing photo."""
+    people: dict[bytes, set[str]] = {}
+    for digest, person in zip(photos.digests, benchmark.identities, strict=False):
+        if digest is not None:
+            people.setdefault(digest, set()).add(person)
+    shared = {digest: names for digest, names in people.items() if len(names) > 1}
+    if not shared:
+        return []
+    copies = sum(digest in shared for digest in photos.digests)
+    return [
+        f"{copies:,} photos of {len(set.union(*shared.values())):,} people are the same file as a "
+        "photo of somebody else: each of their comparisons counts as a false match"
+    ]
 
 
 def _file_name(name: str) -> str:

@@ -46,8 +46,8 @@ class Extrapolation:
         return f"exponential tail of the {self.fitted:,} nearest impostor distances"
 
     def distance_at(self, fmr: float) -> float:
-        """Threshold of an FMR, at least 0."""
-        return max(self.start + self.scale * math.log(fmr * self.impostors / self.fitted), 0.0)
+        """Threshold of an FMR; negative where the tail reaches 0 at a larger rate."""
+        return self.start + self.scale * math.log(fmr * self.impostors / self.fitted)
 
     def fmr_at(self, distance: float) -> float:
         """FMR at a threshold below u."""

@@ -28,10 +28,12 @@ class Templates:
     Args:
         ids: template ids, ascending, (T,).
         embeddings: L2-normalised, (T, D).
+        photos: number of photos pooled in each, (T,).
     """
 
     ids: NDArray[np.int64]
     embeddings: NDArray[np.float32]
+    photos: NDArray[np.int64]
 
 
 def pool_templates(
@@ -74,7 +76,8 @@ def pool_templates(
     size = np.diff(np.append(start, len(rows)))
     means = np.add.reduceat(rows, start, axis=0) / size[:, None]  # (media, D)
     ids, first = np.unique(template[start], return_index=True)
-    return Templates(ids, unit_rows(np.add.reduceat(means, first, axis=0)))
+    photos = np.add.reduceat(size, first)
+    return Templates(ids, unit_rows(np.add.reduceat(means, first, axis=0)), photos)
 
 
 def template_distances(

@@ -18,6 +18,7 @@ from faceverify.evaluation.protocols.protocol import (
     Settings,
 )
 from faceverify.evaluation.protocols.score_sections import (
+    calibration_notes,
     curve_section,
     data_section,
     threshold_section,
@@ -66,8 +67,18 @@ def evaluate(benchmark: TemplateBenchmark, photos: EmbeddedPhotos, _: Settings) 
     data = data_section(counts, len(enrolled), photos.failures, None)
     lost = Estimate("failed_templates", "templates without any face", missing, "count")
     sections = [Section(data.key, data.title, (*data.estimates, lost)), curve_section(counts, None)]
+    notes = [*photos.notes, *calibration_notes(point)]
     if point is not None:
-        sections.append(threshold_section(counts, point.threshold, point.origin, None, None))
+        pooled = int(np.count_nonzero(templates.photos > 1))
+        origin = point.origin
+        if pooled and point.fmr is not None:
+            origin = f"{origin} of single photos"
+            notes.append(
+                f"{pooled:,} of {len(templates.ids):,} templates pool several photos (at most "
+                f"{templates.photos.max():,}), and templates lie nearer to each other than photos "
+                f"do: the FMR of {point.fmr:g} is no promise about them, the measured one is theirs"
+            )
+        sections.append(threshold_section(counts, point.threshold, origin, None, None))
     for number, (name, gallery) in enumerate(benchmark.galleries, start=1):
         assert benchmark.probes is not None
         found = identification_section(templates, gallery, benchmark.probes)
@@ -80,6 +91,7 @@ def evaluate(benchmark: TemplateBenchmark, photos: EmbeddedPhotos, _: Settings) 
             model=photos.model,
             model_id=photos.model_id,
             sections=tuple(sections),
+            notes=tuple(notes),
             counts=counts,
             threshold=point.threshold if point else None,
         )

@@ -1,4 +1,4 @@
-"""The plots of a report: ROC, DET, score histogram, reliability."""
+"""The plots of a report: ROC, DET, score histogram, reliability, error versus discard."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from faceverify.evaluation.report.svg import COLOURS, Axis, Chart
 from faceverify.evaluation.results import Band
 
 if TYPE_CHECKING:
+    from faceverify.evaluation.metrics.error_versus_discard import DiscardCurve
     from faceverify.matching.probability import Reliability
 
 PER_DECADE = 60  # points of a curve per decade of FMR
 BINS = 80
+DISCARD_STEPS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +108,25 @@ def reliability_chart(reliability: Reliability) -> Chart:
     ]
     chart.line(points, COLOURS[0], f"Brier score {reliability.brier:.5f}, as fitted")
     chart.dots(points, COLOURS[0])
+    return chart
+
+
+def discard_chart(rate: str, curves: Sequence[tuple[str, DiscardCurve | None]]) -> Chart:
+    """Error-versus-discard curves of a rate, one a kind of degradation."""
+    known = [(kind, found) for kind, found in curves if found is not None]
+    highest = max((float(found.error.max()) for _, found in known), default=0.0)
+    chart = Chart(
+        f"{rate} without the comparisons of the lowest quality",
+        Axis("share of comparisons discarded", 0.0, 1.0, percent=True),
+        Axis(rate, 0.0, max(highest, 1e-6), percent=True),
+        legend="top right",
+    )
+    for number, (kind, found) in enumerate(known):
+        shares = np.linspace(0, 1, DISCARD_STEPS, endpoint=False)
+        colour = COLOURS[number % len(COLOURS)]
+        points = [(share, found.at(share)) for share in shares.tolist()]
+        again = number >= len(COLOURS)
+        chart.line(points, colour, f"{kind}, dashed" if again else kind, dashed=again)
     return chart
 
 

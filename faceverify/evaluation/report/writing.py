@@ -12,6 +12,7 @@ from faceverify.evaluation.report.page import ShownModel, ShownPair, page
 from faceverify.evaluation.report.plots import (
     Series,
     det_chart,
+    discard_chart,
     histogram_chart,
     reliability_chart,
     roc_chart,
@@ -86,6 +87,9 @@ def _shown(one: Measurement, photos: Sequence[Path | bytes], names: Sequence[str
         plots.append(histogram_chart(found.counts, threshold, found.model))
     if found.reliability is not None:
         plots.append(reliability_chart(found.reliability))
+    if found.discards:
+        plots.append(discard_chart("FMR", [(kind, fmr) for kind, fmr, _ in found.discards]))
+        plots.append(discard_chart("FNMR", [(kind, fnmr) for kind, _, fnmr in found.discards]))
 
     def pair(worst: WorstPair, *, genuine: bool) -> ShownPair:
         ends = worst.first, worst.second

@@ -145,7 +145,8 @@ def _with_thresholds(
     source = EmbeddingSource(model.provenance.name, model.id, model, embed)
     if rates:
         try:
-            return calibrate_model(source, task, rates, replicates=200).model, ""
+            found = calibrate_model(source, task, rates, replicates=200)
+            return found.model, "; ".join(map(str, found.unreachable))
         except UsageError as error:  # failures to enroll left too few comparisons
             return model, f"no threshold set: {error}"
     return model, "no threshold set: too few comparisons; run `faceverify calibrate`"

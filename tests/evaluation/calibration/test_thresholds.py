@@ -10,10 +10,18 @@ from hypothesis import strategies as st
 
 from faceverify.errors import UsageError
 from faceverify.evaluation.calibration.extrapolation import fit_extrapolation
-from faceverify.evaluation.calibration.thresholds import supported_targets, thresholds_from_scores
+from faceverify.evaluation.calibration.thresholds import supported_targets
+from faceverify.evaluation.calibration.thresholds import thresholds_from_scores as calibrated
 from faceverify.evaluation.metrics.scores import ScoreCounts, count_scores
 from faceverify.evaluation.metrics.wilson import Interval
 from faceverify.models.model_file import threshold_from_dict
+
+
+def thresholds_from_scores(*scores, **options):
+    """Thresholds, where every rate can be run at."""
+    found = calibrated(*scores, **options)
+    assert found.unreachable == ()
+    return found.thresholds
 
 
 def normal_scores(impostors, seed=0):
@@ -29,22 +37,24 @@ def test_the_rate_is_kept_and_the_next_threshold_would_break_it(seed, target):
     (found,) = thresholds_from_scores(count_scores(distances, same), [target], "made up")
     matches = np.count_nonzero(distances[~same] <= found.distance)
     assert matches <= target * 400
-    # Six digits are kept: the step after the next one admits the first that is too many.
+    # six digits, two of the last kept from the first that is too many
     first_too_many = np.sort(distances[~same])[int(target * 400)]
-    assert np.count_nonzero(distances <= found.distance + 2e-6) >= np.count_nonzero(
-        distances < first_too_many
-    )
+    near = np.count_nonzero((distances > found.distance + 1e-12) & (distances < first_too_many))
+    assert near == np.count_nonzero(
+        (distances > first_too_many - 3e-6) & (distances < first_too_many)
+        & (distances > found.distance + 1e-12)
+    )  # fmt: skip
     assert found.fnmr == np.mean(distances[same] > found.distance)
     assert found.interval[0] <= matches / 400 <= found.interval[1]
 
 
 def test_rounding_admits_nobody():
-    """Six digits are kept, downwards: the eleventh impostor lies 1e-7 beyond the tenth."""
+    """Six digits are kept: the eleventh impostor lies 1e-7 beyond the tenth."""
     impostors = 0.5 + 1e-7 * np.arange(100) + 6e-7
     distances, same = np.append(impostors, 0.1), np.append(np.zeros(100, bool), True)
     (found,) = thresholds_from_scores(count_scores(distances, same), [0.1], "made up")
-    assert np.count_nonzero(impostors <= found.distance) <= 10
-    assert found.distance == 0.500001
+    assert np.count_nonzero(impostors <= found.distance + 1e-6) <= 10
+    assert found.distance == 0.5  # 0.500001 is nearer to the eleventh than a distance is exact
 
 
 def test_thresholds_are_what_a_model_file_reads():
@@ -70,13 +80,19 @@ def test_a_rate_that_the_data_cannot_count_is_refused_with_what_they_can():
         thresholds_from_scores(counts, [1e-3], "made up")
 
 
-def test_failed_comparisons_are_in_both_denominators():
+def test_the_rate_is_one_of_comparisons_that_were_made():
+    """Failed ones never match: they would make room for strangers among those decided."""
     distances, same = normal_scores(2000)
     distances[::4] = np.inf
     (found,) = thresholds_from_scores(count_scores(distances, same), [1e-1], "made up")
-    assert (found.impostors, found.genuine) == (2000, 500)
+    assert (found.impostors, found.genuine) == (1500, 500)
     assert found.fnmr == np.mean(distances[same] > found.distance)
-    assert np.count_nonzero(distances[~same] <= found.distance) in (199, 200)
+    assert np.count_nonzero(distances[~same] <= found.distance) in (149, 150)
+    distances[~same] = np.where(np.arange(2000) < 1990, np.inf, distances[~same])
+    assert supported_targets(count_scores(distances, same), [0.5]) == []
+    distances[~same] = np.inf
+    with pytest.raises(UsageError, match="no comparison of different people that could be made"):
+        calibrated(count_scores(distances, same), [0.5], "made up")
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -125,3 +141,126 @@ def test_a_tail_needs_impostors_that_differ():
         fit_extrapolation(ScoreCounts(np.array([0.5]), np.array([0]), np.array([999])))
     with pytest.raises(UsageError, match="at one distance"):
         fit_extrapolation(ScoreCounts(np.array([0.5]), np.array([0]), np.array([5000])))
+
+
+# A rate that a model cannot run at is named and left out
+
+
+def unreachable(distances, same, targets, **options):
+    found = calibrated(count_scores(distances, same), targets, "made up", **options)
+    return [one.fmr for one in found.thresholds], [one.fmr for one in found.unreachable]
+
+
+SAME = np.arange(1100) < 100
+
+
+def test_a_constant_net():
+    found = calibrated(count_scores(np.zeros(1100), SAME), [0.1, 0.01], "made up")
+    assert found.thresholds == ()
+    assert str(found.unreachable[0]) == (
+        "this model cannot run at FMR 0.1: at distance 0.000001, where its matches begin, 100 % of "
+        "1,000 impostor comparisons match"
+    )
+
+
+@pytest.mark.parametrize("spread", [1e-9, 1.2e-7, 5e-7, 9e-7])
+def test_a_nearly_constant_net(spread):
+    """Distances that rounding alone makes: their order is that of nothing."""
+    distances = spread * np.random.default_rng(0).random(1100)
+    assert unreachable(distances, SAME, [0.5, 0.1, 0.01]) == ([], [0.5, 0.1, 0.01])
+
+
+def test_a_net_constant_but_for_little_is_measured():
+    distances = 1e-3 * np.random.default_rng(0).random(1100)
+    (found,) = thresholds_from_scores(count_scores(distances, SAME), [0.1], "made up")
+    assert np.count_nonzero(distances[~SAME] <= found.distance) in (99, 100)
+
+
+def test_a_constant_net_at_another_distance_than_0():
+    """Two outputs, opposite: half of all comparisons at distance 0, half at 2."""
+    distances = np.where(np.arange(1100) % 2, 0.0, 2.0)
+    assert unreachable(distances, SAME, [0.4, 0.01]) == ([], [0.4, 0.01])
+    (found,) = thresholds_from_scores(count_scores(distances, SAME), [0.5], "made up")
+    assert 0 < found.distance < 2
+    assert found.fnmr == 0.5
+
+
+def test_one_placeholder_everywhere():
+    """Of 1,000 impostor comparisons 30 are of one photo with itself."""
+    distances, same = normal_scores(1000)
+    impostors = np.flatnonzero(~same)
+    distances[impostors[:30]] = 0.0
+    assert unreachable(distances, same, [0.1, 0.03, 0.02]) == ([0.1, 0.03], [0.02])
+    found = calibrated(count_scores(distances, same), [0.02], "made up")
+    assert "at distance 0.000001, where its matches begin, 3 %" in str(found.unreachable[0])
+
+
+@given(
+    st.lists(st.integers(0, 12), min_size=90, max_size=300),
+    st.sampled_from([1.0, 1 / 3, 1e-3, 1e-6]),
+    st.sampled_from([0.5, 0.25, 0.2]),
+    st.floats(-1e-6, 1e-6),
+)
+def test_ties_and_steps_are_never_cut_in_two(levels, step, target, off):
+    """The rate holds for the same net on another processor: every distance off by 1e-6 or less."""
+    distances = 0.3 + step * 0.1 * np.array(levels)
+    same = np.arange(len(levels)) % 3 == 0
+    for one in calibrated(count_scores(distances, same), [target], "made up").thresholds:
+        impostors = distances[~same] + off
+        assert np.count_nonzero(impostors <= one.distance) <= target * len(impostors)
+        assert one.distance > 0
+        assert np.count_nonzero(distances <= one.distance)
+        assert one.interval[0] <= one.fmr
+        assert one.holds
+
+
+def test_a_threshold_lies_beyond_its_own_tie():
+    """Half of the comparisons at 0.25, the others at 0.5: 0.25 is admitted despite rounding."""
+    distances = np.where(np.arange(1100) % 2, 0.25, 0.5)
+    (found,) = thresholds_from_scores(count_scores(distances, SAME), [0.5], "made up")
+    assert found.distance == 0.250001
+    # and where it is one too many, the threshold lies clear of it
+    close = np.where(SAME, 0.2499999, distances)
+    found = calibrated(count_scores(close, SAME), [0.4], "made up")
+    assert [one.fmr for one in found.unreachable] == [0.4]
+    closer = np.where(SAME, 0.24999, distances)
+    (found,) = thresholds_from_scores(count_scores(closer, SAME), [0.4], "made up")
+    assert 0.24999 <= found.distance <= 0.249998
+    assert found.fnmr == 0
+
+
+def test_extrapolation_does_not_go_beyond_what_is_counted():
+    """Five copies among 5,000: no threshold has an FMR below 0.001, whatever the tail says."""
+    distances, same = normal_scores(5000)
+    impostors = np.flatnonzero(~same)
+    distances[impostors[:5]] = 0.0
+    reached = unreachable(distances, same, [1e-2, 9e-4, 1e-4], extrapolate=True)
+    assert reached == ([1e-2], [9e-4, 1e-4])
+    distances[impostors[:5]] = 0.2  # far nearer than the tail
+    found = calibrated(count_scores(distances, same), [1e-4], "made up", extrapolate=True)
+    assert found.thresholds[0].distance == pytest.approx(0.199998)
+
+
+@given(st.integers(0, 30))
+def test_an_extrapolated_rate_is_not_above_what_is_counted_either(seed):
+    distances, same = normal_scores(2000, seed)
+    found = calibrated(
+        count_scores(distances, same), [1e-2, 2e-3, 1e-3, 1e-4], "made up", extrapolate=True
+    )
+    for one in found.thresholds:
+        assert np.count_nonzero(distances[~same] <= one.distance) <= one.fmr * 2000
+    steps = [one.distance for one in found.thresholds]
+    assert steps == sorted(steps, reverse=True)
+
+
+def test_a_tail_that_reaches_0_too_early():
+    """An FMR that falls by half over the distances left cannot fall a hundredfold."""
+    draws = np.random.default_rng(0)
+    distances = np.concatenate([np.full(100, 0.00005), 0.0001 + 0.01 * draws.random(9000)])
+    same = np.arange(9100) < 100
+    found = calibrated(count_scores(distances, same), [1e-2, 2e-5], "made up", extrapolate=True)
+    assert [one.fmr for one in found.thresholds] == [1e-2]
+    assert "cannot run at FMR 2e-05: the exponential tail of the 100 nearest" in str(
+        found.unreachable[0]
+    )
+    assert "reaches distance 0 at a larger rate" in str(found.unreachable[0])

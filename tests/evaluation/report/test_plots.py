@@ -7,10 +7,12 @@ import pytest
 from evaluated_pairs import evaluated_pairs
 
 from faceverify.evaluation.intervals.bands import band_of_replicates
+from faceverify.evaluation.metrics.error_versus_discard import error_versus_discard
 from faceverify.evaluation.report.plots import (
     Series,
     curve,
     det_chart,
+    discard_chart,
     histogram_chart,
     roc_chart,
 )
@@ -48,3 +50,20 @@ def test_a_histogram_of_each_kind_has_an_area_of_one():
     tree = ElementTree.fromstring(histogram_chart(found.counts, 0.7, "m").svg())
     assert len(tree.findall(f"{SVG}polygon")) == 2
     assert "threshold 0.7000" in [text.text for text in tree.iter(f"{SVG}text")]
+
+
+def test_error_versus_discard_of_many_kinds():
+    """Twelve kinds, twice the colours: the second six are dashed, and say so."""
+    curves = [
+        (f"kind {n}", error_versus_discard([1, 2, 3, 4], [n > 3, 1, 0, 0])) for n in range(12)
+    ]
+    tree = ElementTree.fromstring(discard_chart("FMR", [*curves, ("none", None)]).svg())
+    lines = tree.findall(f"{SVG}polyline")
+    assert len(lines) == 12
+    assert [line.get("stroke-dasharray") is None for line in lines] == [True] * 6 + [False] * 6
+    names = [text.text for text in tree.findall(f"{SVG}text")]
+    assert "kind 3" in names
+    assert "kind 9, dashed" in names
+    heights = [float(point.split(",")[1]) for point in lines[8].get("points").split()]
+    assert heights == sorted(heights)  # the errors are those of the lowest quality
+    ElementTree.fromstring(discard_chart("FMR", []).svg())

@@ -16,10 +16,10 @@ def begun(init, **own):
 
 
 def test_the_bundled_model():
-    assert begun("default") == {
+    assert begun("dlib-resnet29") == {
         "seed": 1,
         "backbone": {
-            "name": "resnet29", "embedding_size": 128, "init": "default", "imprint": 3,
+            "name": "resnet29", "embedding_size": 128, "init": "dlib-resnet29", "imprint": 3,
         },
     }  # fmt: skip
 
@@ -46,9 +46,9 @@ def test_a_run_knows_the_options_of_its_backbone(tmp_path, part):
 
 
 def test_a_backbone_that_was_named_or_fits_stays():
-    values = {"backbone": RECIPE["backbone"] | {"init": "default"}}
+    values = {"backbone": RECIPE["backbone"] | {"init": "dlib-resnet29"}}
     assert following_weights(values, {"backbone": {"name": "resnet18"}}) == values
-    own = {"backbone": {"name": "resnet29", "embedding_size": 128, "init": "default"}}
+    own = {"backbone": {"name": "resnet29", "embedding_size": 128, "init": "dlib-resnet29"}}
     assert following_weights(own, {}) == own
     assert following_weights(RECIPE, {}) == RECIPE
 
