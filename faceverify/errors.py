@@ -27,6 +27,7 @@ cure.
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 SAME = 0
@@ -45,7 +46,9 @@ CODES = {
     "image-truncated": "a photo that is cut short",
     "image-too-large": "a photo of more bytes or pixels than are decoded",
     "image-not-an-image": "a file that is no image",
+    "image-format": "a photo in a format that is not read here",
     "image-of-nobody": "a photo that lies in no person's folder",
+    "image-tree": "a folder of people whose folders hold folders: one too high",
     "image-changed": "another photo now than the one that was enrolled",
     "pair-list": "a list of pairs, a pack or a table that cannot be read",
     "pack-refused": "a verification pack that holds what could run code",
@@ -95,11 +98,31 @@ CODES = {
 }
 
 
+_SECRETS = re.compile(
+    # of a URL, up to the last @, as a password may hold one; what its query calls a secret
+    r"(?P<user>:/+)[^/@:\s]*:\S*(?=@)"
+    r"|(?P<field>(?:\bpassword|(?<=[?&])(?:[\w-]*(?:secret|token|signature|key|credential)|sig))=)"
+    r"[^\s&;,)'\"]+",
+    re.IGNORECASE,
+)
+
+
+def without_secrets(text: str) -> str:
+    """A text without the passwords of URLs and connection parameters in it.
+
+    >>> without_secrets("postgresql://svc:p@ss@db/faces?password=x&gallery=a")
+    'postgresql://***@db/faces?password=***&gallery=a'
+    """
+    if "=" not in text and "@" not in text:
+        return text
+    return _SECRETS.sub(lambda found: (found["user"] or found["field"]) + "***", text)
+
+
 class FaceverifyError(Exception):
     """Base class of errors caused by input.
 
     Args:
-        message: where and what was found, in one line.
+        message: where and what was found, in one line; passwords of URLs in it become ***.
         cure: what the user can do; appended to the message.
         code: a more specific code than that of the class.
     """
@@ -109,7 +132,7 @@ class FaceverifyError(Exception):
 
     def __init__(self, message: str, *, cure: str = "", code: str | None = None) -> None:
         text = f"{message}; {cure}" if cure else message
-        super().__init__(" ".join(text.split()))
+        super().__init__(without_secrets(" ".join(text.split())))
         if code is not None:
             self.code = code
 

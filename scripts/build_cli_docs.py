@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from faceverify.cli.app import app
+from faceverify.cli.app import build_app
 from faceverify.errors import CODES
 
 TARGET = Path(__file__).parents[1] / "docs" / "cli.md"
@@ -54,7 +54,7 @@ def codes() -> list[str]:
 
 def page() -> str:
     """The whole document."""
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(build_app())
     lines = [
         "# Commands",
         "",

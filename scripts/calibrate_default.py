@@ -1,7 +1,7 @@
-"""Calibrate the bundled model's thresholds on LFW View 1.
+"""Calibrate a bundled model's thresholds on LFW View 1.
 
 Every photo that the View 1 lists name is compared with every other; View 2 is kept for the report.
-Writes ``scripts/default_thresholds.json``, from which ``build_weights.py`` makes the
+Writes ``scripts/NAME_thresholds.json``, from which ``build_weights.py`` makes the
 model file. Photos without a face count as failed comparisons.
 
 Usage: ``python scripts/calibrate_default.py --data ../shared/data`` (a folder with ``lfw/`` and
@@ -32,7 +32,6 @@ from faceverify.runtime.parallel import map_ordered
 
 LISTS = ("pairsDevTrain.txt", "pairsDevTest.txt")
 TARGETS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # those with 10 expected errors are kept
-OUTPUT = Path(__file__).with_name("default_thresholds.json")
 
 
 def main() -> None:
@@ -41,7 +40,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", default="default")
     parser.add_argument("--limit", type=int, help="only so many people: to try it")
-    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--output", type=Path, help="instead of scripts/NAME_thresholds.json")
     options = parser.parse_args()
 
     identity_of = view1_photos(options.data / "protocols")
@@ -78,9 +77,11 @@ def main() -> None:
     documents = [asdict(threshold) for threshold in calibrated.thresholds]
     for document in json.loads(json.dumps(documents)):  # as it will be read
         threshold_from_dict(document)
-    atomic_write(options.output, (json.dumps(documents, indent=2) + "\n").encode())
+    name = extractor.model.provenance.name
+    output = options.output or Path(__file__).with_name(f"{name}_thresholds.json")
+    atomic_write(output, (json.dumps(documents, indent=2) + "\n").encode())
     equal = eer(counts)
-    print(f"model {extractor.model.provenance.name} {extractor.model.id}")
+    print(f"model {name} {extractor.model.id}")
     print(f"{dataset}; AUC {auc(counts):.6f}, EER {equal.rate if equal else float('nan'):.6f}")
     for one in calibrated.thresholds:
         low, high = one.interval

@@ -25,7 +25,33 @@ from faceverify.models.registry import bundled_folder
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
+NEEDS = {  # packages of extras, by the folder or file of tests that imports them
+    "training/": "torch",
+    "gallery/milvus/": "pymilvus",
+    "gallery/postgresql/": "psycopg",
+    "cli/test_weights.py": "onnx",
+    "models/install/test_convert.py": "onnx",
+    "models/test_embedder.py": "onnx",
+    "models/test_model_file.py": "onnx",
+    "models/test_registry.py": "onnx",
+}
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+class FileOfTests(pytest.Module):
+    """A file of tests that is skipped, and no error, where a package of an extra is missing."""
+
+    def collect(self):
+        name = self.path.relative_to(Path(__file__).parent).as_posix()
+        for start, package in NEEDS.items():
+            if name.startswith(start):
+                pytest.importorskip(package, reason=f"needs {package}, of an extra")
+        return super().collect()
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    return FileOfTests.from_parent(parent, path=module_path)
 
 
 @pytest.fixture(scope="session")

@@ -85,8 +85,8 @@ def test_links_of_the_documents_lead_somewhere():
 def test_every_example_command_of_the_readme_exists():
     import typer
 
-    from faceverify.cli.app import app
+    from faceverify.cli.app import build_app
 
-    commands = typer.main.get_command(app).commands
+    commands = typer.main.get_command(build_app()).commands
     named = set(re.findall(r"^(?:.*\| )?faceverify ([a-z]+)", README.read_text(), re.MULTILINE))
     assert {"verify", "embed", "detect", "align", "doctor", "weights"} <= named <= set(commands)

@@ -117,7 +117,9 @@ def align(
     tally = Tally()
     with ExitStack() as stack:
         stream = None if report is None else stack.enter_context(atomic_writer(report))
-        outcomes = map_ordered(attempt(tree.cut), tree.placed(), workers=workers)
+        outcomes = map_ordered(
+            attempt(tree.cut), tree.placed(passed=tally.pass_over), workers=workers
+        )
         for outcome in console.progress(outcomes, "photos"):
             value = as_dict(outcome)
             if json:

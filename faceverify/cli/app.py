@@ -2,43 +2,54 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from faceverify.cli import data, gallery, weights
-from faceverify.cli.align import align
-from faceverify.cli.calibrate import calibrate
-from faceverify.cli.detect import detect
-from faceverify.cli.doctor import doctor
-from faceverify.cli.embed import embed
-from faceverify.cli.enroll import enroll
-from faceverify.cli.evaluate import evaluate
-from faceverify.cli.identify import identify
-from faceverify.cli.train import train
-from faceverify.cli.verify import verify
+from faceverify.cli.commands import Commands
 from faceverify.version import __version__
 
-app = typer.Typer(
-    name="faceverify",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+# in the order of the help: NAME is the function of that name in faceverify/cli/NAME.py, or the
+# group ``app`` of the package faceverify/cli/NAME
+COMMANDS = (
+    "verify",
+    "enroll",
+    "identify",
+    "embed",
+    "detect",
+    "align",
+    "doctor",
+    "evaluate",
+    "calibrate",
+    "train",
 )
-app.command()(verify)
-app.command()(enroll)
-app.command()(identify)
-app.command()(embed)
-app.command()(detect)
-app.command()(align)
-app.command()(doctor)
-app.command()(evaluate)
-app.command()(calibrate)
-app.command()(train)
-app.add_typer(gallery.app, name="gallery")
-app.add_typer(data.app, name="data")
-app.add_typer(weights.app, name="weights")
+GROUPS = ("gallery", "data", "weights")
+
+
+def build_app(first: str = "") -> typer.Typer:
+    """The command line, with all commands or one.
+
+    Args:
+        first: word of the command line; where it is a command, no other one is imported and
+            declared, which would take longer than all else that precedes its work.
+    """
+    app = Commands(
+        name="faceverify",
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(options)
+    every = (*COMMANDS, *GROUPS)
+    for name in (first,) if first in every else every:
+        module = import_module(f"faceverify.cli.{name}")
+        if name in GROUPS:
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))
+    return app
 
 
 def show_version(wanted: bool) -> None:
@@ -48,7 +59,6 @@ def show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def options(
     version: Annotated[
         bool,

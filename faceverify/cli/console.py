@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from faceverify.errors import without_secrets
 from faceverify.runtime.json_lines import json_line
+from faceverify.runtime.standard_streams import print_message
 
 Item = TypeVar("Item")
 
@@ -28,7 +30,10 @@ class Console:
 
     def result(self, value: dict[str, Any], text: str) -> None:
         """Print one result at once: as one line of JSON, or as the text."""
-        line = json_line(value) if self.as_json else text
+        if self.as_json:
+            line = json_line({key: without_secrets_in(one) for key, one in value.items()})
+        else:
+            line = without_secrets(text)
         try:
             sys.stdout.write(line + "\n")
         except UnicodeEncodeError:  # the name of a file that is no text: its own bytes
@@ -39,12 +44,12 @@ class Console:
     def message(self, text: str) -> None:
         """Say something that is no result."""
         if not self.quiet:
-            print(text, file=sys.stderr)
+            print_message(without_secrets(text))
 
     def detail(self, text: str) -> None:
         """Say something that only ``--verbose`` wants to hear."""
         if self.verbose:
-            print(text, file=sys.stderr)
+            print_message(without_secrets(text))
 
     def progress(
         self, items: Iterable[Item], label: str, total: int | None = None
@@ -70,3 +75,8 @@ class Console:
         )
         with Progress(*columns, console=Terminal(stderr=True), transient=True) as bar:
             yield from bar.track(items, total=total, description=label)
+
+
+def without_secrets_in(value: Any) -> Any:
+    """A value; where it is text, such as the name of a photo, without passwords."""
+    return without_secrets(value) if isinstance(value, str) else value

@@ -56,9 +56,10 @@ def detect(
     """Find the faces of photos: boxes, points, scores and quality.
 
     Prints one line for each face, or with --json one object for each photo: photo, faces (each with
-    box, points, score, quality and what was measured), drawing, error. Pixels count from the top
-    left corner of the upright photo; the points are left eye, right eye, nose, left and right mouth
-    corner, as seen in the image.
+    box, points, turned, score, quality and what was measured), drawing, error. Pixels count from
+    the top left corner of the upright photo; the points are left eye, right eye, nose, left and
+    right mouth corner, as seen in the upright face. turned tells by how many degrees, 0, 90, 180 or
+    270, the photo has to be turned anticlockwise for the face to be upright.
 
     --draw writes JPEG for JPEG and PNG for all else, in the photos' own sub-folders. It never
     overwrites a file.
@@ -84,9 +85,10 @@ def detect(
     drawings = None if draw is None else Drawings(draw, photos)
     finder = FaceFinder(Detector(bundled_folder()), faces)
     tally = Tally()
+    inputs = find_inputs(photos, passed=tally.pass_over)
     findings = map_ordered(
         attempt(lambda photo: find(photo, finder, drawings)),
-        find_inputs(photos) if drawings is None else drawings.placed(find_inputs(photos)),
+        inputs if drawings is None else drawings.placed(inputs),
         workers=workers,
     )
     for outcome in console.progress(findings, "photos"):
@@ -129,6 +131,7 @@ def as_dict(found: FoundFace) -> dict[str, Any]:
     return {
         "box": [round(edge, 2) for edge in found.face.box],
         "points": [[round(x, 2), round(y, 2)] for x, y in found.face.points.tolist()],
+        "turned": found.face.turned,
         "score": round(found.face.score, 4),
         "quality": measured.pop("score"),
         "measured": measured,
@@ -139,7 +142,11 @@ def lines(name: str, faces: list[FoundFace]) -> Iterator[str]:
     """Yield one line a face, for people."""
     for index, found in enumerate(faces, start=1):
         left, top, right, bottom = (round(edge) for edge in found.face.box)
+        turned = (
+            f"in the photo turned by {found.face.turned} degrees, " if found.face.turned else ""
+        )
         yield (
             f"{name}: face {index} of {len(faces)}, {right - left} x {bottom - top} at "
-            f"({left}, {top}), score {found.face.score:.3f}, quality {found.quality.score:.2f}"
+            f"({left}, {top}), {turned}score {found.face.score:.3f}, "
+            f"quality {found.quality.score:.2f}"
         )

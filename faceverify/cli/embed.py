@@ -117,7 +117,8 @@ def embed(
                 output.refuse(outcome.photo.name, outcome.error)
                 console.message(str(outcome.error))
     if out is not None and json:
-        console.result({"out": out, "model_id": model_id, **tally.as_dict()}, "")
+        counts = {**tally.as_dict(), "others": tally.others}
+        console.result({"out": out, "model_id": model_id, **counts}, "")
     elif out is not None:
         console.message(f"{tally}; in {out}")
     raise typer.Exit(tally.exit_status)
@@ -127,7 +128,7 @@ def wanted_inputs(
     photos: list[str], output: PrintedLines | ShardFolder | SingleFile, tally: Tally
 ) -> Iterator[PhotoInput]:
     """Yield the photos whose embeddings are not there yet, and count the others."""
-    for photo in find_inputs(photos):
+    for photo in find_inputs(photos, passed=tally.pass_over):
         # standard input is another photo every time
         if output.wants(photo.name) or photo.name == STANDARD_INPUT:
             yield photo

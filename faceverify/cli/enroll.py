@@ -136,6 +136,10 @@ def enroll(
         )
     if tree is not None and not tree.is_dir():
         raise ImageError(f"{tree}: no such folder", cure="check the path", code="image-missing")
+    if tree is not None:
+        from faceverify.images.discovery import require_people
+
+        require_people(tree)  # before a gallery is made
     console = Console(json, quiet, verbose)
     from faceverify.embeddings.extractor import FaceEmbedder
     from faceverify.recognition.admission import Admission
@@ -150,9 +154,9 @@ def enroll(
         if not force:
             admission = Admission(store, extractor.model, fpir=fpir, threshold=threshold)
         enroller = Enroller(extractor, store, admission, audit=open_audit(audit))
-        wanted = of_person(name or "", photos or [])
+        wanted = of_person(name or "", photos or [], tally)
         if tree is not None:
-            wanted = of_tree(tree)
+            wanted = of_tree(tree, tally)
         elif csv is not None:
             wanted = of_list(csv)
         spread = None
@@ -170,11 +174,11 @@ def enroll(
     raise typer.Exit(tally.exit_status)
 
 
-def of_person(name: str, photos: list[str]) -> Iterator[NamedPhoto]:
+def of_person(name: str, photos: list[str], tally: Tally) -> Iterator[NamedPhoto]:
     """Yield photos of one person."""
     from faceverify.recognition.enroll import NamedPhoto
 
-    for photo in find_inputs(photos):
+    for photo in find_inputs(photos, passed=tally.pass_over):
         yield NamedPhoto(name, photo.name, photo.error)
 
 
@@ -183,18 +187,18 @@ def unshared(photo: NamedPhoto) -> NamedPhoto:
     return replace(photo, error=not_shared()) if photo.photo == STANDARD_INPUT else photo
 
 
-def of_tree(folder: Path) -> Iterator[NamedPhoto]:
+def of_tree(folder: Path, tally: Tally) -> Iterator[NamedPhoto]:
     """Yield the photos of a folder of people; the first folder below it names the person."""
     from faceverify.images.discovery import find_people
     from faceverify.recognition.enroll import NamedPhoto
 
-    for one in find_people(folder):
+    for one in find_people(folder, passed=tally.pass_over):
         yield NamedPhoto(one.person, str(one.path), one.error)
 
 
 def of_list(source: str) -> Iterator[NamedPhoto]:
     """Yield the photos of a list of names and photos."""
-    from faceverify.cli.pair_lines import PEOPLE, read_pair_lines
+    from faceverify.evaluation.lists.pair_lines import PEOPLE, read_pair_lines
     from faceverify.recognition.enroll import NamedPhoto
 
     for line in read_pair_lines(source, PEOPLE):

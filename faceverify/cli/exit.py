@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -83,6 +85,7 @@ def leave(status: int) -> NoReturn:
         thread.join(max(0.0, deadline - time.monotonic()))
     _set_handled_signals(signal.SIG_DFL)
     if not threads_named(FEED) and not threads_named(WORKERS):
+        atexit.register(gc.freeze)  # no search for cycles among all that was imported: 0.03 s
         sys.exit(status)
     with suppress(OSError, ValueError):  # closed by its reader
         sys.stdout.flush()

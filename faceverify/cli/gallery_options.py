@@ -181,8 +181,10 @@ def open_server(url: str | None) -> PostgresStore:
     Raises:
         UsageError: it is none.
     """
+    from faceverify.gallery.open import engine_scheme
+
     url = url or default_gallery()
-    if not url.startswith(("postgresql://", "postgres://")):
+    if not engine_scheme(url).startswith("postgres"):
         raise UsageError(
             "only a gallery on a PostgreSQL server has this", cure="name one with --gallery"
         )

@@ -93,7 +93,9 @@ def identify(
             audit=open_audit(audit),
         )
         console.detail(f"model {extractor.model.provenance.name} ({extractor.model.id})")
-        identified = identifier.answers(find_inputs(photos), workers=workers)
+        identified = identifier.answers(
+            find_inputs(photos, passed=tally.pass_over), workers=workers
+        )
         for photo, answers in console.progress(identified, "photos"):
             alone, error = photos == [photo.name], answers[0].error
             if error is None:

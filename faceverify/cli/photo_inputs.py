@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Generic, TypeVar
 
 import typer
@@ -52,13 +53,25 @@ def attempt(
 
 
 class Tally:
-    """Counts what became of photos, and knows the exit status of it all."""
+    """Counts what became of photos, and knows the exit status of it all.
+
+    Attributes:
+        done: photos with a result.
+        skipped: photos whose result was there already.
+        refused: photos without one, by the code of their error.
+        others: files beside them that are known to be no photos.
+    """
 
     def __init__(self) -> None:
         self.done = 0
         self.skipped = 0
+        self.others = 0
         self.refused: dict[str, int] = {}
         self._unusable = False
+
+    def pass_over(self, _path: Path) -> None:
+        """Count a file that is known to be no photo."""
+        self.others += 1
 
     def refuse(self, error: FaceverifyError) -> None:
         """Count a photo that gave no result."""
@@ -87,4 +100,6 @@ class Tally:
         if self.refused:
             reasons = ", ".join(f"{code} {count:,}" for code, count in sorted(self.refused.items()))
             text += f", {counts['refused']:,} refused ({reasons})"
+        if self.others:
+            text += f"; {self.others:,} other file{'s' * (self.others != 1)}"
         return text

@@ -221,12 +221,14 @@ def run(
         console: where to report.
         resume: continue the run, with its own settings instead of a recipe.
     """
+    from faceverify.runtime.addresses import check_path
     from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
     from faceverify.training.run.folder import RunFolder
 
     if resume and recipe is not None:
         raise UsageError("--resume keeps the run's own settings", cure="leave --recipe out")
     recipe = recipe or DEFAULT_RECIPE
+    check_path(name or "", "--name")
     folder = RunFolder(out / (name or Path(recipe).stem))
     if resume and name is None:
         raise UsageError("--resume: which run?", cure="give its --name")

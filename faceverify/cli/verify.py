@@ -25,11 +25,11 @@ from faceverify.cli.options import (
     Workers,
     face_options,
 )
-from faceverify.cli.pair_lines import CLAIMS, PHOTOS, Columns, PairLine, read_pair_lines
 from faceverify.errors import UNUSABLE, FaceverifyError, UsageError
 from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
+    from faceverify.evaluation.lists.pair_lines import PairLine, Roles
     from faceverify.matching.decision import Decision
     from faceverify.recognition.verify import Verifier
     from faceverify.recognition.verify_claim import ClaimVerifier
@@ -46,7 +46,8 @@ def verify(
         typer.Option(
             "--pairs",
             metavar="FILE",
-            help="Verify many: one pair a line, tab- or comma-separated, or JSON; - is stdin.",
+            help="Verify many: a pair a line, with tabs, commas or spaces between, or JSON, or any "
+            "list that evaluate takes; - is stdin.",
             show_default=False,
         ),
     ] = None,
@@ -118,6 +119,7 @@ def verify(
 
     load = partial(FaceEmbedder.load, model, faces)
     if claim is not None or claims is not None:
+        from faceverify.evaluation.lists.pair_lines import CLAIMS
         from faceverify.recognition.verify_claim import ClaimVerifier
 
         with gallery_beside(load, gallery, key_file) as (extractor, store):
@@ -133,6 +135,7 @@ def verify(
             if claims is None:
                 raise typer.Exit(decide_one(claimant, named, console))
             raise typer.Exit(decide_many(claimant, claims, CLAIMS, workers, console))
+    from faceverify.evaluation.lists.pair_cells import PHOTOS
     from faceverify.recognition.verify import Verifier
 
     verifier = Verifier(load(), fmr=fmr, threshold=threshold)
@@ -175,18 +178,21 @@ def decide_one(verifier: Verifier | ClaimVerifier, named: list[str], console: Co
 def decide_many(
     verifier: Verifier | ClaimVerifier,
     source: str,
-    columns: Columns,
+    roles: Roles,
     workers: int | None,
     console: Console,
 ) -> int:
     """Print a decision for every line of a list, in its order; return the exit status."""
+    from faceverify.evaluation.lists.pair_lines import read_pair_lines
+
     statuses = set()
-    decisions = verifier.answers(read_pair_lines(source, columns), workers=workers)
+    decisions = verifier.answers(read_pair_lines(source, roles), workers=workers)
     for line, decision in console.progress(decisions, "pairs"):
         console.result({**line.named, **decision.as_dict()}, decision_line(line, decision))
         if decision.error is not None:
             statuses.add(decision.exit_status)
-            console.message(f"{source}:{line.number}: {decision.error}")
+            place = "" if line.error else f"{line.place}: "  # a line's own error says it
+            console.message(f"{place}{decision.error}")
     return max(statuses & {UNUSABLE}, default=max(statuses, default=0))
 
 

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import UsageError
+from faceverify.runtime.addresses import check_path
 
 FILE = "embeddings.sqlite"
 APPLICATION, VERSION = 0x66766331, 1  # "fvc1"
@@ -64,10 +65,11 @@ def cache_folder() -> Path:
     """Folder of the cache: https://specifications.freedesktop.org/basedir-spec/latest/.
 
     Raises:
-        UsageError: the home folder is unknown.
+        UsageError: the home folder is unknown, or the cache named by a URL.
     """
     named = os.environ.get("FACEVERIFY_CACHE")
     if named:
+        check_path(named, "FACEVERIFY_CACHE")
         return Path(named)
     base = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(base):  # the specification says to ignore relative ones

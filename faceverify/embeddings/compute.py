@@ -130,8 +130,10 @@ def made_by() -> str:
     """Hash of the embedding version, the detector's networks and the libraries' versions."""
     from importlib.metadata import version
 
+    from faceverify.faces.detection import detector_files
+
     digest = hashlib.sha256(f"{EMBEDDING_VERSION}\n".encode())
-    for net in sorted(bundled_folder().glob("mtcnn-*.onnx")):
+    for net in detector_files(bundled_folder()):
         digest.update(net.read_bytes())
     for library in LIBRARIES:
         digest.update(f"{library} {version(library)}\n".encode())

@@ -65,7 +65,9 @@ class FaceEmbedder:
         """
         with ThreadPoolExecutor(1) as pool:
             detector = pool.submit(Detector, bundled_folder())
-            embedder = Embedder(load_model(model))
+            loaded = load_model(model)
+            pool.submit(getattr, loaded, "id")  # hashed beside the engine's work, and kept
+            embedder = Embedder(loaded)
         return cls(FaceFinder(detector.result(), options), embedder)
 
     def extract(self, source: Source) -> list[FaceEmbedding]:

@@ -1,27 +1,16 @@
-"""Face alignment: a similarity transform of five points onto reference points.
-
-A large face is shrunk by an area filter before the image is sampled, so that its crop does not
-alias.
-"""
+"""Face alignment: where a face lies in its crop, by reference points or by its box."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from faceverify.errors import UsageError
-from faceverify.faces.detection import Face
-
-Floats = NDArray[np.float64]
-
-
-SHRINK = Image.Resampling.HAMMING  # least aliasing for its cost; a box lets stripes through
-SAMPLE = Image.Resampling.BILINEAR
+from faceverify.faces.detection import TURNS, Face
+from faceverify.faces.similarity import HALF, SHRINK, similarity, warp
 
 
 @dataclass(frozen=True)
@@ -30,7 +19,7 @@ class FivePoints:
 
     Attributes:
         points: left eye, right eye, nose, left and right mouth corner as seen in the crop; x and y
-            in pixels of the crop.
+            in pixels of the crop, from the centre of the first one.
         weights: how much each point counts in the fit.
     """
 
@@ -39,7 +28,7 @@ class FivePoints:
 
     def crop(self, image: Image.Image, face: Face, size: tuple[int, int]) -> Image.Image:
         """The aligned face of a photo, (width, height) = size."""
-        return warp(image, similarity(face.points, self.points, self.weights), size)
+        return warp(image, similarity(face.points - HALF, self.points, self.weights), size)
 
     def moved(self, zoom: float, shift: tuple[float, float], size: tuple[int, int]) -> FivePoints:
         """The alignment with faces enlarged by ``zoom`` about the crop's middle, then shifted."""
@@ -81,7 +70,8 @@ class BoxCrop:
             min(right + extra_x, image.width),
             min(bottom + extra_y, image.height),
         )
-        return image.resize(size, SHRINK, box=box)
+        crop = image.resize(size, SHRINK, box=box)
+        return crop.transpose(TURNS[face.turned]) if face.turned else crop
 
     def variants(self, count: int, size: tuple[int, int]) -> list[BoxCrop]:
         """This crop and slightly wider ones, ``count`` in all."""
@@ -110,7 +100,7 @@ class ReferencePoints:
     def face(self, size: tuple[int, int]) -> Face:
         """The face that fills a crop of this alignment, stretched to (width, height) = size."""
         stretch = np.array(size) / self.side
-        points = (np.array(self.points) * stretch).astype(np.float32)
+        points = ((np.array(self.points) + HALF) * stretch).astype(np.float32)
         return Face((0.0, 0.0, float(size[0]), float(size[1])), 1.0, points)
 
 
@@ -186,55 +176,3 @@ def halton(index: int, base: int) -> float:
         index, digit = divmod(index, base)
         value += digit * share
     return (2 * value + 1) % 2 - 1
-
-
-def similarity(source: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None) -> Floats:
-    """Similarity transform (rotation, scale, shift) that best carries points onto others.
-
-    Weighted least squares: Umeyama 1991, https://doi.org/10.1109/34.88573, for the plane, where it
-    is a complex number: target = a * source + b.
-
-    Args:
-        source, target: points, (K, 2).
-        weights: how much each point counts, (K,); all alike by default.
-
-    Returns:
-        The 2 x 3 matrix [A | b] of ``target = A @ source + b``.
-    """
-    z, w = (np.asarray(points, float) @ np.array([1, 1j]) for points in (source, target))
-    share = np.ones(len(z)) if weights is None else np.asarray(weights, float)
-    share = share / share.sum()
-    z_mean, w_mean = share @ z, share @ w
-    spread = share @ np.abs(z - z_mean) ** 2
-    a = share @ (np.conj(z - z_mean) * (w - w_mean)) / spread
-    b = w_mean - a * z_mean
-    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
-
-
-def warp(image: Image.Image, matrix: Floats, size: tuple[int, int]) -> Image.Image:
-    """An image sampled through a similarity transform; black outside the image.
-
-    Args:
-        image: RGB.
-        matrix: from image to crop, 2 x 3, in pixels with the centre of the first at (0, 0).
-        size: width and height of the crop.
-    """
-    scale = math.hypot(matrix[0, 0], matrix[1, 0])
-    half = np.array([0.5, 0.5])
-    inverse = np.linalg.inv(matrix[:, :2])  # from here on: crop to image, as Pillow takes it,
-    origin = half - inverse @ (half + matrix[:, 2])  # in pixels from the first one's edge
-    if scale < 1:
-        corners = origin + np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * size @ inverse.T
-        reach = 2 / scale  # of the filter kernel, with a margin, at the crop's resolution
-        left, top = np.clip(np.floor(corners.min(axis=0) - reach), 0, np.subtract(image.size, 1))
-        right, bottom = np.clip(
-            np.ceil(corners.max(axis=0) + reach), (left + 1, top + 1), image.size
-        )
-        region = np.array([right - left, bottom - top])
-        shrunk = np.maximum(np.round(region * scale), 1).astype(int)
-        image = image.resize(tuple(shrunk.tolist()), SHRINK, box=(left, top, right, bottom))
-        ratio = shrunk / region
-        inverse, origin = inverse * ratio[:, None], (origin - (left, top)) * ratio
-    (a, b), (d, e) = inverse
-    coefficients = (a, b, origin[0], d, e, origin[1])
-    return image.transform(size, Image.Transform.AFFINE, coefficients, SAMPLE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -62,10 +62,14 @@ class CropTree:
         self._side = side
         self._suffix = suffix
 
-    def placed(self) -> Iterator[PhotoInput]:
-        """The photos with the places of their crops; an error where two share a place."""
+    def placed(self, *, passed: Callable[[Path], None] | None = None) -> Iterator[PhotoInput]:
+        """The photos with the places of their crops; an error where two share a place.
+
+        Args:
+            passed: called with each file known to be no photo.
+        """
         taken = PhotoSet()
-        for photo in find_inputs([str(self._source)]):
+        for photo in find_inputs([str(self._source)], passed=passed):
             place = str(Path(photo.place).with_suffix(self._suffix)) if photo.place else ""
             error = photo.error
             if error is None and not taken.add(place):

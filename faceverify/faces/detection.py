@@ -1,47 +1,47 @@
-"""Face detection with five points: the MTCNN cascade, https://arxiv.org/abs/1604.02878.
+"""Face detection with five points: YuNet finds faces, MTCNN's O-Net places their points.
 
-Three networks: P-Net scores every 12-pixel window of an image pyramid, R-Net the boxes that remain,
-at 24 x 24, and O-Net those that remain then, at 48 x 48, with five points each.
+The whole photo is shown to YuNet first, at a size at which the faces that most photos are taken for
+are found. Where smaller faces are looked for, it is shown larger, too. A border lets a face that
+touches an edge be seen whole. Where no face is found with confidence, the photo is shown turned.
 
-Coordinates are pixels from the image's top left corner. A box is (left, top, right, bottom).
-Of a box that reaches beyond the image, the networks see the part inside, stretched.
+The points of a face that has been selected are then placed anew (:meth:`Detector.locate`), with the
+face shown upright and always of the same size: a small network places the points of a large face a
+little differently from those of a small one.
 
-Small differences grow along the cascade: a pixel in an early box may become three in the last.
-The computation of boxes therefore follows the reference implementation (facenet-pytorch) exactly,
-and the points agree with its points to a thousandth of a pixel: pixels are averaged over whole
-source pixels, a crop starts at the whole pixel left of its box, and some sides count one pixel
-short. Points come out half a pixel to the right and below; reference points are fitted to that.
+Coordinates are pixels from the photo's top left corner. A box is (left, top, right, bottom).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from faceverify.choices import MIN_FACE
-from faceverify.errors import ModelError
-from faceverify.faces.area_means import AreaMeans
 from faceverify.faces.nms import suppress
-from faceverify.runtime.onnx_session import open_session
+from faceverify.faces.onet import ONet
+from faceverify.faces.similarity import SAMPLE, SHRINK
+from faceverify.faces.yunet import MULTIPLE, OVERLAP, YuNet
 
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+Floats: TypeAlias = "NDArray[np.float32]"
 
-Floats = NDArray[np.float32]
+WHOLE = 256  # pixels of the longer side of a photo that is shown whole
+BORDER = 32  # pixels of black around what is shown
+LEAST_SEEN = 16.0  # pixels of the smallest face that YuNet is sure to see
+FINER = 3.0  # from one scale to the next
+TILE, SHARED = 1024, 96  # pixels of the pieces of a large photo, and of what two have in common
+LEAST_SCORE = 0.6  # of a face, as in the authors' code
+CONFIDENT = 1.88  # of 2; the faces of good, upright photos reach more
+ADVANTAGE = 0.1  # by which the faces of the turned photo must be surer
+MOST_ROLL = 75.0  # degrees from the upright to a face: more contradicts its points
 
-NET_NAMES = ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet")
-SCORES = (0.6, 0.7, 0.7)  # least score after each net, as in the paper's code
-FACTOR = 0.709  # from one pyramid level to the next: half the area
-CELL, STRIDE = 12, 2  # P-Net's window and step, in pixels of a level
-BATCH_PIXELS = 18432  # of a batch, so that its activations stay in the processor cache
-PADDING = 0.5  # of the image's longer side, on each side, added where close-ups are detected
+Enough: TypeAlias = "Callable[[list[Face], float], bool]"
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,17 @@ class Face:
 
     Attributes:
         box: left, top, right, bottom, in pixels; may reach beyond the photo.
-        score: O-Net's confidence, in [0, 1].
-        points: left eye, right eye, nose, left and right mouth corner as seen in the image,
-            (5, 2) x and y in pixels.
+        score: the detector's confidence, in [0, 1].
+        points: left eye, right eye, nose, left and right mouth corner as seen in the upright
+            face, (5, 2) x and y in pixels.
+        turned: degrees by which the photo is to be turned anticlockwise for the face to be upright:
+            0, 90, 180 or 270.
     """
 
     box: tuple[float, float, float, float]
     score: float
     points: Floats
+    turned: int = 0
 
     @property
     def size(self) -> float:
@@ -71,155 +74,168 @@ class Face:
         left, top, right, bottom = self.box
         return (left + right) / 2, (top + bottom) / 2
 
-    def sticks_out(self, size: tuple[int, int]) -> bool:
-        """Whether the box exceeds two or more edges of a photo of (width, height) by over 5 %."""
-        left, top, right, bottom = self.box
-        beyond = np.array([-left, -top, right - size[0], bottom - size[1]])
-        return int(np.sum(beyond > 0.05 * self.size)) >= 2
+    @property
+    def roll(self) -> float:
+        """Degrees by which the face leans clockwise from where its photo is upright."""
+        eyes, mouth = self.points[:2].mean(axis=0), self.points[3:].mean(axis=0)
+        down = mouth - eyes
+        angle = math.degrees(math.atan2(-down[0], down[1])) - self.turned
+        return (angle + 180) % 360 - 180
 
     def moved(self, dx: float, dy: float, scale: float = 1.0) -> Face:
         """The same face in an image that is shifted by (dx, dy), then scaled."""
         left, top, right, bottom = self.box
         box = ((left + dx) * scale, (top + dy) * scale, (right + dx) * scale, (bottom + dy) * scale)
         points = (self.points + np.array([dx, dy], np.float32)) * np.float32(scale)
-        return Face(box, self.score, points)
+        return replace(self, box=box, points=points)
+
+
+def detector_files(folder: Path) -> list[Path]:
+    """Files of the detector's networks in a folder of weights."""
+    return [folder / "yunet.onnx", folder / "mtcnn-onet.onnx"]
 
 
 class Detector:
-    """MTCNN face detector; thread-safe.
+    """Face detector; thread-safe.
 
     Args:
-        folder: of the three ``mtcnn-*.onnx`` files.
+        folder: of the networks' files.
 
     Raises:
         ModelError: a file is missing or damaged.
     """
 
     def __init__(self, folder: Path) -> None:
-        try:
-            nets = [open_session((folder / f"{name}.onnx").read_bytes()) for name in NET_NAMES]
-        except Exception as error:  # ONNX Runtime's errors have no common base class
-            raise ModelError(f"{folder}: the face detector cannot be loaded: {error}") from error
-        self._pnet, self._rnet, self._onet = nets
+        finds, places = detector_files(folder)
+        self._yunet, self._onet = YuNet(finds), ONet(places)
 
     def detect(
         self,
         image: Image.Image,
         *,
         min_face: float = MIN_FACE,
-        found: Callable[[list[Face], float], bool] | None = None,
+        enough: Enough | None = None,
     ) -> list[Face]:
-        """Faces of an image, the largest first.
+        """Faces of a photo, the largest first, with coarse points.
 
         Args:
-            image: RGB, upright.
+            image: RGB, upright as far as is known.
             min_face: side of the smallest face looked for, in pixels.
-            found: whether to stop, called after each octave from large faces to small ones with the
-                faces so far and the largest size that other faces can have. None for all faces.
+            enough: whether to stop, called after each scale with the faces so far and the largest
+                size that other faces can have. None for all faces.
         """
-        faces = self._search(image, min_face, found)
-        if all(face.sticks_out(image.size) for face in faces):
-            # a face that fills the frame is detected better with a border around it
-            border = round(max(image.size) * PADDING)
-            padded = ImageOps.expand(image, border, fill=(128, 128, 128))
-            close_up = max(min_face, min(image.size) / 3)
-            seen = self._search(padded, close_up, found)
-            faces = [face.moved(-border, -border) for face in seen] or faces
-        return faces
-
-    def _search(
-        self,
-        image: Image.Image,
-        min_face: float,
-        found: Callable[[list[Face], float], bool] | None,
-    ) -> list[Face]:
-        sizes = face_sizes(min(image.size), min_face)
-        step = 2 if found else max(1, len(sizes))  # two levels are an octave
-        pixels = AreaMeans(image)
-        faces: list[Face] = []
-        for start in range(0, len(sizes), step):
-            boxes = self._propose(pixels, sizes[start : start + step])
-            boxes = self._refine(pixels, boxes)
-            faces = merge(faces + self._locate(pixels, boxes))
-            unseen = sizes[start + step] / FACTOR if start + step < len(sizes) else 0.0
-            if found and faces and found(faces, unseen):
-                break
+        faces = self._upright(image, min_face, enough)
+        best = self._confidence(image, faces)
+        if best < CONFIDENT:
+            best += ADVANTAGE
+            for degrees, turn in TURNS.items():
+                turned = image.transpose(turn)
+                seen = self._upright(turned, min_face, enough)
+                confidence = self._confidence(turned, seen)
+                if confidence > best:
+                    best = confidence
+                    faces = [turned_back(face, degrees, image.size) for face in seen]
         return sorted(faces, key=lambda face: face.size, reverse=True)
 
-    def _propose(self, pixels: AreaMeans, sizes: Sequence[float]) -> Floats:
-        """Square boxes, (N, 4), of P-Net over the pyramid levels of these face sizes."""
-        found = [np.zeros((0, 9), np.float32)]
-        for size in sizes:
-            scale = CELL / size
-            level = pixels.resized(int(pixels.width * scale) + 1, int(pixels.height * scale) + 1)
-            scores, offsets = self._pnet.run(None, {"photos": level[None]})
-            rows, columns = np.nonzero(scores[0, 0] >= SCORES[0])
-            corners = np.stack([columns, rows], axis=1) * STRIDE  # (N, 2)
-            first = np.floor((corners + 1) / scale) - 1
-            last = np.floor((corners + CELL) / scale)
-            score, offset = scores[0, 0, rows, columns, None], offsets[0][:, rows, columns].T
-            cells = np.hstack([first, last, score, offset]).astype(np.float32)
-            found.append(cells[suppress(cells[:, :4], cells[:, 4], 0.5, short=1)])
-        cells = np.vstack(found)
-        cells = cells[suppress(cells[:, :4], cells[:, 4], 0.7, short=1)]
-        return square(shifted(cells[:, :4], cells[:, 5:], short=1))
+    def _confidence(self, image: Image.Image, faces: list[Face]) -> float:
+        """How sure both networks are, 0 to 2, that the best of some faces is one and upright."""
+        if not faces:
+            return 0.0
+        best = max(faces, key=lambda face: face.score)
+        return best.score + self._onet.points(image, best.points)[1]
 
-    def _refine(self, pixels: AreaMeans, boxes: Floats) -> Floats:
-        """Square boxes, (N, 4), that R-Net keeps and moves."""
-        scores, offsets = self._judge(self._rnet, pixels, boxes, 24)
-        keep = np.flatnonzero(scores[:, 0] > SCORES[1])
-        keep = keep[suppress(boxes[keep], scores[keep, 0], 0.7, short=1)]
-        return square(shifted(boxes[keep], offsets[keep]))
+    def locate(self, image: Image.Image, face: Face) -> Face | None:
+        """A detected face with exact points; None where they contradict a face.
 
-    def _locate(self, pixels: AreaMeans, boxes: Floats) -> list[Face]:
-        """Faces that O-Net finds among the boxes, with their points."""
-        scores, offsets, points = self._judge(self._onet, pixels, boxes, 48)
-        keep = np.flatnonzero(scores[:, 0] > SCORES[2])
-        sides = boxes[keep, 2:] - boxes[keep, :2]  # (N, 2)
-        xy = points[keep].reshape(-1, 2, 5).transpose(0, 2, 1)  # (N, 5, 2)
-        xy = boxes[keep, None, :2] + xy * sides[:, None]
-        moved = shifted(boxes[keep], offsets[keep])
-        return [
-            Face(tuple(box.tolist()), float(score), point)
-            for box, score, point in zip(moved, scores[keep, 0], xy, strict=True)
-        ]
+        Args:
+            image: RGB; the photo, at the scale at which the face has its detail.
+            face: in pixels of this image.
+        """
+        located = replace(face, points=self._onet.points(image, face.points)[0])
+        return located if abs(located.roll) <= MOST_ROLL else None
 
-    def _judge(
-        self, net: InferenceSession, pixels: AreaMeans, boxes: Floats, side: int
-    ) -> list[Floats]:
-        """Outputs of a network for the image in each box, a row a box."""
-        batch = BATCH_PIXELS // side**2
-        batches = [
-            net.run(None, {"photos": pixels.crops(boxes[start : start + batch], side)})
-            for start in range(0, max(1, len(boxes)), batch)
-        ]
-        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-
-
-def face_sizes(short_side: float, min_face: float) -> list[float]:
-    """Face sizes of the pyramid's levels, in pixels of the image, largest first."""
-    levels = math.floor(math.log(max(short_side, 1) / min_face, 1 / FACTOR)) + 1
-    return [min_face / FACTOR**level for level in reversed(range(max(0, levels)))]
-
-
-def shifted(boxes: Floats, offsets: Floats, *, short: float = 0) -> Floats:
-    """Boxes moved by offsets, (N, 4): shares of their sides, which count ``short`` pixels less."""
-    sides = boxes[:, 2:] - boxes[:, :2] - np.float32(short)
-    moved: Floats = boxes + offsets * np.hstack([sides, sides])
-    return moved
-
-
-def square(boxes: Floats) -> Floats:
-    """Squares on the boxes' centres, as large as their longer sides."""
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    half = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) / 2
-    return np.hstack([centres - half, centres + half])
-
-
-def merge(faces: list[Face]) -> list[Face]:
-    """Faces without those that lie within better ones."""
-    if len(faces) < 2:
+    def _upright(self, image: Image.Image, min_face: float, enough: Enough | None) -> list[Face]:
+        """Upright faces of a photo."""
+        faces: list[Face] = []
+        for scale in scales(max(image.size), min_face):
+            found = [face for face in self._shown(image, scale) if face.size >= min_face]
+            faces = merged(faces + found)
+            if enough is not None and faces and enough(faces, LEAST_SEEN / scale):
+                break
         return faces
-    boxes = np.array([face.box for face in faces], np.float32)
+
+    def _shown(self, image: Image.Image, scale: float) -> list[Face]:
+        """Upright faces of a photo that is shown at one scale."""
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        shown = image.resize((width, height), SHRINK if scale < 1 else SAMPLE)
+        ratio = np.array([image.width / width, image.height / height], np.float32)
+        faces = []
+        for left, top, right, bottom in tiles(width, height):
+            canvas = on_canvas(shown.crop((left, top, right, bottom)))
+            corner = np.array([left - BORDER, top - BORDER], np.float32)
+            boxes, scores, points = self._yunet.faces(canvas, LEAST_SCORE)
+            boxes = (boxes.reshape(-1, 2, 2) + corner) * ratio
+            points = (points + corner) * ratio
+            faces += [
+                Face((edges[0], edges[1], edges[2], edges[3]), float(score), place)
+                for edges, score, place in zip(
+                    boxes.reshape(-1, 4).tolist(), scores, points, strict=True
+                )
+            ]
+        return faces
+
+
+TURNS = {
+    90: Image.Transpose.ROTATE_90,
+    180: Image.Transpose.ROTATE_180,
+    270: Image.Transpose.ROTATE_270,
+}
+"""How Pillow turns a photo, by degrees anticlockwise."""
+
+
+def scales(long_side: float, min_face: float) -> list[float]:
+    """Scales at which a photo is shown for faces of ``min_face`` pixels or more, in order."""
+    finest = max(WHOLE / long_side, LEAST_SEEN / min_face)
+    steps = math.ceil(math.log(finest * long_side / WHOLE, FINER) - 1e-9)
+    return [WHOLE / long_side * FINER**step for step in range(steps)] + [finest]
+
+
+def tiles(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes of at most ``TILE`` pixels a side that cover an image, sharing a strip."""
+    for top in range(0, max(1, height - SHARED), TILE - SHARED):
+        for left in range(0, max(1, width - SHARED), TILE - SHARED):
+            yield left, top, min(left + TILE, width), min(top + TILE, height)
+
+
+def on_canvas(image: Image.Image) -> Image.Image:
+    """An image with a black border, of sides that the network takes."""
+    sides = [math.ceil((side + 2 * BORDER) / MULTIPLE) * MULTIPLE for side in image.size]
+    canvas = Image.new("RGB", (sides[0], sides[1]))
+    canvas.paste(image, (BORDER, BORDER))
+    return canvas
+
+
+def merged(faces: list[Face]) -> list[Face]:
+    """Faces found at several scales or in several tiles, each once."""
+    boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
     scores = np.array([face.score for face in faces], np.float32)
-    return [faces[index] for index in suppress(boxes, scores, 0.7, of_smaller=True)]
+    return [faces[index] for index in suppress(boxes, scores, OVERLAP)]
+
+
+def turned_back(face: Face, degrees: int, size: tuple[int, int]) -> Face:
+    """A face in pixels of a photo, from where it lies in the photo turned anticlockwise.
+
+    Args:
+        size: width and height of the photo.
+    """
+    width, height = size
+    matrix, shift = {
+        90: ([[0, -1], [1, 0]], (width, 0)),
+        180: ([[-1, 0], [0, -1]], (width, height)),
+        270: ([[0, 1], [-1, 0]], (0, height)),
+    }[degrees]
+    rotation, offset = np.array(matrix, np.float32), np.array(shift, np.float32)
+    corners = np.array(face.box, np.float32).reshape(2, 2) @ rotation.T + offset
+    (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    points: Floats = face.points @ rotation.T + offset
+    return Face((left, top, right, bottom), face.score, points, degrees)

@@ -1,7 +1,8 @@
 """Face finder: a photo decoded, its faces detected, selected and measured for quality.
 
 Where one face is selected by its prominence, a large JPEG is decoded twice: first small, which is
-enough to select the face, then at the scale that a crop of that face needs.
+enough to select the face, then at the scale that a crop of that face needs, in which its points
+are placed.
 """
 
 from __future__ import annotations
@@ -11,18 +12,17 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from faceverify.errors import LowQualityError
+from faceverify.errors import LowQualityError, NoFaceError
 from faceverify.faces.alignment import Alignment, reference_points
 from faceverify.faces.detection import Detector, Face
 from faceverify.faces.options import FaceOptions
 from faceverify.faces.quality import Quality, measure_quality
-from faceverify.faces.selection import CENTRALITY, choose, prominence, same_face
+from faceverify.faces.selection import CENTRALITY, choose, prominence
 from faceverify.images.photo import Photo, Source, open_photo
 
 COARSE_SIDE = 320  # pixels of the short side at which a JPEG is first decoded
 COARSE_FACE = 20.0  # the smallest face detected at that scale, in pixels
 FULL_DETAIL = 160.0  # a face of this size has all the detail that a crop can hold
-SMALLER = 0.6  # share of a face's size that is detected when it is found again at a finer scale
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class FaceFinder:
     """Finder of the faces of a photo that the options select, with their quality.
 
     Args:
-        detector: the MTCNN cascade.
+        detector: face detector.
         options: which faces, their least size and quality.
     """
 
@@ -108,26 +108,26 @@ class FaceFinder:
             faces = self._detect(image, self.options.min_face)
         chosen = choose(faces, image.size, self.options.face, photo.name)
         if scale > 1 and chosen[0].size < FULL_DETAIL:
-            return self._finer(photo, image, chosen[0])
-        return image, chosen
-
-    def _finer(
-        self, photo: Photo, image: Image.Image, face: Face
-    ) -> tuple[Image.Image, list[Face]]:
-        """The photo at the scale that one of its faces needs, and that face in it."""
-        side = math.ceil(min(image.size) * FULL_DETAIL / face.size)
-        finer = photo.decode(short_side=side)
-        ratio = finer.width / image.width
-        faces = self._detect(finer, face.size * ratio * SMALLER)
-        again = same_face(faces, face.moved(0, 0, ratio))
-        return (image, [face]) if again is None else (finer, [again])
+            finer = photo.decode(
+                short_side=math.ceil(min(image.size) * FULL_DETAIL / chosen[0].size)
+            )
+            chosen = [face.moved(0, 0, finer.width / image.width) for face in chosen]
+            image = finer
+        located = [self._detector.locate(image, face) for face in chosen]
+        kept = [face for face in located if face is not None]
+        if not kept:
+            raise NoFaceError(
+                f"{photo.name}: no face found; what looks like one has its mouth above its eyes",
+                cure="use a photo in which the face is seen clearly",
+            )
+        return image, kept
 
     def _detect(self, image: Image.Image, min_face: float) -> list[Face]:
         centrality = CENTRALITY.get(self.options.face)
         if centrality is None:
             return self._detector.detect(image, min_face=min_face)
 
-        def found(faces: list[Face], unseen: float) -> bool:
+        def enough(faces: list[Face], unseen: float) -> bool:
             return max(prominence(face, image.size, centrality) for face in faces) >= unseen
 
-        return self._detector.detect(image, min_face=min_face, found=found)
+        return self._detector.detect(image, min_face=min_face, enough=enough)

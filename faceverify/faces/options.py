@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from faceverify.choices import MIN_FACE, FaceChoice
 from faceverify.errors import UsageError
 
-SMALLEST_FACE = 12
-"""Side of the smallest face that the detector finds, in pixels: the window of P-Net."""
+SMALLEST_FACE = 10
+"""Side of the smallest face that the detector finds, in pixels."""
 
 MOST_CROPS = 100
 """Largest number of crops of a face that may be averaged."""

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from PIL import Image
 
-from faceverify.faces.alignment import similarity, warp
 from faceverify.faces.detection import Face
+from faceverify.faces.similarity import HALF, similarity, warp
 
 # Where each component scores 0 and where it scores 1.
 EYE_DISTANCE = (8.0, 40.0)
@@ -61,7 +61,7 @@ def measure_quality(image: Image.Image, face: Face, scale: float = 1.0) -> Quali
         face: in pixels of the image.
         scale: pixels of the photo per pixel of the image.
     """
-    probe = warp(image, similarity(face.points, PROBE_POINTS), (PROBE_SIDE, PROBE_SIDE))
+    probe = warp(image, similarity(face.points - HALF, PROBE_POINTS), (PROBE_SIDE, PROBE_SIDE))
     grey = np.asarray(probe.convert("L"), np.float32)  # (64, 64)
     inner = grey[1:-1, 1:-1]
     around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]

@@ -50,11 +50,3 @@ def choose(faces: list[Face], size: tuple[int, int], choice: FaceChoice, name: s
     if choice is FaceChoice.CENTER:
         return [min(faces, key=lambda face: off_centre(face, size))]
     return [max(faces, key=lambda face: prominence(face, size, CENTRALITY[choice]))]
-
-
-def same_face(faces: list[Face], face: Face) -> Face | None:
-    """The nearest of some faces to a face, None where there is none within half its size."""
-    nearest = min(faces, key=lambda one: math.dist(one.middle, face.middle), default=None)
-    if nearest is None or math.dist(nearest.middle, face.middle) >= face.size / 2:
-        return None
-    return nearest

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from faceverify.errors import GalleryError, OutputError
+from faceverify.errors import GalleryError, OutputError, without_secrets
 from faceverify.runtime.json_lines import json_line
 
 FIRST = "0" * 64  # hash of the line before the first
@@ -62,7 +62,9 @@ class AuditLog:
                 lines = []
                 for event, facts in events:
                     number += 1
-                    line = {"number": number, "time": time.time(), "event": event, **facts}
+                    line = {"number": number, "time": time.time(), "event": event}
+                    for key, fact in facts.items():
+                        line[key] = without_secrets(fact) if isinstance(fact, str) else fact
                     body = json_line({**line, "previous": previous})
                     previous = _hash(body.encode())
                     lines.append(f'{body[:-1]}, "hash": "{previous}"}}\n')

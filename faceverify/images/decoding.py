@@ -12,16 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from faceverify.errors import ImageError
 from faceverify.images.refusals import COPY_AGAIN, not_an_image_error, too_large_error
-
-if TYPE_CHECKING:
-    pass
-
+from faceverify.runtime.file_kinds import DEVELOP, HEIF, kind_of_file
 
 TURNS = {  # EXIF orientation -> the transposition that makes the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -37,16 +34,41 @@ TURNS = {  # EXIF orientation -> the transposition that makes the image upright
 _EVERYDAY = ("JPEG", "PNG", "GIF", "BMP", "PPM")  # known to Pillow before it imports all plugins
 
 
-_REFUSED = ("EPS", "WMF")  # programs, not pixels: Ghostscript or the system would run them
+_REFUSED = (
+    "EPS", "WMF",  # programs, not pixels: Ghostscript or the system would run them
+    "BUFR", "GRIB", "HDF5", "MPEG",  # known by name only: no pixels come of them
+)  # fmt: skip
 
 
 def identify_image(data: bytes) -> Image.Image:
-    """An image opened by its content; of listed formats: Pillow's search is not thread-safe."""
+    """An image opened by its content; of listed formats: Pillow's search is not thread-safe.
+
+    Raises:
+        UnidentifiedImageError: it is none, or in a format that is not read.
+    """
     try:
         return Image.open(BytesIO(data), formats=_EVERYDAY)
     except UnidentifiedImageError:
+        kind = kind_of_file(data)
+        if kind is HEIF:
+            return open_heif(data)
+        if kind is not None and (not kind.picture or kind.cure == DEVELOP):
+            raise  # some of Pillow's readers take the thumbnail of a raw photo for the photo
         Image.init()
         return Image.open(BytesIO(data), formats=[f for f in Image.OPEN if f not in _REFUSED])
+
+
+def open_heif(data: bytes) -> Image.Image:
+    """A HEIF image, opened by pillow-heif, an extra; UnidentifiedImageError where that is missing.
+
+    Its class is called without registering it: that would change Pillow's lists for all threads.
+    """
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError as problem:
+        raise UnidentifiedImageError from problem
+    image: Image.Image = HeifImageFile(BytesIO(data))
+    return image
 
 
 def exif_orientation(image: Image.Image, data: bytes = b"") -> int:
@@ -108,6 +130,9 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(grey)
 
 
+CUT_SHORT = ("truncated", "only got", "end of file", "insufficient input data")  # of decoders
+
+
 @contextmanager
 def pillow_errors(name: str, data: bytes = b"") -> Iterator[None]:
     """Context that turns every exception of Pillow into an ImageError and silences its warnings.
@@ -128,8 +153,11 @@ def pillow_errors(name: str, data: bytes = b"") -> Iterator[None]:
     except (Image.DecompressionBombError, MemoryError) as problem:
         raise too_large_error(name, str(problem) or "more than memory holds") from problem
     except Exception as problem:
+        kind = kind_of_file(data)
+        if kind is not None and not kind.picture:
+            raise not_an_image_error(name, data) from problem
         found = shorten(str(problem), 100) or type(problem).__name__
-        if isinstance(problem, EOFError) or "truncated" in found.lower() or "only got" in found:
+        if isinstance(problem, EOFError) or any(word in found.lower() for word in CUT_SHORT):
             message, code = f"{name}: cut short ({found})", "image-truncated"
         else:
             message, code = f"{name}: damaged ({found})", "image-unreadable"

@@ -8,14 +8,16 @@ from __future__ import annotations
 import codecs
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from faceverify.errors import FaceverifyError, ImageError
 from faceverify.images.object_store import is_url
+from faceverify.runtime.file_kinds import HEAD
+from faceverify.runtime.standard_streams import standard_input
 
 STANDARD_INPUT = "-"
 
@@ -46,21 +48,27 @@ class PhotoInput:
         return self.name
 
 
-def find_inputs(arguments: Iterable[str]) -> Iterator[PhotoInput]:
+def find_inputs(
+    arguments: Iterable[str], *, passed: Callable[[Path], None] | None = None
+) -> Iterator[PhotoInput]:
     """Photos of the arguments, in order; folders and lists are read lazily.
 
     A folder that cannot be read, or holds no photo, is yielded as an input with an error.
+
+    Args:
+        arguments: paths, folders, URLs and ``-``.
+        passed: called with each file of a folder that is known to be no photo.
     """
     from faceverify.images.discovery import find_photos
 
     for argument in arguments:
         if argument == STANDARD_INPUT:
-            yield from standard_input()
+            yield from photos_of_standard_input()
         elif is_url(argument):
-            yield from stored_photos(argument)
+            yield from stored_photos(argument, passed)
         elif os.path.isdir(argument):
             found, problems = False, list[ImageError]()
-            for path in find_photos(Path(argument), unreadable=problems.append):
+            for path in find_photos(Path(argument), refuse=problems.append, passed=passed):
                 yield PhotoInput(str(path), str(path.relative_to(argument)))
                 found = True
             if not found and not problems:
@@ -71,10 +79,10 @@ def find_inputs(arguments: Iterable[str]) -> Iterator[PhotoInput]:
             yield PhotoInput(argument, os.path.basename(argument))
 
 
-def stored_photos(url: str) -> Iterator[PhotoInput]:
+def stored_photos(url: str, passed: Callable[[Path], None] | None = None) -> Iterator[PhotoInput]:
     """The photo at a URL of an object store, or all photos below it."""
-    from faceverify.images.discovery import is_photo_name
-    from faceverify.images.object_store import is_folder, list_objects
+    from faceverify.images.discovery import may_be_photo
+    from faceverify.images.object_store import is_folder, list_objects, read_object
 
     try:
         if not is_folder(url):
@@ -83,26 +91,37 @@ def stored_photos(url: str) -> Iterator[PhotoInput]:
         found = False
         for photo in list_objects(url):
             path = photo.partition("?")[0]
-            if is_photo_name(path):
+            if may_be_photo(os.path.basename(path), partial(read_object, photo, HEAD)):
                 yield PhotoInput(photo, os.path.relpath(path, url.partition("?")[0]))
                 found = True
+            elif passed is not None:
+                passed(Path(path))
         if not found:
             raise ImageError(f"{url}: no photos in it", code="image-missing")
     except ImageError as error:
         yield PhotoInput(url, "", error)
 
 
-def standard_input() -> Iterator[PhotoInput]:
+def photos_of_standard_input() -> Iterator[PhotoInput]:
     """Standard input as inputs: one photo, or the paths that it lists."""
-    from faceverify.runtime.table_lines import decoded
+    from faceverify.images.photo import cannot_read
+    from faceverify.runtime.text_lines import decoded_lines
 
-    stream = sys.stdin.buffer
-    if is_photo(first_bytes(stream)):
-        yield PhotoInput(STANDARD_INPUT, "standard-input.png")
-        return
-    for line in decoded(stream):
-        if line:
-            yield PhotoInput(line, os.path.basename(line))
+    try:
+        stream, found = standard_input(), False
+        if is_photo(first_bytes(stream)):
+            yield PhotoInput(STANDARD_INPUT, "standard-input.png")
+            return
+        for line in decoded_lines(stream):
+            if line:
+                yield PhotoInput(line, os.path.basename(line))
+                found = True
+        if not found:
+            raise ImageError("standard input: lists no photos", code="image-missing")
+    except OSError as problem:
+        yield PhotoInput(STANDARD_INPUT, "", cannot_read("standard input", problem))
+    except ImageError as error:
+        yield PhotoInput(STANDARD_INPUT, "", error)
 
 
 def not_shared() -> ImageError:

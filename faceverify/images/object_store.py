@@ -13,7 +13,9 @@ from urllib.parse import quote
 
 from faceverify.errors import ImageError, UsageError
 
-URL = re.compile(r"(s3|gs|gcs|abfs|abfss|hdfs|file)://.")
+SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "file")
+URL = re.compile(rf"({'|'.join(SCHEMES)})://.")
+CREDENTIALS = re.compile(r"\w+://[^/@]*:.*@|\w+://:")  # user:password@; a password may hold a slash
 
 
 def is_url(name: str) -> bool:
@@ -36,7 +38,7 @@ def read_object(url: str, most: int) -> bytes:
         with system.open_input_file(path) as stream:
             content: bytes = stream.read(most)
     except FileNotFoundError:
-        raise ImageError(f"{_shown(url)}: no such photo", code="image-missing") from None
+        raise ImageError(f"{url}: no such photo", code="image-missing") from None
     except OSError as problem:
         raise _unreadable(url, problem) from None
     return content
@@ -49,9 +51,9 @@ def list_objects(url: str) -> Iterator[str]:
         ImageError: it cannot be listed.
         UsageError: pyarrow is not installed.
     """
+    system, start = _opened(url)
     from pyarrow.fs import FileSelector, FileType
 
-    system, start = _opened(url)
     prefix, _, options = url.partition("?")
     root = prefix.rstrip("/")
     waiting = [start.rstrip("/")]
@@ -71,9 +73,9 @@ def list_objects(url: str) -> Iterator[str]:
 
 def is_folder(url: str) -> bool:
     """Whether a URL is a folder of objects and not an object."""
+    system, path = _opened(url)
     from pyarrow.fs import FileType
 
-    system, path = _opened(url)
     try:
         return bool(system.get_file_info(path.rstrip("/")).type == FileType.Directory)
     except OSError as problem:
@@ -81,12 +83,22 @@ def is_folder(url: str) -> bool:
 
 
 def _opened(url: str) -> tuple[Any, str]:
-    """The file system of a URL, and the path in it."""
+    """The file system of a URL, and the path in it.
+
+    Raises:
+        ImageError: the URL holds a password, which would be printed and stored with its photos.
+        UsageError: pyarrow is not installed.
+    """
+    if CREDENTIALS.match(url):
+        raise ImageError(
+            f"{url.partition(':')[0]}://...: a URL with a password in it",
+            cure="give it to the store's client, as in AWS_SECRET_ACCESS_KEY or ~/.aws/credentials",
+        )
     try:
         from pyarrow.fs import FileSystem
     except ImportError:
         raise UsageError(
-            f"{_shown(url)}: object stores need pyarrow", cure="pip install 'faceverify[parquet]'"
+            f"{url}: object stores need pyarrow", cure="pip install 'faceverify[parquet]'"
         ) from None
     try:
         system, path = FileSystem.from_uri(url)
@@ -97,9 +109,4 @@ def _opened(url: str) -> tuple[Any, str]:
 
 def _unreadable(url: str, problem: Exception) -> ImageError:
     (line, *_) = str(problem).splitlines() or [type(problem).__name__]
-    return ImageError(f"{_shown(url)}: cannot be read ({line})")
-
-
-def _shown(url: str) -> str:
-    """The URL without a password."""
-    return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", url)
+    return ImageError(f"{url}: cannot be read ({line})")

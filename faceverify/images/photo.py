@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -28,7 +27,15 @@ from faceverify.images.decoding import (
     turned_upright,
 )
 from faceverify.images.object_store import is_url, read_object
-from faceverify.images.refusals import COPY_AGAIN, too_large_error
+from faceverify.images.refusals import (
+    COPY_AGAIN,
+    no_photo_there_error,
+    not_an_image_error,
+    too_large_error,
+)
+from faceverify.runtime.addresses import scheme_of
+from faceverify.runtime.file_kinds import HEAD, kind_of_file
+from faceverify.runtime.standard_streams import standard_input
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,10 +135,10 @@ class _Readable(Protocol):
 def _read(path: str, name: str) -> bytes:
     try:
         if path == "-":
-            return _drain(sys.stdin.buffer, name)
+            return _drain(standard_input(), name)
         with open(path, "rb", buffering=0) as stream:
             return _drain(stream, name)
-    except (OSError, ValueError, AttributeError) as problem:  # a NUL in the path; no standard input
+    except (OSError, ValueError) as problem:  # a NUL in the path
         if isinstance(problem, OSError) and os.path.isdir(path):
             cure = "name a photo inside it"
             raise ImageError(
@@ -153,6 +160,11 @@ def _drain(stream: _Readable, name: str) -> bytes:
     while part := stream.read(1 << 20):
         parts.append(part)
         total += len(part)
+        if total - len(part) < HEAD <= total:  # before a film of gigabytes is read
+            head = b"".join(parts)
+            kind = kind_of_file(head)
+            if kind is not None and not kind.picture:
+                raise not_an_image_error(name, head)
         if total > MAX_BYTES:
             raise too_large_error(name, f"more than {MAX_BYTES:,} bytes")
     return b"".join(parts)
@@ -209,7 +221,10 @@ def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
 def cannot_read(name: str, problem: Exception) -> ImageError:
     """The error of a file or folder that cannot be read, with the system's reason."""
     reason = getattr(problem, "strerror", None) or str(problem)
+    if scheme := scheme_of(name):
+        return no_photo_there_error(name, scheme)
     if isinstance(problem, (FileNotFoundError, NotADirectoryError)):
         cure = "check the path"
         return ImageError(f"{name}: not found ({reason})", cure=cure, code="image-missing")
-    return ImageError(f"{name}: cannot be read ({reason})", cure="check its permissions")
+    cure = "" if name == "standard input" else "check its permissions"
+    return ImageError(f"{name}: cannot be read ({reason})", cure=cure)

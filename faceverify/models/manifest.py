@@ -14,7 +14,7 @@
 
     [models.dlib-resnet29.scores]       # measured; any keys
 
-    [nets.mtcnn-pnet]                   # a network of the detector: the same keys, no id, no scores
+    [nets.mtcnn-onet]                   # a network of the detector: the same keys, no id, no scores
 """
 
 from __future__ import annotations

@@ -211,7 +211,7 @@ def split_metadata(data: bytes, name: str) -> tuple[bytes, dict[str, str]]:
         ModelError: not an ONNX model.
     """
     entries: dict[str, str] = {}
-    kept: list[bytes] = []
+    kept: list[slice] = []
     numbers = set()
     try:
         for number, start, value_start, end in fields(data):
@@ -224,12 +224,14 @@ def split_metadata(data: bytes, name: str) -> tuple[bytes, dict[str, str]]:
                         raise ValueError(f"{key} twice")
                     entries[key] = pair.get(2, "")
                     continue
-            kept.append(data[start:end])
+            if kept and kept[-1].stop == start:  # one copy of the weights, and not two
+                start = kept.pop().start
+            kept.append(slice(start, end))
     except (ValueError, IndexError) as error:
         raise ModelError(f"{name}: not an ONNX file, or a damaged one") from error
     if not {1, 7, 8} <= numbers:  # ir_version, graph, opset_import
         raise ModelError(f"{name}: not an ONNX file, or a damaged one")
-    return b"".join(kept), entries
+    return b"".join(data[part] for part in kept), entries
 
 
 def metadata_entry(key: str, value: str) -> bytes:

@@ -20,6 +20,7 @@ from faceverify.errors import ModelError, UsageError
 from faceverify.models.catalogue import CATALOGUE
 from faceverify.models.manifest import MANIFEST, read_manifest
 from faceverify.models.model_file import ModelFile, load_model_file
+from faceverify.runtime.addresses import check_path
 from faceverify.runtime.text import shown
 
 __all__ = [
@@ -60,10 +61,11 @@ def user_folder() -> Path:
     """Folder of the user's models; it may not exist.
 
     Raises:
-        UsageError: the home folder is unknown.
+        UsageError: the home folder is unknown, or named by a URL.
     """
     home = os.environ.get("FACEVERIFY_HOME")
     if home:
+        check_path(home, "FACEVERIFY_HOME")
         return Path(home) / "weights"
     data = os.environ.get("XDG_DATA_HOME", "")
     if os.path.isabs(data):  # the specification says to ignore relative ones

@@ -10,12 +10,14 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.errors import FaceverifyError
-from faceverify.gallery.audit import AuditLog
 from faceverify.runtime.parallel import map_ordered
+
+if TYPE_CHECKING:
+    from faceverify.gallery.audit import AuditLog
 
 Question = TypeVar("Question")
 QuestionOf = TypeVar("QuestionOf", covariant=True)

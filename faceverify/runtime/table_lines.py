@@ -1,11 +1,15 @@
-"""Text tables read line by line: tab-separated, comma-separated, or JSON lines."""
+"""Text tables read line by line: tab-, comma- or semicolon-separated, or JSON lines.
+
+Blank lines and comments, which begin with ``#``, are no rows.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 Value = list[str] | dict[str, Any]  # the cells of a line, or its JSON object
 Split = Callable[[str], Value]
@@ -20,39 +24,55 @@ class TableLine(NamedTuple):
     error: str = ""
 
 
-def table_lines(
-    lines: Iterable[tuple[int, str]], split: Split | None = None
-) -> Iterator[TableLine]:
-    """Lines of a table, split into values; blank ones are skipped.
+def table_lines(lines: Iterable[tuple[int, str]], split: Split) -> Iterator[TableLine]:
+    """Rows of a table, split into values.
 
     Args:
         lines: numbers and texts.
-        split: of a line; None to choose it by the first line.
+        split: of a line.
     """
     for number, text in lines:
-        if not text.strip():
-            continue
-        split = split or split_of(text)
-        try:
-            yield TableLine(number, text, split(text))
-        except (ValueError, csv.Error, RecursionError) as error:
-            yield TableLine(number, text, [], str(error))
+        if is_row(text):
+            yield table_line(number, text, split)
+
+
+def table_line(number: int, text: str, split: Split) -> TableLine:
+    """A row split into values, or why it cannot be."""
+    try:
+        return TableLine(number, text, split(text))
+    except (ValueError, csv.Error, RecursionError) as error:
+        return TableLine(number, text, [], str(error))
+
+
+def is_row(text: str) -> bool:
+    """Whether a line is neither blank nor a comment.
+
+    >>> is_row("a,b"), is_row(" # a,b"), is_row("./#1.jpg,b")
+    (True, False, True)
+    """
+    stripped = text.lstrip()
+    return bool(stripped) and not stripped.startswith("#")
 
 
 def split_of(line: str) -> Split:
-    """Function that splits the lines of a table, by its first line."""
+    """Function that splits the lines of a table, by one of them."""
     if line.lstrip().startswith("{"):
         return json_object
-    return tab_cells if "\t" in line else comma_cells
+    if "\t" in line:
+        return tab_cells
+    return comma_cells if "," in line or ";" not in line else semicolon_cells
 
 
 def tab_cells(line: str) -> list[str]:
-    r"""Cells of a tab-separated line, without quoting.
+    r"""Cells of a tab-separated line; one in quotes loses them, another may hold any.
 
-    >>> tab_cells('5" screen.jpg\tb.jpg')
-    ['5" screen.jpg', 'b.jpg']
+    >>> tab_cells('5" screen.jpg\t"b.jpg"'), tab_cells('a.jpg\t"b.jpg')
+    (['5" screen.jpg', 'b.jpg'], ['a.jpg', '"b.jpg'])
     """
-    return line.split("\t")
+    try:
+        return comma_cells(line, "\t")
+    except csv.Error:
+        return line.split("\t")
 
 
 def comma_cells(line: str, separator: str = ",") -> list[str]:
@@ -64,6 +84,9 @@ def comma_cells(line: str, separator: str = ",") -> list[str]:
     return next(csv.reader([line], delimiter=separator, strict=True))
 
 
+semicolon_cells = partial(comma_cells, separator=";")  # CSV of Excel where numbers have a comma
+
+
 def json_object(line: str) -> dict[str, Any]:
     """Object of a JSON line; ValueError for anything else."""
     value = json.loads(line)
@@ -72,17 +95,12 @@ def json_object(line: str) -> dict[str, Any]:
     return value
 
 
-def decoded(stream: BinaryIO) -> Iterator[str]:
-    """Lines of UTF-8 text, with or without a byte order mark; other bytes as surrogates."""
-    for number, line in enumerate(stream):
-        text = line.decode("utf-8", "surrogateescape")
-        yield (text.removeprefix("\ufeff") if number == 0 else text).rstrip("\r\n")
-
-
 def quoted_records(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
     """Records of a CSV file: lines that a quoted cell spans joined, numbered by the first."""
     start, record = 0, ""
     for number, line in lines:
+        if not record and not is_row(line):
+            continue
         start, record = (start, f"{record}\n{line}") if record else (number, line)
         if record.count('"') % 2 == 0:
             yield start, record

@@ -13,6 +13,7 @@ from typing import Any
 from faceverify.errors import OutputError, TrainingError
 from faceverify.runtime.files import atomic_write
 from faceverify.runtime.json_lines import json_line
+from faceverify.runtime.standard_streams import print_message
 
 Values = Mapping[str, Any]
 
@@ -125,13 +126,13 @@ class ProgressLine:
             return
         text = self._text(values)
         end = "" if self._live else "\n"
-        print(f"\r\x1b[K{text}" if self._live else text, end=end, file=sys.stderr, flush=True)
+        print_message(f"\r\x1b[K{text}" if self._live else text, end=end)
         self._shown = True
 
     def finish(self) -> None:
         """End the line, so that further output starts on a new one."""
         if self._live and self._shown:
-            print(file=sys.stderr)
+            print_message("")
 
     def _text(self, values: Values) -> str:
         step = values["step"]

@@ -132,7 +132,7 @@ def test_a_second_run_reads_only_what_is_missing(run, album, tmp_path, out, monk
     again = run("embed", album, "--out", place, "--json", "--quiet")
     assert sorted(name.removeprefix(f"{album}/") for name in read) == ["torn.jpg", "wall.png"]
     assert {**again.objects[0], "out": "", "model_id": ""} == {
-        "out": "", "model_id": "", "photos": 5, "done": 0, "skipped": 3, "refused": 2
+        "out": "", "model_id": "", "photos": 5, "done": 0, "skipped": 3, "refused": 2, "others": 1
     }  # fmt: skip
     found = read_embeddings(place)
     assert [photo.removeprefix(f"{album}/") for photo in found.photos] == GOOD

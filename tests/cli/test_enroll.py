@@ -290,3 +290,13 @@ def test_a_photo_on_standard_input_needs_threads(run, tmp_path, small_faces):
     ran = run("enroll", "Joe", "-", *gallery, stdin=small_faces["biden"])
     assert ran.status == 2
     assert "--engine threads alone" in ran.err
+
+
+def test_a_tree_one_too_high_makes_no_gallery(run, tmp_path, small_faces):
+    for part in ("train", "val"):
+        (tmp_path / "set" / part / "obama").mkdir(parents=True)
+        (tmp_path / "set" / part / "obama" / "1.jpg").write_bytes(small_faces["obama"])
+    ran = run("enroll", "--tree", tmp_path / "set", "--gallery", tmp_path / "g")
+    assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert f"such as {tmp_path / 'set' / 'train'};" in ran.err
+    assert not (tmp_path / "g").exists()

@@ -4,9 +4,12 @@ import json
 import subprocess
 import sys
 
+import pytest
 from photographs import FACES
 from photographs import OBAMA as A
 from photographs import OBAMA2 as B
+
+from faceverify.cli.app import COMMANDS, GROUPS
 
 NEVER = (
     "torch", "torchvision", "facenet_pytorch", "onnx", "sklearn", "scipy", "pyarrow", "pandas",
@@ -64,6 +67,55 @@ def test_help_imports_next_to_nothing(tmp_path):
     commands += [[name, "--help"] for name in names]
     found = imported(LATER, *commands, cwd=tmp_path)
     assert found == [[command[0], 0, []] for command in commands]
+
+
+# Packages of others that a command may import, and the most modules that it may import in all. Too
+# little of one? Measure what the new ones cost (python -X importtime) before raising it.
+PARSER = {"typer", "click", "annotated_doc", "shellingham", "typing_extensions"}
+DRAWING = {"rich", "markdown_it", "mdurl", "pygments", "attr"}  # attr: rich asks for it
+ENGINE = {"numpy", "PIL", "onnxruntime"}
+
+COUNT = """
+import json, sys
+before = set(sys.modules)
+from faceverify.cli import main
+try:
+    main()
+finally:
+    print(json.dumps(sorted(set(sys.modules) - before)), file=sys.stderr)
+"""
+
+
+def modules_of(*command):
+    """The modules that a command imports, in a new process."""
+    ran = subprocess.run([sys.executable, "-c", COUNT, *command], capture_output=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    return set(json.loads(ran.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    ("command", "allowed", "most"),
+    [
+        (["verify", A, B, "--threshold", "0.2"], PARSER | ENGINE, 350),
+        (["--help"], PARSER | DRAWING, 400),
+        (["verify", "--help"], PARSER | DRAWING, 350),
+        (["--version"], PARSER, 220),
+    ],
+    ids=["verify", "help", "verify-help", "version"],
+)
+def test_no_new_release_brings_imports_unseen(command, allowed, most):
+    modules = modules_of(*command)
+    packages = {name.split(".")[0] for name in modules}
+    assert packages - set(sys.stdlib_module_names) - {"faceverify"} <= allowed
+    assert packages & {"asyncio", "ssl", "email", "http", "xml", "multiprocessing"} == set()
+    assert "importlib.metadata" not in modules
+    assert len(modules) <= most, sorted(modules)
+
+
+def test_a_command_imports_no_other_command():
+    modules = modules_of("verify", A, B, "--threshold", "0.2")
+    others = {*COMMANDS, *GROUPS} - {"verify"}
+    assert {name for name in others if f"faceverify.cli.{name}" in modules} == set()
 
 
 def test_parquet_imports_pyarrow(tmp_path):

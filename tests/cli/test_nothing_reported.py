@@ -16,7 +16,7 @@ import typer
 from PIL import Image
 
 import faceverify
-from faceverify.cli.app import app
+from faceverify.cli.app import build_app
 from faceverify.models.registry import find_model
 
 OURS = (".cache/faceverify/", ".local/share/faceverify/")  # in the home folder
@@ -208,7 +208,7 @@ def test_every_command_is_among_them():
         return set().union(*(names(child, (*path, name)) for name, child in children.items()))
 
     lines = [one for line in ALL for one in line.split(" ; ")]
-    every = names(typer.main.get_command(app))
+    every = names(typer.main.get_command(build_app()))
     assert {name for name in every if not any(line.startswith(name) for line in lines)} == set()
 
 

@@ -157,6 +157,37 @@ def test_pairs_in_order_with_errors_in_place(run, bad):
     assert "standard input:3: found 1 column(s)" in ran.err
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# made on Monday\n{a}\t{b}\n{a}\t{c}\n",
+        "first,second,same\n{a},{b},1\n{a},{c},0\n",
+        "{a} {b} 1\n{a} {c} 0\n",
+        "1 {a} {b}\n0 {a} {c}\n",
+        "Pairs of Monday\n{a}\t{b}\n{a}\t{c}\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_every_good_line_of_any_list_is_decided(run, tmp_path, text, encoding):
+    listing = tmp_path / "list"
+    listing.write_bytes(text.format(a=OBAMA, b=OBAMA2, c=BIDEN).encode(encoding))
+    ran = run("verify", "--pairs", listing, "--json")
+    assert [item["same"] for item in ran.objects][-2:] == [True, False]
+    if "Pairs" in text:
+        assert ran.status == 2
+        assert ran.err == f"{listing}:1: found 1 column(s), expected two photos\n"
+    else:
+        assert (ran.status, ran.err, len(ran.objects)) == (0, "", 2)
+
+
+@pytest.mark.parametrize("option", ["--pairs", "--claims"])
+@pytest.mark.parametrize("text", [b"", b"# none yet\n"])
+def test_a_list_of_nothing_is_no_success(run, enrolled_album, option, text):
+    ran = run("verify", option, "-", stdin=text)
+    assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert "standard input: found no pairs" in ran.err
+
+
 def test_pairs_as_text_carry_their_columns(run, tmp_path):
     listing = tmp_path / "pairs.csv"
     listing.write_text(f'a,b,note\n{OBAMA},{OBAMA2},"x, y"\n{OBAMA},{BIDEN},z\n')

@@ -74,18 +74,20 @@ def test_list_marks_the_default_and_goes_on_past_damage(run, home):
     small_model().save(home / "mine.onnx")
     status, out, err = run("list")
     assert (status, err) == (0, "")
-    first, second = out.splitlines()
+    first, second, third = out.splitlines()
     assert first.startswith("* dlib-resnet29  ")
     assert first.endswith("  128  CC0-1.0")
-    assert second.startswith("  mine ")
+    assert second.startswith("  sface  ")
+    assert second.endswith("  128  Apache-2.0")
+    assert third.startswith("  mine ")
     (home / "broken.onnx").write_bytes(b"text")
     status, out, err = run("list", "--json")
     values = [json.loads(line) for line in out.splitlines()]
     assert status == 2
-    assert [value["name"] for value in values] == ["dlib-resnet29", "broken", "mine"]
-    assert [value["default"] for value in values] == [True, False, False]
-    assert values[1]["error"].startswith("broken: not an ONNX file")
-    assert values[2]["id"] == small_model().id
+    assert [value["name"] for value in values] == ["dlib-resnet29", "sface", "broken", "mine"]
+    assert [value["default"] for value in values] == [True, False, False, False]
+    assert values[2]["error"].startswith("broken: not an ONNX file")
+    assert values[3]["id"] == small_model().id
     assert err == ""
 
 
@@ -134,6 +136,14 @@ def test_show_the_default(run):
     assert json.loads(out)["name"] == "dlib-resnet29"
 
 
+def test_show_says_the_licence_and_what_it_was_trained_on(run):
+    status, out, _ = run("show", "sface")
+    assert status == 0
+    lines = dict(line.split(maxsplit=1) for line in out.splitlines() if line.count(" ") > 1)
+    assert lines["licence"] == "Apache-2.0"
+    assert lines["dataset"].startswith("not published for this file; its paper: CASIA-WebFace")
+
+
 def test_show_without_thresholds_or_licence(run, home):
     home.mkdir(parents=True)
     model = small_model("mine").with_thresholds([])
@@ -146,7 +156,7 @@ def test_show_without_thresholds_or_licence(run, home):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["show", "none"], "no such model (installed: dlib-resnet29)"),
+        (["show", "none"], "no such model (installed: dlib-resnet29, sface)"),
         (["show", "buffalo_l"], "`faceverify weights pull buffalo_l` downloads it"),
         (["pull", "none"], "nothing of that name to download"),
         (["pull", "buffalo_l", "--offline"], "--offline forbids to download it"),

@@ -11,10 +11,9 @@ from faceverify.faces.alignment import (
     BoxCrop,
     FivePoints,
     jitters,
-    similarity,
-    warp,
 )
-from faceverify.faces.detection import Face
+from faceverify.faces.detection import TURNS, Face, turned_back
+from faceverify.faces.similarity import HALF, similarity, warp
 
 POINTS = np.array(REFERENCE_POINTS["arcface-112"].points)
 
@@ -65,7 +64,7 @@ def test_points_land_on_the_reference_points(scale: float, angle: float):
     points += 60 * scale - points.min(axis=0)
     size = tuple(np.ceil(points.max(axis=0) + 60 * scale).astype(int).tolist())
     photo = dotted(points, size, 2 * scale)
-    face = Face((0, 0, 1, 1), 1.0, points.astype(np.float32))
+    face = Face((0, 0, 1, 1), 1.0, (points + HALF).astype(np.float32))
     crop = FivePoints(tuple(map(tuple, POINTS.tolist()))).crop(photo, face, (112, 112))
     assert np.abs(centres(crop, POINTS, 7) - POINTS).max() < 0.1
 
@@ -111,10 +110,19 @@ def test_box_crop_widens_by_its_margin_and_stays_within_the_photo():
     )
 
 
+def test_box_crop_of_a_turned_photo_is_upright():
+    photo = Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 90, 3), np.uint8))
+    face = Face((20, 10, 60, 50), 1.0, np.zeros((5, 2), np.float32))
+    turned = photo.transpose(TURNS[270])
+    upright = BoxCrop().crop(photo, face, (32, 32))
+    beside = turned_back(face, 90, turned.size)  # the face is upright in the turned photo turned
+    assert np.array_equal(BoxCrop().crop(turned, beside, (32, 32)), upright)
+
+
 def test_known_crop_is_a_face_that_fills_it():
     known = REFERENCE_POINTS["arcface-112"]
     face = known.face((224, 224))
-    assert np.allclose(face.points, 2 * POINTS, atol=1e-4)
+    assert np.allclose(face.points, 2 * (POINTS + HALF), atol=1e-4)
     crop = FivePoints(known.points).crop(Image.new("RGB", (224, 224), "white"), face, (112, 112))
     assert (np.asarray(crop)[1:-1, 1:-1] == 255).all()
 

@@ -13,7 +13,7 @@ from faceverify.faces.options import MOST_CROPS, SMALLEST_FACE, FaceOptions
     ("values", "message"),
     [
         ({"face": "nearest"}, "--face 'nearest': expected one of prominent, largest"),
-        ({"min_face": SMALLEST_FACE - 0.1}, "--min-face 11.9: expected 12 pixels or more"),
+        ({"min_face": SMALLEST_FACE - 0.1}, "--min-face 9.9: expected 10 pixels or more"),
         ({"min_face": math.nan}, "--min-face nan"),
         ({"min_face": math.inf}, "--min-face inf"),
         ({"min_quality": 1.01}, "--min-quality 1.01: expected 0 to 1"),

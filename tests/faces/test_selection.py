@@ -6,7 +6,7 @@ import pytest
 from faceverify.choices import FaceChoice
 from faceverify.errors import NoFaceError, SeveralFacesError
 from faceverify.faces.detection import Face
-from faceverify.faces.selection import choose, prominence, same_face
+from faceverify.faces.selection import choose, prominence
 
 
 def face(left: float, top: float, size: float) -> Face:
@@ -58,11 +58,3 @@ def test_a_portraits_face_is_prominent_though_it_is_at_the_top():
 def test_prominence_never_exceeds_the_size():
     for item in FACES:
         assert 0 < prominence(item, SIZE, 0.6) <= item.size == prominence(item, SIZE, 0.0)
-
-
-def test_a_face_is_known_by_where_it_lies():
-    assert same_face(FACES, face(98, 104, 55)) is MIDDLE
-    assert same_face(FACES, face(10, 0, 60)) is LARGER
-    assert same_face(FACES, face(200, 200, 50)) is None
-    assert same_face([MIDDLE], face(130, 100, 50)) is None  # a neighbour's
-    assert same_face([], MIDDLE) is None

@@ -14,7 +14,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageFile
+from PIL import ExifTags, Image, ImageFile, TiffImagePlugin
 
 from faceverify.errors import ImageError
 from faceverify.images import photo as images
@@ -313,7 +313,13 @@ def test_a_pipe():
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
 def test_an_endless_pipe(monkeypatch):
     monkeypatch.setattr(images, "MAX_BYTES", 10 << 20)
-    assert refusal("/dev/zero").code == "image-too-large"
+    assert "nothing but zero bytes" in str(refusal("/dev/zero"))
+
+
+def test_too_many_bytes(monkeypatch, tmp_path):
+    monkeypatch.setattr(images, "MAX_BYTES", 10 << 20)
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff" + bytes(11 << 20))
+    assert refusal(tmp_path / "a.jpg").code == "image-too-large"
 
 
 def test_arrays():
@@ -486,22 +492,61 @@ def test_an_empty_file(tmp_path):
 @pytest.mark.parametrize(
     ("data", "shown"),
     [
-        (b"<!DOCTYPE html><html></html>", "<!DOCTYPE html><"),
-        (b"PK\x03\x04" + bytes(99), r"PK\x03\x04\x00"),
-        (b"%PDF-1.7\nxyz", r"%PDF-1.7\nxyz"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "%!PS-Adobe-3.0 E"),
-        (bytes(999), r"\x00\x00"),
-        (b"a", "a"),
+        (b"<!DOCTYPE html><html></html>", "a web page, not an image; download the photo"),
+        (b"PK\x03\x04" + bytes(99), "a zip archive, not an image; unpack it"),
+        (b"%PDF-1.7\nxyz", "a PDF, not an image; take the photo out"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "a PostScript program, not an"),
+        (bytes(999), "nothing but zero bytes, not an image; copy it again"),
+        (b"a", 'text, not an image (starts with "a")'),
+        (b"\1\2\3\4", r'not an image (starts with "\x01\x02\x03\x04")'),
+        (b"BMW, a list of cars\n" * 9, 'text, not an image (starts with "BMW'),
     ],
 )
 def test_what_is_no_image(data, shown):
     error = refusal(data)
     assert error.code == "image-not-an-image"
-    assert str(error).startswith(f'<bytes>: not an image (starts with "{shown}')
+    assert str(error).startswith(f"<bytes>: {shown}")
 
 
-def test_a_telephone_format_comes_with_a_cure():
-    assert "convert it to JPEG or PNG" in str(refusal(b"\0\0\0\x18ftypheic" + bytes(99)))
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        (b"II*\0\x10\0\0\0CR\2\0" + bytes(99), "a raw photo (Canon CR2), which is not read"),
+        (b"8BPS\0\2" + bytes(99), "a large Photoshop document (PSB), which is not read here; exp"),
+        (b"<?xml version='1.0'?>\n<svg xmlns='x'/>", "an SVG drawing, which is not read here; exp"),
+        (b"\xff\x0a" + bytes(99), "a JPEG XL, which is not read here; export it"),
+    ],
+)
+def test_photos_in_formats_that_are_not_read(data, shown):
+    error = refusal(data)
+    assert error.code == "image-format"
+    assert str(error).startswith(f"<bytes>: {shown}")
+
+
+def raw_photo(thumbnail):
+    """A TIFF laid out as cameras do: a small picture in front, sub-directories for the sensor's."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[254], tags[271], tags[330] = 1, "SONY", 8
+    return encoded(thumbnail, "TIFF", tiffinfo=tags)
+
+
+def test_the_thumbnail_of_a_raw_photo_is_not_taken_for_the_photo():
+    thumbnail = scene(160, 120)
+    assert Image.open(io.BytesIO(raw_photo(thumbnail))).size == (160, 120)  # so would Pillow
+    assert "a raw photo (such as NEF or ARW)" in str(refusal(raw_photo(thumbnail)))
+    dng = TiffImagePlugin.ImageFileDirectory_v2()
+    dng[50706] = b"\1\4\0\0"
+    assert "a raw photo (DNG)" in str(refusal(encoded(thumbnail, "TIFF", tiffinfo=dng)))
+    reduced = TiffImagePlugin.ImageFileDirectory_v2()
+    reduced[254] = 1
+    assert open_photo(encoded(thumbnail, "TIFF", tiffinfo=reduced)).width == 160
+
+
+def test_a_film_is_refused_by_its_first_bytes(tmp_path):
+    with open(tmp_path / "film.avi", "wb") as stream:
+        stream.write(b"RIFF\0\0\0\0AVI LIST")
+        stream.truncate(1 << 34)
+    assert "a video (AVI)" in str(refusal(tmp_path / "film.avi"))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "TGA", "QOI"])

@@ -144,16 +144,19 @@ def all_problems(
     workers: int | None,
 ) -> Iterator[Problem]:
     """Yield everything wrong with a set, what is quick to find first."""
-    from faceverify.images.discovery import read_people
+    from faceverify.images.discovery import People, read_people
     from faceverify.training.check.files import (
         file_problems,
         name_problems,
         people_problems,
         read_facts,
     )
+    from faceverify.training.check.problems import Problem
 
-    empty = read_people(Path(face_set.source)).empty if face_set.kind == "folders" else []
-    yield from people_problems(face_set, empty)
+    people = read_people(Path(face_set.source)) if face_set.kind == "folders" else People()
+    for foreign in people.foreign:
+        yield Problem("unreadable", str(foreign.path), str(foreign.error))
+    yield from people_problems(face_set, people.empty)
     for one in evaluated:
         if one.named:
             yield from name_problems(face_set, one.people, one.source)

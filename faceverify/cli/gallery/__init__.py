@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
+from faceverify.cli.commands import Commands
 from faceverify.cli.gallery import audit
 from faceverify.cli.gallery.cluster import cluster
 from faceverify.cli.gallery.compact import compact
@@ -22,7 +21,7 @@ from faceverify.cli.gallery.show import show
 from faceverify.cli.gallery.stats import stats
 from faceverify.cli.gallery.verify import verify
 
-app = typer.Typer(
+app = Commands(
     help="Look into a gallery of enrolled people, keep it, move it.",
     no_args_is_help=True,
     rich_markup_mode="markdown",

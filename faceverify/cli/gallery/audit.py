@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from faceverify.cli.commands import Commands
 from faceverify.cli.console import Console
 from faceverify.cli.options import Json
 from faceverify.errors import UNUSABLE
 
-app = typer.Typer(help="Look into audit logs.", no_args_is_help=True, rich_markup_mode="markdown")
+app = Commands(help="Look into audit logs.", no_args_is_help=True, rich_markup_mode="markdown")
 
 
 @app.callback()

@@ -76,7 +76,7 @@ def cluster(
     tally = Tally()
     found: list[tuple[str, int, FaceEmbedding]] = []  # photo, number of the face in it
     extract = attempt(lambda photo: extractor.extract(photo.name))
-    outcomes = map_ordered(extract, find_inputs(photos), workers=workers)
+    outcomes = map_ordered(extract, find_inputs(photos, passed=tally.pass_over), workers=workers)
     for outcome in console.progress(outcomes, "photos"):
         if outcome.result is not None:
             tally.done += 1

@@ -52,5 +52,5 @@ def copy(
             old, new, progress=lambda items: console.progress(items, "templates", total)
         )
         held = sum(new.count().values())
-    value = {"source": source, "target": new.url, "templates": count, "held": held}
+    value = {"source": old.url, "target": new.url, "templates": count, "held": held}
     console.result(value, f"{count:,} templates copied; {new.url} holds {held:,}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import typer
-
+from faceverify.cli.commands import Commands
 from faceverify.cli.weights.import_ import import_file
 from faceverify.cli.weights.list_ import list_models
 from faceverify.cli.weights.pull import pull
 from faceverify.cli.weights.show import show
 
-app = typer.Typer(
+app = Commands(
     help="List, inspect, import and download models.",
     no_args_is_help=True,
     rich_markup_mode="markdown",

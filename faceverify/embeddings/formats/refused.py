@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from faceverify.embeddings.formats.jsonl import parsed
-from faceverify.errors import EmbeddingFileError, FaceverifyError
+from faceverify.errors import EmbeddingFileError, FaceverifyError, without_secrets
 from faceverify.runtime.files import atomic_writer
 from faceverify.runtime.json_lines import json_line
 from faceverify.runtime.name_set import PhotoSet
@@ -26,7 +26,7 @@ class Refusals:
 
     def add(self, photo: str, error: FaceverifyError) -> None:
         """Add a photo and its error."""
-        line = json_line({"photo": photo, "error": error.as_dict()})
+        line = json_line({"photo": without_secrets(photo), "error": error.as_dict()})
         self._fresh.write(line.encode() + b"\n")
 
     def finish(self, seen: PhotoSet) -> None:

@@ -18,12 +18,14 @@ from faceverify.evaluation.intervals.identity_bootstrap import MAX_IDENTITIES, I
 from faceverify.evaluation.intervals.identity_folds import folds_of_pairs, folds_of_photos
 from faceverify.evaluation.lists.pair_identities import identities_of_pairs
 from faceverify.evaluation.metrics.all_against_all import all_against_all
+from faceverify.evaluation.metrics.error_rates import auc
 from faceverify.evaluation.metrics.pair_distances import pair_distances
 from faceverify.evaluation.metrics.scores import ScoreCounts, count_scores
 from faceverify.evaluation.metrics.wilson import Interval
 from faceverify.evaluation.protocols.all_pairs import split_enrolled
 from faceverify.evaluation.protocols.benchmark import Benchmark
 from faceverify.evaluation.protocols.probability import probability_section
+from faceverify.evaluation.protocols.score_sections import alike_notes
 from faceverify.evaluation.results import MIN_ERRORS, Section
 from faceverify.models.model_file import ModelFile
 from faceverify.models.registry import bundled_folder, installed, user_folder
@@ -91,7 +93,9 @@ def calibrate_model(
         scores.counts, fmr_targets, dataset, interval_at=interval_at, extrapolate=extrapolate
     )
     section, _ = probability_section(scores.counts, scores.folds)
-    notes = (*benchmark.notes, *failure_notes(photos), *_copies(benchmark, photos))
+    alike = alike_notes(auc(scores.counts))
+    copies = _copies(benchmark, photos)
+    notes = (*benchmark.notes, *failure_notes(photos), *alike, *copies)
     model = source.model.with_thresholds(found.thresholds)
     return Calibration(model, section, notes, found.unreachable)
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from faceverify.faces.alignment import REFERENCE_POINTS, similarity
+from faceverify.faces.alignment import REFERENCE_POINTS
+from faceverify.faces.similarity import similarity
 
 Pixels = NDArray[np.uint8]
 """A photo, RGB, (H, W, 3)."""

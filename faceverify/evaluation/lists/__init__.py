@@ -25,4 +25,5 @@ FORMATS: dict[str, ListFormat] = {
     "ijb-media": ijb.MEDIA,
     "ijb-points": ijb.POINTS,
     "lfw-lines": lfw.LINES,
+    "labelled": tables.LABELLED,
 }

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -139,9 +140,10 @@ def read_enrollment(path: Path) -> Enrollment:
         PairListError: ``file:line: found ..., expected ...``, also for a template of two subjects.
     """
     subject_of: dict[int, str] = {}
-    for line, text in read_lines(path):
+    lines = read_lines(path)
+    for line, text in lines:
         fields = next(csv.reader([text]))
-        if line == 1 and fields and not fields[0].strip().isdigit():
+        if line == lines[0][0] and fields and not fields[0].strip().isdigit():
             continue
         if len(fields) < 2 or not fields[1].strip():
             raise wrong_line(path, line, repr(text), "TEMPLATE_ID,SUBJECT_ID", "correct the line")
@@ -165,6 +167,13 @@ def _is_media(file: ListFile) -> bool:
     return len(first) == 3 and "." in first[0] and first[1].isdigit() and not file.tabs
 
 
+def _is_points(file: ListFile) -> bool:
+    numbers = file.head[0][1:]
+    return len(numbers) == 11 and all(
+        re.fullmatch(r"-?[0-9.]+(e-?[0-9]+)?", text) for text in numbers
+    )
+
+
 PAIRS = line_format("ijb", "IJB template pairs", _is_pairs, ijb_pairs)
 MEDIA = ListFormat(
     "ijb-media",
@@ -176,7 +185,7 @@ MEDIA = ListFormat(
 POINTS = ListFormat(
     "ijb-points",
     "IJB list of photo, five points, detector score (no pairs)",
-    lambda file: len(file.head[0]) == 12,
+    _is_points,
     lambda path, _: read_points(path),
     pairs=False,
 )

@@ -30,11 +30,16 @@ class Listing:
 class ListFile:
     """A file or folder whose format is to be detected.
 
+    Args:
+        path: the file or folder.
+        size: bytes of it to look at, from its start; -1 for all.
+
     Raises:
         PairListError: on access to the lines of a file that is not text.
     """
 
     path: Path
+    size: int = -1
 
     @property
     def suffix(self) -> str:
@@ -44,7 +49,7 @@ class ListFile:
     @cached_property
     def lines(self) -> Lines:
         """Lines that are not blank; none for a folder."""
-        return [] if self.path.is_dir() else read_lines(self.path)
+        return [] if self.path.is_dir() else read_lines(self.path, size=self.size)
 
     @cached_property
     def head(self) -> list[list[str]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from faceverify.errors import PairListError
 from faceverify.evaluation.lists.list_format import ListFile, ListFormat, Listing
-from faceverify.evaluation.lists.rows import Lines, Row, read_lines
+from faceverify.evaluation.lists.rows import Lines, Row, no_pairs, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,6 +30,7 @@ class PairList(Listing):
         fold: official fold of each pair, from 0, (N,); None when the list has none.
         group: group of each pair, for rates by group; None when the list has none.
         first_identity, second_identity: of the photos, N each; None unless all are listed.
+        line: line of each pair in its file, from 1, (N,); None for a pack.
     """
 
     source: str
@@ -41,6 +42,7 @@ class PairList(Listing):
     group: list[str] | None = None
     first_identity: list[str] | None = None
     second_identity: list[str] | None = None
+    line: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.first)
@@ -110,7 +112,7 @@ def pair_list(path: Path, kind: str, listed: Iterable[Row]) -> PairList:
     """
     rows = list(listed)
     if not rows:
-        raise PairListError(f"{path}: found no pairs, expected at least one", cure="check the file")
+        raise no_pairs(str(path))
     labels: dict[frozenset[str], Row] = {}
     for row in rows:
         known = labels.setdefault(frozenset((row.first, row.second)), row)
@@ -139,6 +141,7 @@ def pair_list(path: Path, kind: str, listed: Iterable[Row]) -> PairList:
         group=None if None in groups else [str(group) for group in groups],
         first_identity=[row.first_identity for row in rows] if identified else None,
         second_identity=[row.second_identity for row in rows] if identified else None,
+        line=np.array([row.line for row in rows], np.int64),
     )
 
 

@@ -33,6 +33,11 @@ class Inspection:
     notes: list[str]
 
 
+def kind_of(file: ListFile) -> str | None:
+    """The detected format of a file, one of ``FORMATS``; None for an unknown one."""
+    return next((kind for kind, one in FORMATS.items() if one.matches(file)), None)
+
+
 def sniff(path: Path) -> str:
     """The detected format of a file, one of ``FORMATS``.
 
@@ -40,9 +45,8 @@ def sniff(path: Path) -> str:
         PairListError: an unknown format.
     """
     file = ListFile(path)
-    for kind, one in FORMATS.items():
-        if one.matches(file):
-            return kind
+    if kind := kind_of(file):
+        return kind
     if path.is_dir():
         raise PairListError(
             f"{path}: found a folder without 01/same.txt, expected a pair list",

@@ -7,14 +7,19 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from faceverify.errors import PairListError
+from faceverify.runtime.table_lines import is_row
+from faceverify.runtime.text_lines import NotTextError, text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Lines = list[tuple[int, str]]  # line numbers, from 1, and texts
 
-TRUE_WORDS = frozenset({"1", "true", "same", "genuine", "match", "yes"})
-FALSE_WORDS = frozenset({"0", "false", "different", "impostor", "mismatch", "no"})
+TRUE_WORDS = frozenset({"1", "1.0", "+1", "true", "same", "genuine", "match", "yes", "positive"})
+FALSE_WORDS = frozenset(
+    {"0", "0.0", "-1", "-1.0", "false", "diff", "different", "impostor", "mismatch", "no"}
+    | {"negative"}
+)
 
 
 class Row(NamedTuple):
@@ -45,37 +50,60 @@ def wrong_line(path: Path, line: int, found: str, expected: str, cure: str) -> P
     return PairListError(f"{path}:{line}: found {shown}, expected {expected}", cure=cure)
 
 
-def read_lines(path: Path) -> Lines:
-    """Lines of a text file that are not blank, stripped.
+def read_lines(path: Path, *, size: int = -1) -> Lines:
+    """Lines of a text file, stripped, without blank ones and comments (``# ...``).
+
+    Args:
+        path: the file.
+        size: bytes to read at most, from its start; -1 for all.
 
     Raises:
-        PairListError: the file is missing, is not UTF-8 text, or is empty.
+        PairListError: the file is missing, is no text, or has no such line.
     """
-    return [(number, line.strip()) for number, line in read_text_lines(path) if line.strip()]
+    lines = [(number, text.strip()) for number, text in read_text_lines(path, size) if is_row(text)]
+    if not lines:
+        raise no_pairs(str(path))
+    return lines
 
 
-def read_text_lines(path: Path) -> Lines:
-    """All lines of a text file; any newline convention, with or without BOM.
+def read_text_lines(path: Path, size: int = -1) -> Lines:
+    """All lines of a text file, in any encoding and with any newline that ``text_of`` knows.
 
     Raises:
-        PairListError: the file is missing, is not UTF-8 text, or is empty.
+        PairListError: the file is missing, is no text, or is empty.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as stream:
+            data = stream.read(size)
+        text = text_of(data, cut=len(data) == size)
     except OSError as error:
         raise PairListError(
             f"{path}: cannot be read ({error.strerror})", cure="check the path"
         ) from error
     except UnicodeDecodeError as error:
         raise PairListError(
-            f"{path}: found byte {error.start} that is not UTF-8, expected a text file",
+            f"{path}: found byte {error.start} that is not {error.encoding.upper()}, expected a "
+            "text file",
             cure="a verification pack ends in .bin; save a list as UTF-8",
         ) from error
-    if "\0" in text:
-        raise PairListError(f"{path}: found a binary file, expected text", cure="save it as UTF-8")
+    except NotTextError as error:
+        raise binary(str(path)) from error
     if not text.strip():
         raise PairListError(f"{path}:1: found an empty file, expected pairs", cure="check the path")
-    return list(enumerate(re.split(r"\r\n|\n|\r", text), 1))
+    return list(enumerate(text.split("\n"), 1))
+
+
+def binary(source: str) -> PairListError:
+    """The error of a list that is no text."""
+    return PairListError(
+        f"{source}: found a binary file, expected text",
+        cure="a verification pack ends in .bin; save a list as UTF-8",
+    )
+
+
+def no_pairs(source: str) -> PairListError:
+    """The error of a list without lines, or with comments alone."""
+    return PairListError(f"{source}: found no pairs, expected at least one", cure="check the list")
 
 
 def integer(path: Path, line: int, text: str, what: str) -> int:
@@ -86,19 +114,21 @@ def integer(path: Path, line: int, text: str, what: str) -> int:
 
 
 def label(path: Path, line: int, text: str) -> bool:
-    """A label, as 1/0, true/false, same/different or genuine/impostor."""
-    word = text.strip().lower()
-    if word in TRUE_WORDS:
-        return True
-    if word in FALSE_WORDS:
-        return False
-    raise wrong_line(
-        path,
-        line,
-        f"label {text!r}",
-        "1/0, true/false, same/different or genuine/impostor",
-        "correct the label",
-    )
+    """A label, as 1/0, 1/-1, true/false, same/different or genuine/impostor."""
+    if not is_label(text):
+        raise wrong_line(
+            path,
+            line,
+            f"label {text!r}",
+            "1/0, true/false, same/different or genuine/impostor",
+            "correct the label",
+        )
+    return text.strip().lower() in TRUE_WORDS
+
+
+def is_label(text: str) -> bool:
+    """Whether a text is a label."""
+    return text.strip().lower() in TRUE_WORDS | FALSE_WORDS
 
 
 def identity_of(image: str) -> str:

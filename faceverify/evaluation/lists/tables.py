@@ -1,64 +1,91 @@
-"""Pair lists with named columns: CSV, TSV, JSON lines."""
+"""Pair lists as tables: CSV, TSV, JSON lines, and lines ``PATH PATH LABEL``.
+
+A header names the columns; without one, each line is two photos and a label.
+"""
 
 from __future__ import annotations
 
+import csv
 import json
-from functools import partial
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from faceverify.errors import PairListError
-from faceverify.evaluation.lists.list_format import ListFormat
+from faceverify.evaluation.lists.list_format import HEAD, ListFile, ListFormat
+from faceverify.evaluation.lists.pair_cells import (
+    ALIASES,
+    columns_named,
+    is_header,
+    is_labelled,
+    photo_cells,
+    place_of,
+    spaced_cells,
+    split_of_photos,
+)
 from faceverify.evaluation.lists.pair_list import PairList, pair_list
 from faceverify.evaluation.lists.rows import (
     Row,
     identity_of,
     integer,
+    is_label,
     label,
+    no_pairs,
     read_text_lines,
     wrong_line,
 )
-from faceverify.runtime.table_lines import comma_cells, json_object, quoted_records, table_lines
+from faceverify.runtime.table_lines import (
+    Value,
+    is_row,
+    json_object,
+    quoted_records,
+    tab_cells,
+    table_lines,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-ALIASES = {
-    "first": ("first", "image1", "img1", "path1", "file1", "photo1", "a"),
-    "second": ("second", "image2", "img2", "path2", "file2", "photo2", "b"),
-    "same": ("same", "label", "issame", "is_same", "same_person", "match", "genuine", "target"),
-    "first_identity": ("first_identity", "identity1", "id1", "person1", "name1"),
-    "second_identity": ("second_identity", "identity2", "id2", "person2", "name2"),
-    "fold": ("fold", "split"),
-}
 REQUIRED = ("first", "second", "same")
+ROLES = (*REQUIRED, "first_identity", "second_identity", "fold")
 
 
-def separated(path: Path, separator: str, group_column: str) -> Iterator[Row]:
-    """Rows of a CSV (``,``) or TSV (tab) file with a header line.
+def table(path: Path, group_column: str) -> Iterator[Row]:
+    """Rows of a table; the lines below a header are separated as the header is.
 
     Raises:
-        PairListError: a column is missing, or a row has more or fewer fields than the header.
+        PairListError: a column is missing, a row has more or fewer fields than the header, or is
+            no labelled pair where there is no header.
     """
-    split = partial(comma_cells, separator=separator)
-    header: list[str] = []
-    for line in table_lines(quoted_records(read_text_lines(path)), split):
+    lines = read_text_lines(path)
+    first = next((text for _, text in lines if is_row(text)), None)
+    if first is None:
+        raise no_pairs(str(path))
+    split = split_of_photos(first)
+    records = lines if split in (tab_cells, spaced_cells) else list(quoted_records(lines))
+    rows = table_lines(records, split)
+    header = next(rows)
+    if not _is_headed(header.value):
+        for line in table_lines(lines, photo_cells):
+            yield _labelled_row(path, line.number, repr(line.text), line.value)
+        return
+    if header.error or not isinstance(header.value, list):
+        raise wrong_line(path, header.number, header.error, "a header", "correct it")
+    names = [name.strip() for name in header.value]
+    columns = _columns(path, names, group_column, header.number)
+    for line in rows:
         if line.error:
             raise wrong_line(path, line.number, line.error, "UTF-8 rows", "correct it")
         cells = list(line.value)
-        if not header:
-            header = [name.strip() for name in cells]
-            columns = _columns(path, header, group_column)
-            continue
-        if len(cells) != len(header):
+        if len(cells) != len(names):
             raise wrong_line(
                 path,
                 line.number,
                 f"{len(cells)} fields",
-                f"{len(header)} as in the header",
+                f"{len(names)} as in the header",
                 "quote a field that holds the separator",
             )
-        named = {role: cells[header.index(name)] for role, name in columns.items()}
+        named = {role: cells[names.index(name)] for role, name in columns.items()}
         yield _row(path, line.number, named)
 
 
@@ -79,16 +106,18 @@ def json_lines(path: Path, group_column: str) -> Iterator[Row]:
         yield _row(path, line.number, named)
 
 
+def _is_headed(cells: Value) -> bool:
+    """Whether the first line of a table is a header, and be it a faulty one."""
+    if not isinstance(cells, list) or is_header(cells):
+        return True
+    return not any(is_label(cell) for cell in (cells[:1] + cells[-1:])) or len(cells) < 3
+
+
 def _columns(path: Path, names: list[str], group_column: str, line: int = 1) -> dict[str, str]:
     """Column of each role: ``{"first": "image1", ...}``."""
-    by_word = {name.lower(): name for name in reversed(names)}
-    aliases = {**ALIASES, "group": (group_column.lower(),)}
-    columns = {
-        role: by_word[word]
-        for role, words in aliases.items()
-        for word in reversed(words)
-        if word in by_word
-    }
+    columns = columns_named(names, ROLES)
+    if group := columns_named(names, (group_column,)):
+        columns["group"] = group[group_column]
     missing = [role for role in REQUIRED if role not in columns]
     if missing:
         role = missing[0]
@@ -97,7 +126,7 @@ def _columns(path: Path, names: list[str], group_column: str, line: int = 1) -> 
             line,
             f"columns {', '.join(names) or 'none'}",
             f"one for {role!r} ({', '.join(ALIASES[role])})",
-            "add a header line such as: first,second,same",
+            "add a header line such as: first,second,same; or to each line its label",
         )
     if group_column != "group" and "group" not in columns:
         raise PairListError(
@@ -105,6 +134,17 @@ def _columns(path: Path, names: list[str], group_column: str, line: int = 1) -> 
             cure="name an existing group column",
         )
     return columns
+
+
+def _labelled_row(path: Path, line: int, found: str, cells: Value) -> Row:
+    """Row of a line without a header."""
+    if not isinstance(cells, list) or not is_labelled(cells):
+        expected = "two photos and a label, or a label and two photos"
+        cure = "put tabs between them, or add a header such as: first,second,same"
+        raise wrong_line(path, line, found, expected, cure)
+    first, second, same = place_of(cells)
+    assert same is not None
+    return _row(path, line, {"first": cells[first], "second": cells[second], "same": cells[same]})
 
 
 def _row(path: Path, line: int, named: Mapping[str, str]) -> Row:
@@ -124,18 +164,38 @@ def _row(path: Path, line: int, named: Mapping[str, str]) -> Row:
     )
 
 
-def _table(kind: str, title: str, separator: str) -> ListFormat:
+def _is_table(file: ListFile) -> bool:
+    """Whether the first line is a header, or most lines are labelled pairs."""
+    head = [_cells_or_none(text) for _, text in file.lines[:HEAD]]
+    if not head:
+        return False
+    labelled = sum(map(is_labelled, head))
+    return 2 * labelled > len(head) or (isinstance(head[0], list) and is_header(head[0]))
+
+
+def _cells_or_none(text: str) -> Value:
+    with suppress(ValueError, csv.Error, RecursionError):
+        return photo_cells(text)
+    return []
+
+
+def _is_json(file: ListFile) -> bool:
+    return bool(file.lines) and file.lines[0][1].startswith("{")
+
+
+def _format(kind: str, title: str, matches: Callable[[ListFile], bool]) -> ListFormat:
     def read(path: Path, group_column: str) -> PairList:
-        return pair_list(path, kind, separated(path, separator, group_column))
+        return pair_list(path, kind, table(path, group_column))
 
-    return ListFormat(kind, title, lambda file: file.suffix == f".{kind}", read)
+    return ListFormat(kind, title, matches, read)
 
 
-CSV = _table("csv", "CSV pair list", ",")
-TSV = _table("tsv", "TSV pair list", "\t")
+CSV = _format("csv", "CSV pair list", lambda file: file.suffix == ".csv")
+TSV = _format("tsv", "TSV pair list", lambda file: file.suffix == ".tsv")
+LABELLED = _format("labelled", "pair list: two photos and a label a line, or a header", _is_table)
 JSON_LINES = ListFormat(
     "jsonl",
     "JSON-lines pair list",
-    lambda file: file.suffix in (".jsonl", ".ndjson"),
+    lambda file: file.suffix in (".jsonl", ".ndjson") or _is_json(file),
     lambda path, column: pair_list(path, "jsonl", json_lines(path, column)),
 )

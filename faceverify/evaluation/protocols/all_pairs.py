@@ -13,6 +13,7 @@ from faceverify.evaluation.intervals.curve_bootstrap import curve_replicates
 from faceverify.evaluation.intervals.identity_bootstrap import IdentityBootstrap
 from faceverify.evaluation.intervals.identity_folds import folds_of_photos
 from faceverify.evaluation.metrics.all_against_all import all_against_all
+from faceverify.evaluation.metrics.error_rates import auc
 from faceverify.evaluation.protocols.probability import with_probability
 from faceverify.evaluation.protocols.protocol import (
     EmbeddedPhotos,
@@ -22,6 +23,7 @@ from faceverify.evaluation.protocols.protocol import (
     Settings,
 )
 from faceverify.evaluation.protocols.score_sections import (
+    alike_notes,
     calibration_notes,
     curve_section,
     data_section,
@@ -85,7 +87,12 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
         model=photos.model,
         model_id=photos.model_id,
         sections=tuple(sections),
-        notes=(*benchmark.notes, *photos.notes, *calibration_notes(point)),
+        notes=(
+            *benchmark.notes,
+            *photos.notes,
+            *alike_notes(auc(counts)),
+            *calibration_notes(point),
+        ),
         counts=counts,
         threshold=point.threshold if point else None,
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from faceverify.evaluation.metrics.wilson import Interval
     from faceverify.matching.operating_point import OperatingPoint
 
+LEAST_AUC = 0.7  # 0.5 is chance; the poorest model of faces has more
 ONE_KIND = "needs genuine and impostor pairs"
 
 
@@ -167,6 +168,20 @@ def threshold_section(
     if accuracy is not None:
         estimates.insert(1, accuracy)
     return Section("fixed", "At a fixed threshold", tuple(estimates))
+
+
+def alike_notes(area: float | None) -> list[str]:
+    """A note where people nearly all look alike, as they do where folders are not people.
+
+    Args:
+        area: AUC; None where there is none.
+    """
+    if area is None or area >= LEAST_AUC:
+        return []
+    return [
+        f"people can hardly be told apart (AUC {area:.2f}): is each of them one person, and the "
+        "model one of faces?"
+    ]
 
 
 def calibration_notes(point: OperatingPoint | None) -> list[str]:

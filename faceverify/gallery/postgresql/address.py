@@ -82,6 +82,8 @@ def parse(url: str) -> Address:
         found = conninfo_to_dict(plain + ("?" + "&".join(others) if others else ""))
         if not str(found.get("port", "")).replace(",", "").isdigit() and "port" in found:
             raise ProgrammingError
+        if "@" in str(found.get("host", "")):  # the end of a password with an @ in it
+            raise ProgrammingError
     except ProgrammingError:
         raise GalleryError(
             "the postgresql:// URL cannot be read",

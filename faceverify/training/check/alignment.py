@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from faceverify.faces.alignment import similarity
+from faceverify.faces.similarity import similarity
 from faceverify.training.check.problems import Problem
 
 MOST_OFF = 0.12  # largest median. Of LFW: its aligned crops 0.03, facenet's 0.28, photos 0.43

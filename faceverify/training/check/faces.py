@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from faceverify.training.data.sets.face_set import FaceSet
 
 AT_ONCE = 2048  # encoded images in memory
-BORDER = 0.25  # of a crop's side, added around it: the detector is less exact without it
 ALTERED = 100  # images to compare with altered copies of themselves
 MOST_COMPARED = 300_000  # images to compare pairwise: 45 billion distances
 
@@ -110,10 +109,9 @@ def misaligned(
     Raises:
         UsageError: no such alignment.
     """
-    from PIL import ImageOps
-
     from faceverify.faces.alignment import reference_points
     from faceverify.faces.detection import Detector
+    from faceverify.faces.similarity import HALF
     from faceverify.images.photo import open_photo
     from faceverify.models.registry import bundled_folder
     from faceverify.runtime.parallel import map_ordered
@@ -128,10 +126,9 @@ def misaligned(
     def look(place: int) -> tuple[NDArray[np.float32] | None, tuple[float, float]]:
         image = open_photo(face_set.read(readable[place])).decode()
         stretch = (image.width / crop.side, image.height / crop.side)
-        border = round(BORDER * min(image.size))
-        padded = ImageOps.expand(image, border, fill=(128, 128, 128))
-        faces = detector.detect(padded, min_face=0.4 * min(image.size))
-        return (faces[0].points - border if faces else None), stretch
+        faces = detector.detect(image, min_face=0.4 * min(image.size))
+        face = detector.locate(image, faces[0]) if faces else None
+        return (None if face is None else face.points - HALF), stretch
 
     looked = list(map_ordered(look, places, workers=workers))
     off = offsets([points for points, _ in looked], crop.points, [share for _, share in looked])

@@ -13,6 +13,7 @@ from faceverify.errors import UsageError
 from faceverify.evaluation.calibration.calibrate import calibrate_model
 from faceverify.evaluation.metrics.error_rates import MIN_EXPECTED_ERRORS, allowed_errors
 from faceverify.evaluation.protocols.benchmark import Benchmark
+from faceverify.evaluation.protocols.score_sections import alike_notes
 from faceverify.models.contract import Contract
 from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import ModelFile, Provenance, load_model_file
@@ -117,7 +118,7 @@ def make_model(
         photos = embedded(model, validation_set)
         results = pair_results(validation_set, photos.embeddings).as_dict()
         model, note = _with_thresholds(model, validation_set, photos)
-        notes = [note] if note else []
+        notes = [*([note] if note else []), *alike_notes(results.get("auc"))]
     model = replace(model, card=_card(model, loss, seed, results, validation_set))
     model.save(run.model)
     return Made(exported.model_id, exported.largest_cosine_difference, results, tuple(notes))

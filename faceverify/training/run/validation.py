@@ -26,10 +26,10 @@ from faceverify.evaluation.metrics.fold_accuracy import folded_accuracy
 from faceverify.evaluation.metrics.pair_distances import pair_distances
 from faceverify.evaluation.metrics.scores import count_scores
 from faceverify.evaluation.protocols.benchmark import Benchmark
-from faceverify.faces.alignment import SHRINK
 from faceverify.faces.detection import Detector
 from faceverify.faces.finder import FaceFinder
 from faceverify.faces.options import FaceOptions
+from faceverify.faces.similarity import SHRINK
 from faceverify.images.photo import open_photo
 from faceverify.models.contract import Contract
 from faceverify.models.registry import bundled_folder

@@ -11,7 +11,7 @@ def test_every_kind_is_called_by_its_name_and_has_a_title():
     assert all(kind == one.kind and one.title for kind, one in FORMATS.items())
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"10\t3\0", b"hello world and more\n", b" \n"])
+@pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"10\t3\1\0", b"hello world and more\n", b" \n"])
 def test_files_that_are_no_lists(tmp_path, data):
     path = tmp_path / "list.txt"
     path.write_bytes(data)

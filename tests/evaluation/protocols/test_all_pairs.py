@@ -6,6 +6,7 @@ from measured_embeddings import measured
 
 from faceverify.evaluation.metrics.exact_distances import unit_rows
 from faceverify.evaluation.protocols.all_pairs import evaluate
+from faceverify.evaluation.protocols.score_sections import alike_notes
 from faceverify.matching.operating_point import OperatingPoint
 
 NAMES = ["ann", "ann", "ann", "bob", "bob", "eve"]
@@ -43,3 +44,17 @@ def test_a_report_asks_for_bands_probability_and_the_worst_pairs():
     found = measured(evaluate, ROWS, NAMES, replicates=10, report=True)
     assert found.evaluation.reliability is not None
     assert len(found.worst.false_matches) == 8
+
+
+def test_people_who_nearly_all_look_alike_are_noted():
+    """As where each folder is not of one person: here photos are dealt out at random."""
+    rng = np.random.default_rng(0)
+    rows = unit_rows(rng.normal(size=(60, 8)).astype(np.float32))
+    names = [f"folder{index % 3}" for index in range(60)]
+    (note,) = [
+        one
+        for one in measured(evaluate, rows, names, replicates=0).evaluation.notes
+        if "told apart" in one
+    ]
+    assert note.startswith("people can hardly be told apart (AUC 0.")
+    assert alike_notes(0.9) == alike_notes(None) == []

@@ -14,7 +14,7 @@ from photographs import BIDEN, OBAMA  # noqa: E402
 from torch import nn  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
-from faceverify.cli.app import app  # noqa: E402
+from faceverify.cli.app import build_app  # noqa: E402
 from faceverify.errors import ModelError, OutputError, TrainingError  # noqa: E402
 from faceverify.models.embedder import Embedder  # noqa: E402
 from faceverify.models.install.graph_check import cosines  # noqa: E402
@@ -192,6 +192,6 @@ def test_from_a_backbone_to_a_decision(tmp_path):
     path = tmp_path / "model.onnx"
     write(make(size=112), path, size=112, thresholds=[AT], card="the card")
     verify = ["verify", "--model", str(path), "--fmr", "0.001"]
-    assert CliRunner().invoke(app, [*verify, OBAMA, BIDEN]).exit_code in (0, 1)
-    assert CliRunner().invoke(app, [*verify, OBAMA, OBAMA]).exit_code == 0
-    assert "the card" in CliRunner().invoke(app, ["weights", "show", str(path)]).output
+    assert CliRunner().invoke(build_app(), [*verify, OBAMA, BIDEN]).exit_code in (0, 1)
+    assert CliRunner().invoke(build_app(), [*verify, OBAMA, OBAMA]).exit_code == 0
+    assert "the card" in CliRunner().invoke(build_app(), ["weights", "show", str(path)]).output

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceverify.faces.alignment import FivePoints, named_alignment, reference_points, similarity
+from faceverify.faces.alignment import FivePoints, named_alignment, reference_points
+from faceverify.faces.similarity import HALF, similarity
 from faceverify.models.contract import Contract
 from faceverify.runtime.progress import ShowProgress
 from faceverify.training.config.fields import config_error
@@ -258,7 +259,7 @@ def frame_of(contract: Contract, alignment: str, size: tuple[int, int]) -> Frame
             "cut the crops again, `faceverify align --alignment`",
         )
     face = reference_points(alignment).face((size[1], size[0]))
-    to_frame = similarity(face.points, contract.alignment.points, contract.alignment.weights)
+    to_frame = similarity(face.points - HALF, contract.alignment.points, contract.alignment.weights)
     turn = np.linalg.inv(to_frame[:, :2])
     # the similarity has its origin at the centre of the first pixel, half a pixel from the edge
     shift = 0.5 - turn @ (0.5 + to_frame[:, 2])

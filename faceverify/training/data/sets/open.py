@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from faceverify.runtime.addresses import nearest_scheme, scheme_of
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.face_set import FaceSet
 
@@ -32,6 +33,12 @@ def open_face_set(source: str | os.PathLike[str]) -> FaceSet:
         raise data_error(
             f"{text}: can only be read from its beginning to its end, which `train` alone does",
             "copy the shards to a disk",
+        )
+    if scheme := scheme_of(text):
+        near = nearest_scheme(scheme, [one.rstrip(":/") for one in REMOTE])
+        raise data_error(
+            f"{scheme}://... is a URL of no known kind",
+            f"{f'did you mean {near}://...? ' if near else ''}Known: {', '.join(REMOTE)}",
         )
     shards = find_shards(text)
     if shards:

@@ -1,0 +1,1 @@
+"""Preparation of ONNX graphs for the engine: the same embeddings, computed faster."""
