@@ -56,7 +56,7 @@ def test_a_net_that_ignores_its_input(run, people, tmp_path, before):
     (line,) = ran.err.splitlines()
     assert "collapsed.onnx: this model cannot run at FMR 0.1: at distance 0.000001" in line
     assert "100 % of 760 impostor comparisons match" in line
-    assert "comparisons match, nor at 0.02; check photos and model" in line
+    assert "comparisons match, nor at 0.02; " in line
     assert not (tmp_path / "out.onnx").exists()
 
 
