@@ -1,6 +1,8 @@
 """Robustness: faces of degraded photos, the rates among those decided, the photos chosen."""
 
+import itertools
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from faceverify.evaluation.degradation import DEGRADATIONS
 from faceverify.evaluation.intervals.identity_bootstrap import IdentityBootstrap
 from faceverify.evaluation.metrics.all_against_all import all_against_all
 from faceverify.evaluation.metrics.error_rates import error_rates
+from faceverify.evaluation.metrics.error_versus_discard import error_versus_discard
 from faceverify.evaluation.protocols.benchmark import Benchmark
 from faceverify.evaluation.robustness.discard import discard_curves
 from faceverify.evaluation.robustness.faces import (
@@ -100,8 +103,9 @@ def test_each_is_embedded_once(tmp_path, faces):
             np.testing.assert_array_equal(one.embeddings, other.embeddings)
             np.testing.assert_array_equal(one.quality, other.quality)
             assert one.failure == other.failure
-        with pytest.raises(AssertionError, match="all is in the cache"):
-            embedded(cache, load=no_load)  # one kind more
+        for more in (CELLS[2], ("blocks", 2.0)):  # another kind, another strength
+            with pytest.raises(AssertionError, match="all is in the cache"):
+                embedded(cache, cells=[more], load=no_load)
         with pytest.raises(AssertionError, match="all is in the cache"):
             embedded(cache, cells=CELLS[:2], options=FaceOptions(min_quality=0.5), load=no_load)
         three = embedded(cache)  # what is missing alone
@@ -233,6 +237,26 @@ def test_a_quality_that_refuses_what_is_degraded():
     ]  # fmt: skip
     (empty,) = discard_curves([refused], NAMES, 0.01)
     assert (empty.fmr, empty.fnmr) == (None, None)
+
+
+def test_curves_one_comparison_at_a_time():
+    """The quality of a comparison is the lower one of its two faces'."""
+    rng = np.random.default_rng(6)
+    sets = [
+        replace(one, quality=np.where(one.decided, rng.random(48), np.nan).astype(np.float32))
+        for one in (made_up(rng, CLEAN), made_up(rng, "blur"), made_up(rng, "blur"))
+    ]
+    qualities, wrong = [], []
+    for one in sets:
+        kept = np.flatnonzero(one.decided).tolist()
+        for i, j in itertools.combinations(kept, 2):
+            if NAMES[i] != NAMES[j]:
+                qualities.append(min(one.quality[i], one.quality[j]))
+                wrong.append(cosine_distance(one.embeddings[i], one.embeddings[j]) <= 0.3)
+    expected = error_versus_discard(qualities, wrong)
+    (curves,) = discard_curves(sets, NAMES, 0.3)
+    np.testing.assert_allclose(curves.fmr.error, expected.error)
+    np.testing.assert_allclose(curves.fmr.discarded, expected.discarded)
 
 
 def test_photos_are_chosen_by_their_names(tmp_path):
