@@ -97,6 +97,23 @@ def test_one_placeholder_for_many_people(run, people, tmp_path):
     assert 0.02 < ran.objects[0]["fixed"]["fmr"]["value"] <= 0.1
 
 
+def test_pairs_that_compare_a_file_with_itself(run, people, tmp_path):
+    copy = people / "person-01" / "2.png"
+    copy.write_bytes((people / "person-00" / "0.png").read_bytes())
+    lines = ["first,second,label"]
+    lines += [f"person-{n:02}/0.png,person-{n:02}/1.png,1" for n in range(20)]
+    lines += [f"person-{n:02}/0.png,person-{m:02}/1.png,0" for n in range(20) for m in range(n)]
+    lines += ["person-00/0.png,person-01/2.png,0"]
+    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
+    model = saved(tmp_path, "model")
+    ran = run(
+        *aligned("calibrate", "--images", people, "--pairs", tmp_path / "list.csv"),
+        "--model", model, "--fmr", "0.1", "--dry-run",
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    assert "note: 1 impostor pairs compare a file with itself" in ran.out
+
+
 def test_two_thousand_copies_of_one_photo(run, people, tmp_path):
     first = people / "person-00" / "0.png"
     for person in range(1000):
@@ -123,6 +140,7 @@ def test_what_was_stored_against_its_own_measurement_decides_nothing(run, people
     """Model files that an earlier version calibrated."""
     model = saved(tmp_path, "old", [broken], before=CONSTANT)
     assert load_model_file(model).calibration == []
+    assert "does not hold, and is not used" in run("weights", "show", model).out
     pair = (people / "person-00" / "0.png", people / "person-01" / "0.png")
     how = ("--model", model, "--aligned", "arcface-112")
     ran = run("verify", *pair, *how, "--fmr", "0.01")
