@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from photographs import BIDEN, FACES, OBAMA, OBAMA2
+from PIL import Image
 
 from faceverify.embeddings.cache import EmbeddingCache
 from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.errors import UsageError
 from faceverify.evaluation.benchmark import read_benchmark
 from faceverify.evaluation.degradation import DEGRADATIONS
+from faceverify.evaluation.degradation.face_frame import CROP, FaceFrame
 from faceverify.evaluation.intervals.identity_bootstrap import IdentityBootstrap
 from faceverify.evaluation.metrics.all_against_all import all_against_all
 from faceverify.evaluation.metrics.error_rates import error_rates
@@ -22,8 +24,11 @@ from faceverify.evaluation.metrics.error_versus_discard import error_versus_disc
 from faceverify.evaluation.protocols.benchmark import Benchmark
 from faceverify.evaluation.robustness.discard import discard_curves
 from faceverify.evaluation.robustness.faces import (
+    AROUND,
     CLEAN,
+    LARGEST,
     DegradedFaces,
+    _shown,
     cells_of,
     degraded_faces,
 )
@@ -93,6 +98,25 @@ def test_order_threads_and_company_change_nothing(faces):
         np.testing.assert_array_equal(one.embeddings, other.embeddings[::-1])
         np.testing.assert_array_equal(one.quality, other.quality[::-1])
         assert one.failure == other.failure[::-1]
+
+
+def test_of_a_large_photo_what_lies_about_the_face_is_degraded():
+    points = np.array(CROP.points)
+    for size, place, scale in (((4000, 3000), (2500, 600), 1.0), ((900, 4000), (0, 0), 8.0)):
+        image = Image.effect_noise(size, 50).convert("RGB")
+        pixels, moved = _shown(image, points * scale + place)
+        assert max(pixels.shape) <= 2 * AROUND * CROP.side * LARGEST + 2
+        frame = FaceFrame.of(moved)
+        assert frame.scale == pytest.approx(min(scale, LARGEST), rel=0.01)
+        assert (moved > 0).all()
+        assert (moved < pixels.shape[1::-1]).all()
+        if scale == 1:
+            (x, y), (to_x, to_y) = np.round(points[2] + place), np.round(moved[2])
+            assert tuple(pixels[int(to_y), int(to_x)]) == image.getpixel((int(x), int(y)))
+    small = Image.effect_noise((250, 250), 50).convert("RGB")
+    pixels, moved = _shown(small, points * 1.2 + 50)
+    np.testing.assert_array_equal(pixels, np.asarray(small))  # whole
+    np.testing.assert_array_equal(moved, points * 1.2 + 50)
 
 
 def test_each_is_embedded_once(tmp_path, faces):
