@@ -109,8 +109,8 @@ class ModelFile:
         known = ", ".join(f"{threshold.fmr:g}" for threshold in usable) or "none"
         broken = [one for one in self.thresholds if abs(one.fmr - fmr) <= 1e-9 * fmr]
         measured = "".join(
-            f"; the one it has, {one.distance:g}, was measured to let in "
-            f"{one.interval[0]:.2g} to {one.interval[1]:.2g} of impostors"
+            f"; the one it has does not hold (distance {one.distance:g}, FMR measured "
+            f"{one.interval[0]:.2g} to {one.interval[1]:.2g})"
             for one in broken[:1]
         )
         rates = "one of the calibrated rates as --fmr" if usable else "`faceverify calibrate` it"

@@ -76,7 +76,7 @@ def threshold_table(thresholds: tuple[Threshold, ...]) -> list[str]:
             f"{threshold.interval[0]:.2g} to {threshold.interval[1]:.2g}",
             f"{threshold.impostors:,}",
             f"{threshold.genuine:,}",
-            threshold.dataset,
+            threshold.dataset + ("" if threshold.holds else "; does not hold, and is not used"),
         )
         for threshold in thresholds
     ]
