@@ -620,7 +620,7 @@ def test_an_empty_file(tmp_path):
 @pytest.mark.parametrize(
     ("data", "shown"),
     [
-        (b"<!DOCTYPE html><html></html>", "a web page, not an image; download the photo"),
+        (b"<!DOCTYPE html><html></html>", "a web page, not an image; download the file"),
         (b"PK\x03\x04" + bytes(99), "a zip archive, not an image; unpack it"),
         (b"%PDF-1.7\nxyz", "a PDF, not an image; take the photo out"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "a PostScript program, not an"),
