@@ -15,7 +15,7 @@ from PIL import Image
 from faceverify.errors import LowQualityError, NoFaceError
 from faceverify.faces.alignment import Alignment, reference_points
 from faceverify.faces.detection import Detector, Face
-from faceverify.faces.options import FaceOptions
+from faceverify.faces.options import SMALLEST_FACE, FaceOptions
 from faceverify.faces.quality import Quality, measure_quality
 from faceverify.faces.selection import CENTRALITY, choose, prominence
 from faceverify.images.photo import Photo, Source, open_photo
@@ -104,8 +104,9 @@ class FaceFinder:
             smallest = max(smallest / scale, COARSE_FACE)
         faces = self._detect(image, smallest)
         if not faces and scale > 1:  # its faces are small, or there are none
-            image, scale = photo.decode(), 1.0
-            faces = self._detect(image, self.options.min_face)
+            image = photo.decode()
+            scale = photo.width / image.width
+            faces = self._detect(image, max(self.options.min_face / scale, SMALLEST_FACE))
         chosen = choose(faces, image.size, self.options.face, photo.name)
         if scale > 1 and chosen[0].size < FULL_DETAIL:
             finer = photo.decode(

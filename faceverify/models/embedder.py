@@ -26,7 +26,9 @@ class Embedder:
             inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
             shape = inputs[0].shape if len(inputs) == 1 else []
         except Exception as error:  # ONNX Runtime's errors have no common base class
-            raise ModelError(f"{model.name}: the engine cannot load its graph: {error}") from error
+            from faceverify.models.foreign import unloadable_error  # no working model needs it
+
+            raise unloadable_error(model.name, error) from error
         contract = model.contract
         expected = [3, contract.height, contract.width]
         fits = len(shape) == 4 and all(

@@ -247,10 +247,16 @@ def split_metadata(data: bytes, name: str) -> tuple[bytes, dict[str, str]]:
                 start = kept.pop().start
             kept.append(slice(start, end))
     except (ValueError, IndexError) as error:
-        raise ModelError(f"{name}: not an ONNX file, or a damaged one") from error
+        raise _not_onnx(data, name) from error
     if not {1, 7, 8} <= numbers:  # ir_version, graph, opset_import
-        raise ModelError(f"{name}: not an ONNX file, or a damaged one")
+        raise _not_onnx(data, name)
     return b"".join(data[part] for part in kept), entries
+
+
+def _not_onnx(data: bytes, name: str) -> ModelError:
+    from faceverify.models.foreign import not_onnx_error  # no file of a working model needs it
+
+    return not_onnx_error(data, name)
 
 
 def metadata_entry(key: str, value: str) -> bytes:
