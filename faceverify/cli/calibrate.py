@@ -37,8 +37,14 @@ def calibrate(
         ),
     ],
     fmr: Annotated[
-        str, typer.Option("--fmr", help="False match rates, separated by commas.")
-    ] = "1e-3,1e-4,1e-5",
+        str | None,
+        typer.Option(
+            "--fmr",
+            help="False match rates, separated by commas.  [default: those of 1e-2, 1e-3, 1e-4 and "
+            "1e-5 that the data support]",
+            show_default=False,
+        ),
+    ] = None,
     pairs: Annotated[
         Path | None,
         typer.Option(
@@ -92,7 +98,7 @@ def calibrate(
     `faceverify calibrate --images lfw --pairs pairs.txt --fmr 1e-2 --save mine.onnx`
     """
     console = Console(json, quiet, verbose)
-    targets = rates(fmr)
+    targets = None if fmr is None else rates(fmr)
     from faceverify.embeddings.cache import EmbeddingCache, cache_folder
     from faceverify.embeddings.source import model_source
     from faceverify.evaluation.benchmark import read_benchmark

@@ -17,7 +17,7 @@ from faceverify.errors import FaceverifyError, UsageError
 if TYPE_CHECKING:
     from faceverify.training.run.train import Trained
 
-DEFAULT_RECIPE = "small-arcface"
+DEFAULT_RECIPE, FINE_TUNING = "small-arcface", "finetune-default"
 PATIENCE = 2.0  # seconds that other processes give the first one to print the same error
 
 
@@ -36,7 +36,8 @@ def train(
         typer.Option(
             "--recipe",
             metavar="NAME|FILE",
-            help="Initial settings, see --recipes.  [default: small-arcface]",
+            help="Initial settings, see --recipes.  [default: by --init and --loss, else "
+            "small-arcface]",
             show_default=False,
         ),
     ] = None,
@@ -70,14 +71,21 @@ def train(
     ] = None,
     loss: Annotated[
         str | None,
-        typer.Option("--loss", help="Loss function, such as arcface.", show_default=False),
+        typer.Option(
+            "--loss",
+            "--head",
+            help="Loss function, such as arcface; recipe and batches follow it where nothing else "
+            "is said.",
+            show_default=False,
+        ),
     ] = None,
     init: Annotated[
         str | None,
         typer.Option(
             "--init",
             metavar="MODEL",
-            help="Initial weights: a model, a checkpoint, facenet:NAME.",
+            help="Initial weights: a model, a checkpoint, facenet:NAME; the backbone is theirs, "
+            "and the recipe finetune-default, where nothing else is said.",
             show_default=False,
         ),
     ] = None,
@@ -173,7 +181,7 @@ def train(
     `torchrun --nproc-per-node 8 -m faceverify train ms1mv3 --recipe arcface-ms1mv3-r50`
     """
     rank = int(os.environ.get("RANK", "0"))
-    console = Console(json, quiet or rank > 0, verbose)
+    console = Console(json, quiet, verbose)
     if recipes:
         show_recipes(console)
         return
@@ -224,10 +232,15 @@ def run(
     from faceverify.runtime.addresses import check_path
     from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
     from faceverify.training.run.folder import RunFolder
+    from faceverify.training.run.follow_loss import following_loss, recipe_of
+    from faceverify.training.run.follow_weights import following_weights
 
     if resume and recipe is not None:
         raise UsageError("--resume keeps the run's own settings", cure="leave --recipe out")
-    recipe = recipe or DEFAULT_RECIPE
+    given = overridden(changes, changes_of(settings))
+    if recipe is None and given.get("backbone", {}).get("init"):
+        recipe = FINE_TUNING
+    recipe = recipe or recipe_of(given.get("loss", {}).get("name"), DEFAULT_RECIPE)
     check_path(name or "", "--name")
     folder = RunFolder(out / (name or Path(recipe).stem))
     if resume and name is None:
@@ -235,7 +248,10 @@ def run(
     values = as_dict(folder.read_config()) if resume else read_recipe(recipe)
     if changes["data"]["source"] is None:
         refuse_command(values.get("data"))
-    values = overridden(overridden(values, changes), changes_of(settings))
+    began = values
+    values = overridden(values, given)
+    if not resume:
+        values = following_weights(following_loss(values, began, given), given)
     from faceverify.training.config.schema import config_from_dict
 
     config = config_from_dict(values)

@@ -115,6 +115,10 @@ def verify(
     check_what(photos, pairs, claim, claims)
     named = [*(photos or []), *([] if claim is None else [claim])]
     console = Console(json, quiet, verbose)
+    if pairs is None and claims is None:
+        from faceverify.runtime.malloc import use_huge_pages
+
+        use_huge_pages()
     from faceverify.embeddings.extractor import FaceEmbedder
 
     load = partial(FaceEmbedder.load, model, faces)

@@ -55,7 +55,7 @@ class Embedder:
         planes = self.model.contract.planes(crops)
         if self.model.contract.flip_average:
             planes = np.concatenate([planes, planes[..., ::-1]])
-        rows = self._run(planes)
+        rows = self.run(planes)
         if self.model.contract.flip_average:
             rows = rows[: len(crops)] + rows[len(crops) :]
         return self.normalised(rows)
@@ -72,7 +72,8 @@ class Embedder:
         unit: NDArray[np.float32] = rows / length
         return unit
 
-    def _run(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the net returns, (N, D), for its input, (N, 3, height, width)."""
         size = self.model.contract.embedding_size
         rows = np.empty((len(planes), size), np.float32)
         for start in range(0, len(planes), self._batch):

@@ -5,6 +5,7 @@ Model files are untrusted input: every field is validated before it is printed o
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from faceverify.models.contract import is_finite
@@ -51,6 +52,30 @@ class Threshold:
         At distance 0 every comparison of a constant net matches.
         """
         return self.distance > 0 and self.interval[0] <= self.fmr
+
+
+@dataclass(frozen=True)
+class PreparedFrom:
+    """The model that a graph was prepared from, whose id and embeddings it keeps.
+
+    Attributes:
+        id: of that model.
+        content: hash of the graph and the contract that were made of it, which alone keep the id.
+    """
+
+    id: str
+    content: str
+
+
+def prepared_from_dict(values: object) -> PreparedFrom:
+    """What plain values say of a preparation, validated; ValueError for anything else."""
+    known = set(PreparedFrom.__dataclass_fields__)
+    if not isinstance(values, dict) or set(values) != known:
+        raise ValueError(f"prepared is {shown(values)}, which is not {sorted(known)}")
+    for field, value in values.items():
+        if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{16}", value):
+            raise ValueError(f"prepared: {field} is {shown(value)}, not 16 hexadecimal digits")
+    return PreparedFrom(**values)
 
 
 def provenance_from_dict(values: object) -> Provenance:

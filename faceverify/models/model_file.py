@@ -1,11 +1,12 @@
 """Model file: an ONNX file with all that inference needs to know about a model.
 
-Its ONNX metadata has four entries of faceverify, each a JSON document:
+Its ONNX metadata has up to five entries of faceverify, each a JSON document:
 
 * ``faceverify.contract``: the preprocessing contract (:mod:`faceverify.models.contract`);
 * ``faceverify.provenance``: name, architecture, head, dataset, licence, source;
 * ``faceverify.thresholds``: distance thresholds, each with its nominal false match rate;
-* ``faceverify.card``, optional: the model card, as text.
+* ``faceverify.card``, optional: the model card, as text;
+* ``faceverify.prepared``, optional: of which model the graph was prepared for the engine.
 
 Read and written as protocol-buffer fields, without the ``onnx`` package and without a copy of the
 graph: ``metadata_props`` is field 14 of ``ModelProto``.
@@ -24,9 +25,11 @@ from faceverify.errors import ModelError
 from faceverify.matching.operating_point import OperatingPoint
 from faceverify.models.contract import Contract
 from faceverify.models.metadata import (
+    PreparedFrom,
     Provenance,
     Threshold,
     card_from_text,
+    prepared_from_dict,
     provenance_from_dict,
     threshold_from_dict,
     thresholds_from_list,
@@ -44,11 +47,12 @@ __all__ = [
     "threshold_from_dict",
 ]
 
-CONTRACT, PROVENANCE, THRESHOLDS, CARD = (
+CONTRACT, PROVENANCE, THRESHOLDS, CARD, PREPARED = (
     "faceverify.contract",
     "faceverify.provenance",
     "faceverify.thresholds",
     "faceverify.card",
+    "faceverify.prepared",
 )
 METADATA_FIELD = 14
 
@@ -64,6 +68,7 @@ class ModelFile:
         provenance: architecture, dataset, licence and source.
         thresholds: calibrated.
         card: the model card, lines of text; may be empty.
+        prepared_from: the model whose graph was prepared for the engine; None if it was not.
     """
 
     name: str
@@ -72,10 +77,21 @@ class ModelFile:
     provenance: Provenance
     thresholds: tuple[Threshold, ...] = ()
     card: str = ""
+    prepared_from: PreparedFrom | None = None
+
+    @property
+    def id(self) -> str:
+        """Hash of what determines an embedding: graph and contract, not the other metadata.
+
+        Of a graph that was prepared for the engine: the id of the model before, whose embeddings it
+        gives, as long as graph and contract are those that were made then.
+        """
+        kept = self.prepared_from
+        return kept.id if kept and kept.content == self.content else self.content
 
     @cached_property
-    def id(self) -> str:
-        """Hash of what determines an embedding: graph and contract, not the other metadata."""
+    def content(self) -> str:
+        """Hash of the graph and the contract that are in the file."""
         digest = hashlib.sha256(self.graph)
         digest.update(as_json(self.contract.as_dict()).encode())
         return digest.hexdigest()[:16]
@@ -140,6 +156,8 @@ class ModelFile:
         }
         if self.card:
             entries[CARD] = self.card
+        if self.prepared_from:
+            entries[PREPARED] = asdict(self.prepared_from)
         return self.graph + b"".join(metadata_entry(key, as_json(v)) for key, v in entries.items())
 
     def save(self, path: Path) -> None:
@@ -182,9 +200,10 @@ def parse_model_file(data: bytes, name: str) -> ModelFile:
         provenance = provenance_from_dict(document(entries, PROVENANCE))
         thresholds = thresholds_from_list(document(entries, THRESHOLDS))
         card = card_from_text(document(entries, CARD)) if CARD in entries else ""
+        prepared = prepared_from_dict(document(entries, PREPARED)) if PREPARED in entries else None
     except ValueError as error:
         raise ModelError(f"{name}: its metadata is not valid: {error}") from error
-    return ModelFile(name, graph, contract, provenance, thresholds, card)
+    return ModelFile(name, graph, contract, provenance, thresholds, card, prepared)
 
 
 def document(entries: dict[str, str], key: str) -> object:

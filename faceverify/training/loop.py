@@ -16,9 +16,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from faceverify.errors import FaceverifyError, TrainingError
 from faceverify.training.checkpoint.checkpoint import Progress
 from faceverify.training.config.schema import Config
 from faceverify.training.data.loading.source import Source
+from faceverify.training.data.views import Batch
 from faceverify.training.distributed.collectives import average_gradients
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.metrics_log import MetricsLog
@@ -63,19 +65,25 @@ def train(
         Where the run is: at its end, or at the step where it was stopped and saved.
 
     Raises:
-        TrainingError: the loss is not finite or diverges; the last checkpoint stays good.
+        TrainingError: the loss is not finite or diverges; the last checkpoint stays good. Or a
+            batch cannot be made: what was learned until then is saved.
         OutputError: a checkpoint or the metrics cannot be written.
     """
     backbone, method, optimiser = state.backbone, state.method, state.optimiser
     executor, scaler, compute = state.executor, state.executor.scaler, config.compute
-    steps = progress.steps
+    steps, began = progress.steps, progress.step
     validation_steps = evenly_spaced(steps, config.validation.number)
     loss_watch, stopwatch = LossWatch(), Stopwatch(progress)
     last_save = time.monotonic()
     state.train_mode()
 
     while progress.step < steps:
-        for batch in source.batches(progress.epoch, progress.batch):  # views of (N, 3, H, W)
+        batches = source.batches(progress.epoch, progress.batch)
+        for batch, problem in agreed(batches, processes):  # views of (N, 3, H, W)
+            if batch is None:
+                if progress.step > began:
+                    save(progress, None)
+                raise no_batch(progress, problem)
             step = progress.step
 
             # 1. The step's number decides what is random in it, its learning rate and its margin.
@@ -163,6 +171,39 @@ def train(
             if request == STOP or progress.step == steps:
                 return progress
     return progress
+
+
+def agreed(
+    batches: Iterator[Batch], processes: Processes
+) -> Iterator[tuple[Batch | None, FaceverifyError | None]]:
+    """Batches until one of the processes cannot make its part: then None in all, and why."""
+    while True:
+        batch, problem = None, None
+        try:
+            batch = next(batches, None)
+        except FaceverifyError as error:
+            problem = error
+        if processes.maximum(float(problem is not None)):
+            yield None, problem
+            return
+        if batch is None:
+            return
+        yield batch, None
+
+
+def no_batch(progress: Progress, error: FaceverifyError | None) -> TrainingError:
+    """The error of a run that stands where it was saved, as its next batch cannot be made.
+
+    Args:
+        progress: where it stands.
+        error: why; None where it is another process that cannot.
+    """
+    found = error or "another process cannot read its images, and says why"
+    return TrainingError(
+        f"{found}; the run is saved at step {progress.step:,} of {progress.steps:,}",
+        cure="go on from there with --resume",
+        code="training-data" if error is None else error.code,
+    )
 
 
 def seed_of_step(seed: int, step: int, rank: int) -> int:

@@ -45,6 +45,18 @@ def test_a_rate_with_too_few_expected_errors_is_refused(run, people, tmp_path):
     assert not (tmp_path / "home").exists()
 
 
+def test_the_rates_follow_from_the_data_where_none_was_given(run, crowd, people):
+    ran = run("calibrate", "--images", crowd, "--aligned", "arcface-112", "--dry-run", "--json")
+    assert ran.status == 0, ran.err
+    (found,) = ran.objects
+    assert [one["fmr"] for one in found["thresholds"]] == [0.01]
+    note = "too few impostor comparisons for thresholds at FMR 0.001, 0.0001, 1e-05"
+    assert note in found["notes"]
+    few = run("calibrate", "--images", people)
+    assert few.status == 2
+    assert "FMR 0.01: 3 impostor comparisons allow 0.03 false matches" in few.err
+
+
 @pytest.mark.parametrize("text", ["0", "1", "a", "", "1e-3,,1e-4", "-1e-3", "nan"])
 def test_rates_that_are_none(run, people, text):
     ran = run("calibrate", "--images", people, f"--fmr={text}")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 
 import numpy as np
@@ -109,6 +110,33 @@ def test_all_faces_are_numbered(run, tmp_path, small_faces):
     assert run("embed", tmp_path / "both.png", "--face", "only").status == 3
 
 
+@pytest.mark.parametrize("out", ["shards", "t.npz", "t.parquet", "t.jsonl"])
+def test_a_photo_replaced_under_its_name_is_embedded_anew(run, tmp_path, small_faces, out):
+    photo, place = tmp_path / "a.jpg", tmp_path / out
+    photo.write_bytes(small_faces["obama"])
+    for name, date in (("obama", 1e9), ("biden", 2e9), ("obama2", 5e8)):
+        photo.write_bytes(small_faces[name])
+        os.utime(photo, (date, date))
+        assert run("embed", photo, "--out", place, "--json").objects[0]["done"] == 1
+        assert run("embed", photo, "--out", place, "--json").objects[0]["skipped"] == 1
+        found = read_embeddings(place)
+        printed = run("embed", photo).objects[0]
+        assert found.photos == [str(photo)]
+        assert found.embeddings[0].tolist() == np.float32(printed["embedding"]).tolist()
+    assert run("embed", photo, "--out", place, "--augment", 2, "--json").objects[0]["done"] == 1
+
+
+def test_objects_replaced_under_their_names_are_embedded_anew(run, tmp_path, small_faces):
+    pytest.importorskip("pyarrow")
+    url, place = f"file://{tmp_path}/photos", tmp_path / "t.npz"
+    (tmp_path / "photos").mkdir()
+    for name in ("obama", "biden"):
+        (tmp_path / "photos" / "a.jpg").write_bytes(small_faces[name])
+        done = [run("embed", url, "--out", place, "--json").objects[0]["done"] for _ in range(2)]
+        assert done == [1, 0]
+    assert len(read_embeddings(place)) == 1
+
+
 @pytest.mark.parametrize("out", ["shards", "t.jsonl"])
 def test_a_second_run_reads_only_what_is_missing(run, album, tmp_path, out, monkeypatch):
     from faceverify.embeddings.extractor import FaceEmbedder
@@ -116,7 +144,7 @@ def test_a_second_run_reads_only_what_is_missing(run, album, tmp_path, out, monk
     read, extract = [], FaceEmbedder.extract
 
     def counted(self, photo):
-        read.append(photo)
+        read.append(photo.name)
         return extract(self, photo)
 
     monkeypatch.setattr(FaceEmbedder, "extract", counted)

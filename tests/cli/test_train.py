@@ -11,6 +11,7 @@ from photographs import FACES
 from PIL import Image
 
 from faceverify.models.model_file import load_model_file
+from faceverify.training.run.folder import RunFolder
 
 RECIPE = """
 licence = "CC0-1.0"
@@ -125,7 +126,11 @@ def lines(path: Path) -> list[dict]:
         (["PEOPLE", "--loss", "arcfase"], "did you mean arcface?"),
         (["PEOPLE", "--backbone", "resnet81"], "did you mean resnet18"),
         (["PEOPLE", "--set", "loss.margins=1"], "has no option 'margins'"),
-        (["PEOPLE", "--loss", "triplet"], "use --set batches.sampler=identities"),
+        (
+            ["PEOPLE", "--loss", "triplet", "--set", "batches.sampler=shuffled"],
+            "use --set batches.sampler=identities",
+        ),
+        (["PEOPLE", "--loss", "log-ratio"], "learns a value of each image, and "),
         (["PEOPLE", "--batch-size", "15", "--set", "compute.accumulate=2"], "no multiple of"),
         (["PEOPLE", "--validate", "nowhere.txt"], "nowhere.txt"),
         (["nowhere"], "nowhere: no such file or folder"),
@@ -134,7 +139,11 @@ def lines(path: Path) -> list[dict]:
         (["--resume", "--name", "never"], "no run to resume"),
         (["PEOPLE", "--init", "no-such-model"], "no-such-model"),
         (["PEOPLE", "--device", "cud"], "did you mean cuda?"),
-        (["PEOPLE", "--set", "data.column=age"], "which the data do not have"),
+        (["PEOPLE", "--set", "data.column=age"], "loss arcface learns people, no values"),
+        (
+            ["PEOPLE", "--loss", "log-ratio", "--set", "data.column=age"],
+            "which the data do not have",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line_and_leaves_nothing(run, people, tmp_path, arguments, said):
@@ -162,10 +171,40 @@ def test_people_of_whom_nothing_can_be_learned(run, people, tmp_path):
     other = tmp_path / "one" / "other"
     other.mkdir()
     Image.new("RGB", (32, 32)).save(other / "1.png")
-    pairs = ("--loss", "triplet", "--set", "batches.sampler=identities")
+    pairs = ("--loss", "triplet")
     assert "no person has 2 images, which this loss compares" in refused(one.parent, *pairs)
-    (other / "1.png").write_bytes(b"no picture")
-    assert "1.png" in refused(one.parent)
+    for person in (one, other):
+        (person / "1.png").write_bytes(b"no picture")
+    assert "1.png: not an image" in refused(one.parent)
+
+
+@pytest.mark.parametrize("flag", ["--loss", "--head"])
+def test_a_loss_of_pairs_has_its_own_recipe_and_batches(run, people, tmp_path, flag):
+    tiny = [
+        "data.size=32", "data.cache=none", "backbone.width=4", "compute.threads=1", "log.steps=1",
+        "backbone.embedding_size=16",
+    ]  # fmt: skip
+    settings = [word for one in tiny for word in ("--set", one)]
+    ran = run(
+        "train", people, flag, "triplet", "--steps", "2", "--device", "cpu", "--out", tmp_path,
+        *settings,
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    kept = RunFolder(tmp_path / "small-triplet").read_config()
+    assert (kept.loss.name, kept.optimiser.name) == ("triplet", "adamw")
+    # two of the ten people are held out; eight images of each of the others
+    assert (kept.batches.sampler, kept.batches.images_per_identity) == ("identities", 8)
+    assert kept.batches.size == 64
+    assert "batches of 64 images: 8 people, 8 images each" in ran.err
+
+
+def test_another_loss_than_the_recipes(run, people, tmp_path):
+    options = ("--recipe", tmp_path / "recipe.toml", "--out", tmp_path / "runs")
+    ran = run("train", people, *options, "--loss", "npair", "--steps", "1")
+    assert ran.status == 0, ran.err
+    kept = RunFolder(tmp_path / "runs" / "recipe").read_config().batches
+    # the recipe's 16 images, two of each person: of the six people that are not held out
+    assert (kept.sampler, kept.images_per_identity, kept.size) == ("identities", 2, 12)
 
 
 def test_recipes_are_listed(run):

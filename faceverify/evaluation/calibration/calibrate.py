@@ -12,7 +12,11 @@ import numpy as np
 from faceverify.embeddings.compute import PhotoEmbeddings, failure_notes
 from faceverify.embeddings.source import EmbeddingSource, ListedPhotos
 from faceverify.errors import OutputError, UsageError
-from faceverify.evaluation.calibration.thresholds import Unreachable, thresholds_from_scores
+from faceverify.evaluation.calibration.thresholds import (
+    Unreachable,
+    supported_targets,
+    thresholds_from_scores,
+)
 from faceverify.evaluation.intervals.bootstrap import bootstrap, interval
 from faceverify.evaluation.intervals.identity_bootstrap import MAX_IDENTITIES, IdentityBootstrap
 from faceverify.evaluation.intervals.identity_folds import folds_of_pairs, folds_of_photos
@@ -30,6 +34,8 @@ from faceverify.evaluation.results import MIN_ERRORS, Section
 from faceverify.models.model_file import ModelFile
 from faceverify.models.registry import bundled_folder, installed, user_folder
 from faceverify.runtime.text import printable
+
+USUAL_RATES = (1e-2, 1e-3, 1e-4, 1e-5)  # false match rates
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +58,7 @@ class Calibration:
 def calibrate_model(
     source: EmbeddingSource,
     benchmark: Benchmark,
-    fmr_targets: Sequence[float],
+    fmr_targets: Sequence[float] | None = None,
     *,
     extrapolate: bool = False,
     replicates: int = 1000,
@@ -62,7 +68,8 @@ def calibrate_model(
     Args:
         source: the model and its embeddings.
         benchmark: with identities (full cross-comparison), or with pairs.
-        fmr_targets: false match rates, in (0, 1).
+        fmr_targets: false match rates, in (0, 1); None for those of ``USUAL_RATES`` that the data
+            support.
         extrapolate: whether to extrapolate to rates that the data do not support.
         replicates: of the bootstrap over identities; 0 for Wilson's intervals.
 
@@ -89,13 +96,19 @@ def calibrate_model(
         f"{len(benchmark.photos):,} photos of {scores.num_identities:,} people, {lost:,} failed; "
         f"interval over {over}"
     )
+    targets = fmr_targets
+    if targets is None:  # where none is supported, the largest is refused
+        targets = supported_targets(scores.counts, USUAL_RATES) or USUAL_RATES[:1]
     found = thresholds_from_scores(
-        scores.counts, fmr_targets, dataset, interval_at=interval_at, extrapolate=extrapolate
+        scores.counts, targets, dataset, interval_at=interval_at, extrapolate=extrapolate
     )
     section, _ = probability_section(scores.counts, scores.folds)
     alike = alike_notes(auc(scores.counts))
     copies = _copies(benchmark, photos)
     notes = (*benchmark.notes, *failure_notes(photos), *alike, *copies)
+    if fmr_targets is None and (fewer := [rate for rate in USUAL_RATES if rate not in targets]):
+        left_out = ", ".join(f"{rate:g}" for rate in fewer)
+        notes += (f"too few impostor comparisons for thresholds at FMR {left_out}",)
     model = source.model.with_thresholds(found.thresholds)
     return Calibration(model, section, notes, found.unreachable)
 

@@ -79,13 +79,7 @@ def initialise(backbone: nn.Module, source: str) -> Weights:
     """
     weights = read_weights(source)
     net = plain_module(backbone)
-    expected = {key: value for key, value in net.state_dict().items() if not key.endswith(COUNT)}
-    state = {
-        key: flattened(value, expected[key])
-        for key, value in weights.state.items()
-        if key in expected
-    }
-    problem = misfit(state, expected)
+    state, problem = fitted(weights, net)
     if problem:
         raise TrainingError(
             f"{source} does not fit this backbone: {problem}",
@@ -94,6 +88,17 @@ def initialise(backbone: nn.Module, source: str) -> Weights:
         )
     net.load_state_dict(state, strict=False)
     return weights
+
+
+def fitted(weights: Weights, net: nn.Module) -> tuple[dict[str, Tensor], str]:
+    """The tensors of weights that a network has, and why they do not fit it; empty if they do."""
+    expected = {key: value for key, value in net.state_dict().items() if not key.endswith(COUNT)}
+    state = {
+        key: flattened(value, expected[key])
+        for key, value in weights.state.items()
+        if key in expected
+    }
+    return state, misfit(state, expected)
 
 
 def flattened(value: Tensor, expected: Tensor) -> Tensor:

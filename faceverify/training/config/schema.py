@@ -14,6 +14,7 @@ from faceverify.training.config.augmentation import Augmentation
 from faceverify.training.config.fields import config_error, section_from_dict, setting
 
 AUTOMATIC, VALIDATIONS = -1, 10  # validation.times by default, and what it stands for
+BY_THE_LOSS = "auto"
 PAIR_SAMPLERS = ("identities", "facenet")  # several images per identity in a batch
 
 
@@ -37,6 +38,12 @@ class Data:
     least_images: int = setting(
         1, "least images of an identity; identities with fewer are left out", least=1
     )
+    unreadable: float = setting(
+        0.05,
+        "largest share of the images that may be unreadable and are left out; 0: none",
+        least=0,
+        most=1,
+    )
     column: str = setting(
         "", "column of labels.csv used as the label, for log-ratio; empty: the identity"
     )
@@ -53,13 +60,18 @@ class Batches:
     """``[batches]``: how batches are sampled."""
 
     sampler: str = setting(
-        "shuffled",
-        "sampler of the batches",
-        choices=("shuffled", "balanced", *PAIR_SAMPLERS),
+        BY_THE_LOSS,
+        "sampler of the batches; auto: identities for a loss of pairs, else shuffled",
+        choices=(BY_THE_LOSS, "shuffled", "balanced", *PAIR_SAMPLERS),
     )
-    size: int = setting(128, "images in a global batch, over all processes", least=2)
+    size: int = setting(
+        128,
+        "images in a global batch, over all processes; fewer where the identities sampler finds "
+        "fewer people",
+        least=2,
+    )
     images_per_identity: int = setting(
-        4, "images per identity in a batch of an identity sampler", least=2
+        0, "images per identity in a batch of an identity sampler; 0: by the loss", least=0
     )
 
 
@@ -256,7 +268,7 @@ def config_from_dict(values: object) -> Config:
         TrainingError: unknown key, value out of range, or values that exclude each other.
     """
     config = section_from_dict(Config, values, "", known_keys())
-    _check_together(config)
+    check_together(config)
     return config
 
 
@@ -273,8 +285,12 @@ def known_keys() -> list[str]:
     return keys
 
 
-def _check_together(config: Config) -> None:
-    """Check values that exclude each other."""
+def check_together(config: Config) -> None:
+    """Check values that exclude each other.
+
+    Raises:
+        TrainingError: they do.
+    """
     batches, compute = config.batches, config.compute
     given = [
         name for name in ("epochs", "steps", "minutes") if getattr(config.budget, name) is not None
@@ -285,7 +301,10 @@ def _check_together(config: Config) -> None:
             f"found {found}, expected one of budget.epochs, budget.steps, budget.minutes",
             "give --epochs, --steps or --minutes",
         )
-    if batches.sampler in PAIR_SAMPLERS and batches.size % batches.images_per_identity:
+    each = batches.images_per_identity
+    if each == 1:
+        raise config_error("batches.images_per_identity is 1, no pair", "give at least 2")
+    if batches.sampler in PAIR_SAMPLERS and each and batches.size % each:
         raise config_error(
             f"batches.size is {batches.size}, no multiple of batches.images_per_identity, "
             f"{batches.images_per_identity}",

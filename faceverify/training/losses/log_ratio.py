@@ -30,7 +30,7 @@ class LogRatio(Loss):
             equal labels are not compared.
     """
 
-    batches: ClassVar[str] = "shuffled"
+    of_values: ClassVar[bool] = True
 
     def __init__(self, *, embedding_size: int, classes: int, resolution: float = 0.0) -> None:
         super().__init__()

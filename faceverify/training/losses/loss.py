@@ -25,9 +25,13 @@ class Loss(nn.Module):
 
     Attributes:
         batches: batches it needs: "shuffled", or "identities" (several images per identity).
+        images_per_identity: images per identity in such a batch, where nothing else is said.
+        of_values: whether its labels are values, such as ages, instead of identities.
     """
 
     batches: ClassVar[str] = "shuffled"
+    images_per_identity: ClassVar[int] = 4
+    of_values: ClassVar[bool] = False
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Mean loss of the global batch, (), computed in float32 or float64 even under autocast.

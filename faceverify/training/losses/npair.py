@@ -38,6 +38,7 @@ class NPair(Loss):
     """
 
     batches: ClassVar[str] = "identities"
+    images_per_identity: ClassVar[int] = 2
 
     def __init__(
         self,

@@ -45,13 +45,17 @@ def imprint(
     assert engine is not None
     centres, shard = engine.centres.detach(), engine.shard
     sums = centres.new_zeros(len(centres), centres.shape[-1])
+    seen = torch.zeros(len(centres), dtype=torch.bool, device=centres.device)
     with torch.no_grad(), eval_mode(backbone):
         some = some_of_each(labels, range(shard.start, shard.stop), of_a_person)
         for images, people in images_at(some):
             rows = l2_normalize(backbone(images).float())
-            sums.index_add_(0, people - shard.start, rows)
+            # another's image stands for a person's where none of theirs can be read
+            own = (people >= shard.start) & (people < shard.stop)
+            sums.index_add_(0, people[own] - shard.start, rows[own])
+            seen[people[own] - shard.start] = True
     first = centres.view(len(centres), -1, centres.shape[-1])[:, 0]
-    first.copy_(l2_normalize(sums) * (SPREAD * centres.shape[-1] ** 0.5))
+    first[seen] = l2_normalize(sums[seen]) * (SPREAD * centres.shape[-1] ** 0.5)
 
 
 def has_directions(method: nn.Module) -> bool:

@@ -35,6 +35,8 @@ from faceverify.training.checkpoint.checkpoint import (
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.files import as_dict, to_toml
 from faceverify.training.config.schema import Backbone, Config, Data, Validation
+from faceverify.training.data.loading.left_out import BAD_IMAGE
+from faceverify.training.data.sets.face_set import FaceSet
 from faceverify.training.distributed.processes import device_name, join_processes
 from faceverify.training.export.embed_crops import embed_crops
 from faceverify.training.loop import Results, train
@@ -119,6 +121,7 @@ def train_model(
         join_processes(config.compute.device, threads=config.compute.threads) as processes,
         ExitStack() as held,
     ):
+        say_of_images = say  # in every process: each has images of its own
         if not processes.first:
             say, show_progress, live = _silent, no_progress, False
         elif not resume:
@@ -126,11 +129,12 @@ def train_model(
         contract = contract_of(config.backbone, config.data)
         views = find_method(config.method.name).views
         data = open_training_set(
-            config, contract, processes, views=views, show_progress=show_progress, warn=say
-        )
+            config, contract, processes, views=views, show_progress=show_progress, warn=say,
+            say=say_of_images,
+        )  # fmt: skip
         for note in data.notes:
             say(note)
-        config, source = replace(config, data=data.settings), data.source
+        config, source = data.config, data.source
         validation_set = None
         if processes.first and config.validation.times != 0:
             validation_set = _validation_set(
@@ -290,12 +294,20 @@ def _validation_set(
         return None
     return set_of_people(
         f"{aside.source}, people held out",
-        [aside.read(index) for index in range(len(aside))],
+        [_read_or_empty(aside, index) for index in range(len(aside))],
         [aside.identities[label] for label in aside.labels],
         contract,
         alignment=alignment,
         seed=seed,
     )
+
+
+def _read_or_empty(face_set: FaceSet, index: int) -> bytes:
+    """An encoded image; empty where it cannot be read: then it is one that fails to enroll."""
+    try:
+        return face_set.read(index)
+    except BAD_IMAGE:
+        return b""
 
 
 def _embedding(contract: Contract, executor: Executor) -> Embed:
@@ -339,7 +351,11 @@ def _finished(
     )  # fmt: skip
     say(f"exported; its embeddings are within {made.difference:.1g} of torch's")
     metrics = read_metrics(run.metrics)
-    for note in (*made.notes, *nothing_gained(metrics, best(run.checkpoints))):
+    for note in (
+        *data.source.left_out.notes,
+        *made.notes,
+        *nothing_gained(metrics, best(run.checkpoints)),
+    ):
         say(note)
     facts = {
         "model": f"{run.model.name} ({made.model_id})",

@@ -11,7 +11,7 @@ from faceverify.errors import TrainingError
 from faceverify.models.contract import Contract
 from faceverify.runtime.progress import ShowProgress
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import Config, Data
+from faceverify.training.config.schema import BY_THE_LOSS, Config, check_together
 from faceverify.training.data.loading.epochs import StoredSource, StreamedSource
 from faceverify.training.data.loading.source import Source
 from faceverify.training.data.sets.errors import data_error
@@ -25,7 +25,8 @@ from faceverify.training.data.sets.shard_stream import (
 )
 from faceverify.training.data.views import Views
 from faceverify.training.distributed.processes import Processes
-from faceverify.training.losses import LOSSES
+from faceverify.training.losses.loss import Loss
+from faceverify.training.run.follow_loss import compares_pairs, settled_batches, settled_column
 
 FEWEST_HELD_OUT = 10  # people: with 15 images each, thresholds for a false match rate of 1e-3
 MOST_HELD_OUT = 200  # people; more do not choose the best checkpoint any better
@@ -56,13 +57,13 @@ class TrainingSet:
         source: source of the batches to train on.
         held_out: images of other people, to validate on; None where there are none.
         notes: messages for the user, one line each.
-        settings: ``[data]`` with the counts of a stream, so that it is counted only once.
+        config: of the run, with what follows from its loss and its data where nothing was said.
     """
 
     source: Source
     held_out: FaceSet | None
     notes: tuple[str, ...]
-    settings: Data
+    config: Config
 
 
 def open_training_set(
@@ -73,6 +74,7 @@ def open_training_set(
     views: Views,
     show_progress: ShowProgress,
     warn: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> TrainingSet:
     """Open the training set of a configuration.
 
@@ -83,27 +85,20 @@ def open_training_set(
         views: of each image, as the method needs them.
         show_progress: shown the labels of a stream as they are counted.
         warn: called once, when images had to be resized.
+        say: called for each image that is left out, in every process.
 
     Raises:
         TrainingError: data that cannot be read, or that do not fit the other settings.
-        ImageError: the first image cannot be read.
+        ImageError: no image can be read.
     """
     data, validation = config.data, config.validation
     if not data.source:
         raise config_error("no data to learn from", "name a folder of people")
-    known = LOSSES.get(config.loss.name)
-    pairs_wanted = known is not None and known.batches == "identities"
-    if pairs_wanted and config.batches.sampler == "shuffled":
-        raise config_error(
-            f"loss {config.loss.name} compares images of one person, which shuffled batches "
-            "rarely hold",
-            "use --set batches.sampler=identities",
-        )
     if is_stream(data.source):
         stream = _counted_stream(config, processes, show_progress)
-        counted = replace(data, stream_images=len(stream), stream_people=stream.num_identities)
-        streamed = StreamedSource(stream, contract, config, processes, views, warn)
-        return TrainingSet(streamed, None, (), counted)
+        config, notes = _settled_for_stream(config, stream)
+        streamed = StreamedSource(stream, contract, config, processes, views, warn, say)
+        return TrainingSet(streamed, None, notes, config)
     if data.stream_images or data.stream_people:
         raise config_error(
             f"data.stream_images and data.stream_people: {data.source} is no stream",
@@ -115,11 +110,22 @@ def open_training_set(
         least_images=data.least_images,
         held_out=validation.held_out if held_out_wanted else 0.0,
         seed=config.seed,
-        pairs_wanted=pairs_wanted,
+        pairs_wanted=compares_pairs(config.loss.name),
         processes=processes.world,
     )
-    stored = StoredSource(split.train, contract, config, processes, views, warn)
-    return TrainingSet(stored, split.held_out, split.notes, data)
+    settled = settled_batches(config.batches, config.loss.name, split.train.labels, processes.world)
+    notes = split.notes
+    if settled.size != config.batches.size:
+        people = settled.size // settled.images_per_identity
+        notes += (
+            f"batches of {settled.size} images: {people} people, {settled.images_per_identity} "
+            "images each",
+        )
+    column = settled_column(data.column, config.loss.name, split.train)
+    config = replace(config, batches=settled, data=replace(data, column=column))
+    check_together(config)
+    stored = StoredSource(split.train, contract, config, processes, views, warn, say)
+    return TrainingSet(stored, split.held_out, notes, config)
 
 
 def open_and_hold_out(
@@ -195,13 +201,19 @@ def _counted_stream(
                 f"{data.source}: data.{setting} wants all labels at hand, not a stream",
                 "copy the shards to a disk",
             )
-    if config.batches.sampler != "shuffled":
+    if compares_pairs(config.loss.name):
+        raise config_error(
+            f"loss {config.loss.name} compares images of one person, which a stream does not bring "
+            f"together: {data.source} has its own order",
+            "copy the shards to a disk, or use a loss over classes such as arcface",
+        )
+    if config.batches.sampler not in (BY_THE_LOSS, "shuffled"):
         raise config_error(
             f"batches.sampler is {config.batches.sampler}, and {data.source} a stream: it has its "
             "own order",
-            "use --set batches.sampler=shuffled, or copy the shards to a disk",
+            "leave it out, or copy the shards to a disk",
         )
-    if config.validation.times and not config.validation.pairs:
+    if config.validation.times > 0 and not config.validation.pairs:
         raise config_error(
             f"{data.source}: nobody can be held out of a stream",
             "give --validate LIST, or --set validation.times=0",
@@ -213,6 +225,22 @@ def _counted_stream(
         counts = int(processes.from_first(own[0])), int(processes.from_first(own[1]))
     _check_people(data.source, counts[1], processes.world)
     return ShardStream(data.source, tuple(expand_urls(data.source)), *counts)
+
+
+def _settled_for_stream(config: Config, stream: ShardStream) -> tuple[Config, tuple[str, ...]]:
+    """The configuration of a streamed run, with what follows from the stream, and notes."""
+    counted = replace(config.data, stream_images=len(stream), stream_people=stream.num_identities)
+    batches = replace(
+        config.batches, sampler="shuffled", images_per_identity=Loss.images_per_identity
+    )
+    config = replace(config, data=counted, batches=batches)
+    if config.validation.times and not config.validation.pairs:
+        note = (
+            "nobody can be held out of a stream: the last step counts, without thresholds; give "
+            "--validate, or run `faceverify calibrate` afterwards"
+        )
+        return replace(config, validation=replace(config.validation, times=0)), (note,)
+    return config, ()
 
 
 def _check_people(source: str, people: int, processes: int) -> None:

@@ -40,9 +40,10 @@ ONE_STEP = {"budget": {"steps": 1}}
         ({"loss": {"margin": math.inf}}, "loss.margin is inf, not a finite number"),
         ({"budget": {"epochs": 3}}, "found budget.epochs and budget.steps, expected one"),
         (
-            {"batches": {"sampler": "identities", "size": 130}},
+            {"batches": {"sampler": "identities", "size": 130, "images_per_identity": 4}},
             "no multiple of batches.images_per_identity, 4",
         ),
+        ({"batches": {"images_per_identity": 1}}, "images_per_identity is 1, no pair"),
         ({"compute": {"accumulate": 3}}, "no multiple of compute.accumulate, 3"),
         (
             {"compute": {"accumulate": 2}, "batches": {"sampler": "identities"}},

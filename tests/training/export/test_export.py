@@ -17,7 +17,7 @@ from typer.testing import CliRunner  # noqa: E402
 from faceverify.cli.app import build_app  # noqa: E402
 from faceverify.errors import ModelError, OutputError, TrainingError  # noqa: E402
 from faceverify.models.embedder import Embedder  # noqa: E402
-from faceverify.models.install.graph_check import cosines  # noqa: E402
+from faceverify.models.install.outputs import cosines  # noqa: E402
 from faceverify.models.model_file import (  # noqa: E402
     Provenance,
     Threshold,

@@ -34,7 +34,7 @@ def rehearse(people, *, seconds, an_image, a_crop, crops=100, **changes):
     config = tiny_config(people, **changes)
     source = open_training_set(
         config, contract_of(config.backbone, config.data), ALONE,
-        views=ONE_VIEW, show_progress=no_progress, warn=print,
+        views=ONE_VIEW, show_progress=no_progress, warn=print, say=print,
     ).source  # fmt: skip
     state = build_train_state(
         config, embedding_size=16, input_size=32, classes=source.num_identities, processes=ALONE

@@ -66,9 +66,19 @@ def test_a_stream_is_counted_once(shards, tmp_path):
     assert lines(again) == lines(run)
 
 
+def test_what_a_stream_has_none_of_is_said_and_left_out(shards, tmp_path):
+    said = []
+    config = tiny_config(piped(shards), validation={"times": -1}, budget={"steps": 1})
+    run = RunFolder(tmp_path / "run")
+    assert train_model(config, run, say=said.append).model.is_file()
+    assert any(line.startswith("nobody can be held out of a stream: ") for line in said)
+    assert run.read_config().validation.times == 0
+
+
 REFUSED = {
     "a pair sampler": ({"batches": {"sampler": "identities"}}, "it has its own order"),
     "held out": ({"validation": {"times": 1}}, "nobody can be held out"),
+    "a loss of pairs": ({"loss": {"name": "triplet"}}, "a stream does not bring together"),
     "few images": ({"data": {"least_images": 2}}, "data.least_images wants all labels"),
     "a column": ({"data": {"column": "age"}}, "data.column wants all labels"),
     "too small a number of people": (

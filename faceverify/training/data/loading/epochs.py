@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from faceverify.runtime.progress import ShowProgress
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.schema import Config
 from faceverify.training.data.decoding import decode
+from faceverify.training.data.loading.left_out import LOOKED_AT, LeftOut, first_size
 from faceverify.training.data.loading.loader import batches, stored_size
 from faceverify.training.data.loading.packed_cache import PackedFaces, fits, packed
 from faceverify.training.data.loading.source import Stills
@@ -29,7 +31,7 @@ from faceverify.training.data.loading.stream_loader import stream_batches
 from faceverify.training.data.samplers import build_sampler, rank_part
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.face_set import FaceSet
-from faceverify.training.data.sets.shard_stream import ShardStream, check_shards, first_image
+from faceverify.training.data.sets.shard_stream import ShardStream, check_shards, first_images
 from faceverify.training.data.transforms import Transform
 from faceverify.training.data.views import Batch, Views
 from faceverify.training.distributed.processes import Processes
@@ -47,10 +49,11 @@ class StoredSource:
         processes: this process and the others.
         views: of each image.
         warn: called once, when images had to be resized.
+        say: called for each image that is left out, in every process.
 
     Raises:
-        ImageError, TrainingError: the first image is unreadable; these images cannot fill a batch;
-            the data do not have the column.
+        ImageError, TrainingError: no image is readable; these images cannot fill a batch; the data
+            do not have the column.
     """
 
     def __init__(
@@ -61,7 +64,9 @@ class StoredSource:
         processes: Processes,
         views: Views,
         warn: Callable[[str], None],
+        say: Callable[[str], None],
     ) -> None:
+        self.left_out = LeftOut(len(face_set), config.data.unreadable, say)
         self.title = Path(face_set.source).name
         self.images, self.num_identities = len(face_set), face_set.num_identities
         self.stills = Stills(face_set.labels, self._unvaried)
@@ -95,6 +100,7 @@ class StoredSource:
                 cache,
                 show_progress=show_progress,
                 workers=workers or None,
+                left_out=self.left_out,
             )
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
@@ -131,6 +137,7 @@ class StoredSource:
             workers=workers_of(self._config),
             device=self._processes.device,
             warn=self._warn,
+            left_out=self.left_out,
             **options,
         )
 
@@ -141,7 +148,7 @@ class StreamedSource:
     Args: as of :class:`StoredSource`.
 
     Raises:
-        ImageError, TrainingError: the first image is unreadable; fewer shards than processes.
+        ImageError, TrainingError: no image is readable; fewer shards than processes.
     """
 
     stills = None
@@ -154,16 +161,22 @@ class StreamedSource:
         processes: Processes,
         views: Views,
         warn: Callable[[str], None],
+        say: Callable[[str], None],
     ) -> None:
+        self.left_out = LeftOut(len(stream), config.data.unreadable, say)
         check_shards(stream.urls, processes.world)
         size = config.batches.size
         self._share = len(rank_part(np.arange(size), processes.rank, processes.world))
         self.title = f"{len(stream.urls):,} shards"
         self.images, self.num_identities = len(stream), stream.num_identities
         self.steps = -(-len(stream) // size)
-        first = first_image(stream.urls)
-        height, width = decode(first.image, first.name).shape[-2:]
-        self._transform, self._size = transform_of(contract, config, (int(height), int(width)))
+        self._transform, self._size = transform_of(
+            contract,
+            config,
+            first_size(
+                partial(decode, one.image, one.name) for one in first_images(stream.urls, LOOKED_AT)
+            ),
+        )
         self._stream, self._config = stream, config
         self._processes, self._views, self._warn = processes, views, warn
 
@@ -187,6 +200,7 @@ class StreamedSource:
             rank=self._processes.rank,
             world=self._processes.world,
             warn=self._warn,
+            left_out=self.left_out,
         )
 
 

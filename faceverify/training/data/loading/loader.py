@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -17,11 +18,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from faceverify.errors import FaceverifyError
 from faceverify.runtime.parallel import default_workers
 from faceverify.training.data.decoding import decode_many, fitted
 from faceverify.training.data.loading.counter_rng import sample_draws
+from faceverify.training.data.loading.left_out import (
+    BAD_IMAGE,
+    LOOKED_AT,
+    LeftOut,
+    attempt,
+    first_size,
+    in_place_of,
+)
 from faceverify.training.data.loading.packed_cache import PackedFaces
 from faceverify.training.data.samplers import rank_part
+from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.face_set import FaceSet
 from faceverify.training.data.transforms import DRAWS, Draws, Transform
 from faceverify.training.data.views import ONE_VIEW, Batch, Views
@@ -49,8 +60,11 @@ def batches(
     rank: int = 0,
     world: int = 1,
     warn: Callable[[str], None] = lambda _: None,
+    left_out: LeftOut | None = None,
 ) -> Iterator[Batch]:
     """Batches of the images that a sampler chose, in its order.
+
+    Another image of its person takes the place of one that cannot be read, with its own index.
 
     The images of a step depend, bit for bit, on the set, the transform, the seed, the epoch and the
     step: not on the number of workers or processes.
@@ -70,24 +84,42 @@ def batches(
         rank, world: number of this process, and of processes; it makes its part of each step.
         device: of the batches. On a GPU augmentation and JPEG decoding run there.
         warn: called once, with one line, when images of another size were resized.
+        left_out: takes the images that cannot be read; None: such an image is an error.
 
     Raises:
-        ImageError, TrainingError: an image cannot be read, decoded or resized.
+        ImageError, TrainingError: an image cannot be read, decoded or resized, or too many.
     """
     device = torch.device(device)
     size = crop_size or (packed.size if packed is not None else stored_size(face_set))
     resized = Resized(size, warn)
 
-    def crops(indices: NDArray[np.int64]) -> Tensor:
-        """Stored crops, uint8, (n, 3, H, W), in memory or on the device."""
+    def crops(indices: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.int64]]:
+        """Stored crops, uint8, (n, 3, H, W), in memory or on the device, and their positions."""
         if packed is not None:
-            return packed.rows(indices)
+            kept = packed.kept[indices]
+            return packed.rows(kept), kept
+        try:
+            return torch.stack(decoded(indices)), indices
+        except BAD_IMAGE:
+            if left_out is None:
+                raise
+        found = [readable(int(index), left_out) for index in indices]
+        return torch.stack([image for image, _ in found]), np.array([at for _, at in found])
+
+    def decoded(indices: Iterable[int]) -> list[Tensor]:
         names = [face_set.name(int(index)) for index in indices]
         datas = [face_set.read(int(index)) for index in indices]
         images = decode_many(datas, names, device)
-        return torch.stack(
-            [resized(image, name) for image, name in zip(images, names, strict=True)]
-        )
+        return [resized(image, name) for image, name in zip(images, names, strict=True)]
+
+    def readable(index: int, left_out: LeftOut) -> tuple[Tensor, int]:
+        """The first readable image of those that may stand at a position, and its own position."""
+        for candidate in in_place_of(index, face_set.labels):
+            found = attempt(partial(decoded, [candidate]))
+            if not isinstance(found, FaceverifyError):
+                return found[0], candidate
+            left_out.add(candidate, found)
+        raise data_error(f"{face_set.source}: no image can be read", "run `faceverify data check`")
 
     def made(task: tuple[int, NDArray[np.int64]]) -> tuple[Batch, list[Draws | None]]:
         """The CPU's part of the work on a batch."""
@@ -99,7 +131,7 @@ def batches(
             sample_draws(seed, epoch, step, everyone, DRAWS, view=view)[part] if vary else None
             for view in range(views.number)
         ]
-        images = crops(indices)
+        images, indices = crops(indices)
         labels = torch.from_numpy(face_set.labels[indices])
         if device.type == "cpu":
             return Batch([transform(images, one) for one in draws], labels, indices), []
@@ -155,9 +187,13 @@ def single_threaded_pool(workers: int) -> ThreadPoolExecutor:
 
 
 def stored_size(face_set: FaceSet) -> tuple[int, int]:
-    """(Height, width) of the first image of a set."""
-    height, width = face_set.image(0).shape[-2:]
-    return int(height), int(width)
+    """(Height, width) of the first image of a set that can be read.
+
+    Raises:
+        ImageError, TrainingError: none of the first images can be.
+    """
+    some = range(min(LOOKED_AT, len(face_set)))
+    return first_size(partial(face_set.image, index) for index in some)
 
 
 class Resized:

@@ -1,16 +1,18 @@
 """Cache of decoded crops: all crops of a set in one memory-mapped file, decoded once for all runs.
 
 The name of a cache has the path of the set, the size of its crops and a hash of the images' stamp:
-when an image changes, the cache is rebuilt. It is written to a temporary file and renamed. Several
+when an image changes, the cache is rebuilt. Beside it is a list of the images that could not be
+read, of which it has no crop. It is written to a temporary file and renamed. Several
 processes build the same cache once. Faces are biometric data: only their owner can read it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +22,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceverify.errors import OutputError
+from faceverify.errors import FaceverifyError, ImageError, OutputError
+from faceverify.runtime.files import atomic_write
 from faceverify.runtime.parallel import map_ordered
 from faceverify.runtime.progress import ShowProgress, no_progress
 from faceverify.training.data.decoding import fitted
+from faceverify.training.data.loading.left_out import BAD_IMAGE, LeftOut, replaced
 from faceverify.training.data.sets.face_set import FaceSet
 
-VERSION = 1  # of decoding and layout: raised by a change, so that old caches are rebuilt
+VERSION = 2  # of decoding and layout: raised by a change, so that old caches are rebuilt
 SHARE_OF_MEMORY = 0.5  # of free memory: a larger cache would be read from the disk all the time
 SPARE = 2**30  # bytes to leave free on the disk
 
@@ -37,9 +41,12 @@ class PackedFaces:
 
     Args:
         pixels: RGB, uint8, (N, H, W, 3): channels-last memory.
+        kept: position of the crop that stands at each position, (N,): its own, where it could be
+            read.
     """
 
     pixels: Tensor
+    kept: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -88,6 +95,7 @@ def packed(
     *,
     show_progress: ShowProgress = no_progress,
     workers: int | None = None,
+    left_out: LeftOut | None = None,
 ) -> PackedFaces:
     """Open the cache of a set; build it if there is none or images have changed.
 
@@ -97,32 +105,47 @@ def packed(
         folder: of the caches; created if missing.
         show_progress: gets the images as they are decoded.
         workers: threads that decode; by default one for each CPU.
+        left_out: takes the images that cannot be read; None: such an image is an error.
 
     Raises:
-        ImageError, TrainingError: an image is unreadable or has another aspect ratio.
+        ImageError, TrainingError: an image is unreadable or has another aspect ratio, or too many.
         OutputError: the cache cannot be written.
     """
     place = _place(face_set, size, folder)
     shape = (len(face_set), *size, 3)
+    bad: dict[int, FaceverifyError] = {}
+
+    def crop(index: int) -> Tensor:
+        try:
+            return fitted(face_set.image(index), size, face_set.name(index))
+        except BAD_IMAGE as error:
+            if left_out is None:
+                raise
+            left_out.add(index, error)
+            bad[index] = error
+            return torch.zeros((3, *size), dtype=torch.uint8)
+
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _alone(place):
             pixels = _opened(place, shape)
             if pixels is None:
-                crops = map_ordered(
-                    lambda index: fitted(face_set.image(index), size, face_set.name(index)),
-                    range(len(face_set)),
-                    workers=workers,
-                )
-                _write(place, shape, show_progress(crops, "decoding once", len(face_set)))
+                crops = map_ordered(crop, range(len(face_set)), workers=workers)
+                shown = show_progress(crops, "decoding once", len(face_set))
+                _write(place, shape, shown, bad)
                 pixels = _opened(place, shape)
+            known = _read_unreadable(place)
     except OSError as error:
         raise OutputError(
             f"{place}: cannot be written ({error.strerror})",
             cure="free some space, or train without the packed cache",
         ) from error
     assert pixels is not None
-    return PackedFaces(torch.from_numpy(pixels))
+    for index, problem in known.items():
+        if left_out is None:
+            raise problem
+        left_out.add(index, problem)
+    return PackedFaces(torch.from_numpy(pixels), replaced(known, face_set.labels))
 
 
 def _place(face_set: FaceSet, size: tuple[int, int], folder: Path) -> Path:
@@ -146,8 +169,29 @@ def _opened(place: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     return np.asarray(found)
 
 
-def _write(place: Path, shape: tuple[int, ...], crops: Iterable[Tensor]) -> None:
-    """Write a cache to a temporary file, rename it, and remove outdated ones of the set."""
+def _read_unreadable(place: Path) -> dict[int, FaceverifyError]:
+    """The images that a cache has no crop of, with their errors."""
+    try:
+        listed = json.loads(place.with_suffix(".json").read_text(encoding="utf-8"))
+        return {int(index): ImageError(text) for index, text in listed.items()}
+    except FileNotFoundError:
+        return {}
+
+
+def _write(
+    place: Path,
+    shape: tuple[int, ...],
+    crops: Iterable[Tensor],
+    unreadable: Mapping[int, FaceverifyError],
+) -> None:
+    """Write a cache to a temporary file, rename it, and remove outdated ones of the set.
+
+    Args:
+        place: of the cache.
+        shape: of all crops.
+        crops: in order.
+        unreadable: filled by them: images without one, with their errors.
+    """
     aside = place.with_suffix(".part")
     with suppress(FileNotFoundError):
         aside.unlink()
@@ -160,14 +204,20 @@ def _write(place: Path, shape: tuple[int, ...], crops: Iterable[Tensor]) -> None
                 stream.write(crop.permute(1, 2, 0).contiguous().numpy().data)
             stream.flush()
             os.fsync(stream.fileno())
+        beside = place.with_suffix(".json")
+        with suppress(FileNotFoundError):
+            beside.unlink()
+        if unreadable:  # before the cache itself, which is not complete without it
+            listed = {index: str(error) for index, error in sorted(unreadable.items())}
+            atomic_write(beside, json.dumps(listed).encode())
         aside.replace(place)
     except BaseException:
         with suppress(OSError):
             aside.unlink()
         raise
     family, _, _ = place.stem.rpartition("-")
-    for old in place.parent.glob(f"{family}-*.npy"):
-        if old != place:
+    for old in place.parent.glob(f"{family}-*.*"):
+        if old.suffix in (".npy", ".json") and old.stem != place.stem:
             with suppress(OSError):
                 old.unlink()
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceverify.runtime.progress import ShowProgress
+from faceverify.training.data.loading.left_out import LeftOut
 from faceverify.training.data.views import Batch
 
 
@@ -47,6 +48,10 @@ class Source(Protocol):
         """Number of classes: the highest label plus one."""
 
     @property
+    def left_out(self) -> LeftOut:
+        """The images that could not be read."""
+
+    @property
     def steps(self) -> int:
         """Number of batches of an epoch."""
 
@@ -66,5 +71,5 @@ class Source(Protocol):
         """This process's part of each batch of an epoch, from batch ``start`` on.
 
         Raises:
-            ImageError, TrainingError: an image is unreadable or has another aspect ratio.
+            ImageError, TrainingError: too many images are unreadable, or a shard is.
         """

@@ -10,10 +10,12 @@ from itertools import islice
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from faceverify.runtime.parallel import default_workers
 from faceverify.training.data.decoding import decode_many
 from faceverify.training.data.loading.counter_rng import sample_draws
+from faceverify.training.data.loading.left_out import BAD_IMAGE, LeftOut
 from faceverify.training.data.loading.loader import Resized, ahead
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.shard_stream import (
@@ -44,8 +46,11 @@ def stream_batches(
     rank: int = 0,
     world: int = 1,
     warn: Callable[[str], None] = lambda _: None,
+    left_out: LeftOut | None = None,
 ) -> Iterator[Batch]:
     """Batches of an epoch from a stream of shards.
+
+    The next readable image of its batch takes the place of one that cannot be read.
 
     Args:
         stream: the shards.
@@ -53,7 +58,8 @@ def stream_batches(
         size: images of a batch of this process.
         steps: batches of an epoch; at least 1.
         start: number of the first batch; those before it are read, not decoded.
-        transform, views, vary, crop_size, workers, device, warn: as :func:`~.loader.batches`.
+        transform, views, vary, crop_size, workers, device, warn, left_out: as of
+            :func:`~.loader.batches`.
 
     Raises:
         ImageError, TrainingError: an unreadable shard or image, or a label that is not below
@@ -71,6 +77,35 @@ def stream_batches(
         for step in range(start, steps):
             yield step, list(islice(images, size))
 
+    def decoded(samples: list[StreamedImage]) -> list[Tensor]:
+        names = [sample.name for sample in samples]
+        images = decode_many([sample.image for sample in samples], names, device)
+        return [resized(image, name) for image, name in zip(images, names, strict=True)]
+
+    def readable(
+        samples: list[StreamedImage], left_out: LeftOut
+    ) -> tuple[list[StreamedImage], list[Tensor]]:
+        """The samples of a batch and their images, the next readable one for an unreadable one."""
+
+        def image_of(sample: StreamedImage) -> Tensor | None:
+            try:
+                return decoded([sample])[0]
+            except BAD_IMAGE as error:
+                left_out.add(sample.name, error)
+                return None
+
+        images = [image_of(sample) for sample in samples]
+        good = [place for place, image in enumerate(images) if image is not None]
+        if not good:
+            raise data_error(
+                f"{samples[0].name}: neither it nor the {len(samples) - 1} images read with it can "
+                "be decoded",
+                "check the shards",
+            )
+        at = [next((one for one in good if one >= place), good[0]) for place in range(len(samples))]
+        kept = [image for place in at if (image := images[place]) is not None]
+        return [samples[place] for place in at], kept
+
     def made(task: tuple[int, list[StreamedImage]]) -> tuple[Batch, list[Draws | None]]:
         step, samples = task
         indices = (step * world + rank) * size + np.arange(len(samples))
@@ -81,9 +116,13 @@ def stream_batches(
                     f"{stream.num_identities}",
                     "give --set data.stream_people=0 to look at all labels first",
                 )
-        names = [sample.name for sample in samples]
-        decoded = decode_many([sample.image for sample in samples], names, device)
-        crops = torch.stack([resized(i, name) for i, name in zip(decoded, names, strict=True)])
+        try:
+            crops = torch.stack(decoded(samples))
+        except BAD_IMAGE:
+            if left_out is None:
+                raise
+            samples, images = readable(samples, left_out)
+            crops = torch.stack(images)
         labels = torch.tensor([sample.label for sample in samples])
         draws = [
             sample_draws(seed, epoch, step, indices, DRAWS, view=view) if vary else None

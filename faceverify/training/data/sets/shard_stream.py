@@ -12,9 +12,10 @@ import random
 import re
 import shlex
 import threading
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from queue import Full, Queue
 from typing import Any
 
@@ -96,10 +97,10 @@ def has_command(source: str) -> bool:
     return any(url.startswith("pipe:") for url in _expanded(source))
 
 
-def first_image(urls: Sequence[str]) -> StreamedImage:
-    """The first image of the first shard; TrainingError where it is unreadable."""
+def first_images(urls: Sequence[str], most: int) -> Iterator[StreamedImage]:
+    """The first images of the shards; TrainingError where a shard is unreadable."""
     with closing(_in_order(urls)) as images:
-        return next(images)
+        yield from islice(images, most)
 
 
 def expand_urls(urls: str | Sequence[str]) -> list[str]:

@@ -36,7 +36,7 @@ def test_processes_see_the_batches_of_one(tmp_path, sampler):
     def batches(rank, world):
         processes = Processes(rank, world, torch.device("cpu"))
         contract = contract_of(config.backbone, config.data)
-        source = StoredSource(faces, contract, config, processes, ONE_VIEW, warn=print)
+        source = StoredSource(faces, contract, config, processes, ONE_VIEW, warn=print, say=print)
         assert source.steps == 1
         return [batch for epoch in range(3) for batch in source.batches(epoch, 0)]
 

@@ -13,6 +13,7 @@ from face_files import encoded, people_folder, picture
 from faceverify.errors import ImageError, TrainingError
 from faceverify.training.config.augmentation import Augmentation
 from faceverify.training.data.loading.counter_rng import sample_draws
+from faceverify.training.data.loading.left_out import LeftOut
 from faceverify.training.data.loading.loader import batches
 from faceverify.training.data.loading.packed_cache import packed
 from faceverify.training.data.sets.open import open_face_set
@@ -140,6 +141,27 @@ def test_an_unreadable_image_is_named(tmp_path):
     next(stream)
     with pytest.raises(ImageError, match=r"ann/0001\.jpg: not an image"):
         next(stream)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_an_image_of_the_person_takes_the_place_of_an_unreadable_one(tmp_path, cached):
+    folder = people_folder(tmp_path / "people", {"ann": 3, "bob": 1, "eve": 2})
+    for name in ("ann/0001.jpg", "bob/0000.jpg"):
+        (folder / name).write_bytes(b"torn")
+    faces = open_face_set(folder)
+    said = []
+    left_out = LeftOut(len(faces), 0.5, said.append)
+    options = {"left_out": left_out}
+    if cached:
+        options["packed"] = packed(faces, (20, 24), tmp_path, left_out=left_out)
+    (batch,) = made(faces, [np.arange(6)], vary=False, **options)
+    assert batch.indices.tolist() == [0, 2, 2, 4, 4, 5]  # of bob there is no other
+    assert batch.labels.tolist() == [0, 0, 0, 2, 2, 2]
+    good = made(faces, [np.array([0, 2, 2, 4, 4, 5])], vary=False, workers=1)
+    assert torch.equal(batch.views[0], good[0].views[0])
+    assert sorted(line.split(": ")[1] for line in said) == [
+        str(folder / "ann/0001.jpg"), str(folder / "bob/0000.jpg"),
+    ]  # fmt: skip
 
 
 def test_mixed_sizes_are_resized_and_said_once(tmp_path):
