@@ -167,8 +167,7 @@ def train_model(
         def build() -> TrainState:
             return build_train_state(
                 config,
-                embedding_size=contract.embedding_size,
-                input_size=contract.width,
+                contract=contract,
                 classes=source.num_identities,
                 images=source.images,
                 processes=processes,
