@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # one more than processors: some tests wait for processes of their own
 WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+PYTEST := -m pytest -n $(WORKERS) --dist loadgroup
 
 # what depends on the arithmetic of the processor, most of all
 NUMERIC := matching evaluation models training/losses training/export training/test_loop.py \
@@ -21,13 +22,13 @@ demo: $(VENV)/.base $(VENV)/.compiled  ## verify two photos of one person, and t
 	@$(BIN)/faceverify verify tests/faces/obama.jpg tests/faces/biden.jpg; test $$? -eq 1
 
 test: $(VENV)/.dev $(VENV)/.compiled  ## the tests that are run often: offline, CPU only, three to five minutes on two cores
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python $(PYTEST)
 
 test-all: $(VENV)/.dev $(VENV)/.compiled  ## all tests; those that need torch, a GPU or a peer skip where it is absent
-	$(BIN)/python -m pytest -n $(WORKERS) -m ''
+	$(BIN)/python $(PYTEST) -m ''
 
 test-portable: $(VENV)/.dev  ## the numeric tests, as a processor without AVX-512 would compute
-	$(BIN)/python scripts/as_older_processor.py -m pytest -n $(WORKERS) $(addprefix tests/,$(NUMERIC))
+	$(BIN)/python scripts/as_older_processor.py $(PYTEST) $(addprefix tests/,$(NUMERIC))
 
 check: $(VENV)/.dev  ## format, lint, types, import rules
 	$(BIN)/ruff format --check

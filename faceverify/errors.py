@@ -57,6 +57,7 @@ CODES = {
     "model-missing": "no such model",
     "model-mismatch": "embeddings of another model than the one in use",
     "model-not-calibrated": "a model without a threshold for the rate that was asked for",
+    "model-second-file": "an ONNX file whose weights are in a second file that cannot be taken in",
     "model-fmr-unreachable": "a model that keeps none of the false match rates asked for",
     "model-output": "a model whose output is no embedding",
     "gallery": "a gallery that cannot do this",

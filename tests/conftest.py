@@ -20,6 +20,9 @@ from PIL import Image
 from faceverify.cli import main
 from faceverify.faces.detection import Detector
 from faceverify.models.registry import bundled_folder
+from faceverify.runtime.malloc import use_huge_pages
+
+use_huge_pages()  # for all the models that are loaded, again and again
 
 # the same examples every time: a test that fails should fail for whoever runs it
 settings.register_profile("repeatable", derandomize=True, deadline=None)

@@ -81,9 +81,9 @@ def align(
 ) -> None:
     """Cut the faces of a tree of photos out, aligned, into the same tree of crops.
 
-    A run that was cut short goes on where it stopped: crops that are there stay. Photos that are
-    refused are tried again. With --json, one object for each photo: photo, crop, quality, skipped,
-    error.
+    A run that was cut short goes on where it stopped: crops that are there stay, as long as their
+    photos are those that they were cut from. Photos that are refused are tried again. With --json,
+    one object for each photo: photo, crop, quality, skipped, error.
 
     **Exit status:** 0 every photo has its crop, 2 wrong usage, a photo that cannot be read or a
     crop that cannot be written, 3 a photo without a face, with several (--face only) or with too

@@ -19,7 +19,7 @@ from faceverify.models.registry import bundled_folder, installed, load_model
 from faceverify.runtime.onnx_session import import_engine
 from faceverify.runtime.parallel import default_workers
 
-NEEDED = ("numpy", "Pillow", "onnxruntime", "scikit-learn", "typer", "rich")
+NEEDED = ("numpy", "Pillow", "onnx", "onnxruntime", "scikit-learn", "typer", "rich")
 OPTIONAL = ("torch", "torchvision", "facenet-pytorch", "pyarrow")
 SIDE = 250  # of the synthetic photo, in pixels: LFW's
 FACES = 8  # crops embedded in the self-test

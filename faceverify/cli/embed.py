@@ -63,7 +63,8 @@ def embed(
     error. A photo that gives none has one too, with its error as a code and a message.
 
     With --out, embeddings are kept, and a run that was cut short goes on where it stopped: photos
-    whose embeddings are there, by their path, are not read again. A folder gets shards, each of
+    whose embeddings are there are skipped. A photo that has changed since, by size, time and
+    content, or was embedded with other options, is embedded anew. A folder gets shards, each of
     which appears whole, and suits millions of photos; a single file appears at the end. Refused
     photos are listed beside, in refused.jsonl, and tried again. --json then prints a summary.
 
@@ -87,6 +88,7 @@ def embed(
     """
     console = Console(json, quiet, verbose)
     from faceverify.embeddings.extractor import FaceEmbedder
+    from faceverify.embeddings.formats.done_photos import way_of
     from faceverify.embeddings.formats.output import open_output
     from faceverify.models.registry import load_model
     from faceverify.runtime.workers import map_on
@@ -102,7 +104,9 @@ def embed(
     console.detail(f"model {file.provenance.name} ({model_id})")
     tally = Tally()
     with (
-        PrintedLines(model_id) if out is None else open_output(out, model_id, shard_size=shard_size)
+        PrintedLines(model_id)
+        if out is None
+        else open_output(out, model_id, shard_size=shard_size, way=way_of(faces))
     ) as output:
         wanted = wanted_inputs(photos, output, tally)
         if engine != Engine.THREADS:
@@ -162,8 +166,14 @@ def rows_of(photo: PhotoInput, extractor: FaceEmbedder) -> EmbeddingSet:
     import numpy as np
 
     from faceverify.embeddings.embedding_set import EmbeddingSet
+    from faceverify.embeddings.formats.done_photos import origin_of, way_of
+    from faceverify.images.content import settled_state
+    from faceverify.images.photo import open_photo
 
-    faces: list[FaceEmbedding] = extractor.extract(photo.name)
+    state = settled_state(photo.name)
+    opened = open_photo(photo.name)
+    faces: list[FaceEmbedding] = extractor.extract(opened)
+    origin = origin_of(opened.sha256, way_of(extractor.options), state)
     return EmbeddingSet(
         extractor.model.id,
         [photo.name] * len(faces),
@@ -172,6 +182,7 @@ def rows_of(photo: PhotoInput, extractor: FaceEmbedder) -> EmbeddingSet:
         np.array([face.face.box for face in faces], np.float32),
         np.stack([face.face.points for face in faces]),
         np.array([face.quality.score for face in faces], np.float32),
+        [origin] * len(faces),
     )
 
 
@@ -190,7 +201,7 @@ class PrintedLines:
         """Print a photo's faces."""
         from faceverify.embeddings.formats.jsonl import embedding_lines
 
-        for line in embedding_lines(rows):
+        for line in embedding_lines(replace(rows, origins=None)):
             self._console.result(line, "")
 
     def refuse(self, photo: str, error: FaceverifyError) -> None:

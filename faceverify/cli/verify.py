@@ -26,7 +26,7 @@ from faceverify.cli.options import (
     face_options,
 )
 from faceverify.errors import UNUSABLE, FaceverifyError, UsageError
-from faceverify.faces.options import FaceOptions
+from faceverify.faces.options import LEAST_QUALITY, FaceOptions
 
 if TYPE_CHECKING:
     from faceverify.evaluation.lists.pair_lines import PairLine, Roles
@@ -87,7 +87,7 @@ def verify(
             show_default=False,
         ),
     ] = None,
-    faces: FaceOptions = FaceOptions(),
+    faces: FaceOptions = FaceOptions(min_quality=LEAST_QUALITY),
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -115,6 +115,10 @@ def verify(
     check_what(photos, pairs, claim, claims)
     named = [*(photos or []), *([] if claim is None else [claim])]
     console = Console(json, quiet, verbose)
+    if pairs is None and claims is None:
+        from faceverify.runtime.malloc import use_huge_pages
+
+        use_huge_pages()
     from faceverify.embeddings.extractor import FaceEmbedder
 
     load = partial(FaceEmbedder.load, model, faces)

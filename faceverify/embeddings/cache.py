@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-import time
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -26,12 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import UsageError
+from faceverify.images.content import file_state
 from faceverify.runtime.addresses import check_path
 
 FILE = "embeddings.sqlite"
 APPLICATION, VERSION = 0x66766331, 1  # "fvc1"
 BUSY_SECONDS = 30.0
-RACY = 2_000_000_000  # ns: a file this fresh may change again without its times showing it
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -126,7 +125,7 @@ class EmbeddingCache:
                 continue
             path = os.fsencode(os.path.abspath(photo))
             try:
-                stamp, settled = _stamp(path)
+                stamp, settled = file_state(path)
                 known = self._digest(path, stamp)
                 digest = known or hashlib.sha256(Path(photo).read_bytes()).digest()
             except OSError:
@@ -257,13 +256,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         database.close()
         raise
     return database
-
-
-def _stamp(path: bytes) -> tuple[str, bool]:
-    """Size and times of a file, and whether these are old enough to show the next change."""
-    found = os.stat(path)
-    stamp = f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
-    return stamp, max(found.st_mtime_ns, found.st_ctime_ns) + RACY < time.time_ns()
 
 
 def _checksum(recipe: str, digest: bytes, value: bytes, failure: str) -> int:

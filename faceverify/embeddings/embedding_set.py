@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ class EmbeddingSet:
         boxes: left, top, right, bottom in pixels of the photo, (N, 4).
         points: the five points in pixels of the photo, (N, 5, 2).
         quality: in [0, 1], (N,).
+        origins: what each photo was when it was embedded, N; see :func:`origin_of`.
     """
 
     model_id: str
@@ -36,6 +37,7 @@ class EmbeddingSet:
     boxes: NDArray[np.float32] | None = None
     points: NDArray[np.float32] | None = None
     quality: NDArray[np.float32] | None = None
+    origins: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -50,6 +52,8 @@ def checked_set(
     model_id: object,
     photos: Sequence[str],
     embeddings: NDArray[np.generic],
+    *,
+    origins: Sequence[object] | None = None,
     **extras: NDArray[np.generic] | None,
 ) -> EmbeddingSet:
     """An embedding set of the content of a file, validated.
@@ -57,6 +61,7 @@ def checked_set(
     Args:
         name: of the file, for messages.
         model_id, photos, embeddings: as in :class:`EmbeddingSet`, not yet checked.
+        origins: as in :class:`EmbeddingSet`; None, or of another length, where they are missing.
         extras: the optional arrays by name; None for those missing.
 
     Raises:
@@ -84,6 +89,8 @@ def checked_set(
         key: None if array is None else array.astype(np.int32 if key == "faces" else np.float32)
         for key, array in extras.items()
     }
+    if origins is not None and len(origins) == len(photos):
+        converted["origins"] = [one if isinstance(one, str) else "" for one in origins]
     return EmbeddingSet(model_id, list(photos), rows, **converted)
 
 
@@ -119,7 +126,22 @@ def joined(parts: Sequence[EmbeddingSet], names: Sequence[str]) -> EmbeddingSet:
         columns = [getattr(part, key) for part in parts]
         arrays[key] = None if any(c is None for c in columns) else np.concatenate(columns)
     photos = [photo for part in parts for photo in part.photos]
+    if any(part.origins is not None for part in parts):
+        unknown = [part.origins or [""] * len(part) for part in parts]
+        arrays["origins"] = [origin for origins in unknown for origin in origins]
     return EmbeddingSet(parts[0].model_id, photos, **arrays)
+
+
+def without_photos(rows: EmbeddingSet, photos: Container[str]) -> EmbeddingSet | None:
+    """The rows of all other photos; None where there are none."""
+    kept = [index for index, photo in enumerate(rows.photos) if photo not in photos]
+    if not kept:
+        return None
+    arrays: dict[str, Any] = {key: array[kept] for key, array in columns_of(rows).items()}
+    if rows.origins is not None:
+        arrays["origins"] = [rows.origins[index] for index in kept]
+    names = [rows.photos[index] for index in kept]
+    return EmbeddingSet(rows.model_id, names, rows.embeddings[kept], **arrays)
 
 
 def check_model(name: str, found: object, expected: str) -> None:

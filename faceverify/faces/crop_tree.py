@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from faceverify.errors import OutputError, UsageError
+from faceverify.errors import NoDecisionError, OutputError, UsageError
 from faceverify.faces.alignment import Alignment, named_alignment
 from faceverify.faces.finder import FULL_DETAIL, FaceFinder, FoundFace
 from faceverify.images.inputs import PhotoInput, find_inputs
-from faceverify.images.photo import open_photo
+from faceverify.images.photo import Photo, open_photo
 from faceverify.runtime.files import atomic_write
 from faceverify.runtime.folders import check_apart, make_folder
 from faceverify.runtime.name_set import PhotoSet
 
 RECORD = ".faceverify-align.json"  # in the folder of crops: how they were cut
+MARK = "faceverify crop of sha256:"  # in a crop's comment, before the hash of its photo
 
 
 @dataclass(frozen=True)
@@ -81,32 +84,60 @@ class CropTree:
             yield replace(photo, place=place, error=error)
 
     def cut(self, photo: PhotoInput) -> Crop:
-        """Write the crop of a photo, unless it exists.
+        """Write the crop of a photo, unless it exists; a crop of another photo is replaced.
 
         Raises:
             ImageError, NoDecisionError: as :meth:`FaceFinder.find`.
             OutputError: the crop cannot be written.
         """
         path = self._destination / photo.place
-        if path.exists():
+        opened = open_photo(photo.name)
+        existing = crop_hash(path) if path.exists() else None
+        if existing == opened.sha256 or (existing == "" and not is_newer(photo.name, path)):
             return Crop(path, None)
-        (found,) = self._finder.find(photo.name)
+        try:
+            (found,) = self._finder.find(opened)
+        except NoDecisionError:
+            if existing:  # of the photo that was here before
+                path.unlink()
+            raise
         encoded = BytesIO()
+        mark = f"{MARK}{opened.sha256}"
         if self._suffix == ".png":
-            self._crop(found).save(encoded, "PNG")
+            text = PngInfo()
+            text.add_text("Comment", mark)
+            self._crop(found, opened).save(encoded, "PNG", pnginfo=text)
         else:
-            self._crop(found).save(encoded, "JPEG", quality=95)
+            self._crop(found, opened).save(encoded, "JPEG", quality=95, comment=mark)
         make_folder(path.parent)
         atomic_write(path, encoded.getvalue())
         return Crop(path, found.quality.score)
 
-    def _crop(self, found: FoundFace) -> Image.Image:
+    def _crop(self, found: FoundFace, photo: Photo) -> Image.Image:
         size = (self._side, self._side)
         if (
             found.scale > 1 and self._side > FULL_DETAIL
         ):  # the finder decoded the photo no finer than that
-            return self._alignment.crop(open_photo(found.photo).decode(), found.face, size)
+            image = photo.decode()
+            face = found.face.moved(0, 0, image.width / photo.width)
+            return self._alignment.crop(image, face, size)
         return found.crop(self._alignment, size)
+
+
+def crop_hash(path: Path) -> str:
+    """SHA-256 of the photo that a crop was cut from; empty where the crop does not say."""
+    try:
+        with Image.open(path, formats=["PNG", "JPEG"]) as crop:
+            comment = crop.info.get("Comment") or crop.info.get("comment") or ""
+    except Exception:  # whatever lies there was put there by somebody else
+        return ""
+    text = comment.decode("latin-1") if isinstance(comment, bytes) else str(comment)
+    return text.removeprefix(MARK) if text.startswith(MARK) else ""
+
+
+def is_newer(photo: str, crop: Path) -> bool:
+    """Whether a photo was changed after a crop that does not say what it was cut from."""
+    return os.stat(photo).st_mtime_ns > crop.stat().st_mtime_ns
 
 
 def open_tree(
@@ -132,7 +163,9 @@ def open_tree(
     check_apart(destination, [str(source)], "DST")
     make_folder(destination)
     path = destination / RECORD
-    record = {"template": alignment, "size": side}
+    options = finder.options
+    record = {"template": alignment, "size": side, "face": options.face.value}
+    record["min_face"] = options.min_face
     try:
         earlier = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -140,7 +173,7 @@ def open_tree(
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read", cure="remove it, or name a new DST") from error
     else:
-        if earlier != record:
+        if not isinstance(earlier, dict) or {**record, **earlier} != record:
             raise UsageError(
                 f"{destination} holds other crops ({earlier}) than this command cuts ({record})",
                 cure="name another DST",

@@ -250,8 +250,11 @@ def _only_folders(folder: Path) -> list[str]:
         entries = _listed(folder)
     except ImageError:  # finding its photos will say so
         return []
-    if any(is_photo_name(entry.name) and not _is_folder(entry) for entry in entries):
-        return []
+    for entry in entries:
+        if not _is_folder(entry) and (
+            is_photo_name(entry.name) or holds_picture(folder / entry.name)
+        ):
+            return []
     return [entry.name for entry in entries if _is_folder(entry)]
 
 
@@ -292,8 +295,8 @@ class People:
         if self.outside:
             notes.append(f"{self.outside} photos lie in no person's folder: left out")
         if self.foreign:
-            why = self.foreign[0].error
-            notes.append(f"{len(self.foreign)} files are not read as photos: left out ({why})")
+            count, first = len(self.foreign), self.foreign[0].error
+            notes.append(f"{count} files are not read as photos: left out ({first})")
         ((person, most),) = Counter(self.names).most_common(1) or [("", 0)]
         if most > max(FEW, MOST * len(self.names)) and most < len(self.names):
             notes.append(
@@ -304,7 +307,9 @@ class People:
     @property
     def lack(self) -> str:
         """What a folder without photos of people holds instead, for a message."""
-        return f"{self.outside} photos outside any person's folder" if self.outside else "no photos"
+        if self.outside:
+            return f"{self.outside} photos outside any person's folder"
+        return f"no photos ({self.foreign[0].error})" if self.foreign else "no photos"
 
 
 def read_people(root: Path) -> People:

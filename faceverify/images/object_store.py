@@ -94,6 +94,20 @@ def is_folder(url: str) -> bool:
         raise _unreadable(url, problem) from None
 
 
+def object_state(url: str) -> tuple[str, bool]:
+    """Size and time of an object, and True: no store changes one without its time.
+
+    Raises:
+        OSError, ImageError: it is not there, or cannot be asked about.
+        UsageError: pyarrow is not installed.
+    """
+    system, path = _opened(url)
+    found = system.get_file_info(path)
+    if found.mtime_ns is None:
+        raise FileNotFoundError(url)
+    return f"{found.size} {found.mtime_ns}", not url.startswith("file:")
+
+
 def _opened(url: str) -> tuple[Any, str]:
     """The file system of a URL, and the path in it.
 

@@ -5,6 +5,7 @@ Model files are untrusted input: every field is validated before it is printed o
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from faceverify.models.contract import is_finite
@@ -53,6 +54,30 @@ class Threshold:
         return self.distance > 0 and self.interval[0] <= self.fmr
 
 
+@dataclass(frozen=True)
+class PreparedFrom:
+    """The model that a graph was prepared from, whose id and embeddings it keeps.
+
+    Attributes:
+        id: of that model.
+        content: hash of the graph and the contract that were made of it, which alone keep the id.
+    """
+
+    id: str
+    content: str
+
+
+def prepared_from_dict(values: object) -> PreparedFrom:
+    """What plain values say of a preparation, validated; ValueError for anything else."""
+    known = set(PreparedFrom.__dataclass_fields__)
+    if not isinstance(values, dict) or set(values) != known:
+        raise ValueError(f"prepared is {shown(values)}, which is not {sorted(known)}")
+    for field, value in values.items():
+        if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{16}", value):
+            raise ValueError(f"prepared: {field} is {shown(value)}, not 16 hexadecimal digits")
+    return PreparedFrom(**values)
+
+
 def provenance_from_dict(values: object) -> Provenance:
     """The provenance of plain values, validated; ValueError for anything else."""
     known = set(Provenance.__dataclass_fields__)
@@ -88,6 +113,13 @@ def threshold_from_dict(values: object) -> Threshold:
             raise ValueError(f"a threshold's count is {shown(count)}, not a whole number")
     line_of_text(values["dataset"], "a threshold's dataset")
     return Threshold(**{**values, "interval": (low, high)})
+
+
+def length_of(value: object) -> float:
+    """The usual length of an embedding, checked: ValueError for what is no length."""
+    if not isinstance(value, (int, float)) or not is_finite(value) or value <= 0:
+        raise ValueError(f"the usual length is {shown(value)}, not a number above 0")
+    return float(value)
 
 
 def card_from_text(value: object) -> str:

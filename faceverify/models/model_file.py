@@ -1,11 +1,13 @@
 """Model file: an ONNX file with all that inference needs to know about a model.
 
-Its ONNX metadata has four entries of faceverify, each a JSON document:
+Its ONNX metadata has up to six entries of faceverify, each a JSON document:
 
 * ``faceverify.contract``: the preprocessing contract (:mod:`faceverify.models.contract`);
 * ``faceverify.provenance``: name, architecture, head, dataset, licence, source;
 * ``faceverify.thresholds``: distance thresholds, each with its nominal false match rate;
-* ``faceverify.card``, optional: the model card, as text.
+* ``faceverify.usual-length``, optional: of an embedding, before it is scaled to 1;
+* ``faceverify.card``, optional: the model card, as text;
+* ``faceverify.prepared``, optional: of which model the graph was prepared for the engine.
 
 Read and written as protocol-buffer fields, without the ``onnx`` package and without a copy of the
 graph: ``metadata_props`` is field 14 of ``ModelProto``.
@@ -24,9 +26,12 @@ from faceverify.errors import ModelError
 from faceverify.matching.operating_point import OperatingPoint
 from faceverify.models.contract import Contract
 from faceverify.models.metadata import (
+    PreparedFrom,
     Provenance,
     Threshold,
     card_from_text,
+    length_of,
+    prepared_from_dict,
     provenance_from_dict,
     threshold_from_dict,
     thresholds_from_list,
@@ -44,11 +49,13 @@ __all__ = [
     "threshold_from_dict",
 ]
 
-CONTRACT, PROVENANCE, THRESHOLDS, CARD = (
+CONTRACT, PROVENANCE, THRESHOLDS, USUAL_LENGTH, CARD, PREPARED = (
     "faceverify.contract",
     "faceverify.provenance",
     "faceverify.thresholds",
+    "faceverify.usual-length",
     "faceverify.card",
+    "faceverify.prepared",
 )
 METADATA_FIELD = 14
 
@@ -64,6 +71,9 @@ class ModelFile:
         provenance: architecture, dataset, licence and source.
         thresholds: calibrated.
         card: the model card, lines of text; may be empty.
+        prepared_from: the model whose graph was prepared for the engine; None if it was not.
+        usual_length: of embeddings of good photos before they are scaled to 1: the length that 95 %
+            of them exceed; None where it is not known, or says nothing.
     """
 
     name: str
@@ -72,10 +82,22 @@ class ModelFile:
     provenance: Provenance
     thresholds: tuple[Threshold, ...] = ()
     card: str = ""
+    prepared_from: PreparedFrom | None = None
+    usual_length: float | None = None
+
+    @property
+    def id(self) -> str:
+        """Hash of what determines an embedding: graph and contract, not the other metadata.
+
+        Of a graph that was prepared for the engine: the id of the model before, whose embeddings it
+        gives, as long as graph and contract are those that were made then.
+        """
+        kept = self.prepared_from
+        return kept.id if kept and kept.content == self.content else self.content
 
     @cached_property
-    def id(self) -> str:
-        """Hash of what determines an embedding: graph and contract, not the other metadata."""
+    def content(self) -> str:
+        """Hash of the graph and the contract that are in the file."""
         digest = hashlib.sha256(self.graph)
         digest.update(as_json(self.contract.as_dict()).encode())
         return digest.hexdigest()[:16]
@@ -93,8 +115,8 @@ class ModelFile:
         known = ", ".join(f"{threshold.fmr:g}" for threshold in usable) or "none"
         broken = [one for one in self.thresholds if abs(one.fmr - fmr) <= 1e-9 * fmr]
         measured = "".join(
-            f"; the one it has, {one.distance:g}, was measured to let in "
-            f"{one.interval[0]:.2g} to {one.interval[1]:.2g} of impostors"
+            f"; the one it has does not hold (distance {one.distance:g}, FMR measured "
+            f"{one.interval[0]:.2g} to {one.interval[1]:.2g})"
             for one in broken[:1]
         )
         rates = "one of the calibrated rates as --fmr" if usable else "`faceverify calibrate` it"
@@ -140,6 +162,10 @@ class ModelFile:
         }
         if self.card:
             entries[CARD] = self.card
+        if self.usual_length is not None:
+            entries[USUAL_LENGTH] = self.usual_length
+        if self.prepared_from:
+            entries[PREPARED] = asdict(self.prepared_from)
         return self.graph + b"".join(metadata_entry(key, as_json(v)) for key, v in entries.items())
 
     def save(self, path: Path) -> None:
@@ -182,9 +208,11 @@ def parse_model_file(data: bytes, name: str) -> ModelFile:
         provenance = provenance_from_dict(document(entries, PROVENANCE))
         thresholds = thresholds_from_list(document(entries, THRESHOLDS))
         card = card_from_text(document(entries, CARD)) if CARD in entries else ""
+        prepared = prepared_from_dict(document(entries, PREPARED)) if PREPARED in entries else None
+        length = length_of(document(entries, USUAL_LENGTH)) if USUAL_LENGTH in entries else None
     except ValueError as error:
         raise ModelError(f"{name}: its metadata is not valid: {error}") from error
-    return ModelFile(name, graph, contract, provenance, thresholds, card)
+    return ModelFile(name, graph, contract, provenance, thresholds, card, prepared, length)
 
 
 def document(entries: dict[str, str], key: str) -> object:
@@ -228,10 +256,16 @@ def split_metadata(data: bytes, name: str) -> tuple[bytes, dict[str, str]]:
                 start = kept.pop().start
             kept.append(slice(start, end))
     except (ValueError, IndexError) as error:
-        raise ModelError(f"{name}: not an ONNX file, or a damaged one") from error
+        raise _not_onnx(data, name) from error
     if not {1, 7, 8} <= numbers:  # ir_version, graph, opset_import
-        raise ModelError(f"{name}: not an ONNX file, or a damaged one")
+        raise _not_onnx(data, name)
     return b"".join(data[part] for part in kept), entries
+
+
+def _not_onnx(data: bytes, name: str) -> ModelError:
+    from faceverify.models.foreign import not_onnx_error  # no file of a working model needs it
+
+    return not_onnx_error(data, name)
 
 
 def metadata_entry(key: str, value: str) -> bytes:

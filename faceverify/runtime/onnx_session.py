@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
+EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
+
+
 def import_engine() -> Any:
     """The module ``onnxruntime``, with its telemetry off.
 
@@ -38,6 +41,8 @@ def open_session(model: bytes) -> InferenceSession:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    # weights in a second file: it would take whatever lies in the folder of the process
+    options.add_session_config_entry(EXTERNAL_FOLDER, os.devnull)
     # no fallback: the engine announces it on stdout
     return engine.InferenceSession(
         model, options, providers=["CPUExecutionProvider"], enable_fallback=0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from faceverify.cli.app import app
+from faceverify.cli.app import build_app
 from faceverify.cli.commands import ADDRESSES, NO_PLACES, with_paths
 from faceverify.errors import ImageError, UsageError
 from faceverify.images.photo import open_photo
@@ -85,7 +85,7 @@ def test_folders_with_odd_names_are_galleries(run, tmp_path, monkeypatch):
 
 def parameters():
     """Commands with each of their parameters that is a path, or a text that may be one."""
-    groups = [app]
+    groups = [build_app()]
     for group in groups:
         groups += [one.typer_instance for one in group.registered_groups]
         for command in group.registered_commands:

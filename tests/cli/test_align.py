@@ -1,6 +1,7 @@
 """``faceverify align``."""
 
 import json
+import os
 import signal
 
 import numpy as np
@@ -88,6 +89,70 @@ def test_a_second_run_cuts_only_what_is_missing(run, album, tmp_path):
     assert [item["skipped"] for item in ran.objects if item["error"] is None] == [False, True, True]
     assert paths["a b"].exists()
     assert paths["x\udcff"].read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+@pytest.mark.parametrize("date", [2e9, 5e8, None])
+def test_a_photo_replaced_under_its_name_is_cut_anew(run, tmp_path, small_faces, kind, date):
+    photos, crops = tmp_path / "photos", tmp_path / "crops"
+    photos.mkdir()
+    for name in ("a", "b"):
+        (photos / f"{name}.jpg").write_bytes(small_faces["obama"])
+        os.utime(photos / f"{name}.jpg", (1e9, 1e9))
+    run("align", photos, crops, "--format", kind)
+    before = {name: (crops / f"{name}.{kind}").read_bytes() for name in ("a", "b")}
+    assert before["a"] == before["b"]
+    (photos / "b.jpg").write_bytes(small_faces["biden"])
+    os.utime(photos / "b.jpg", (date or 1e9, date or 1e9))
+    for expected in ([True, False], [True, True]):
+        ran = run("align", photos, crops, "--format", kind, "--json")
+        assert [one["skipped"] for one in ran.objects] == expected
+    run("align", photos, tmp_path / "anew", "--format", kind)
+    after = {name: (crops / f"{name}.{kind}").read_bytes() for name in ("a", "b")}
+    assert after["a"] == before["a"]
+    assert after["b"] == (tmp_path / "anew" / f"b.{kind}").read_bytes() != before["b"]
+
+
+def test_the_crop_of_a_photo_that_has_no_face_any_more_goes(run, album, tmp_path):
+    run("align", album, tmp_path / "crops")
+    (album / "wall.png").replace(album / "a b.jpg")
+    ran = run("align", album, tmp_path / "crops", "--json", "-q")
+    assert ran.objects[0]["error"]["code"] == "no-face"
+    assert list(crops_in(tmp_path / "crops")) == GOOD[1:]
+
+
+def test_a_photo_that_was_only_touched_keeps_its_crop(run, album, tmp_path):
+    run("align", album, tmp_path / "crops")
+    os.utime(album / "a b.jpg", (2e9, 2e9))
+    assert run("align", album, tmp_path / "crops", "--json").objects[0]["skipped"]
+
+
+def test_a_crop_by_hand_stays_until_its_photo_changes(run, album, tmp_path):
+    run("align", album, tmp_path / "crops")
+    crop = tmp_path / "crops" / "a b.png"
+    Image.new("RGB", (112, 112), "red").save(crop)
+    assert run("align", album, tmp_path / "crops", "--json").objects[0]["skipped"]
+    os.utime(album / "a b.jpg", (2e9, 2e9))
+    assert not run("align", album, tmp_path / "crops", "--json").objects[0]["skipped"]
+    with Image.open(crop) as image:
+        assert image.getpixel((56, 56)) != (255, 0, 0)
+
+
+def test_the_crop_of_a_photo_too_large_to_be_decoded_whole(run, album, tmp_path, monkeypatch):
+    crops = []
+    for limit in (1 << 28, 50_000):
+        monkeypatch.setattr("faceverify.images.photo.LARGE_PIXELS", limit)
+        out = tmp_path / str(limit)
+        run("align", album, out, "--size", 400)  # larger than the finder's detail
+        with Image.open(out / "a b.png") as crop:
+            crops.append(np.asarray(crop.convert("L"), float))
+    assert np.abs(crops[0] - crops[1]).mean() < 12
+
+
+def test_crops_of_two_faces_are_not_mixed(run, album, tmp_path):
+    run("align", album, tmp_path / "crops")
+    ran = run("align", album, tmp_path / "crops", "--face", "largest")
+    assert (ran.status, "other crops" in ran.err) == (2, True)
 
 
 def test_crops_of_two_alignments_are_not_mixed(run, album, tmp_path):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 
 import numpy as np
@@ -89,10 +90,28 @@ def test_standard_input_can_be_a_list(run, album):
 def test_what_standard_input_is_shows_in_its_first_bytes(small_faces, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x\udcff.jpg").touch()
-    photos = [small_faces["obama"], b"P3\n2 2\n255\n0 0 0", b"\x89PNG\r\n", b"\x89P", b"a\0b", b""]
+    photos = [
+        small_faces["obama"],
+        b"P3\n2 2\n255\n0 0 0",
+        b"\x89PNG\r\n",
+        b"\x89P",
+        b"a\0\1b",
+        b"",
+    ]
+    photos += [b"RIFF\0\0\0\0WAVE", b"<!doctype html>\n<html>", b"%PDF-1.7\n", bytes(99)]
     lists = ["日本/é.jpg".encode(), "é.jpg".encode()[:1], b"x\xff.jpg\n\xfe.jpg", b"P.jpg", b"a\nb"]
-    assert [is_photo(start) for start in photos] == [True] * 6
-    assert [is_photo(start) for start in lists] == [False] * 5
+    lists += [b"a b.jpg\0c.jpg\0", "a.jpg\r\nb.jpg\r\n".encode("utf-16"), b"a\0b"]
+    assert [is_photo(start) for start in photos] == [True] * len(photos)
+    assert [is_photo(start) for start in lists] == [False] * len(lists)
+
+
+def test_what_find_prints_with_print0_is_a_list(run, album):
+    paths = [str(album / name) for name in (*GOOD, "wall.png")]
+    listing = "\0".join([*paths, ""]).encode("utf-8", "surrogateescape")
+    ran = run("embed", "-", stdin=listing)
+    assert [line["photo"] for line in ran.objects] == paths
+    ran = run("embed", "-", stdin=b"<!DOCTYPE html>\n<html><body>404</body></html>")
+    assert "standard input: a web page, not an image" in ran.err
 
 
 def test_all_faces_are_numbered(run, tmp_path, small_faces):
@@ -109,6 +128,33 @@ def test_all_faces_are_numbered(run, tmp_path, small_faces):
     assert run("embed", tmp_path / "both.png", "--face", "only").status == 3
 
 
+@pytest.mark.parametrize("out", ["shards", "t.npz", "t.parquet", "t.jsonl"])
+def test_a_photo_replaced_under_its_name_is_embedded_anew(run, tmp_path, small_faces, out):
+    photo, place = tmp_path / "a.jpg", tmp_path / out
+    photo.write_bytes(small_faces["obama"])
+    for name, date in (("obama", 1e9), ("biden", 2e9), ("obama2", 5e8)):
+        photo.write_bytes(small_faces[name])
+        os.utime(photo, (date, date))
+        assert run("embed", photo, "--out", place, "--json").objects[0]["done"] == 1
+        assert run("embed", photo, "--out", place, "--json").objects[0]["skipped"] == 1
+        found = read_embeddings(place)
+        printed = run("embed", photo).objects[0]
+        assert found.photos == [str(photo)]
+        assert found.embeddings[0].tolist() == np.float32(printed["embedding"]).tolist()
+    assert run("embed", photo, "--out", place, "--augment", 2, "--json").objects[0]["done"] == 1
+
+
+def test_objects_replaced_under_their_names_are_embedded_anew(run, tmp_path, small_faces):
+    pytest.importorskip("pyarrow")
+    url, place = f"file://{tmp_path}/photos", tmp_path / "t.npz"
+    (tmp_path / "photos").mkdir()
+    for name in ("obama", "biden"):
+        (tmp_path / "photos" / "a.jpg").write_bytes(small_faces[name])
+        done = [run("embed", url, "--out", place, "--json").objects[0]["done"] for _ in range(2)]
+        assert done == [1, 0]
+    assert len(read_embeddings(place)) == 1
+
+
 @pytest.mark.parametrize("out", ["shards", "t.jsonl"])
 def test_a_second_run_reads_only_what_is_missing(run, album, tmp_path, out, monkeypatch):
     from faceverify.embeddings.extractor import FaceEmbedder
@@ -116,7 +162,7 @@ def test_a_second_run_reads_only_what_is_missing(run, album, tmp_path, out, monk
     read, extract = [], FaceEmbedder.extract
 
     def counted(self, photo):
-        read.append(photo)
+        read.append(photo.name)
         return extract(self, photo)
 
     monkeypatch.setattr(FaceEmbedder, "extract", counted)

@@ -1,12 +1,13 @@
 import io
 import json
+import re
 import sys
 import zipfile
 from dataclasses import replace
 
 import pytest
 from http_server import Behaviour, serving
-from small_nets import small_contract, small_model, small_net
+from small_nets import sface_like, small_contract, small_model, small_net
 
 from faceverify.cli import main
 from faceverify.models import catalogue
@@ -75,9 +76,9 @@ def test_list_marks_the_default_and_goes_on_past_damage(run, home):
     status, out, err = run("list")
     assert (status, err) == (0, "")
     first, second, third = out.splitlines()
-    assert first.startswith("* dlib-resnet29  ")
+    assert first.startswith("  dlib-resnet29  ")
     assert first.endswith("  128  CC0-1.0")
-    assert second.startswith("  sface  ")
+    assert second.startswith("* sface  ")
     assert second.endswith("  128  Apache-2.0")
     assert third.startswith("  mine ")
     (home / "broken.onnx").write_bytes(b"text")
@@ -85,8 +86,8 @@ def test_list_marks_the_default_and_goes_on_past_damage(run, home):
     values = [json.loads(line) for line in out.splitlines()]
     assert status == 2
     assert [value["name"] for value in values] == ["dlib-resnet29", "sface", "broken", "mine"]
-    assert [value["default"] for value in values] == [True, False, False, False]
-    assert values[2]["error"].startswith("broken: not an ONNX file")
+    assert [value["default"] for value in values] == [False, True, False, False]
+    assert values[2]["error"] == "broken: text, not an ONNX file"
     assert values[3]["id"] == small_model().id
     assert err == ""
 
@@ -133,7 +134,7 @@ def test_show(run, home):
 def test_show_the_default(run):
     status, out, _ = run("show", "--json")
     assert status == 0
-    assert json.loads(out)["name"] == "dlib-resnet29"
+    assert json.loads(out)["name"] == "sface"
 
 
 def test_show_says_the_licence_and_what_it_was_trained_on(run):
@@ -180,7 +181,12 @@ def test_import_and_use_by_name(run, home, tmp_path):
     (tmp_path / "net.onnx").write_bytes(small_net(side=112))
     command = ("import", tmp_path / "net.onnx", "--name", "mine", "--colour", "BGR", "--no-flip")
     status, out, err = run(*command)
-    assert (status, err) == (0, "")
+    assert status == 0
+    assert err.splitlines() == [
+        "net.onnx: assumed: input (x - 127.5) / 127.5, which it does not do itself (else: --mean, "
+        "--scale); output embeddings, 64 numbers; crops aligned as ArcFace has it"
+    ]
+    assert run(*command, "--quiet")[2] == ""
     model = load_model_file(home / "mine.onnx")
     assert out.splitlines() == [
         f"mine {model.id} installed as {home / 'mine.onnx'}",
@@ -198,6 +204,69 @@ def test_import_and_use_by_name(run, home, tmp_path):
     status, out, _ = run("import", tmp_path / "net.onnx", "--name", "mine", *licence)
     assert (status, out.splitlines()[-1]) == (0, "licence: MIT")
     assert "RGB" in run("show", "mine")[1]
+
+
+def test_import_of_a_net_that_does_not_say_enough(run, home, tmp_path):
+    (tmp_path / "net.onnx").write_bytes(small_net(side=112, logits="first"))
+    command = ("import", tmp_path / "net.onnx", "--name", "mine")
+    status, out, err = run(*command)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    for part in (
+        "logits (100 numbers)",
+        "embeddings (64 numbers)",
+        "--output logits or embeddings",
+    ):
+        assert part in err
+    assert not home.exists() or not list(home.iterdir())
+    stated = ("--output", "embeddings", "--mean", "1,2,3", "--scale", "128", "--colour", "RGB")
+    status, out, err = run(*command, *stated)
+    assert status == 0
+    assert err.splitlines()[0] == (
+        "net.onnx: assumed: output embeddings, 64 numbers; crops aligned as ArcFace has it"
+    )
+    contract = load_model_file(home / "mine.onnx").contract
+    assert (contract.mean, contract.scale) == ((1.0, 2.0, 3.0), (128.0, 128.0, 128.0))
+    assert (contract.colour_order, contract.embedding_size) == ("RGB", 64)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--mean", "127.5"], "--mean and --scale belong together"),
+        (["--scale", "128"], "--mean and --scale belong together"),
+        (["--mean", "0", "--scale", "0"], "no scale is 0"),
+        (["--mean", "1,2", "--scale", "1"], "neither a number nor three"),
+        (["--mean", "nan", "--scale", "1"], "neither a number nor three"),
+        (["--mean", "0", "--scale", "1,2,x"], "neither a number nor three"),
+        (["--output", "logits"], "--output logits: it returns embeddings (3, 64)"),
+    ],
+)
+def test_import_with_options_that_make_no_sense(run, home, tmp_path, options, says):
+    (tmp_path / "net.onnx").write_bytes(small_net(side=112))
+    status, out, err = run("import", tmp_path / "net.onnx", *options)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert says in err
+
+
+@pytest.mark.parametrize("options", [["--colour", "BGR"], ["--mean", "0", "--scale", "1"]])
+def test_import_of_a_model_file_takes_no_statements(run, tmp_path, options):
+    small_model().save(tmp_path / "net.onnx")
+    status, _, err = run("import", tmp_path / "net.onnx", *options)
+    assert status == 2
+    assert "a model file, whose input and output are known" in err
+
+
+def test_import_prepares_and_says_so(run, home, tmp_path):
+    net = sface_like(side=112)
+    (tmp_path / "net.onnx").write_bytes(net.SerializeToString())
+    status, _, err = run("import", tmp_path / "net.onnx", "--name", "mine")
+    assert status == 0
+    assumed, prepared = err.splitlines()
+    assert "input pixels of 0 to 255, which it normalises itself" in assumed
+    assert re.fullmatch(r"mine: prepared for the engine; embeddings differ by \de-0[67]", prepared)
+    assert "graph  " in run("show", "mine")[1]
+    assert json.loads(run("show", "mine", "--json")[1])["prepared"] is True
+    assert json.loads(run("show", "--json")[1])["prepared"] is False
 
 
 def test_import_to_elsewhere(run, home, tmp_path):

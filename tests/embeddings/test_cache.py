@@ -34,7 +34,7 @@ def photo(tmp_path):
 
 def later(monkeypatch):
     """Let time pass: files written by the test are then settled."""
-    import faceverify.embeddings.cache as module
+    import faceverify.images.content as module
 
     real = module.time.time_ns()
     monkeypatch.setattr(module.time, "time_ns", lambda: real + 60_000_000_000)

@@ -38,6 +38,9 @@ def complaints(stored, found):
     return [*said, f"half of all have moved by {middle:.2g}"] if middle > SAME else said
 
 
+pytestmark = pytest.mark.xdist_group("embeddings of now")
+
+
 @pytest.fixture(scope="module")
 def found():
     return embeddings()

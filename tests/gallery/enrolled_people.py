@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 from multiprocessing import Queue
+from multiprocessing.context import ForkServerContext
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +37,14 @@ def enrollments(
         )
         for number, row in enumerate(rows, start=first)
     ]
+
+
+def clean_processes() -> ForkServerContext:
+    """Processes of which none inherits a connection or a thread, and all share one import."""
+    context = multiprocessing.get_context("forkserver")
+    engines = [f"faceverify.gallery.{one}.store" for one in ("sqlite", "postgresql")]
+    context.set_forkserver_preload([*engines, "faceverify.recognition.admission"])
+    return context
 
 
 def enroll(url: str, first: int, count: int, batch: int, told: Queue | None = None) -> None:

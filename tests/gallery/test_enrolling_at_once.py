@@ -1,11 +1,10 @@
 """Processes that enroll one face under several names at the same moment: one succeeds."""
 
 import hashlib
-import multiprocessing
 import os
 
 import pytest
-from enrolled_people import unit_rows
+from enrolled_people import clean_processes, unit_rows
 
 from faceverify.gallery.open import open_store
 from faceverify.gallery.store import Enrollment
@@ -32,7 +31,7 @@ def test_one_face_gets_one_name(engine, names, tmp_path, request):
     if engine == "postgresql":
         server = request.getfixturevalue("postgresql")
         url = server.url(f"at_once_{os.getpid()}_{len(names)}")
-    context = multiprocessing.get_context("spawn")
+    context = clean_processes()
     barrier, queue = context.Barrier(len(names)), context.Queue()
     with open_store(url, create=True) as store:
         processes = [context.Process(target=enroll, args=(url, n, barrier, queue)) for n in names]

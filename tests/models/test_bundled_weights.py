@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from faceverify.models.embedder import Embedder
-from faceverify.models.install.graph_check import cosines
+from faceverify.models.install.outputs import cosines
 from faceverify.models.manifest import read_manifest
 from faceverify.models.registry import bundled_folder, load_model
 from faceverify.runtime.onnx_session import open_session
@@ -35,8 +35,8 @@ def test_every_file_is_the_one_of_the_manifest():
         assert len(data) == entry.bytes
 
 
-def test_the_default_model_is_whole():
-    model = load_model("default")
+def test_dlib_resnet29_is_whole():
+    model = load_model("dlib-resnet29")
     entry = read_manifest(bundled_folder()).models["dlib-resnet29"]
     assert model.id == entry.id
     assert model.provenance.licence == "CC0-1.0" == entry.licence
@@ -107,7 +107,7 @@ def test_sface_embeds_as_the_file_that_it_is_made_of():
     faces = [Image.open(path) for path in sorted((ROOT / "tests" / "faces").glob("*.jpg"))]
     crops = np.stack([np.asarray(face.convert("RGB").resize((112, 112))) for face in faces])
     embedder = Embedder(load_model("sface"))
-    ours = embedder._run(embedder.model.contract.planes(crops))
+    ours = embedder.run(embedder.model.contract.planes(crops))
     planes = crops.transpose(0, 3, 1, 2).astype(np.float32)
     expected = np.concatenate([peer.run(None, {"data": one[None]})[0] for one in planes])
     assert cosines(ours, expected).min() > 0.99999
@@ -128,7 +128,7 @@ def test_embeddings_are_those_of_dlib():
     faces = [Image.open(path) for path in sorted((ROOT / "tests" / "faces").glob("*.jpg"))]
     crops = [np.asarray(face.convert("RGB").resize((150, 150))) for face in faces]
     crops += list(random.integers(0, 256, (4, 150, 150, 3), np.uint8))
-    embedder = Embedder(load_model("default"))
-    ours = embedder._run(embedder.model.contract.planes(np.stack(crops)))
+    embedder = Embedder(load_model("dlib-resnet29"))
+    ours = embedder.run(embedder.model.contract.planes(np.stack(crops)))
     theirs = np.array([peer.compute_face_descriptor(crop) for crop in crops])
     assert np.abs(ours - theirs).max() < 1e-4

@@ -121,7 +121,7 @@ def test_the_loss_falls(people, tmp_path):
 
 
 def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(people, tmp_path, signals):
-    config = tiny_config(people, budget={"steps": 60})
+    config = tiny_config(people, budget={"steps": 20})
     run, whole = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "whole")
 
     def stop_after_a_while(items, _label, _total):
@@ -134,12 +134,12 @@ def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(people, tmp_path, 
         nonlocal started
         if "images of" in line and not started:
             started = True
-            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
 
     trained = train_model(config, run, say=say, show_progress=stop_after_a_while)
     signal.setitimer(signal.ITIMER_REAL, 0)
     assert trained.stopped_by == signal.SIGTERM
-    assert 0 < trained.step < 60
+    assert 0 < trained.step < 20
     assert trained.model is None
     assert load_progress(latest(run.checkpoints)).step == trained.step
     finished = train_model(run.read_config(), run, resume=True)

@@ -30,8 +30,30 @@ def import_file(
         Kind, typer.Option("--kind", help="What it is; auto looks at its content.")
     ] = Kind.AUTO,
     colour: Annotated[
-        Colour, typer.Option("--colour", help="BGR for AdaFace and the like.")
-    ] = Colour.RGB,
+        Colour | None,
+        typer.Option("--colour", help="RGB by default; BGR for AdaFace and the like."),
+    ] = None,
+    mean: Annotated[
+        str,
+        typer.Option(
+            "--mean",
+            metavar="X[,Y,Z]",
+            help="The input is (x - mean) / scale, x from 0 to 255; found by running it.",
+            show_default=False,
+        ),
+    ] = "",
+    scale: Annotated[
+        str, typer.Option("--scale", metavar="X[,Y,Z]", help="See --mean.", show_default=False)
+    ] = "",
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            metavar="NAME",
+            help="The output that is the embedding, where several can be.",
+            show_default=False,
+        ),
+    ] = "",
     flip: Annotated[
         bool, typer.Option("--flip/--no-flip", help="Add the mirrored crop's embedding.")
     ] = True,
@@ -45,26 +67,37 @@ def import_file(
 ) -> None:
     """Make a model file of somebody else's model, or take in a model file as it is.
 
-    ONNX files of the ArcFace kind (InsightFace, AdaFace) need nothing more; a state dict of
-    facenet-pytorch needs `pip install 'faceverify[train]'`.
+    ONNX files of the ArcFace kind (InsightFace, AdaFace) need nothing more: it is said what is
+    assumed of them. They are prepared for the engine: faster, with the same embeddings and id. A
+    state dict of facenet-pytorch needs `pip install 'faceverify[train]'`.
 
     **Examples:**
 
     `faceverify weights import w600k_r50.onnx --licence "non-commercial research only"`
 
     `faceverify weights import adaface_ir101.onnx --colour BGR --name adaface`
+
+    `faceverify weights import net.onnx --mean 127.5 --scale 128 --output embedding`
     """
     from faceverify.models.install.install import import_model, install, name_from, target_for
+    from faceverify.models.install.preprocessing import Preprocessing, channels
 
     console = Console(json, quiet)
+    stated = Preprocessing(
+        colour_order=colour.value if colour else "",
+        mean=channels(mean, "--mean"),
+        scale=channels(scale, "--scale"),
+        output=output,
+    )
     target = target_for(name or name_from(source), to)
     model = import_model(
         source,
         kind=kind,
         name=name,
-        colour_order=colour.value,
+        stated=stated,
         flip_average=flip,
         licence=licence,
+        say=console.message,
     )
     done = install(model, target, force=force)
     report(console, done.path, written=done.written)

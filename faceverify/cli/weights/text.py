@@ -22,6 +22,7 @@ def described(model: ModelFile, path: Path) -> dict[str, Any]:
         "path": str(path),
         "bytes": path.stat().st_size,
         "licence": model.provenance.licence,
+        "prepared": model.prepared_from is not None,
         "contract": model.contract.as_dict(),
         "provenance": asdict(model.provenance),
         "thresholds": [asdict(threshold) for threshold in model.thresholds],
@@ -39,6 +40,7 @@ def page(model: ModelFile, path: Path, scores: Mapping[str, Any]) -> str:
         else "five points onto " + " ".join(f"({x:.4g}, {y:.4g})" for x, y in kind["points"])
     )
     flip = ", that of the mirrored crop added" if contract.flip_average else ""
+    prepared = {"graph": "prepared for the engine"} if model.prepared_from else {}
     rows = {
         "model": provenance.name,
         "id": model.id,
@@ -52,6 +54,7 @@ def page(model: ModelFile, path: Path, scores: Mapping[str, Any]) -> str:
         f"(x - {numbers(contract.mean)}) / {numbers(contract.scale)}",
         "alignment": alignment,
         "embedding": f"{contract.embedding_size} numbers{flip}",
+        **prepared,
         **{f"score {key}": str(value) for key, value in scores.items()},
     }
     width = max(map(len, rows)) + 2
@@ -73,7 +76,7 @@ def threshold_table(thresholds: tuple[Threshold, ...]) -> list[str]:
             f"{threshold.interval[0]:.2g} to {threshold.interval[1]:.2g}",
             f"{threshold.impostors:,}",
             f"{threshold.genuine:,}",
-            threshold.dataset,
+            threshold.dataset + ("" if threshold.holds else "; does not hold, and is not used"),
         )
         for threshold in thresholds
     ]

@@ -23,6 +23,7 @@ def read_json_lines(stream: BinaryIO, name: str) -> EmbeddingSet:
     """
     photos: list[str] = []
     rows: list[Any] = []
+    origins: list[object] = []
     extras: dict[str, list[Any]] = {key: [] for key in EXTRAS}
     model_id, first = None, 0
     for number, line in enumerate(stream, start=1):
@@ -47,6 +48,7 @@ def read_json_lines(stream: BinaryIO, name: str) -> EmbeddingSet:
         row = numbers(value.get("embedding"), where, "embedding", (len(rows[0]),) if rows else None)
         photos.append(value["photo"])
         rows.append(row)
+        origins.append(value.get("origin"))
         for key, column in COLUMNS.items():
             if value.get(column) is not None:
                 extras[key].append(numbers(value[column], where, column, EXTRAS[key]))
@@ -56,7 +58,14 @@ def read_json_lines(stream: BinaryIO, name: str) -> EmbeddingSet:
         key: np.array(values) if len(values) == len(rows) else None
         for key, values in extras.items()
     }
-    return checked_set(name, model_id, photos, np.stack(rows), **arrays)
+    return checked_set(
+        name,
+        model_id,
+        photos,
+        np.stack(rows),
+        origins=origins if any(origins) else None,
+        **arrays,
+    )
 
 
 def parsed(line: bytes, where: str) -> dict[str, Any]:
@@ -93,6 +102,8 @@ def embedding_lines(rows: EmbeddingSet) -> Iterable[dict[str, Any]]:
         for key, column in COLUMNS.items():
             array = getattr(rows, key)
             line[column] = None if array is None else shortest(array[index])
+        if rows.origins is not None:
+            line["origin"] = rows.origins[index]
         yield {**line, "embedding": shortest(rows.embeddings[index]), "error": None}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import BinaryIO
 
 import numpy as np
@@ -18,7 +18,7 @@ from faceverify.embeddings.embedding_set import (
 )
 from faceverify.errors import EmbeddingFileError
 
-PHOTOS, EMBEDDINGS, MODEL_ID = "photos", "embeddings", "model_id"
+PHOTOS, EMBEDDINGS, MODEL_ID, ORIGINS = "photos", "embeddings", "model_id", "origins"
 
 
 def read_npz(stream: BinaryIO, name: str) -> EmbeddingSet:
@@ -27,20 +27,27 @@ def read_npz(stream: BinaryIO, name: str) -> EmbeddingSet:
     Raises:
         EmbeddingFileError: a damaged or foreign file, or invalid content.
     """
-    arrays = read_arrays(stream, name, (MODEL_ID, PHOTOS, EMBEDDINGS), EXTRAS)
+    arrays = read_arrays(stream, name, (MODEL_ID, PHOTOS, EMBEDDINGS), (*EXTRAS, ORIGINS))
     return checked_set(
         name,
         text(arrays[MODEL_ID]),
         texts(arrays[PHOTOS], name),
         arrays[EMBEDDINGS],
+        origins=origins_of(arrays),
         **{key: arrays.get(key) for key in EXTRAS},
     )
 
 
-def read_npz_names(stream: BinaryIO, name: str) -> tuple[object, list[str]]:
-    """Model id and photos of an ``.npz`` file; errors as :func:`read_npz`."""
-    arrays = read_arrays(stream, name, (MODEL_ID, PHOTOS))
-    return text(arrays[MODEL_ID]), texts(arrays[PHOTOS], name)
+def read_npz_names(stream: BinaryIO, name: str) -> tuple[object, list[str], list[object] | None]:
+    """Model id, photos and origins of an ``.npz`` file; errors as :func:`read_npz`."""
+    arrays = read_arrays(stream, name, (MODEL_ID, PHOTOS), (ORIGINS,))
+    return text(arrays[MODEL_ID]), texts(arrays[PHOTOS], name), origins_of(arrays)
+
+
+def origins_of(arrays: Mapping[str, NDArray[np.generic]]) -> list[object] | None:
+    """The origins among the arrays of a file; None where there are none."""
+    found: list[object] | None = arrays[ORIGINS].tolist() if ORIGINS in arrays else None
+    return found if isinstance(found, list) else None
 
 
 def read_arrays(
@@ -101,9 +108,11 @@ def write_npz(stream: BinaryIO, rows: EmbeddingSet) -> None:
         EMBEDDINGS: rows.embeddings,
         **columns_of(rows),
     }
+    if rows.origins is not None:
+        arrays[ORIGINS] = np.array(rows.origins)
     with zipfile.ZipFile(stream, "w") as archive:
         for key, array in arrays.items():
-            method = zipfile.ZIP_DEFLATED if key == PHOTOS else zipfile.ZIP_STORED
+            method = zipfile.ZIP_DEFLATED if key in (PHOTOS, ORIGINS) else zipfile.ZIP_STORED
             entry = zipfile.ZipInfo(f"{key}.npy")  # without a date: same rows, same bytes
             entry.compress_type = method
             with archive.open(entry, "w", force_zip64=True) as member:

@@ -11,7 +11,7 @@ from faceverify.errors import UsageError
 
 
 def open_output(
-    name: str, model_id: str, *, shard_size: int = SHARD_SIZE
+    name: str, model_id: str, *, shard_size: int = SHARD_SIZE, way: str = ""
 ) -> ShardFolder | SingleFile:
     """A file or a folder of shards, opened to add embeddings of a model.
 
@@ -20,6 +20,7 @@ def open_output(
             or has no suffix.
         model_id: of the embeddings.
         shard_size: rows of a shard.
+        way: in which photos are embedded; see ``done_photos.py``.
 
     Raises:
         UsageError: another suffix.
@@ -28,10 +29,10 @@ def open_output(
     path = Path(name)
     if not path.is_dir():
         if path.suffix.lower() in WRITERS:
-            return SingleFile(path, model_id)
+            return SingleFile(path, model_id, way=way)
         if path.suffix and not name.endswith(os.sep):
             raise UsageError(
                 f"--out {name}: unknown kind of file {path.suffix!r}",
                 cure=f"use {', '.join(WRITERS)}, or end the name of a folder with {os.sep}",
             )
-    return ShardFolder(path, model_id, shard_size)
+    return ShardFolder(path, model_id, shard_size, way=way)

@@ -1,7 +1,8 @@
 """Embeddings as Parquet; needs pyarrow, the extra ``parquet``.
 
 Columns: ``photo``, ``photo_bytes`` (the bytes of a name that is not UTF-8, else null), ``face``,
-``box``, ``points``, ``quality``, ``embedding``. The model id is in the schema's metadata.
+``box``, ``points``, ``quality``, ``origin``, ``embedding``. The model id is in the schema's
+metadata.
 """
 
 from __future__ import annotations
@@ -50,19 +51,38 @@ def read_parquet(stream: BinaryIO, name: str) -> EmbeddingSet:
         key: matrix(table, column, name, EXTRAS[key]) if column in table.column_names else None
         for key, column in COLUMNS.items()
     }
-    return checked_set(name, model_id, photos, matrix(table, "embedding", name, None), **extras)
+    embeddings = matrix(table, "embedding", name, None)
+    return checked_set(name, model_id, photos, embeddings, origins=origins_of(table), **extras)
 
 
-def read_parquet_names(stream: BinaryIO, name: str) -> tuple[object, list[str]]:
-    """Model id and photos of a Parquet file; errors as :func:`read_parquet`."""
-    return names_of(read_table(stream, name, ["photo", "photo_bytes"]), name, ("photo",))
+def read_parquet_names(
+    stream: BinaryIO, name: str
+) -> tuple[object, list[str], list[object] | None]:
+    """Model id, photos and origins of a Parquet file; errors as :func:`read_parquet`."""
+    table = read_table(stream, name, ["photo", "photo_bytes", "origin"])
+    return *names_of(table, name, ("photo",)), origins_of(table)
+
+
+def origins_of(table: Any) -> list[object] | None:
+    """The origins in a table; None where it has no such column."""
+    if "origin" not in table.column_names:
+        return None
+    found: list[object] = table.column("origin").to_pylist()
+    return found
 
 
 def read_table(stream: BinaryIO, name: str, columns: list[str] | None = None) -> Any:
-    """Table of a Parquet file, or some of its columns; EmbeddingFileError for a damaged one."""
+    """Table of a Parquet file, or those of some columns that it has.
+
+    Raises:
+        EmbeddingFileError: it is damaged.
+    """
     _, parquet = import_pyarrow()
     try:
-        return parquet.read_table(stream, columns=columns)
+        with parquet.ParquetFile(stream) as file:
+            if columns is not None:
+                columns = [key for key in columns if key in file.schema_arrow.names]
+            return file.read(columns=columns)
     except Exception as error:  # damaged bytes reach into every part of the reader
         raise EmbeddingFileError(
             f"{name}: not a Parquet file, or a damaged one: {error}"
@@ -154,6 +174,8 @@ class ParquetWriter:
             for name, text, photo in zip(names, shown, rows.photos, strict=True)
         ]
         columns = {"photo": pa.array(shown, pa.string()), "photo_bytes": pa.array(raw, pa.binary())}
+        if rows.origins is not None:
+            columns["origin"] = pa.array(rows.origins, pa.string())
         arrays = columns_of(rows)
         for key, array in (*arrays.items(), ("embeddings", rows.embeddings)):
             values = pa.array(array.reshape(-1))

@@ -58,8 +58,8 @@ def read_file(path: Path) -> EmbeddingSet:
         raise EmbeddingFileError(f"{path}: cannot be read ({reason})") from error
 
 
-def read_names(shard: Path) -> tuple[object, list[str]]:
-    """Model id and photos of a shard, without its embeddings; errors as :func:`read_file`."""
+def read_names(shard: Path) -> tuple[object, list[str], list[object] | None]:
+    """Model id, photos and origins of a shard, no embeddings; errors as :func:`read_file`."""
     read = read_npz_names if shard.suffix == ".npz" else read_parquet_names
     try:
         with open(shard, "rb") as stream:

@@ -6,11 +6,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from faceverify.embeddings.formats.done_photos import DonePhotos
 from faceverify.embeddings.formats.jsonl import parsed
 from faceverify.errors import EmbeddingFileError, FaceverifyError, without_secrets
 from faceverify.runtime.files import atomic_writer
 from faceverify.runtime.json_lines import json_line
-from faceverify.runtime.name_set import PhotoSet
 
 
 class Refusals:
@@ -29,7 +29,7 @@ class Refusals:
         line = json_line({"photo": without_secrets(photo), "error": error.as_dict()})
         self._fresh.write(line.encode() + b"\n")
 
-    def finish(self, seen: PhotoSet) -> None:
+    def finish(self, seen: DonePhotos) -> None:
         """Write the file, or remove it if no photo is refused.
 
         Args:
@@ -48,7 +48,7 @@ class Refusals:
         """Leave the file unchanged."""
         self._fresh.close()
 
-    def _earlier(self, seen: PhotoSet) -> Iterator[bytes]:
+    def _earlier(self, seen: DonePhotos) -> Iterator[bytes]:
         try:
             with self._path.open("rb") as stream:
                 for number, line in enumerate(stream, start=1):

@@ -6,54 +6,60 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-from faceverify.embeddings.embedding_set import EmbeddingSet, check_model, joined
+from faceverify.embeddings.embedding_set import EmbeddingSet, check_model, joined, without_photos
+from faceverify.embeddings.formats.done_photos import DonePhotos
 from faceverify.embeddings.formats.npz import write_npz
 from faceverify.embeddings.formats.parquet import has_parquet, write_parquet
-from faceverify.embeddings.formats.reading import SHARD, find_shards, read_names
+from faceverify.embeddings.formats.reading import SHARD, find_shards, read_file, read_names
 from faceverify.embeddings.formats.refused import Refusals
 from faceverify.errors import FaceverifyError, OutputError
 from faceverify.runtime.files import atomic_writer
-from faceverify.runtime.name_set import PhotoSet
 
 SHARD_SIZE = 10_000  # rows; 5 MB of 128 numbers each
 REFUSED = "refused.jsonl"
 
 
 class ShardFolder:
-    """Writer of shards into a folder; holds one shard and 16 bytes for each photo in memory.
+    """Writer of shards into a folder; holds one shard and 64 bytes for each photo in memory.
 
     A shard holds all faces of a photo or none, and is written atomically: an interrupted run is
-    resumed behind the last shard. On Ctrl-C and errors, pending rows are written.
+    resumed behind the last shard. On Ctrl-C and errors, pending rows are written. Rows of photos
+    that have changed since leave their shards before the new ones are written.
 
     Args:
         folder: created if missing.
         model_id: of all rows.
         shard_size: rows of a shard.
+        way: in which photos are embedded; see ``done_photos.py``.
 
     Raises:
         EmbeddingFileError: a shard is damaged, or of another model.
         OutputError: the folder cannot be written, or another run is writing to it.
     """
 
-    def __init__(self, folder: Path, model_id: str, shard_size: int = SHARD_SIZE) -> None:
+    def __init__(
+        self, folder: Path, model_id: str, shard_size: int = SHARD_SIZE, *, way: str = ""
+    ) -> None:
         self._folder = folder
         self._shard_size = shard_size
         self._lock = locked(folder)
-        self._seen = PhotoSet()
+        self._done = DonePhotos(way)
         self._pending: list[EmbeddingSet] = []
         self._rows = 0
         self._next = 0
         for shard in find_shards(folder):
-            found, photos = read_names(shard)
+            found, photos, origins = read_names(shard)
             check_model(str(shard), found, model_id)
-            self._seen.update(photos)
+            if origins is not None and len(origins) != len(photos):
+                origins = None
+            self._done.update(photos, origins)
             match = SHARD.fullmatch(shard.name)
             self._next = int(match[1]) + 1 if match else self._next
         self._refused = Refusals(folder / REFUSED)
 
     def wants(self, photo: str) -> bool:
-        """Whether a photo is new; it counts as seen from then on."""
-        return self._seen.add(photo)
+        """Whether a photo is new or has changed; it counts as done from then on."""
+        return self._done.wants(photo)
 
     def add(self, rows: EmbeddingSet) -> None:
         """Add all faces of a photo."""
@@ -78,12 +84,13 @@ class ShardFolder:
         try:
             if not isinstance(error, OutputError):  # on a full disk, this would fail again
                 self._flush()
-                self._refused.finish(self._seen)
+                self._refused.finish(self._done)
         finally:
             self._refused.discard()
             os.close(self._lock)
 
     def _flush(self) -> None:
+        self._remove(self._done.take_outdated())
         if not self._pending:
             return
         rows = joined(self._pending, [""] * len(self._pending))
@@ -92,6 +99,18 @@ class ShardFolder:
             write(stream, rows)
         self._pending, self._rows = [], 0
         self._next += 1
+
+    def _remove(self, photos: set[str]) -> None:
+        """Remove the rows of photos that have changed; a shard without rows is deleted."""
+        for shard in find_shards(self._folder) if photos else []:
+            if photos.isdisjoint(read_names(shard)[1]):
+                continue
+            rows = without_photos(read_file(shard), photos)
+            if rows is None:
+                shard.unlink()
+                continue
+            with atomic_writer(shard) as stream:
+                (write_parquet if shard.suffix == ".parquet" else write_npz)(stream, rows)
 
 
 def locked(folder: Path) -> int:

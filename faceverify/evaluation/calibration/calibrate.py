@@ -185,8 +185,16 @@ def _identity_scores(benchmark: Benchmark, photos: PhotoEmbeddings, replicates: 
 
 def _copies(benchmark: Benchmark, photos: PhotoEmbeddings) -> list[str]:
     """A note on files that several people share, such as a placeholder for a missing photo."""
+    if benchmark.pairs is not None:
+        pairs = zip(benchmark.first, benchmark.second, benchmark.pairs.same, strict=True)
+        alike = sum(
+            not same and photos.digests[one] is not None
+            and photos.digests[one] == photos.digests[other]
+            for one, other, same in pairs
+        )  # fmt: skip
+        return [f"{alike:,} impostor pairs compare a file with itself"] if alike else []
     people: dict[bytes, set[str]] = {}
-    for digest, person in zip(photos.digests, benchmark.identities, strict=False):
+    for digest, person in zip(photos.digests, benchmark.identities, strict=True):
         if digest is not None:
             people.setdefault(digest, set()).add(person)
     shared = {digest: names for digest, names in people.items() if len(names) > 1}
@@ -195,7 +203,7 @@ def _copies(benchmark: Benchmark, photos: PhotoEmbeddings) -> list[str]:
     copies = sum(digest in shared for digest in photos.digests)
     return [
         f"{copies:,} photos of {len(set.union(*shared.values())):,} people are the same file as a "
-        "photo of somebody else: each of their comparisons counts as a false match"
+        "photo of somebody else: such comparisons count as false matches"
     ]
 
 

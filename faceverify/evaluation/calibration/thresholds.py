@@ -2,8 +2,7 @@
 
 A threshold is a promise: at most so many of the comparisons of different people match. It is made
 about comparisons that were made, as every decision is: failed ones are not in the denominator of
-the FMR. And it holds for distances that are off by ``RESOLUTION``: so far apart are embeddings of
-one photo on two processors, and the distances of a net whose outputs are steps or nearly constant.
+the FMR.
 """
 
 from __future__ import annotations
@@ -12,13 +11,18 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from faceverify.errors import UsageError
+from faceverify.evaluation.calibration.between import rates_between
 from faceverify.evaluation.calibration.extrapolation import (
     MAX_FACTOR,
     Extrapolation,
     fit_extrapolation,
+)
+from faceverify.evaluation.calibration.reachable import (
+    STEPS,
+    begins_above,
+    largest_distance,
+    limit,
 )
 from faceverify.evaluation.metrics.error_rates import (
     MIN_EXPECTED_ERRORS,
@@ -32,9 +36,6 @@ if TYPE_CHECKING:
 
     from faceverify.evaluation.metrics.scores import ScoreCounts
     from faceverify.evaluation.metrics.wilson import Interval
-
-STEPS = 10**6  # per unit of distance: thresholds have six digits, as printed distances
-RESOLUTION = 1 / STEPS
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,9 @@ def thresholds_from_scores(
 ) -> ThresholdSet:
     """The threshold of each target FMR: the largest distance at which the FMR does not exceed it.
 
+    Where the distances are steps, so that the FMR jumps between two targets, thresholds in between
+    are added: an identification interpolates (``matching/threshold.py``).
+
     Args:
         counts: genuine and impostor scores.
         fmr_targets: rates, in (0, 1).
@@ -110,16 +114,16 @@ def thresholds_from_scores(
     thresholds, unreachable = [], []
     for target in sorted(set(fmr_targets), reverse=True):
         if target in supported:
-            distance = _counted_distance(counts, target)
+            distance = largest_distance(counts, target)
             if distance is None:
-                unreachable.append(Unreachable(target, _begins_above(counts)))
+                unreachable.append(Unreachable(target, begins_above(counts)))
             else:
                 thresholds.append(_counted(counts, target, distance, dataset, interval_at))
             continue
         _refuse_unsupported(counts, target, extrapolate=extrapolate)
-        most = _limit(counts, target)
+        most = limit(counts, target)
         if most <= 0:
-            unreachable.append(Unreachable(target, _begins_above(counts)))
+            unreachable.append(Unreachable(target, begins_above(counts)))
             continue
         extrapolation = extrapolation or fit_extrapolation(counts)
         distance = min(math.floor(extrapolation.distance_at(target) * STEPS) / STEPS, most)
@@ -128,48 +132,12 @@ def thresholds_from_scores(
             unreachable.append(Unreachable(target, reason))
         else:
             thresholds.append(_extrapolated(counts, target, distance, dataset, extrapolation))
+    for target in rates_between(counts, [(one.fmr, one.distance) for one in thresholds]):
+        distance = largest_distance(counts, target)
+        assert distance is not None
+        thresholds.append(_counted(counts, target, distance, dataset, interval_at))
+    thresholds.sort(key=lambda one: one.fmr, reverse=True)
     return ThresholdSet(tuple(thresholds), tuple(unreachable))
-
-
-def _counted_distance(counts: ScoreCounts, target: float) -> float | None:
-    """The largest distance of the data that keeps the FMR; None where nothing matches that does.
-
-    A step of the last digit is added, so that a tie there matches in spite of rounding.
-    """
-    kept = _kept(counts, target)
-    if not kept:
-        return None
-    reached = (math.ceil(float(counts.distances[kept - 1]) * STEPS) + 1) / STEPS
-    distance = min(reached, _limit(counts, target))
-    return distance if distance > 0 and any(counts.matches(distance)) else None
-
-
-def _limit(counts: ScoreCounts, target: float) -> float:
-    """The largest threshold of six digits that keeps the FMR; at most 0 where none does.
-
-    A distance that is larger by the resolution keeps it, too: no tie is cut in two.
-    """
-    kept = _kept(counts, target)
-    if kept == len(counts.distances):
-        return 2.0
-    return (math.ceil(float(counts.distances[kept]) * STEPS) - 2) / STEPS
-
-
-def _kept(counts: ScoreCounts, target: float) -> int:
-    """Number of distinct distances up to which the FMR does not exceed the target."""
-    allowed = allowed_errors(target, counts.impostors)
-    return int(np.searchsorted(np.cumsum(counts.impostor), allowed, side="right"))
-
-
-def _begins_above(counts: ScoreCounts) -> str:
-    """The FMR at the smallest distance, as a reason."""
-    smallest = max(math.ceil(float(counts.distances[0]) * STEPS), 1) / STEPS
-    rate = error_rates(counts, smallest + RESOLUTION).fmr
-    assert rate is not None
-    return (
-        f"at distance {smallest:.6f}, where its matches begin, {100 * rate:.3g} % of "
-        f"{counts.impostors:,} impostor comparisons match"
-    )
 
 
 def _counted(

@@ -16,7 +16,7 @@ def enlarged(photo: Pixels, frame: FaceFrame, strength: float, _: np.random.Gene
         frame: of its face.
         strength: side of a pixel of the small photo, in pixels of the aligned crop.
     """
-    side = strength * frame.scale
+    side = max(strength * frame.scale, 1.0)
     height, width = photo.shape[:2]
     few = (max(1, round(width / side)), max(1, round(height / side)))
     small = Image.fromarray(photo).resize(few, Image.Resampling.BOX)

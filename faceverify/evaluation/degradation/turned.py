@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from PIL import Image
 
@@ -20,7 +22,7 @@ def turned(photo: Pixels, _: FaceFrame, strength: float, draws: np.random.Genera
     if strength % 90 == 0:
         return np.ascontiguousarray(np.rot90(photo, round(strength / 90)))
     height, width = photo.shape[:2]
-    edge = (max(height, width) + 1) // 2
+    edge = math.ceil((math.hypot(height, width) - min(height, width)) / 2) + 2  # the corners
     around = np.pad(photo, ((edge, edge), (edge, edge), (0, 0)), mode="symmetric")
     angle = -strength if clockwise else strength
     image = Image.fromarray(around).rotate(angle, Image.Resampling.BICUBIC)

@@ -123,7 +123,9 @@ def _tar(
         rates.genuines - rates.false_non_matches,
         rates.genuines,
         over_identities=bounds,
-        detail=f"distance {rates.threshold:.6f}; FMR really {rates.fmr:.3g}",
+        detail=f"distance {rates.threshold:.6f}; FMR really {rates.fmr:.3g}"
+        if rates.threshold >= 0
+        else "where nothing matches",
         threshold=rates.threshold,
         fmr=rates.fmr,
     )

@@ -23,7 +23,7 @@ from faceverify.evaluation.degradation import (
     degradation,
     degrade,
 )
-from faceverify.evaluation.degradation.face_frame import FaceFrame, Pixels
+from faceverify.evaluation.degradation.face_frame import CROP, FaceFrame, Pixels
 from faceverify.faces.options import FaceOptions
 from faceverify.images.photo import open_photo
 from faceverify.models.model_file import ModelFile
@@ -32,6 +32,7 @@ from faceverify.runtime.progress import ShowProgress
 
 CLEAN = "clean"
 LARGEST = 1.6  # pixels per pixel of the aligned crop; larger photos are made smaller beforehand
+AROUND = 3.0  # sides of the aligned crop that are kept on each side of a face
 
 Cell = tuple[str, float]
 """A kind of degradation and a strength; ("clean", 0.0) for the photos as they are."""
@@ -168,7 +169,7 @@ def _embed(
         image = open_photo(photo).decode()
     except (ImageError, NoDecisionError) as error:
         return [failed(error.code)] * len(cells)
-    pixels, points = _not_larger(image, face.face.points.astype(float))
+    pixels, points = _shown(image, face.face.points.astype(float))
     found = []
     for kind, strength in cells:
         shown = pixels if kind == CLEAN else degrade(kind, strength, pixels, points, key=key)
@@ -181,13 +182,25 @@ def _embed(
     return found
 
 
-def _not_larger(
-    image: Image.Image, points: NDArray[np.float64]
-) -> tuple[Pixels, NDArray[np.float64]]:
-    """The photo, made smaller where its face has more pixels than a crop can show."""
-    shrink = LARGEST / FaceFrame.of(points).scale
-    if shrink >= 1:
+def _shown(image: Image.Image, points: NDArray[np.float64]) -> tuple[Pixels, NDArray[np.float64]]:
+    """What lies about the face, made smaller where the face has more pixels than a crop can show.
+
+    Args:
+        image: the photo, RGB.
+        points: five points of the face, (5, 2), in pixels.
+
+    Returns:
+        Pixels, and the points among them.
+    """
+    scale = FaceFrame.of(points).scale
+    reach = AROUND * CROP.side * scale
+    left, top = np.clip(np.floor(points.mean(axis=0) - reach), 0, np.subtract(image.size, 1))
+    right, bottom = np.clip(np.ceil(points.mean(axis=0) + reach), (left + 1, top + 1), image.size)
+    image = image.crop((int(left), int(top), int(right), int(bottom)))
+    points = points - (left, top)
+    if scale <= LARGEST:
         return np.asarray(image), points
+    shrink = LARGEST / scale
     size = (max(1, math.ceil(image.width * shrink)), max(1, math.ceil(image.height * shrink)))
     ratio = np.divide(size, image.size)
     return np.asarray(image.resize(size, Image.Resampling.BOX)), points * ratio

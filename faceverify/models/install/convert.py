@@ -1,4 +1,4 @@
-"""Conversion of models of other projects to model files.
+"""Conversion of facenet-pytorch's networks to model files.
 
 The only file of the using half that imports torch, inside functions.
 """
@@ -16,74 +16,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import ModelError, UsageError
-from faceverify.faces.alignment import REFERENCE_POINTS, BoxCrop, FivePoints
-from faceverify.models.contract import COLOUR_ORDERS, Contract
-from faceverify.models.install.graph_check import cosines, examine
+from faceverify.faces.alignment import BoxCrop
+from faceverify.models.contract import Contract
+from faceverify.models.install.graph_check import examine
+from faceverify.models.install.outputs import cosines
+from faceverify.models.install.ready import Say, nothing, ready
+from faceverify.models.install.whole_file import read
 from faceverify.models.model_file import ModelFile, Provenance, split_metadata
 
-ARCFACE_SIDE, FACENET_SIDE = 112, 160
+FACENET_SIDE = 160
 FACENET_MARGIN = 14 / 160  # of facenet-pytorch's own evaluation on LFW: 14 of 160 pixels
 PARITY = 1e-4  # largest cosine distance between torch's embedding and ONNX Runtime's
 
 
-def import_insightface(
-    path: Path, *, provenance: Provenance, colour_order: str = "RGB", flip_average: bool = True
+def import_facenet(
+    path: Path, *, provenance: Provenance, flip_average: bool = True, say: Say = nothing
 ) -> ModelFile:
-    """A model file of an ONNX file with the preprocessing of InsightFace.
-
-    Crops have the ArcFace alignment and enter as (x - 127.5) / 127.5, unless the graph does that
-    itself: https://github.com/deepinsight/insightface, ``model_zoo/arcface_onnx.py``.
-    The graph is kept byte for byte.
-
-    Args:
-        path: of the ONNX file.
-        provenance: name, licence and origin, as far as known.
-        colour_order: "RGB"; "BGR" for models trained in OpenCV's order, such as AdaFace.
-        flip_average: whether to add the embedding of the mirrored crop, as usual in papers.
-
-    Raises:
-        ModelError: unreadable, or not an ONNX model from crops to embeddings.
-        UsageError: unknown colour order.
-    """
-    if colour_order not in COLOUR_ORDERS:
-        raise UsageError(f"colour order {colour_order!r}", cure="RGB or BGR")
-    name = str(path)
-    graph, _ = split_metadata(read(path), name)
-    finding = examine(graph, name, default_side=ARCFACE_SIDE)
-    side = finding.side or ARCFACE_SIDE
-    mean, scale = (0.0, 1.0) if finding.normalises_itself else (127.5, 127.5)
-    contract = Contract(
-        width=side,
-        height=side,
-        colour_order=colour_order,
-        mean=(mean,) * 3,
-        scale=(scale,) * 3,
-        alignment=arcface_alignment(side),
-        embedding_size=finding.embedding_size,
-        flip_average=flip_average,
-    )
-    return ModelFile(provenance.name, graph, contract, provenance)
-
-
-def arcface_alignment(side: int) -> FivePoints:
-    """The ArcFace alignment for a crop of another size.
-
-    As InsightFace has it: for multiples of 128, the crop of 112 with 8 more pixels on either side
-    and 16 below; for any other size, that of 112 scaled.
-    """
-    wider = side % 128 == 0 and side % ARCFACE_SIDE != 0
-    ratio, shift = (side / 128, 8.0) if wider else (side / ARCFACE_SIDE, 0.0)
-    points = REFERENCE_POINTS["arcface-112"].points
-    return FivePoints(tuple(((x + shift) * ratio, y * ratio) for x, y in points))
-
-
-def import_facenet(path: Path, *, provenance: Provenance, flip_average: bool = True) -> ModelFile:
     """A model file of a state dict of facenet-pytorch's InceptionResnetV1.
 
     Args:
         path: of a file of torch.save, loaded with weights_only.
         provenance: name, licence and origin, as far as known.
         flip_average: whether to add the embedding of the mirrored crop, as usual in papers.
+        say: called with lines about what was done.
 
     Raises:
         UsageError: torch, facenet-pytorch or onnx is not installed.
@@ -116,7 +71,7 @@ def import_facenet(path: Path, *, provenance: Provenance, flip_average: bool = T
     crops = noise.astype(np.float32)
     with torch.no_grad():
         expected: NDArray[np.float32] = net(torch.from_numpy(crops)).numpy()
-    apart = 1 - np.min(cosines(finding.net.run(crops), expected))
+    apart = 1 - np.min(cosines(finding.net.embed(crops), expected))
     if not apart <= PARITY:
         raise ModelError(
             f"{name}: exported, its embeddings are {apart:.2g} from torch's, more than {PARITY:g}",
@@ -132,12 +87,12 @@ def import_facenet(path: Path, *, provenance: Provenance, flip_average: bool = T
         embedding_size=finding.embedding_size,
         flip_average=flip_average,
     )
-    return ModelFile(provenance.name, graph, contract, provenance)
+    return ready(ModelFile(provenance.name, graph, contract, provenance), say)
 
 
 def facenet_needs() -> list[str]:
     """Missing packages that :func:`import_facenet` needs; none is imported."""
-    return [name for name in ("torch", "facenet_pytorch", "onnx") if find_spec(name) is None]
+    return [name for name in ("torch", "facenet_pytorch") if find_spec(name) is None]
 
 
 def misfit(state: Any, expected: dict[str, Any]) -> str:
@@ -201,12 +156,3 @@ def exported(net: Any, example: Any, *, keep_weights: bool = False) -> bytes:
         f"torch {torch.__version__} cannot export it as ONNX ({'; '.join(reasons)[:500]})",
         cure="pip install onnxscript",
     )
-
-
-def read(path: Path) -> bytes:
-    """Content of a file; ModelError if unreadable."""
-    try:
-        return path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        reason = getattr(error, "strerror", None) or error
-        raise ModelError(f"{path}: cannot be read: {reason}") from error

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from faceverify.errors import ModelError, UsageError
 from faceverify.models.catalogue import Download, Kind, find_download
-from faceverify.models.install.convert import (
-    facenet_needs,
-    import_facenet,
-    import_insightface,
-    read,
-)
+from faceverify.models.foreign import STATE_DICT, foreign_kind, not_onnx_error
+from faceverify.models.install.convert import facenet_needs, import_facenet
 from faceverify.models.install.download import USUAL, Patience, hash_of, nothing, pull, unpacked
+from faceverify.models.install.insightface import import_insightface
+from faceverify.models.install.preprocessing import UNSTATED, Preprocessing
+from faceverify.models.install.ready import Say
+from faceverify.models.install.ready import nothing as silent
+from faceverify.models.install.whole_file import read, read_whole
 from faceverify.models.model_file import (
     CONTRACT,
     ModelFile,
@@ -51,9 +52,10 @@ def import_model(
     *,
     kind: Kind = Kind.AUTO,
     name: str = "",
-    colour_order: str = "RGB",
+    stated: Preprocessing = UNSTATED,
     flip_average: bool = True,
     licence: str = "",
+    say: Say = silent,
 ) -> ModelFile:
     """A model file of a file in any supported format.
 
@@ -62,17 +64,25 @@ def import_model(
             given.
         kind: format of the file; by default recognised by content.
         name: of the model; by default that of the file.
-        colour_order: of an ONNX file's input.
+        stated: what the user knows of an ONNX file's input and output.
         flip_average: whether to add the embedding of the mirrored crop.
         licence: of the weights; "unknown" by default.
+        say: called with lines about what was assumed and done.
 
     Raises:
         ModelError: an unknown format, or damaged.
-        UsageError: torch is needed and not installed, or a text is not printable.
+        UsageError: torch is needed and not installed, a text is not printable, or the user has to
+            state something, or states what the file itself says.
     """
     kind = kind_of(path) if kind is Kind.AUTO else kind
+    if kind is not Kind.INSIGHTFACE and stated != UNSTATED:
+        what = "model file" if kind is Kind.AUTO else "net of facenet-pytorch"
+        raise UsageError(
+            f"{path}: a {what}, whose input and output are known",
+            cure="leave out --colour, --mean, --scale and --output",
+        )
     if kind is Kind.AUTO:
-        model = parse_model_file(read(path), str(path))
+        model = parse_model_file(read_whole(path), str(path))
         known = {"name": name, "licence": licence}
         given = {field: storable(value) for field, value in known.items() if value}
         return replace(model, provenance=replace(model.provenance, **given))
@@ -81,7 +91,11 @@ def import_model(
         licence=storable(licence or "unknown"),
         source=f"{printable(path.name)} sha256:{hash_of(path)}",
     )
-    return made(path, kind, provenance, colour_order=colour_order, flip_average=flip_average)
+    if kind is Kind.FACENET:
+        return import_facenet(path, provenance=provenance, flip_average=flip_average, say=say)
+    return import_insightface(
+        path, provenance=provenance, stated=stated, flip_average=flip_average, say=say
+    )
 
 
 def pull_model(
@@ -138,7 +152,8 @@ def pull_model(
             licence=entry.licence,
             source=source_of(entry),
         )
-        model = made(net, entry.kind, provenance)
+        known = import_facenet if entry.kind is Kind.FACENET else import_insightface
+        model = known(net, provenance=provenance)
     finally:
         if net != pulled:
             net.unlink(missing_ok=True)
@@ -209,25 +224,11 @@ def kind_of(path: Path) -> Kind:
                     f"{path}: an archive of {', '.join(nets[:9])}",
                     cure="unpack it and import the net that recognises, such as w600k_r50.onnx",
                 )
+        if foreign_kind(data) != STATE_DICT:
+            raise not_onnx_error(data, str(path))
         return Kind.FACENET
     _, entries = split_metadata(data, str(path))
     return Kind.AUTO if CONTRACT in entries else Kind.INSIGHTFACE
-
-
-def made(
-    path: Path,
-    kind: Kind,
-    provenance: Provenance,
-    *,
-    colour_order: str = "RGB",
-    flip_average: bool = True,
-) -> ModelFile:
-    """The model file of a file in a given format."""
-    if kind is Kind.FACENET:
-        return import_facenet(path, provenance=provenance, flip_average=flip_average)
-    return import_insightface(
-        path, provenance=provenance, colour_order=colour_order, flip_average=flip_average
-    )
 
 
 def already(entry: Download, target: Path) -> ModelFile | None:
@@ -237,6 +238,8 @@ def already(entry: Download, target: Path) -> ModelFile | None:
     except ModelError:
         return None
     same = model.provenance.source == source_of(entry)
+    if model.prepared_from:  # its graph is what was made of the pinned net
+        return model if same and model.prepared_from.content == model.content else None
     if entry.member:  # its graph is the pinned net, byte for byte
         same = same and hashlib.sha256(model.graph).hexdigest() == entry.member_sha256
     return model if same else None

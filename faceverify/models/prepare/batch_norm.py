@@ -19,10 +19,13 @@ Doubles = NDArray[np.float64]
 
 
 def fold_batch_norm(graph: Graph) -> None:
-    """Fold each norm into a Conv, Gemm or ConvTranspose that it alone reads; changed in place.
+    """Fold each norm into the Conv, ConvTranspose, Gemm or MatMul that it alone reads.
 
     One that stands alone, on maps, becomes a 1 x 1 convolution of each channel, which the engine
     keeps in its blocked layout.
+
+    Args:
+        graph: changed in place.
     """
     uses, makers = graph.uses(), graph.makers()
     kept: list[onnx.NodeProto] = []
@@ -53,26 +56,29 @@ def factor_and_summand(node: onnx.NodeProto, graph: Graph) -> tuple[Doubles, Dou
     gamma, beta, mean, variance = (
         graph.constants[name].astype(np.float64) for name in node.input[1:5]
     )
-    if (variance < 0).any():
+    variance = variance + options["epsilon"]
+    if (variance <= 0).any():
         return None
-    factor = gamma / np.sqrt(variance + options["epsilon"])
+    factor = gamma / np.sqrt(variance)
     return factor, beta - mean * factor
 
 
 def fold_into(node: onnx.NodeProto, affine: tuple[Doubles, Doubles], graph: Graph) -> bool:
     """Fold a factor and a summand of each channel into a layer; False where that is not exact."""
-    if node.domain or len(node.output) != 1 or node.op_type not in CHANNEL_SCALES:
+    product = node.op_type == "MatMul" and graph.ranks.get(node.input[0]) == 2
+    operator = "Gemm" if product else node.op_type
+    if node.domain or len(node.output) != 1 or operator not in CHANNEL_SCALES:
         return False
     if not all(map(graph.is_float, node.input[1:])):
         return False
     factor, summand = affine
     options = attributes(node)
     weight, *bias = (graph.constants[name].astype(np.float64) for name in node.input[1:])
-    scales = CHANNEL_SCALES[node.op_type](weight, factor, options)
+    scales = CHANNEL_SCALES[operator](weight, factor, options)
     if scales is None:
         return False
     old = options.get("beta", 1.0) * bias[0] if bias else np.zeros(1)
-    if old.size not in (1, len(factor)):
+    if old.size != 1 and old.shape not in ((len(factor),), (1, len(factor))):  # one for each row
         return False
     name = node.output[0]
     with np.errstate(over="ignore"):  # what overflows is seen when the two nets are compared
@@ -81,6 +87,7 @@ def fold_into(node: onnx.NodeProto, affine: tuple[Doubles, Doubles], graph: Grap
     names = [f"{name}.folded_weight", f"{name}.folded_bias"]
     names = [graph.add_constant(*pair) for pair in zip(names, (scaled, shifted), strict=True)]
     source = node.input[0]
+    node.op_type = operator
     del node.input[:]
     node.input.extend([source, *names])
     for attribute in node.attribute:

@@ -5,7 +5,7 @@ The engine does not fold ``DequantizeLinear``: it would run in every call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
@@ -13,28 +13,6 @@ import onnx
 from onnx import helper, numpy_helper
 
 from faceverify.models.prepare.graph import Array, Graph, attributes
-
-
-def fold_constants(graph: Graph) -> None:
-    """Compute what depends on no input, once; changed in place.
-
-    A net that quantises its activations keeps its ``DequantizeLinear``: the engine fuses the pair
-    into integer arithmetic.
-    """
-    integer = any(node.op_type == "QuantizeLinear" for node in graph.nodes)
-    kept = []
-    for node in graph.nodes:
-        fold = FOLDED.get(node.op_type) if not node.domain else None
-        known = all(name in graph.constants for name in node.input if name)
-        if integer and node.op_type == "DequantizeLinear":
-            known = False
-        made = graph.outputs & set(node.output)
-        value = fold(node, graph) if fold and known and not made else None
-        if value is None:
-            kept.append(node)
-        else:
-            graph.constants[node.output[0]] = value
-    graph.nodes = kept
 
 
 def constant(node: onnx.NodeProto, _graph: Graph) -> Array | None:
@@ -111,3 +89,29 @@ FOLDED: dict[str, Callable[[onnx.NodeProto, Graph], Array | None]] = {
     "Transpose": transposed,
     "Unsqueeze": unsqueezed,
 }
+EVERY = frozenset(FOLDED)
+
+
+def fold_constants(graph: Graph, operators: Container[str] = EVERY) -> None:
+    """Compute what depends on no input, once.
+
+    A net that quantises its activations keeps its ``DequantizeLinear``: the engine fuses the pair
+    into integer arithmetic.
+
+    Args:
+        graph: changed in place.
+        operators: of the nodes to compute.
+    """
+    integer = any(node.op_type == "QuantizeLinear" for node in graph.nodes)
+    kept = []
+    for node in graph.nodes:
+        fold = FOLDED.get(node.op_type) if node.op_type in operators and not node.domain else None
+        known = all(name in graph.constants for name in node.input if name)
+        if integer and node.op_type == "DequantizeLinear":
+            known = False
+        value = fold(node, graph) if fold and known else None
+        if value is None:
+            kept.append(node)
+        else:
+            graph.constants[node.output[0]] = value
+    graph.nodes = kept

@@ -65,7 +65,7 @@ class Graph:
         return value is not None and value.dtype == np.float32 and bool(np.isfinite(value).all())
 
 
-def graph_of(model: onnx.ModelProto) -> Graph:
+def opened(model: onnx.ModelProto) -> Graph:
     """The graph of a model; the model itself is not changed.
 
     Args:
@@ -104,7 +104,7 @@ def model_of(graph: Graph) -> onnx.ModelProto:
     old = graph.model.graph
     read = [item for item in old.input if uses[item.name] and item.name not in graph.constants]
     weights = [
-        numpy_helper.from_array(np.ascontiguousarray(value), name)
+        numpy_helper.from_array(np.asarray(value, order="C"), name)
         for name, value in graph.constants.items()
         if uses[name]
     ]
@@ -120,6 +120,33 @@ def model_of(graph: Graph) -> onnx.ModelProto:
     model.ir_version = max(model.ir_version, OLDEST_IR)
     model.graph.CopyFrom(rewritten)
     return model
+
+
+def without_unread_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A model without inputs that no node reads, for which the engine would ask.
+
+    Quantisers leave the names of the weights that they replaced. The model itself where it has no
+    such input, or where branches and functions hide what is read.
+    """
+    read = {name for node in model.graph.node for name in node.input}
+    kept = [item for item in model.graph.input if item.name in read]
+    if not is_plain(model) or len(kept) == len(model.graph.input):
+        return model
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    del changed.graph.input[:]
+    changed.graph.input.extend(kept)
+    return changed
+
+
+def with_output(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
+    """A model that returns one of its outputs alone; the given one is not changed."""
+    (chosen,) = [item for item in model.graph.output if item.name == output]
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    del changed.graph.output[:]
+    changed.graph.output.append(chosen)
+    return changed
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:

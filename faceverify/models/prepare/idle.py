@@ -10,9 +10,12 @@ INFERENCE = 7  # the opset from which on Dropout does nothing unless it is told 
 
 
 def drop_idle(graph: Graph) -> None:
-    """Let the readers of an idle node read its input; changed in place.
+    """Let the readers of an idle node read its input.
 
     A node that makes an output of the graph stays, for the output's name.
+
+    Args:
+        graph: changed in place.
     """
     uses, kept = graph.uses(), []
     passed: dict[str, str] = {}  # output of an idle node -> what it passes on

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from faceverify.errors import TrainingError
 from faceverify.models.contract import Contract
 from faceverify.models.embedder import Embedder
-from faceverify.models.install.graph_check import cosines
+from faceverify.models.install.outputs import cosines
 from faceverify.models.model_file import ModelFile, Provenance, Threshold
 from faceverify.training.distributed.wrappers import plain_module
 from faceverify.training.export.onnx_graph import graph_of

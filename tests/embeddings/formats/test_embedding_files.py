@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faceverify.embeddings.formats import EmbeddingSet, read_embeddings
+from faceverify.embeddings.formats.done_photos import origin_of
 from faceverify.embeddings.formats.output import open_output
 from faceverify.embeddings.formats.shards import ShardFolder
 from faceverify.embeddings.formats.single_file import WRITERS, SingleFile
 from faceverify.errors import EmbeddingFileError, ImageError, OutputError, UsageError
+from faceverify.images.content import content_hash, settled_state
 from faceverify.runtime import name_set
 from faceverify.runtime.name_set import PhotoSet
 
@@ -34,6 +38,19 @@ def rows(photos=NAMES, model_id="0123456789abcdef", size=8, seed=0):
         random.normal(size=(count, 5, 2)).astype(np.float32),
         random.random(count).astype(np.float32),
     )
+
+
+@pytest.fixture(autouse=True)
+def photos_lie_elsewhere(tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(tmp_path_factory.mktemp("photos"))
+
+
+def embedded(photo, model_id="m", count=1):
+    """Rows of a photo as it is now; its file is made where there is none."""
+    if not Path(photo).exists():
+        Path(photo).write_bytes(photo.encode("utf-8", "surrogateescape"))
+    origin = origin_of(content_hash(photo), "", settled_state(photo))
+    return replace(rows([photo] * count, model_id), origins=[origin] * count)
 
 
 def write(path, *parts):
@@ -222,12 +239,12 @@ def fill(folder, photos, shard_size=3, model_id="m"):
     with ShardFolder(folder, model_id, shard_size) as output:
         for photo in photos:
             if output.wants(photo):
-                output.add(rows([photo] * (2 if photo == "two" else 1), model_id))
+                output.add(embedded(photo, model_id, 2 if photo == "two" else 1))
 
 
 def interrupted(output, photo):
     with output:
-        output.add(rows([photo], "m"))
+        output.add(embedded(photo))
         raise KeyboardInterrupt
 
 
@@ -307,7 +324,7 @@ def test_refused_photos_are_listed_until_they_succeed(tmp_path):
                 if not output.wants(photo):
                     continue
                 if good:
-                    output.add(rows([photo], "m"))
+                    output.add(embedded(photo))
                 else:
                     output.refuse(photo, ImageError("torn", code="image-truncated"))
 
@@ -334,7 +351,7 @@ def test_a_file_keeps_its_rows_and_gets_more(tmp_path, suffix, monkeypatch):
     for photos in (["a", "b", "c"], ["c", "d"], ["a"]):
         with SingleFile(path, "m") as output:
             for photo in filter(output.wants, photos):
-                output.add(rows([photo], "m"))
+                output.add(embedded(photo))
                 added.append(photo)
     assert added == ["a", "b", "c", "d"]
     assert read_embeddings(path).photos == added
@@ -375,6 +392,126 @@ def test_what_would_fail_at_the_end_fails_at_once(tmp_path, monkeypatch):
         SingleFile(tmp_path / "t.parquet", "m")
     fill(tmp_path / "shards", ["a"])
     assert (tmp_path / "shards" / "shard-000000.npz").exists()
+
+
+# --- photos that have changed since ------------------------------------------------------------
+
+
+def run_over(place, photos, way=""):
+    """A run over photos; returns those that it embedded."""
+    done = []
+    with open_output(str(place), "m", shard_size=2, way=way) as output:
+        for photo in photos:
+            if output.wants(photo):
+                done.append(photo)
+                if Path(photo).read_text() == "no face":
+                    output.refuse(photo, ImageError("no face"))
+                else:
+                    row = embedded(photo)
+                    origin = row.origins[0].replace("  ", f" {way} ", 1) if way else row.origins[0]
+                    output.add(replace(row, origins=[origin]))
+    return done
+
+
+PLACES = ["t.npz", "t.parquet", "t.jsonl", "shards/"]
+
+
+@pytest.fixture(params=PLACES)
+def embedded_once(request, tmp_path):
+    """Three photos, embedded, of which nothing has changed."""
+    for name in "abc":
+        Path(name).write_text(name)
+        os.utime(name, (1e9, 1e9))
+    assert run_over(request.param, "abc") == ["a", "b", "c"]
+    assert run_over(request.param, "abc") == []
+    return request.param
+
+
+def change_newer(path):
+    path.write_text("another")
+    os.utime(path, (2e9, 2e9))
+
+
+def change_older(path):
+    path.write_text("another")
+    os.utime(path, (5e8, 5e8))
+
+
+def change_of_the_same_size_and_date(path):
+    Path("new").write_text("x")
+    os.utime("new", (1e9, 1e9))
+    os.replace("new", path)
+
+
+def change_by_a_link(path):
+    path.unlink()
+    Path("elsewhere").write_text("another")
+    path.symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize(
+    "change", [change_newer, change_older, change_of_the_same_size_and_date, change_by_a_link]
+)
+def test_a_photo_replaced_under_its_name_is_embedded_anew(embedded_once, change):
+    before = read_embeddings(embedded_once)
+    change(Path("b"))
+    assert run_over(embedded_once, "abc") == ["b"]
+    found = read_embeddings(embedded_once)
+    assert sorted(found.photos) == ["a", "b", "c"]
+    old, new = (one.origins[one.photos.index("b")] for one in (before, found))
+    assert new.startswith(content_hash("b"))
+    assert new != old
+    assert run_over(embedded_once, "cba") == []
+
+
+def test_a_photo_that_was_only_touched_is_not(embedded_once):
+    os.utime("b", (2e9, 2e9))
+    assert run_over(embedded_once, "abc") == []
+
+
+def test_what_has_no_face_any_more_loses_its_rows(embedded_once):
+    Path("b").write_text("no face")
+    assert run_over(embedded_once, "abc") == ["b"]
+    assert sorted(read_embeddings(embedded_once).photos) == ["a", "c"]
+    for name in "ac":
+        Path(name).write_text("no face")
+    assert run_over(embedded_once, "abc") == ["a", "b", "c"]
+    with pytest.raises(EmbeddingFileError):
+        read_embeddings(embedded_once)
+
+
+def test_what_cannot_be_read_now_keeps_its_rows(embedded_once):
+    with open_output(embedded_once, "m") as output:
+        Path("b").rename("moved")
+        assert output.wants("b")
+        output.refuse("b", ImageError("missing", code="image-missing"))
+    assert sorted(read_embeddings(embedded_once).photos) == ["a", "b", "c"]
+
+
+def test_other_options_embed_anew(embedded_once):
+    assert run_over(embedded_once, "ab", way="other") == ["a", "b"]
+    assert sorted(read_embeddings(embedded_once).photos) == ["a", "b", "c"]
+
+
+def test_an_interrupted_run_leaves_no_photo_twice(embedded_once):
+    change_newer(Path("b"))
+    output = open_output(embedded_once, "m")
+    assert output.wants("b")
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(output, "b")
+    assert run_over(embedded_once, "abc") in (["b"], [])
+    assert sorted(read_embeddings(embedded_once).photos) == ["a", "b", "c"]
+
+
+def test_rows_that_do_not_say_what_their_photos_were_are_embedded_anew():
+    for name in "ab":
+        Path(name).write_text(name)
+    write(Path("t.parquet"), rows(["a", "b"], "m"))
+    assert run_over("t.parquet", "a") == ["a"]
+    found = read_embeddings("t.parquet")
+    assert sorted(zip(found.photos, [bool(one) for one in found.origins], strict=True)) == [
+        ("a", True), ("b", False)
+    ]  # fmt: skip
 
 
 # --- names that were seen --------------------------------------------------------------------

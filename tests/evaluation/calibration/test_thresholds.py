@@ -163,6 +163,11 @@ def test_a_constant_net():
     )
 
 
+def test_a_constant_net_has_no_tail_either():
+    found = calibrated(count_scores(np.zeros(1100), SAME), [1e-3], "made up", extrapolate=True)
+    assert "where its matches begin, 100 %" in str(found.unreachable[0])
+
+
 @pytest.mark.parametrize("spread", [1e-9, 1.2e-7, 5e-7, 9e-7])
 def test_a_nearly_constant_net(spread):
     """Distances that rounding alone makes: their order is that of nothing."""

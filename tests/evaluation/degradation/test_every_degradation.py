@@ -121,6 +121,13 @@ def test_motion_spreads_a_point_along_a_line():
     assert np.linalg.svd(middle)[1][1] < 0.15 * np.linalg.svd(middle)[1][0]  # on one line
 
 
+@pytest.mark.parametrize("kind", ["blocks", "blur", "motion", "enlarged"])
+def test_what_takes_detail_keeps_brightness(kind, photo):
+    for strength in DEGRADATIONS[kind].strengths[:3]:
+        found = degrade(kind, strength, photo, POINTS, key=KEY)
+        assert found.mean() == pytest.approx(photo.mean(), abs=0.4)
+
+
 def test_quarter_turns_are_exact(photo):
     quarter = degrade("turned", 90, photo, POINTS, key=KEY)
     np.testing.assert_array_equal(

@@ -15,6 +15,7 @@ def test_pooling_written_out():
     template, media = draws.integers(0, 4, 30) * 7, draws.integers(0, 3, 30)
     found = pool_templates(rows, template, media, weight=weight)
     assert found.ids.tolist() == sorted(set(template))
+    assert found.photos.tolist() == [list(template).count(one) for one in found.ids]
     for id_, pooled in zip(found.ids, found.embeddings, strict=True):
         total = np.zeros(5)
         for one in set(media[template == id_]):

@@ -1,26 +1,34 @@
 """Robustness: faces of degraded photos, the rates among those decided, the photos chosen."""
 
+import itertools
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from photographs import BIDEN, FACES, OBAMA, OBAMA2
+from PIL import Image
 
 from faceverify.embeddings.cache import EmbeddingCache
 from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.errors import UsageError
 from faceverify.evaluation.benchmark import read_benchmark
 from faceverify.evaluation.degradation import DEGRADATIONS
+from faceverify.evaluation.degradation.face_frame import CROP, FaceFrame
 from faceverify.evaluation.intervals.identity_bootstrap import IdentityBootstrap
 from faceverify.evaluation.metrics.all_against_all import all_against_all
 from faceverify.evaluation.metrics.error_rates import error_rates
+from faceverify.evaluation.metrics.error_versus_discard import error_versus_discard
 from faceverify.evaluation.protocols.benchmark import Benchmark
 from faceverify.evaluation.robustness.discard import discard_curves
 from faceverify.evaluation.robustness.faces import (
+    AROUND,
     CLEAN,
+    LARGEST,
     DegradedFaces,
+    _shown,
     cells_of,
     degraded_faces,
 )
@@ -71,7 +79,7 @@ NAMES = [f"person {index // 4}" for index in range(48)]
 
 def test_faces_of_clean_and_degraded_photos(faces):
     assert [(one.kind, one.strength) for one in faces] == CELLS
-    clean, blocks, turned = faces
+    clean, blocks, _ = faces
     assert clean.decided.all()
     embedder = FaceEmbedder.load("default")
     for row, path in zip(clean.embeddings, PHOTOS, strict=True):
@@ -82,7 +90,6 @@ def test_faces_of_clean_and_degraded_photos(faces):
         assert (np.linalg.norm(one.embeddings, axis=1) > 0.5).tolist() == one.decided.tolist()
         assert all(code == "no-face" for code in one.failure if code)
     assert np.abs(blocks.embeddings - clean.embeddings).max() > 0.02
-    assert np.abs(turned.embeddings - clean.embeddings).max() > 0.02
 
 
 def test_order_threads_and_company_change_nothing(faces):
@@ -93,6 +100,25 @@ def test_order_threads_and_company_change_nothing(faces):
         assert one.failure == other.failure[::-1]
 
 
+def test_of_a_large_photo_what_lies_about_the_face_is_degraded():
+    points = np.array(CROP.points)
+    for size, place, scale in (((4000, 3000), (2500, 600), 1.0), ((900, 4000), (0, 0), 8.0)):
+        image = Image.effect_noise(size, 50).convert("RGB")
+        pixels, moved = _shown(image, points * scale + place)
+        assert max(pixels.shape) <= 2 * AROUND * CROP.side * LARGEST + 2
+        frame = FaceFrame.of(moved)
+        assert frame.scale == pytest.approx(min(scale, LARGEST), rel=0.01)
+        assert (moved > 0).all()
+        assert (moved < pixels.shape[1::-1]).all()
+        if scale == 1:
+            (x, y), (to_x, to_y) = np.round(points[2] + place), np.round(moved[2])
+            assert tuple(pixels[int(to_y), int(to_x)]) == image.getpixel((int(x), int(y)))
+    small = Image.effect_noise((250, 250), 50).convert("RGB")
+    pixels, moved = _shown(small, points * 1.2 + 50)
+    np.testing.assert_array_equal(pixels, np.asarray(small))  # whole
+    np.testing.assert_array_equal(moved, points * 1.2 + 50)
+
+
 def test_each_is_embedded_once(tmp_path, faces):
     with EmbeddingCache(tmp_path) as cache:
         embedded(cache, cells=CELLS[:2])
@@ -101,8 +127,9 @@ def test_each_is_embedded_once(tmp_path, faces):
             np.testing.assert_array_equal(one.embeddings, other.embeddings)
             np.testing.assert_array_equal(one.quality, other.quality)
             assert one.failure == other.failure
-        with pytest.raises(AssertionError, match="all is in the cache"):
-            embedded(cache, load=no_load)  # one kind more
+        for more in (CELLS[2], ("blocks", 2.0)):  # another kind, another strength
+            with pytest.raises(AssertionError, match="all is in the cache"):
+                embedded(cache, cells=[more], load=no_load)
         with pytest.raises(AssertionError, match="all is in the cache"):
             embedded(cache, cells=CELLS[:2], options=FaceOptions(min_quality=0.5), load=no_load)
         three = embedded(cache)  # what is missing alone
@@ -188,7 +215,7 @@ def test_the_measurement_and_its_table():
     benchmark = Benchmark(
         "list", "all", [Path()] * 48, NAMES, None, np.zeros(0), np.zeros(0), NAMES
     )
-    point = OperatingPoint(0.01, "model", "id", fmr=1e-3)
+    point = OperatingPoint(0.01, "model", "id", fmr=1e-3, dataset="View 1")
     found = measure_robustness(benchmark, [clean, same], point, replicates=100)
     discards = discard_curves([clean, same], NAMES, point.threshold)
     values = json.loads(json.dumps(robustness_evaluation(found, discards).as_dict()))
@@ -199,6 +226,7 @@ def test_the_measurement_and_its_table():
     assert second["decided"]["value"] == 1.0
     assert values["summary"]["worst_fmr"]["value"] == 1.0
     assert values["summary"]["above"]["value"] == 1
+    assert values["notes"] == ["the threshold was calibrated on View 1"]
     assert values["error_versus_discard"]["blocks_fmr"]["error"]["0"] == pytest.approx(0.5, abs=0.1)
     lines = robustness_table(found)
     assert len({len(line) for line in lines}) == 1  # aligned
@@ -233,6 +261,26 @@ def test_a_quality_that_refuses_what_is_degraded():
     ]  # fmt: skip
     (empty,) = discard_curves([refused], NAMES, 0.01)
     assert (empty.fmr, empty.fnmr) == (None, None)
+
+
+def test_curves_one_comparison_at_a_time():
+    """The quality of a comparison is the lower one of its two faces'."""
+    rng = np.random.default_rng(6)
+    sets = [
+        replace(one, quality=np.where(one.decided, rng.random(48), np.nan).astype(np.float32))
+        for one in (made_up(rng, CLEAN), made_up(rng, "blur"), made_up(rng, "blur"))
+    ]
+    qualities, wrong = [], []
+    for one in sets:
+        kept = np.flatnonzero(one.decided).tolist()
+        for i, j in itertools.combinations(kept, 2):
+            if NAMES[i] != NAMES[j]:
+                qualities.append(min(one.quality[i], one.quality[j]))
+                wrong.append(cosine_distance(one.embeddings[i], one.embeddings[j]) <= 0.3)
+    expected = error_versus_discard(qualities, wrong)
+    (curves,) = discard_curves(sets, NAMES, 0.3)
+    np.testing.assert_allclose(curves.fmr.error, expected.error)
+    np.testing.assert_allclose(curves.fmr.discarded, expected.discarded)
 
 
 def test_photos_are_chosen_by_their_names(tmp_path):

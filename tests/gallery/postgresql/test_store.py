@@ -1,6 +1,5 @@
 """PostgreSQL engine on a real server: nothing lost, nothing stored twice, nothing missed."""
 
-import multiprocessing
 import re
 import signal
 import subprocess
@@ -13,7 +12,7 @@ import numpy as np
 import psycopg
 import pytest
 from breaking_proxy import COMMIT, COMMITTED, BreakingProxy
-from enrolled_people import MODEL, enroll, enrollments, unit_rows
+from enrolled_people import MODEL, clean_processes, enroll, enrollments, unit_rows
 from postgresql_server import PASSWORD
 from store_conformance import StoreLaws, numbers
 
@@ -300,7 +299,7 @@ def test_an_older_transaction_that_sees_removed_rows_is_named(store, postgresql,
 
 def run_writers(url, starts, count):
     """Enroll in concurrent processes; returns (photo, acknowledged number) pairs."""
-    context = multiprocessing.get_context("spawn")
+    context = clean_processes()
     queue = context.Queue()
     writers = [context.Process(target=enroll, args=(url, one, count, 1, queue)) for one in starts]
     for writer in writers:
@@ -374,6 +373,7 @@ def test_a_restart_in_the_middle_is_only_a_pause(postgresql, store):
         told += [(number, store.add(enrollments(1, first=number), model=MODEL)[0].sequence)]
         assert len(store.of(f"person {number}")) == 1
         number += 1
+        time.sleep(0.01)
     restarts.join()
     check_writers(store, told, number)
     assert store.stats().identities == number

@@ -5,22 +5,26 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
-from small_nets import small_model, small_net
+from onnx import TensorProto
+from small_nets import sface_like, small_model, small_net
 
-from faceverify.errors import ModelError, UsageError
+from faceverify.errors import FaceverifyError, ModelError, UsageError
 from faceverify.faces.alignment import REFERENCE_POINTS, BoxCrop
 from faceverify.models.catalogue import CATALOGUE, Kind
 from faceverify.models.install import convert
-from faceverify.models.install.convert import arcface_alignment, import_facenet, import_insightface
-from faceverify.models.install.graph_check import cosines, normalises_itself
+from faceverify.models.install.convert import import_facenet
+from faceverify.models.install.insightface import arcface_alignment, import_insightface
 from faceverify.models.install.install import (
+    already,
     import_model,
     install,
     name_from,
     pull_model,
+    source_of,
     target_for,
 )
+from faceverify.models.install.outputs import cosines
+from faceverify.models.install.preprocessing import Preprocessing
 from faceverify.models.model_file import Provenance, load_model_file
 from faceverify.runtime.onnx_session import open_session
 
@@ -58,11 +62,15 @@ def test_an_arcface_net_becomes_a_model_file(onnx_file, tmp_path):
 
 
 def test_what_the_caller_decides(onnx_file):
-    model = import_insightface(onnx_file(), provenance=WHO, colour_order="BGR", flip_average=False)
+    bgr = Preprocessing(colour_order="BGR", mean=(1.0, 2.0, 3.0), scale=(4.0, 5.0, 6.0))
+    model = import_insightface(onnx_file(), provenance=WHO, stated=bgr, flip_average=False)
     assert model.contract.colour_order == "BGR"
+    assert (model.contract.mean, model.contract.scale) == ((1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
     assert not model.contract.flip_average
     with pytest.raises(UsageError, match="RGB or BGR"):
-        import_insightface(onnx_file(), provenance=WHO, colour_order="GBR")
+        Preprocessing(colour_order="GBR")
+    with pytest.raises(UsageError, match="give both, or neither"):
+        Preprocessing(mean=(0.0, 0.0, 0.0))
 
 
 SUB, MUL, DIV, ADD = ("Sub", 127.5), ("Mul", 1 / 127.5), ("Div", 127.5), ("Add", -127.5)
@@ -77,33 +85,20 @@ SUB, MUL, DIV, ADD = ("Sub", 127.5), ("Mul", 1 / 127.5), ("Div", 127.5), ("Add",
         ([ADD, MUL], True),
         ([MUL, ("Sub", 1)], True),
         ([("Identity", None), SUB, ("Identity", None), MUL], True),
-        ([SUB], False),
+        ([SUB], True),  # it takes pixels of 0 to 255, and the layers behind scale them
         ([MUL], False),
         ([("Identity", None)], False),
-        ([("Relu6", None), SUB, MUL], False),
+        ([("Max", -9.0), SUB, MUL], True),  # whatever comes first
     ],
     ids=lambda value: (
         "-".join(operator for operator, _ in value) if isinstance(value, list) else ""
     ),
 )
 def test_whether_the_graph_normalises_its_input_itself(tmp_path, before, itself):
-    if before and before[0][0] == "Relu6":  # something else in between: not the first nodes
-        before = [("Max", -9.0), *before[1:]]
-    data = small_net(side=112, before=before)
-    assert normalises_itself(data, "crops") is itself
-    (tmp_path / "net.onnx").write_bytes(data)
+    (tmp_path / "net.onnx").write_bytes(small_net(side=112, before=before))
     contract = import_insightface(tmp_path / "net.onnx", provenance=WHO).contract
     assert contract.mean == ((0.0 if itself else 127.5),) * 3
     assert contract.scale == ((1.0 if itself else 127.5),) * 3
-
-
-def test_an_input_with_two_users_is_not_normalised():
-    nodes = [
-        helper.make_node("Sub", ["crops", "mean"], ["shifted"]),
-        helper.make_node("Mul", ["crops", "shifted"], ["product"]),
-    ]
-    model = helper.make_model(helper.make_graph(nodes, "g", [], []))
-    assert not normalises_itself(model.SerializeToString(), "crops")
 
 
 def test_both_ways_to_normalise_give_the_same_embedding(onnx_file):
@@ -190,7 +185,7 @@ def import_damaged(path, cases, seed):
         try:
             import_insightface(path, provenance=WHO)
             taken += 1
-        except ModelError as error:
+        except FaceverifyError as error:
             assert "\n" not in str(error)  # noqa: PT017
     assert 0 < taken < cases
 
@@ -349,6 +344,21 @@ def test_installing_twice_and_over_another(tmp_path):
     assert load_model_file(target).id == model.id
     assert install(other, target, force=True).written
     assert load_model_file(target).id == other.id
+
+
+def test_what_was_pulled_is_known_again_after_it_was_prepared(tmp_path):
+    net, target = tmp_path / "net.onnx", tmp_path / "tiny.onnx"
+    net.write_bytes(sface_like(side=112).SerializeToString())
+    entry = next(one for one in CATALOGUE.values() if one.member)
+    provenance = Provenance("tiny", source=source_of(entry))
+    model = import_insightface(net, provenance=provenance)
+    assert model.prepared_from
+    model.save(target)
+    assert already(entry, target).id == model.id
+    replace(model, graph=small_net(side=112)).save(target)  # not what was made of the pinned net
+    assert already(entry, target) is None
+    replace(model, provenance=WHO).save(target)
+    assert already(entry, target) is None
 
 
 def test_where_a_model_goes(tmp_path, monkeypatch):

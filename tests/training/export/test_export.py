@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from typer.testing import CliRunner  # noqa: E402
 from faceverify.cli.app import build_app  # noqa: E402
 from faceverify.errors import ModelError, OutputError, TrainingError  # noqa: E402
 from faceverify.models.embedder import Embedder  # noqa: E402
-from faceverify.models.install.graph_check import cosines  # noqa: E402
+from faceverify.models.install.outputs import cosines  # noqa: E402
 from faceverify.models.model_file import (  # noqa: E402
     Provenance,
     Threshold,
@@ -37,8 +38,13 @@ SIDE = 32
 
 def make(name="mobilefacenet", size=SIDE, embedding_size=16, seed=0, **options):
     """A backbone with norms as training leaves them, so that crops differ in their embeddings."""
+    return copy.deepcopy(made(name, size, embedding_size, seed, *options.items()))
+
+
+@cache
+def made(name, size, embedding_size, seed, *options):
     torch.manual_seed(seed)
-    net = build_backbone(name, embedding_size=embedding_size, size=size, **options)
+    net = build_backbone(name, embedding_size=embedding_size, size=size, **dict(options))
     for module in net.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.momentum = None  # the statistics of what it has seen, not of the last of it

@@ -1,7 +1,6 @@
 """What makes steps fast computes what torch computes."""
 
 import copy
-import subprocess
 import sys
 
 import pytest
@@ -17,7 +16,7 @@ from torch.nn import functional  # noqa: E402
 from faceverify.training.backbones import build_backbone  # noqa: E402
 from faceverify.training.distributed.wrappers import plain_module  # noqa: E402
 from faceverify.training.export.onnx_graph import graph_of  # noqa: E402
-from faceverify.training.optim.cpu import keep_memory, tuned_process, use_cpu_convolutions  # noqa: E402
+from faceverify.training.optim.cpu import tuned_process, use_cpu_convolutions  # noqa: E402
 from faceverify.training.optim.small_maps import (  # noqa: E402
     LARGEST,
     MatrixConvolution,
@@ -194,45 +193,3 @@ def test_a_process_is_as_it_was_after_a_run(tmp_path):
     assert not flushes()
     train_model(tiny_config(write_people(tmp_path / "people")), RunFolder(tmp_path / "run"))
     assert not flushes()
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("MALLOC_TOP_PAD_", "1"), ("GLIBC_TUNABLES", "glibc.malloc.mmap_max=3")],
-)
-def test_what_the_environment_sets_stays(monkeypatch, name, value):
-    monkeypatch.setenv(name, value)
-    assert not keep_memory()
-
-
-FAULTS = """
-import resource, torch
-from faceverify.training.optim.cpu import give_memory_back, keep_memory
-
-def faults():
-    for _ in range(12):
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        torch.ones(8 << 20).add(1)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-def held():
-    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() >> 20
-
-print(faults(), keep_memory(), held(), faults(), held(), give_memory_back() or held())
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
-def test_memory_is_kept():
-    """A step that needs 64 MB again and again, soon asks the system for none; until the end."""
-    done = subprocess.run(
-        [sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True
-    )
-    before, kept, *numbers = done.stdout.split()
-    if kept == "False":
-        pytest.skip("not glibc's allocator")
-    held, after, held_by_steps, held_at_the_end = map(int, numbers)
-    assert after < 100 < int(before)
-    assert held_by_steps > held + 50  # MiB
-    assert held_at_the_end < held + 20

@@ -1,9 +1,8 @@
-"""One of several processes that train all losses: python sharded_worker.py RANK COUNT FOLDER.
+"""One of several processes that train all losses.
 
 ``steps`` is also what the test runs in one process, to compare.
 """
 
-import sys
 from pathlib import Path
 
 import torch
@@ -49,7 +48,8 @@ def steps(case, engine, rows, labels, **more):
     return losses, backbone.state_dict(), criterion.state_dict(), shards_of(criterion)
 
 
-def main(rank, count, folder):
+def train_all(rank: int, count: int, folder: Path) -> None:
+    """Write what this process has after three steps of each loss, found-RANK.pt in the folder."""
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=count
@@ -73,7 +73,3 @@ def main(rank, count, folder):
         found["too few"] = str(error)
     torch.save(found, folder / f"found-{rank}.pt")
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

@@ -1,19 +1,18 @@
 """Centres shared by processes: losses, and weights after some steps, are those of one process."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from centre_losses import CLASSES, batch_of
 from every_case import CASES, build_case
-from sharded_worker import ENGINES, steps
+from sharded_worker import ENGINES, steps, train_all
+from torch import multiprocessing
 
 from faceverify.training.distributed.collectives import shards_of
 
-WORKER = Path(__file__).with_name("sharded_worker.py")
+pytestmark = [
+    pytest.mark.xdist_group("sharded losses"),  # the processes run once, not for each worker
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),  # no thread of ours runs yet
+]
 
 
 @pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.slow)])
@@ -22,23 +21,8 @@ def found(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
     for case in CASES:
         torch.save(batch_of(build_case(case)), folder / f"{case}.pt")
-    paths = os.pathsep.join(path for path in sys.path if path)
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, WORKER, str(rank), str(request.param), folder],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(request.param)
-    ]
-    try:
-        errors = [worker.communicate(timeout=300)[1] for worker in workers]
-    finally:
-        for worker in workers:
-            worker.kill()
-    assert [worker.returncode for worker in workers] == [0] * request.param, errors
+    given = (request.param, folder)
+    multiprocessing.start_processes(train_all, given, request.param, start_method="fork")
     return [
         torch.load(folder / f"found-{rank}.pt", weights_only=False) for rank in range(request.param)
     ]
