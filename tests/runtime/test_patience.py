@@ -103,9 +103,7 @@ def test_ray(monkeypatch, closed, address):
 BUSY = "The current node timed out during startup. This could happen because some of the raylet"
 
 
-@pytest.mark.parametrize(
-    ("failures", "reason"), [(2, BUSY), (1, "out of ports"), (10_000, BUSY)]
-)
+@pytest.mark.parametrize(("failures", "reason"), [(2, BUSY), (1, "out of ports"), (10_000, BUSY)])
 def test_ray_on_a_busy_machine(monkeypatch, failures, reason):
     """Ray's own limit of 30 s cannot be made to run out here: its plain exception can be raised."""
     ray = pytest.importorskip("ray")
