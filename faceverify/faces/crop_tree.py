@@ -118,7 +118,9 @@ class CropTree:
         if (
             found.scale > 1 and self._side > FULL_DETAIL
         ):  # the finder decoded the photo no finer than that
-            return self._alignment.crop(photo.decode(), found.face, size)
+            image = photo.decode()
+            face = found.face.moved(0, 0, image.width / photo.width)
+            return self._alignment.crop(image, face, size)
         return found.crop(self._alignment, size)
 
 

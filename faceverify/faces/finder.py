@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from PIL import Image
 
 from faceverify.errors import LowQualityError, NoFaceError
 from faceverify.faces.alignment import Alignment, reference_points
 from faceverify.faces.detection import Detector, Face
-from faceverify.faces.options import FaceOptions
+from faceverify.faces.options import SMALLEST_FACE, FaceOptions
 from faceverify.faces.quality import Quality, measure_quality
 from faceverify.faces.selection import CENTRALITY, choose, prominence
 from faceverify.images.photo import Photo, Source, open_photo
@@ -46,6 +47,35 @@ class FoundFace:
     def crop(self, alignment: Alignment, size: tuple[int, int]) -> Image.Image:
         """The aligned face, (width, height) = size."""
         return alignment.crop(self.image, self.face.moved(0, 0, 1 / self.scale), size)
+
+
+Item = TypeVar("Item", bound="HasQuality")
+
+
+class HasQuality(Protocol):
+    """What has the quality of a face."""
+
+    @property
+    def quality(self) -> Quality:
+        """Of the face."""
+
+
+def good_enough(photo: str, faces: list[Item], least: float) -> list[Item]:
+    """The faces of a photo whose quality is at least ``least``.
+
+    Raises:
+        LowQualityError: there is none.
+    """
+    good = [face for face in faces if face.quality.score >= least]
+    if faces and not good:
+        best = max((face.quality for face in faces), key=lambda quality: quality.score)
+        raise LowQualityError(
+            f"{photo}: face quality {best.score:.2f} is below the required {least:g} "
+            f"({best.weakness})",
+            cure="use a sharper, larger photo without anything before the face, or a lower "
+            "--min-quality",
+        )
+    return good
 
 
 class FaceFinder:
@@ -82,15 +112,7 @@ class FaceFinder:
             )
             for face in faces
         ]
-        least = self.options.min_quality
-        good = [item for item in found if item.quality.score >= least]
-        if not good:
-            best = max(item.quality.score for item in found)
-            raise LowQualityError(
-                f"{photo.name}: face quality {best:.2f} is below the required {least:g}",
-                cure="use a sharper, larger or more frontal photo, or a lower --min-quality",
-            )
-        return good
+        return good_enough(photo.name, found, self.options.min_quality)
 
     def _look(self, photo: Photo) -> tuple[Image.Image, list[Face]]:
         """The photo at the scale that the selected faces need, and these faces in it."""
@@ -104,8 +126,9 @@ class FaceFinder:
             smallest = max(smallest / scale, COARSE_FACE)
         faces = self._detect(image, smallest)
         if not faces and scale > 1:  # its faces are small, or there are none
-            image, scale = photo.decode(), 1.0
-            faces = self._detect(image, self.options.min_face)
+            image = photo.decode()
+            scale = photo.width / image.width
+            faces = self._detect(image, max(self.options.min_face / scale, SMALLEST_FACE))
         chosen = choose(faces, image.size, self.options.face, photo.name)
         if scale > 1 and chosen[0].size < FULL_DETAIL:
             finer = photo.decode(

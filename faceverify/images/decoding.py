@@ -16,7 +16,9 @@ from typing import Any, cast
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from faceverify.errors import ImageError
+from faceverify.errors import FaceverifyError, ImageError
+from faceverify.images.jpeg_stream import WatchedJpeg
+from faceverify.images.png_chunks import SIGNATURE, readable_png
 from faceverify.images.refusals import COPY_AGAIN, not_an_image_error, too_large_error
 from faceverify.runtime.file_kinds import DEVELOP, HEIF, kind_of_file
 
@@ -34,6 +36,14 @@ TURNS = {  # EXIF orientation -> the transposition that makes the image upright
 _EVERYDAY = ("JPEG", "PNG", "GIF", "BMP", "PPM")  # known to Pillow before it imports all plugins
 
 
+LARGE = (
+    "JPEG",
+    "PNG",
+    "TIFF",
+    "WEBP",
+)  # formats of which photos are opened that are larger than Pillow allows
+
+
 _REFUSED = (
     "EPS", "WMF",  # programs, not pixels: Ghostscript or the system would run them
     "BUFR", "GRIB", "HDF5", "MPEG",  # known by name only: no pixels come of them
@@ -46,8 +56,11 @@ def identify_image(data: bytes) -> Image.Image:
     Raises:
         UnidentifiedImageError: it is none, or in a format that is not read.
     """
+    if data.startswith(SIGNATURE):
+        data = readable_png(data)
     try:
-        return Image.open(BytesIO(data), formats=_EVERYDAY)
+        is_jpeg = data.startswith(b"\xff\xd8")
+        return open_stream(WatchedJpeg(data) if is_jpeg else BytesIO(data), _EVERYDAY)
     except UnidentifiedImageError:
         kind = kind_of_file(data)
         if kind is HEIF:
@@ -55,7 +68,39 @@ def identify_image(data: bytes) -> Image.Image:
         if kind is not None and (not kind.picture or kind.cure == DEVELOP):
             raise  # some of Pillow's readers take the thumbnail of a raw photo for the photo
         Image.init()
-        return Image.open(BytesIO(data), formats=[f for f in Image.OPEN if f not in _REFUSED])
+        return open_stream(BytesIO(data), [f for f in Image.OPEN if f not in _REFUSED])
+
+
+def open_stream(stream: BytesIO, formats: list[str] | tuple[str, ...]) -> Image.Image:
+    """An image of one of some formats, of any size; what is too large is for the caller to say.
+
+    Pillow's own limit is one for all of a process. Beyond it, the class of the format is called as
+    ``Image.open`` calls it.
+    """
+    try:
+        return Image.open(stream, formats=formats)
+    except Image.DecompressionBombError:
+        for name in set(LARGE) & set(formats):
+            stream.seek(0)
+            make, accept = Image.OPEN[name]
+            if accept is not None and accept(stream.read(16)):
+                stream.seek(0)
+                return cast("Image.Image", make(stream, ""))
+        raise
+
+
+def load_pixels(image: Image.Image) -> None:
+    """Decode an image.
+
+    Raises:
+        DamagedJpegError: it is a JPEG that is damaged inside.
+    """
+    stream = getattr(image, "fp", None)
+    if isinstance(stream, WatchedJpeg):
+        stream.watch(image)
+    image.load()
+    if isinstance(stream, WatchedJpeg):
+        stream.finish()
 
 
 def open_heif(data: bytes) -> Image.Image:
@@ -109,25 +154,62 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+# White in images of more than 8 bits: of integers (8 bits in 16; cameras and scanners of 10, 12 and
+# 14 bits store their values unscaled), and of floats.
+WHITES = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)
+FLOAT_WHITES = (1.0, 255.0)
+
+
+class UnusualPixelsError(ValueError):
+    """Pixels that cannot be made into 8 bits; its text says what they are."""
+
+
 def _eight_bits(image: Image.Image) -> Image.Image:
     """A grey image of 16 or 32 bits scaled to 8; Pillow would clip values above 255 to white.
 
-    White is 65535 in integers and 1.0 in floats; where values lie outside that, their range is
-    stretched from black to white.
+    White is the least of WHITES, or FLOAT_WHITES, that no value exceeds; where values lie outside
+    of them all, their range is stretched from black to white.
+
+    Raises:
+        UnusualPixelsError: values that are no numbers.
     """
     import numpy as np
 
     values = np.asarray(image, dtype=np.float32)  # (H, W)
     black, white = float(values.min()), float(values.max())
     if not np.isfinite([black, white]).all():
-        raise ValueError("pixels that are NaN or infinite")
-    usual = 1.0 if image.mode == "F" else 65535.0
-    if black >= 0 and white <= usual:
-        black, white = 0.0, usual
+        raise UnusualPixelsError("pixels that are NaN or infinite")
+    usual = FLOAT_WHITES if image.mode == "F" else WHITES
+    if black >= 0 and white <= usual[-1]:
+        black, white = 0.0, next(one for one in usual if white <= one)
     scale = 255 / ((white - black) or 1)
     with np.errstate(all="ignore"):  # floats at the very ends of their range
         grey = np.clip(values * scale - (black * scale - 0.5), 0, 255).astype(np.uint8)
     return Image.fromarray(grey)
+
+
+DARK = 63  # 14 of 16 bits, in the upper 8
+
+
+def check_depth(image: Image.Image, data: bytes) -> None:
+    """Check that colours of 16 bits use them: Pillow keeps the upper 8, which may be all black.
+
+    Args:
+        image: decoded.
+        data: its file.
+
+    Raises:
+        UnusualPixelsError: they hold values of 14 bits or fewer.
+    """
+    deep = image.format == "PNG" and data[24:25] == b"\x10"
+    if image.format == "TIFF":
+        deep = max(getattr(image, "tag_v2", {}).get(258, (8,))) > 8
+    if not deep or image.mode not in ("RGB", "RGBA", "LA"):
+        return
+    extrema = cast("tuple[tuple[int, int], ...]", image.getextrema())
+    brightest = max(high for _, high in extrema[: 1 if image.mode == "LA" else 3])
+    if 0 < brightest <= DARK:
+        raise UnusualPixelsError("colours of 16 bits, of which the upper are unused: nearly black")
 
 
 CUT_SHORT = ("truncated", "only got", "end of file", "insufficient input data")  # of decoders
@@ -146,8 +228,11 @@ def pillow_errors(name: str, data: bytes = b"") -> Iterator[None]:
     _thread.inside_pillow = True
     try:
         yield
-    except ImageError:
+    except FaceverifyError:
         raise
+    except UnusualPixelsError as problem:
+        cure = "save it with 8 bits a colour, scaled from black to white"
+        raise ImageError(f"{name}: {problem}", cure=cure, code="image-format") from problem
     except UnidentifiedImageError as problem:
         raise not_an_image_error(name, data) from problem
     except (Image.DecompressionBombError, MemoryError) as problem:

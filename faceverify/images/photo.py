@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from PIL import Image
 
-from faceverify.errors import ImageError
+from faceverify.errors import ImageError, UsageError
 from faceverify.images.decoding import (
     TURNS,
+    check_depth,
     exif_orientation,
     identify_image,
+    load_pixels,
     pillow_errors,
     to_rgb,
     turned_upright,
@@ -43,8 +45,14 @@ if TYPE_CHECKING:
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8] | Photo"
 
-MAX_PIXELS = 89_478_485  # Pillow's own default: a quarter of a GiB at 3 bytes a pixel
-MAX_BYTES = 1 << 30  # MAX_PIXELS as 16-bit RGBA take less; an endless pipe takes more
+MAX_PIXELS = 1 << 28  # telephones take photos of 200 megapixels; at 3 bytes a pixel 0.75 GiB
+MAX_PIXELS_NAME = "FACEVERIFY_MAX_PIXELS"  # of the variable that sets another limit
+MAX_BYTES = 1 << 30  # an endless pipe has more
+
+# A photo of more pixels has at least one byte for so many of them, and a JPEG is decoded at half
+# its width: what a few bytes can make a process allocate is as little as Pillow's own limit allows.
+LARGE_PIXELS = 89_478_485
+PIXELS_A_BYTE = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +78,8 @@ class Photo:
 
         Args:
             short_side: if given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, about
-                twice as fast, with no side below this many pixels. Other formats ignore it.
+                twice as fast, with no side below this many pixels. Other formats ignore it. A JPEG
+                of more than LARGE_PIXELS is never decoded at more than half its size.
 
         Raises:
             ImageError: what follows the header is cut short or damaged.
@@ -79,9 +88,13 @@ class Photo:
             return self._content.copy()
         with pillow_errors(self.name, self._content):
             image = identify_image(self._content)
+            if self.width * self.height > LARGE_PIXELS:
+                half = min(self.width, self.height) // 2
+                short_side = half if short_side is None else min(short_side, half)
             if short_side is not None:
                 image.draft("RGB", (max(1, short_side), max(1, short_side)))
-            image.load()
+            load_pixels(image)
+            check_depth(image, self._content)
             return turned_upright(to_rgb(image), self._turn)
 
     @property
@@ -96,7 +109,7 @@ class Photo:
         return hashlib.sha256(size + self._content.tobytes()).hexdigest()
 
 
-def open_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
+def open_photo(source: Source, *, max_pixels: int | None = None) -> Photo:
     """A photo, opened, its header checked.
 
     Args:
@@ -104,11 +117,13 @@ def open_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
             object store (``object_store.py``), encoded bytes, a Pillow image of any mode, a uint8
             array, (H, W, 3) RGB or (H, W) grey, or a :class:`Photo`, returned as it is.
         max_pixels: the largest width x height; more is refused by the header, before memory is
-            allocated. Pillow's own limit, twice ``PIL.Image.MAX_IMAGE_PIXELS``, stays in force.
+            allocated. By default that of the environment, FACEVERIFY_MAX_PIXELS, else MAX_PIXELS
+            and not too many for the bytes.
 
     Raises:
         ImageError: the photo cannot be used; its codes are listed there. No content raises another
             class of error.
+        UsageError: FACEVERIFY_MAX_PIXELS is no number.
     """
     if isinstance(source, Photo):
         return source
@@ -123,6 +138,22 @@ def open_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
         name = "standard input" if path == "-" else path
         return _from_bytes(name, _read(path, name), max_pixels)
     return _from_array("<array>", source, max_pixels)
+
+
+def set_pixel_limit() -> int | None:
+    """The largest width x height of photos that the environment sets; None where it sets none.
+
+    Raises:
+        UsageError: it is no number.
+    """
+    text = os.environ.get(MAX_PIXELS_NAME, "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise UsageError(
+            f"{MAX_PIXELS_NAME}={text}: no number of pixels", cure="write it as 268435456"
+        )
+    return int(text)
 
 
 # From each kind of source to a Photo
@@ -170,20 +201,20 @@ def _drain(stream: _Readable, name: str) -> bytes:
     return b"".join(parts)
 
 
-def _from_bytes(name: str, data: bytes, max_pixels: int) -> Photo:
+def _from_bytes(name: str, data: bytes, max_pixels: int | None) -> Photo:
     if not data:
         raise ImageError(f"{name}: empty (0 bytes)", cure=COPY_AGAIN, code="image-empty")
     with pillow_errors(name, data):
         image = identify_image(data)
         width, height = image.size
-        _check_size(name, width, height, max_pixels)
+        _check_size(name, width, height, max_pixels, len(data))
         orientation = exif_orientation(image, data)
     if orientation >= 5:  # lies on its side
         width, height = height, width
     return Photo(name, width, height, data, TURNS.get(orientation))
 
 
-def _from_image(name: str, image: Image.Image, max_pixels: int) -> Photo:
+def _from_image(name: str, image: Image.Image, max_pixels: int | None) -> Photo:
     _check_size(name, *image.size, max_pixels)
     with pillow_errors(name):
         image.load()
@@ -194,7 +225,7 @@ def _from_image(name: str, image: Image.Image, max_pixels: int) -> Photo:
     return Photo(name, *upright.size, upright)
 
 
-def _from_array(name: str, array: NDArray[np.uint8], max_pixels: int) -> Photo:
+def _from_array(name: str, array: NDArray[np.uint8], max_pixels: int | None) -> Photo:
     import numpy as np  # loaded already where there is an array
 
     if not isinstance(array, np.ndarray):
@@ -207,12 +238,19 @@ def _from_array(name: str, array: NDArray[np.uint8], max_pixels: int) -> Photo:
     return _from_image(name, Image.fromarray(array), max_pixels)
 
 
-def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
+def _check_size(
+    name: str, width: int, height: int, max_pixels: int | None, size: int = MAX_BYTES
+) -> None:
+    """Check the size of a photo: the limits are those that are set, or our own."""
     if not width * height:
         raise ImageError(f"{name}: no pixels ({width} x {height})", code="image-empty")
-    if width * height > max_pixels:
-        found = f"{width:,} x {height:,} pixels, where {max_pixels:,} in all are allowed"
+    given = set_pixel_limit() if max_pixels is None else max_pixels
+    limit = MAX_PIXELS if given is None else given
+    if width * height > limit:
+        found = f"{width:,} x {height:,} pixels, where {limit:,} in all are allowed"
         raise too_large_error(name, found)
+    if given is None and width * height > max(LARGE_PIXELS, size * PIXELS_A_BYTE):
+        raise too_large_error(name, f"{width:,} x {height:,} pixels out of {size:,} bytes")
 
 
 # What goes wrong

@@ -42,7 +42,7 @@ def start_of(data: bytes) -> str:
 
 def too_large_error(name: str, found: str) -> ImageError:
     """The error of a photo with too many bytes or pixels."""
-    cure = "scale it down first"
+    cure = "scale it down first, or raise FACEVERIFY_MAX_PIXELS"
     return ImageError(f"{name}: too large ({found})", cure=cure, code="image-too-large")
 
 

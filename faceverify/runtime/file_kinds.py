@@ -37,7 +37,6 @@ EXPORT = "export it as JPEG or PNG"
 FRAME = "take a frame out of it, as with ffmpeg -i FILE -frames:v 1 frame.png"
 DEVELOP = "develop it into JPEG or TIFF, as with darktable-cli or dcraw"
 UNPACK = "unpack it"
-NO_PHOTO = "name a photo"
 
 _VIDEO, _RAW = "a video ({})", "a raw photo ({})"
 
@@ -52,8 +51,10 @@ def _picture(name: str, cure: str = EXPORT, reader: str = "") -> FileKind:
 
 HEIF = _picture("a HEIF (HEIC) photo", "pip install 'faceverify[heif]', or convert it to JPEG")
 AVIF = _picture("an AVIF photo", "pip install -U pillow, or convert it to JPEG", "AVIF")
-TEXT = FileKind("text", NO_PHOTO)
-WEB_PAGE = FileKind("a web page", "download the photo itself; is a login asked for?")
+TEXT = FileKind("text")
+LFS_POINTER = FileKind("a Git LFS pointer, not the file itself", "fetch it with git lfs pull")
+ANNEX_POINTER = FileKind("a git-annex pointer, not the file itself", "fetch it with git annex get")
+WEB_PAGE = FileKind("a web page", "download the file itself; is a login asked for?")
 
 SIGNATURES = [  # (offset, bytes, kind), the more special before the more general
     *_starts(_picture("a JPEG", reader="JPEG"), b"\xff\xd8\xff"),
@@ -215,9 +216,9 @@ def _text(head: bytes) -> FileKind | None:
     """Kind of a text; None where it is none."""
     start = head.removeprefix(b"\xef\xbb\xbf")
     if start.startswith(LFS):
-        return FileKind("a Git LFS pointer, not the file itself", "fetch it with git lfs pull")
+        return LFS_POINTER
     if ANNEX.match(start):
-        return FileKind("a git-annex pointer, not the file itself", "fetch it with git annex get")
+        return ANNEX_POINTER
     if SVG.match(start):
         return _picture("an SVG drawing", "export it as PNG")
     if MARKUP.match(start):

@@ -138,6 +138,17 @@ def test_a_crop_by_hand_stays_until_its_photo_changes(run, album, tmp_path):
         assert image.getpixel((56, 56)) != (255, 0, 0)
 
 
+def test_the_crop_of_a_photo_too_large_to_be_decoded_whole(run, album, tmp_path, monkeypatch):
+    crops = []
+    for limit in (1 << 28, 50_000):
+        monkeypatch.setattr("faceverify.images.photo.LARGE_PIXELS", limit)
+        out = tmp_path / str(limit)
+        run("align", album, out, "--size", 400)  # larger than the finder's detail
+        with Image.open(out / "a b.png") as crop:
+            crops.append(np.asarray(crop.convert("L"), float))
+    assert np.abs(crops[0] - crops[1]).mean() < 12
+
+
 def test_crops_of_two_faces_are_not_mixed(run, album, tmp_path):
     run("align", album, tmp_path / "crops")
     ran = run("align", album, tmp_path / "crops", "--face", "largest")

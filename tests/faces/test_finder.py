@@ -98,3 +98,16 @@ def test_the_face_that_was_chosen_at_a_glance_is_the_one_that_is_found(
     meant = meant.moved(0, 0, photo.width / glance.width)
     assert math.dist(found.face.middle, meant.middle) < 0.1 * meant.size
     assert found.face.size == pytest.approx(meant.size, rel=0.1)
+
+
+@pytest.mark.parametrize("face", ["prominent", "all"])
+def test_places_in_a_photo_too_large_to_be_decoded_whole_are_those_of_the_photo(
+    detector, photos, monkeypatch, face
+):
+    data = as_jpeg(photos["obama"])
+    finder = FaceFinder(detector, FaceOptions(face=FaceChoice(face)))
+    (whole,) = finder.find(data)
+    monkeypatch.setattr("faceverify.images.photo.LARGE_PIXELS", 500_000)
+    assert open_photo(data).decode().width == photos["obama"].width // 2
+    (half,) = finder.find(data)
+    assert half.face.box == pytest.approx(whole.face.box, abs=0.03 * whole.face.size)

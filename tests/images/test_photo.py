@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import threading
+import tracemalloc
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +17,11 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageFile, TiffImagePlugin
 
-from faceverify.errors import ImageError
+from faceverify.errors import ImageError, UsageError
 from faceverify.images import photo as images
 from faceverify.images.decoding import TURNS
 from faceverify.images.discovery import find_photos
-from faceverify.images.photo import MAX_PIXELS, open_photo
+from faceverify.images.photo import open_photo
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -150,7 +151,8 @@ def test_16_bit_grey_in_memory(mode):
         ([0.25, 0.25, 0.25], [64, 64, 64]),
         ([-1.0, 0.0, 1.0], [0, 128, 255]),
         ([0.0, 300.0, 600.0], [0, 128, 255]),
-        ([7.0, 7.0, 7.0], [0, 0, 0]),
+        ([0.0, 128.0, 255.0], [0, 128, 255]),
+        ([7.0, 7.0, 7.0], [7, 7, 7]),
         ([-3e38, 0.0, 3e38], [0, 128, 255]),
     ],
 )
@@ -161,7 +163,48 @@ def test_floats(values, expected):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_floats_that_are_no_numbers(value):
-    assert "NaN or infinite" in str(refusal(Image.fromarray(np.array([[0.5, value]], np.float32))))
+    error = refusal(Image.fromarray(np.array([[0.5, value]], np.float32)))
+    assert "NaN or infinite; save it with 8 bits" in str(error)
+    assert error.code == "image-format"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_grey_of_fewer_bits_in_16_is_no_black_picture(kind, bits):
+    top = (1 << bits) - 1
+    values = np.array([[0, top // 2, top]], np.uint16)
+    decoded = open_photo(encoded(Image.fromarray(values), kind)).decode()
+    assert [decoded.getpixel((x, 0))[0] for x in range(3)] == pytest.approx([0, 127, 255], abs=1)
+
+
+def deep_png(values):
+    """A PNG of colours of 16 bits, (H, W, 3)."""
+    height, width, _ = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*part) for part in parts)
+
+
+def test_colours_of_fewer_bits_in_16_are_refused_instead_of_black():
+    values = np.random.default_rng(0).integers(0, 1 << 12, (8, 8, 3))
+    error = refusal(deep_png(values))
+    assert "colours of 16 bits, of which the upper are unused" in str(error)
+    assert error.code == "image-format"
+    decoded = np.asarray(open_photo(deep_png(values << 4)).decode())
+    assert np.abs(decoded.astype(int) - (values >> 4)).max() <= 1
+    assert not np.asarray(open_photo(deep_png(values * 0)).decode()).any()  # black is black
+
+
+def test_colours_as_floats_are_refused_by_name():
+    tags = [(256, 4, 1), (257, 4, 1), (258, 3, 32), (259, 3, 1), (262, 3, 2), (277, 3, 3),
+            (339, 3, 3), (273, 4, 8), (278, 4, 1), (279, 4, 12)]  # fmt: skip
+    entries = b"".join(
+        struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in sorted(tags)
+    )
+    data = b"II*\0" + struct.pack("<I", 20) + bytes(12) + struct.pack("<H", len(tags)) + entries
+    error = refusal(data + bytes(64))
+    assert "a TIFF whose pixels are of a kind that is not read; save them as 8" in str(error)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
@@ -421,10 +464,45 @@ def test_more_pixels_than_allowed():
 
 @pytest.mark.parametrize(("width", "height"), [(30_000, 30_000), (10_000, 10_000), (2**31 - 1, 1)])
 def test_a_bomb_is_refused_by_its_header(width, height):
-    assert width * height > MAX_PIXELS
     with pytest.raises(ImageError) as caught:
         open_photo(png_of_size(width, height))
     assert caught.value.code == "image-too-large"
+
+
+def test_the_environment_sets_the_largest_photo(monkeypatch):
+    monkeypatch.setenv("FACEVERIFY_MAX_PIXELS", "1000")
+    assert "1,000 in all are allowed" in str(refusal(encoded(scene(), "PNG")))
+    monkeypatch.setenv("FACEVERIFY_MAX_PIXELS", "1000000000")
+    assert open_photo(png_of_size(30_000, 30_000)).width == 30_000
+    for wrong in ("many", "-1", "0", "1e9"):
+        monkeypatch.setenv("FACEVERIFY_MAX_PIXELS", wrong)
+        with pytest.raises(UsageError, match="no number of pixels"):
+            open_photo(encoded(scene(), "PNG"))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_photo_of_200_megapixels_is_opened(kind):
+    small = encoded(scene(64, 48), kind)
+    at = small.index(b"\xff\xc0") + 5 if kind == "JPEG" else 16
+    size = (
+        struct.pack(">HH", 12_240, 16_320) if kind == "JPEG" else struct.pack(">II", 16_320, 12_240)
+    )
+    large = small[:at] + size + small[at + len(size) :]
+    if kind == "PNG":
+        large = large[:29] + struct.pack(">I", zlib.crc32(large[12:29])) + large[33:]
+    assert "out of" in str(refusal(large))  # few bytes
+    photo = open_photo(large + bytes(2_000_000))
+    assert (photo.width, photo.height) == (16_320, 12_240)
+
+
+def test_a_large_jpeg_is_decoded_at_half_its_size_at_most(monkeypatch):
+    monkeypatch.setattr(images, "LARGE_PIXELS", 640 * 480 - 1)
+    photo = open_photo(encoded(scene(640, 480), "JPEG"))
+    assert photo.decode().size == (320, 240)
+    assert photo.decode(short_side=400).size == (320, 240)
+    assert photo.decode(short_side=100).size == (160, 120)
+    whole = open_photo(encoded(scene(640, 480), "PNG"), max_pixels=640 * 480)
+    assert whole.decode().size == (640, 480)
 
 
 def test_refusing_a_bomb_takes_no_memory(tmp_path):
@@ -438,13 +516,63 @@ def test_refusing_a_bomb_takes_no_memory(tmp_path):
     )
     command = [sys.executable, "-c", script, tmp_path / "bomb.png"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "bomb.png: too large (Image size (900000000 pixels)" in said
+    assert "bomb.png: too large (30,000 x 30,000 pixels, where 268,435,456" in said
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
 def test_a_bomb_in_a_text_or_profile(kind):
     body = b"name\0\0" + zlib.compress(b"x" * 100_000_000)
-    assert refusal(png_of_size(8, 8, (kind, body))).code == "image-unreadable"
+    data = png_of_size(8, 8, (kind, body))
+    tracemalloc.start()
+    try:
+        assert open_photo(data).width == 8
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def text_chunks(size):
+    """Text, XMP and colour profiles of a size, packed and not."""
+    text = b"x" * size
+    return [
+        (b"tEXt", b"Comment\0" + text), (b"zTXt", b"Comment\0\0" + zlib.compress(text)),
+        (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + text),
+        (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(text)),
+        (b"iCCP", b"profile\0\0" + zlib.compress(text)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1000, 3_000_000, 70_000_000])
+@pytest.mark.parametrize("behind", [False, True])
+def test_metadata_of_any_size_leaves_a_png_whole(size, behind):
+    data = encoded(scene(), "PNG")
+    at = len(data) - 12 if behind else 33
+    for chunk in text_chunks(size):
+        with_text = data[:at] + png_chunk(*chunk) + data[at:]
+        assert difference(open_photo(with_text).decode(), scene()) == 0, chunk[0]
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_damaged_metadata_leaves_a_png_whole(kind):
+    body = b"name\0" + (b"\1\0\0\0" if kind == b"iTXt" else b"\0") + b"no zlib data"
+    data = encoded(scene(), "PNG")
+    assert (
+        difference(open_photo(data[:33] + png_chunk(kind, body) + data[33:]).decode(), scene()) == 0
+    )
+
+
+def test_many_texts_leave_a_png_whole():
+    data = encoded(scene(), "PNG")
+    many = b"".join(png_chunk(b"tEXt", b"a\0" + b"x" * 900_000) for _ in range(80))
+    assert difference(open_photo(data[:33] + many + data[33:]).decode(), scene()) == 0
+
+
+def test_the_orientation_in_the_metadata_of_a_png_is_kept():
+    data = encoded(laid(6), "PNG")
+    xmp = b'<rdf:Description tiff:Orientation="6"/>'
+    chunks = png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
+    chunks += png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"x" * 3_000_000))
+    assert difference(open_photo(data[:33] + chunks + data[33:]).decode(), scene()) == 0
 
 
 # Faults
@@ -492,7 +620,7 @@ def test_an_empty_file(tmp_path):
 @pytest.mark.parametrize(
     ("data", "shown"),
     [
-        (b"<!DOCTYPE html><html></html>", "a web page, not an image; download the photo"),
+        (b"<!DOCTYPE html><html></html>", "a web page, not an image; download the file"),
         (b"PK\x03\x04" + bytes(99), "a zip archive, not an image; unpack it"),
         (b"%PDF-1.7\nxyz", "a PDF, not an image; take the photo out"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "a PostScript program, not an"),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import ModelError
+from faceverify.models.foreign import unloadable_error
 from faceverify.models.install.normalisation import normalises_itself, probe_images
 from faceverify.models.install.outputs import choose_output, cosines
 from faceverify.runtime.onnx_session import open_session
@@ -150,4 +151,4 @@ def load(graph: bytes, name: str) -> Net:
         outputs = tuple(item.name for item in session.get_outputs())
         return Net(name, session, inputs, outputs, outputs[0])
     except Exception as error:  # ONNX Runtime's errors have no common base class
-        raise ModelError(f"{name}: the engine cannot load it: {error}") from error
+        raise unloadable_error(name, error) from error

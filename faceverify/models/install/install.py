@@ -12,6 +12,7 @@ from pathlib import Path
 
 from faceverify.errors import ModelError, UsageError
 from faceverify.models.catalogue import Download, Kind, find_download
+from faceverify.models.foreign import STATE_DICT, foreign_kind, not_onnx_error
 from faceverify.models.install.convert import facenet_needs, import_facenet
 from faceverify.models.install.download import USUAL, Patience, hash_of, nothing, pull, unpacked
 from faceverify.models.install.insightface import import_insightface
@@ -223,6 +224,8 @@ def kind_of(path: Path) -> Kind:
                     f"{path}: an archive of {', '.join(nets[:9])}",
                     cure="unpack it and import the net that recognises, such as w600k_r50.onnx",
                 )
+        if foreign_kind(data) != STATE_DICT:
+            raise not_onnx_error(data, str(path))
         return Kind.FACENET
     _, entries = split_metadata(data, str(path))
     return Kind.AUTO if CONTRACT in entries else Kind.INSIGHTFACE

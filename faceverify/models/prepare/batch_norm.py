@@ -78,9 +78,7 @@ def fold_into(node: onnx.NodeProto, affine: tuple[Doubles, Doubles], graph: Grap
     if scales is None:
         return False
     old = options.get("beta", 1.0) * bias[0] if bias else np.zeros(1)
-    if (
-        old.size != 1 and (old.size, *old.shape[-1:]) != (len(factor),) * 2
-    ):  # a summand a row, not a channel
+    if old.size != 1 and old.shape not in ((len(factor),), (1, len(factor))):  # one for each row
         return False
     name = node.output[0]
     with np.errstate(over="ignore"):  # what overflows is seen when the two nets are compared

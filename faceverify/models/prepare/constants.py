@@ -109,8 +109,7 @@ def fold_constants(graph: Graph, operators: Container[str] = EVERY) -> None:
         known = all(name in graph.constants for name in node.input if name)
         if integer and node.op_type == "DequantizeLinear":
             known = False
-        made = graph.outputs & set(node.output)
-        value = fold(node, graph) if fold and known and not made else None
+        value = fold(node, graph) if fold and known else None
         if value is None:
             kept.append(node)
         else:

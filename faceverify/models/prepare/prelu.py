@@ -51,8 +51,7 @@ def rewrite_scalar_prelu(graph: Graph) -> None:
     kept: list[onnx.NodeProto] = []
     for node in graph.nodes:
         _, slope = slope_of(node, graph, {})
-        # a slope of more axes than the input would widen the output
-        if slope is None or slope.size != 1 or slope.ndim > graph.ranks.get(node.input[0], 1):
+        if slope is None or slope.size != 1:
             kept.append(node)
         else:
             alpha = float(slope.reshape(()))

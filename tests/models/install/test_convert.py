@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from onnx import TensorProto
-from small_nets import small_model, small_net
+from small_nets import sface_like, small_model, small_net
 
 from faceverify.errors import FaceverifyError, ModelError, UsageError
 from faceverify.faces.alignment import REFERENCE_POINTS, BoxCrop
@@ -15,10 +15,12 @@ from faceverify.models.install import convert
 from faceverify.models.install.convert import import_facenet
 from faceverify.models.install.insightface import arcface_alignment, import_insightface
 from faceverify.models.install.install import (
+    already,
     import_model,
     install,
     name_from,
     pull_model,
+    source_of,
     target_for,
 )
 from faceverify.models.install.outputs import cosines
@@ -342,6 +344,21 @@ def test_installing_twice_and_over_another(tmp_path):
     assert load_model_file(target).id == model.id
     assert install(other, target, force=True).written
     assert load_model_file(target).id == other.id
+
+
+def test_what_was_pulled_is_known_again_after_it_was_prepared(tmp_path):
+    net, target = tmp_path / "net.onnx", tmp_path / "tiny.onnx"
+    net.write_bytes(sface_like(side=112).SerializeToString())
+    entry = next(one for one in CATALOGUE.values() if one.member)
+    provenance = Provenance("tiny", source=source_of(entry))
+    model = import_insightface(net, provenance=provenance)
+    assert model.prepared_from
+    model.save(target)
+    assert already(entry, target).id == model.id
+    replace(model, graph=small_net(side=112)).save(target)  # not what was made of the pinned net
+    assert already(entry, target) is None
+    replace(model, provenance=WHO).save(target)
+    assert already(entry, target) is None
 
 
 def test_where_a_model_goes(tmp_path, monkeypatch):

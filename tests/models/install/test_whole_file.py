@@ -67,7 +67,7 @@ def test_a_model_file_is_taken_in_whole_too(tmp_path):
     np.testing.assert_array_equal(Embedder(whole).embed(crops), Embedder(model).embed(crops))
 
 
-@pytest.mark.parametrize("damage", ["missing", "short", "outside", "absolute", "folder"])
+@pytest.mark.parametrize("damage", ["missing", "short", "long", "outside", "absolute", "folder"])
 def test_a_second_file_that_cannot_be_taken_in(tmp_path, damage):
     path = split(tmp_path / "two")
     second = path.parent / "net.onnx.data"
@@ -78,6 +78,13 @@ def test_a_second_file_that_cannot_be_taken_in(tmp_path, damage):
             says = "is not there"
         case "short":
             second.write_bytes(second.read_bytes()[:100])
+        case "long":  # of a tensor whose length is not stated: as long as the file
+            model = onnx.load(path, load_external_data=False)
+            for tensor in model.graph.initializer:
+                lengths = [entry for entry in tensor.external_data if entry.key == "length"]
+                tensor.external_data.remove(lengths[0])
+            path.write_bytes(model.SerializeToString())
+            second.write_bytes(second.read_bytes() + b"\0")
         case "folder":
             second.unlink()
             second.mkdir()

@@ -91,7 +91,7 @@ def test_other_nodes_on_constants():
     assert_same_results(net, prepared, X)
 
 
-def test_a_constant_that_is_an_output_stays_one():
+def test_a_constant_that_is_an_output():
     nodes = [
         helper.make_node("Identity", ["c"], ["version"]),
         helper.make_node("Relu", ["x"], ["y"]),

@@ -25,7 +25,7 @@ from faceverify.errors import FaceverifyError
 from faceverify.runtime.progress import ShowProgress
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.open import REMOTE
-from faceverify.training.data.sets.webdataset import IMAGES, sample_label
+from faceverify.training.data.sets.webdataset import IMAGES, refuse_dots, sample_label
 
 BUFFER = 4000  # samples in the shuffle buffer: 15 MB of JPEGs
 READ_AHEAD = 64  # samples
@@ -243,6 +243,8 @@ class _Remembered:
 def _streamed(sample: dict[str, Any]) -> StreamedImage | None:
     kind = next((kind for kind in IMAGES if kind in sample), None)
     if kind is None:
+        members = [key for key in sample if not key.startswith("__")]
+        refuse_dots(sample["__url__"], sample["__key__"], members)
         return None
     name = f"{sample['__url__']}, key {sample['__key__']}"
     texts: dict[str, bytes] = {kind: sample[kind] for kind in ("cls", "json") if kind in sample}

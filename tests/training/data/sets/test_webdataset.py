@@ -119,7 +119,20 @@ WRONG = {
         "json of key b has other numbers",
     ),
     "no images": ({"a.cls": b"1"}, "holds no samples"),
+    "a dot in a key": ({"a.1.jpg": JPEG, "a.1.cls": b"1"}, r"a\.1\.jpg, whose key has a dot"),
+    "a dot in some": (
+        {"a.jpg": JPEG, "a.cls": b"1", "p/b.2.jpeg": JPEG, "p/b.2.cls": b"2"},
+        r"p/b\.2\.jpeg, whose key has a dot in it: WebDataset takes \.2\.jpeg",
+    ),
 }
+
+
+@pytest.mark.parametrize("case", ["a dot in a key", "a dot in some"])
+def test_a_stream_with_dots_in_keys(tmp_path, case):
+    members, found = WRONG[case]
+    path = write_tar(tmp_path / "x.tar", members)
+    with pytest.raises(TrainingError, match=found):
+        open_stream(f"pipe:cat {path}")
 
 
 @pytest.mark.parametrize("case", WRONG)
