@@ -15,7 +15,8 @@ from faceverify.errors import ImageError, UsageError
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "file")
 URL = re.compile(rf"({'|'.join(SCHEMES)})://.")
-CREDENTIALS = re.compile(r"\w+://[^/@]*:.*@|\w+://:")  # user:password@; a password may hold a slash
+# user:password@, where the password may hold a slash; host:port/ is none
+CREDENTIALS = re.compile(r"\w+://[^/@:]*:(?!\d{1,5}/).*@|\w+://:")
 
 
 def is_url(name: str) -> bool:
