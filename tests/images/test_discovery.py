@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from faceverify.errors import ImageError
-from faceverify.images.discovery import EXTENSIONS, find_people, find_photos, read_people
+from faceverify.images.discovery import EXTENSIONS, find_photos
+from faceverify.images.people import find_people, read_people
 
 
 def tree(root, *names):
