@@ -25,6 +25,9 @@ EXTENSIONS = frozenset({
 # Beside photos, and known to be none: what systems and programs keep there, and our own results.
 NO_PHOTOS = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "photothumb.db"})
 RESULTS = frozenset({".npz", ".npy", ".onnx", ".parquet"})
+SIDECARS = frozenset({".aae"})  # of Apple's editor, as a rule text
+# what archives and storage servers keep beside photos: thumbnails and the like
+HIDDEN_FOLDERS = frozenset({"@eadir", "__macosx", "$recycle.bin", "system volume information"})
 TEXTS = frozenset({".csv", ".json", ".jsonl", ".log", ".md", ".tsv", ".txt", ".xml", ".xmp"})
 
 Refuse = Callable[[ImageError], None]
@@ -37,7 +40,7 @@ def find_photos(
     """Paths of all photos below a folder, in order of their names.
 
     Every file is yielded but those known to be no photo (:func:`may_be_photo`): opening it tells
-    why it cannot be used. Names that begin with a dot are skipped. Links are followed, but not into
+    why it cannot be used. Names that begin with a dot, and HIDDEN_FOLDERS, are skipped. Links are followed, but not into
     a folder that contains them. A broken link is yielded, so that opening it reports it.
 
     Args:
@@ -82,13 +85,17 @@ def walk(folder: Path, around: frozenset[str], refuse: Refuse, passed: Pass) -> 
 
 
 def listed(folder: Path) -> list[os.DirEntry[str]]:
-    """Entries of a folder, by name, less those that begin with a dot; ImageError if unreadable."""
+    """Entries of a folder, by name, less the hidden ones; ImageError if it is unreadable."""
     try:
         with os.scandir(folder) as listing:
-            shown = [entry for entry in listing if not entry.name.startswith(".")]
+            shown = [entry for entry in listing if not _is_hidden(entry.name)]
     except OSError as problem:
         raise cannot_read(str(folder), problem) from problem
     return sorted(shown, key=lambda entry: entry.name)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in HIDDEN_FOLDERS
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -125,7 +132,7 @@ def may_be_photo(name: str, read: Callable[[], bytes]) -> bool:
     suffix = os.path.splitext(name)[1].lower()
     if suffix in TEXTS and (not head or is_text(head)):
         return False
-    return kind not in (TEXT, WEB_PAGE) and suffix not in RESULTS
+    return kind not in (TEXT, WEB_PAGE) and suffix not in RESULTS | SIDECARS
 
 
 def first_bytes(path: Path) -> bytes:
