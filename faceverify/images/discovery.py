@@ -41,7 +41,8 @@ def find_photos(
 
     Every file is yielded but those known to be no photo (:func:`may_be_photo`): opening it tells
     why it cannot be used. Names that begin with a dot, and HIDDEN_FOLDERS, are skipped. Links are
-    followed, but not into a folder that contains them. A broken link is yielded, so that opening it reports it.
+    followed, but not into a folder that contains them. A broken link is yielded, so that
+    opening it reports it.
 
     Args:
         refuse: called with the error of each folder that cannot be read, and of each pipe or

@@ -61,8 +61,8 @@ def odd_files(folder):
     others = {
         "Thumbs.db": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "notes.txt": b"anything",
         "utf16.txt": "Größe\n".encode("utf-16"), "latin.txt": "Größe und mehr\n".encode("cp1252"),
-        "1.jpg.xmp": b"<?xpacket?><x/>", "1.aae": b"<?xml version='1.0'?><x/>", "2.AAE": b"bplist00\0\1",
-        "LICENSE": b"MIT",
+        "1.jpg.xmp": b"<?xpacket?><x/>", "1.aae": b"<?xml version='1.0'?><x/>",
+        "2.AAE": b"bplist00\0\1", "LICENSE": b"MIT",
         "DESKTOP.INI": b"\xff\xfe[\0", "e.npz": b"PK\3\4\0", "empty.csv": b"", ".DS_Store": b"\0",
         "labels.csv": b"path,age\n", "page.html": b"<html></html>",
     }  # fmt: skip
