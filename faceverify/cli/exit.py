@@ -86,7 +86,8 @@ def leave(status: int) -> NoReturn:
     for thread in threads_named(WORKERS):
         thread.join(max(0.0, deadline - time.monotonic()))
     _set_handled_signals(signal.SIG_DFL)
-    if not any(map(threads_named, (FEED, WORKERS, WAITING))):
+    ray = sys.modules.get("faceverify.runtime.ray_cluster")
+    if not any(map(threads_named, (FEED, WORKERS, WAITING))) and not (ray and ray.lost):
         atexit.register(gc.freeze)  # no search for cycles among all that was imported: 0.03 s
         sys.exit(status)
     with suppress(OSError, ValueError):  # closed by its reader

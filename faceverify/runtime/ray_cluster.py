@@ -23,6 +23,10 @@ from faceverify.errors import FaceverifyError, UsageError
 from faceverify.runtime.patience import VARIABLE, seconds_to_wait, within
 
 STARTING = 120.0  # seconds, of a cluster
+lost: list[Exception] = []
+"""What a cluster was lost by: Ray then ends the process itself, with status 1, if it is let."""
+
+CHECKED = 10.0  # seconds of a task, until the cluster is asked whether it is there
 TOO_SLOW = "timed out during startup"  # Ray's word for a node that took more than its 30 s
 TOKEN = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
@@ -50,8 +54,39 @@ def connected_ray() -> Iterator[Any]:
         raise ray_error(error, cure) from error
     try:
         yield ray
-    except (RayError, ConnectionError) as error:
-        raise ray_error(error, "see RAY_ADDRESS; what was finished is kept") from error
+    except (RayError, ConnectionError, TimeoutError) as error:
+        lost.append(error)
+        cure = f"see RAY_ADDRESS; what was finished is kept; {VARIABLE} sets the seconds"
+        raise ray_error(error, cure) from error
+
+
+def result_of(ray: Any, reference: Any) -> Any:
+    """The result of a task, however long it takes, as long as the cluster is there.
+
+    Ray itself waits for ever for a machine that is gone.
+
+    Raises:
+        ConnectionError: no machine of the cluster is alive.
+        TimeoutError: the cluster does not answer.
+    """
+    from ray.exceptions import GetTimeoutError
+
+    while True:
+        try:
+            return ray.get(reference, timeout=CHECKED)
+        except GetTimeoutError:  # noqa: PERF203 - to ask again
+            if processors(ray, 0) == 0:
+                raise ConnectionError("no machine of the cluster is alive any more") from None
+
+
+def processors(ray: Any, least: int = 1) -> int:
+    """Number of processors of a cluster.
+
+    Raises:
+        TimeoutError: the cluster does not answer.
+    """
+    found = within(seconds_to_wait(STARTING), ray.cluster_resources)
+    return max(least, int(found.get("CPU", 0)))
 
 
 def _start(ray: Any, wait: float) -> None:

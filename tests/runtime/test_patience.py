@@ -100,6 +100,34 @@ def test_ray(monkeypatch, closed, address):
     assert "FACEVERIFY_WAIT sets the seconds" in str(error)
 
 
+BUSY = "The current node timed out during startup. This could happen because some of the raylet"
+
+
+@pytest.mark.parametrize(("failures", "reason"), [(2, BUSY), (1, "out of ports"), (10_000, BUSY)])
+def test_ray_on_a_busy_machine(monkeypatch, failures, reason):
+    """Ray's own limit of 30 s cannot be made to run out here: its plain exception can be raised."""
+    ray = pytest.importorskip("ray")
+    monkeypatch.setenv(VARIABLE, "0.2")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    begun = []
+
+    def init(**_):
+        begun.append(1)
+        time.sleep(0.01)
+        if len(begun) <= failures:
+            raise Exception(reason)
+
+    monkeypatch.setattr(ray, "init", init)
+    if failures == 2:  # tried again
+        with connected_ray():
+            assert len(begun) == 3
+        return
+    with pytest.raises(FaceverifyError, match=f"^Ray: {reason[:12]}") as error, connected_ray():
+        raise AssertionError
+    assert (error.value.exit_status, error.value.code) == (2, "ray")
+    assert len(begun) == 1 if failures == 1 else len(begun) > 2
+
+
 @pytest.mark.parametrize("text", [None, "", "x", "1.5", "-1"])
 def test_numbers_of_a_launcher(monkeypatch, text):
     monkeypatch.delenv("RANK", raising=False)
