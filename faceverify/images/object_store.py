@@ -21,7 +21,8 @@ ANSWER_SECONDS = 120.0  # of one request, with the store's own repetitions
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "file")
 URL = re.compile(rf"({'|'.join(SCHEMES)})://.")
-CREDENTIALS = re.compile(r"\w+://[^/@]*:.*@|\w+://:")  # user:password@; a password may hold a slash
+# user:password@, where the password may hold a slash; host:port/ is none
+CREDENTIALS = re.compile(r"\w+://[^/@:]*:(?!\d{1,5}/).*@|\w+://:")
 
 
 def is_url(name: str) -> bool:
