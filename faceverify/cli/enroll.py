@@ -136,7 +136,7 @@ def enroll(
     if tree is not None and not tree.is_dir():
         raise ImageError(f"{tree}: no such folder", cure="check the path", code="image-missing")
     if tree is not None:
-        from faceverify.images.discovery import require_people
+        from faceverify.images.people import require_people
 
         require_people(tree)  # before a gallery is made
     console = Console(json, quiet, verbose)
@@ -188,7 +188,7 @@ def unshared(photo: NamedPhoto) -> NamedPhoto:
 
 def of_tree(folder: Path, tally: Tally) -> Iterator[NamedPhoto]:
     """Yield the photos of a folder of people; the first folder below it names the person."""
-    from faceverify.images.discovery import find_people
+    from faceverify.images.people import find_people
     from faceverify.recognition.enroll import NamedPhoto
 
     for one in find_people(folder, passed=tally.pass_over):

@@ -6,7 +6,7 @@ The model adds one of its own, the length of the embedding before it is scaled t
 measure of pixels can stand for (:mod:`faceverify.embeddings.extractor`).
 
 The limits are set on LFW View 1, degraded by ``faceverify.evaluation.degradation``, so that the
-rate of false matches among what is decided stays near its promise (docs/adr/0027-quality.md).
+rate of false matches among what is decided stays near its promise (docs/adr/0028-quality.md).
 """
 
 from __future__ import annotations

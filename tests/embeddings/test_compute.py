@@ -37,18 +37,20 @@ def complaints(stored, found):
     return [*said, f"half of all have moved by {middle:.2g}"] if middle > SAME else said
 
 
-pytestmark = pytest.mark.xdist_group("embeddings of now")
+def arrays(path):
+    with np.load(path, allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
 
 
 @pytest.fixture(scope="module")
-def found():
-    return embeddings()
+def found(once):
+    made = once("embeddings", lambda folder: np.savez(folder / "now.npz", **embeddings()))
+    return arrays(made / "now.npz")
 
 
 @pytest.fixture(scope="module")
 def stored():
-    with np.load(STORED, allow_pickle=False) as file:
-        return {key: file[key] for key in file.files}
+    return arrays(STORED)
 
 
 def test_embeddings_change_only_with_their_version(stored, found):

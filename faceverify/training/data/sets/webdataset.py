@@ -26,7 +26,8 @@ from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.face_set import FaceSet
 from faceverify.training.data.sets.identity_names import read_names
 
-IMAGES = ("jpg", "jpeg", "png", "webp", "bmp")
+IMAGES = ("jpg", "jpeg", "png", "webp", "bmp", "jfif", "jpe", "gif", "tif", "tiff", "avif", "heic",
+    "heif", "jp2", "pgm", "ppm", "img")  # fmt: skip
 CURE = "copy it again, or convert the set anew"
 
 
