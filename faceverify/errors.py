@@ -79,6 +79,7 @@ CODES = {
     "training-checkpoint": "a checkpoint that is missing, damaged or of another run",
     "training-device": "a device that is not there",
     "training-diverged": "a loss or weights that are no numbers, or grow without end",
+    "training-collapsed": "embeddings that have become the same for all images",
     "training-processes": "a number of processes that the work cannot be shared by",
     "output": "a result that cannot be written",
     "output-collision": "a result that would take the place of another file",

@@ -23,6 +23,7 @@ COMMANDS = (
     "evaluate",
     "calibrate",
     "train",
+    "pretrain",
 )
 GROUPS = ("gallery", "data", "weights")
 

@@ -113,7 +113,8 @@ def open_heif(data: bytes) -> Image.Image:
         from pillow_heif import HeifImageFile
     except ImportError as problem:
         raise UnidentifiedImageError from problem
-    image: Image.Image = HeifImageFile(BytesIO(data))
+    opened: Any = HeifImageFile  # it has no types
+    image: Image.Image = opened(BytesIO(data))
     return image
 
 

@@ -25,7 +25,7 @@ from faceverify.training.distributed.collectives import average_gradients
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.metrics_log import MetricsLog
 from faceverify.training.optim.gradient_cache import cached_backward
-from faceverify.training.stopping import LossWatch, StopRequest
+from faceverify.training.stopping import CollapseWatch, LossWatch, StopRequest
 from faceverify.training.train_state import TrainState
 
 Results = Mapping[str, float]
@@ -65,7 +65,8 @@ def train(
         Where the run is: at its end, or at the step where it was stopped and saved.
 
     Raises:
-        TrainingError: the loss is not finite or diverges; the last checkpoint stays good. Or a
+        TrainingError: the loss is not finite or diverges, or the embeddings of a method without
+            names collapse; the last checkpoint stays good. Or a
             batch cannot be made: what was learned until then is saved.
         OutputError: a checkpoint or the metrics cannot be written.
     """
@@ -73,7 +74,8 @@ def train(
     executor, scaler, compute = state.executor, state.executor.scaler, config.compute
     steps, began = progress.steps, progress.step
     validation_steps = evenly_spaced(steps, config.validation.number)
-    loss_watch, stopwatch = LossWatch(), Stopwatch(progress)
+    loss_watch, collapse_watch = LossWatch(), CollapseWatch(method.collapse)
+    stopwatch = Stopwatch(progress)
     last_save = time.monotonic()
     state.train_mode()
 
@@ -143,6 +145,8 @@ def train(
                     warm_up=step < config.schedule.warm_up * steps,
                 )
             if logs:
+                signs = state.signs()
+                collapse_watch.check(signs, progress.step)
                 count = (progress.step - 1) % config.log.steps + 1  # steps since the last line
                 line = {
                     "step": progress.step,
@@ -154,6 +158,7 @@ def train(
                     ),
                     "images_per_second": round(stopwatch.images_per_second(progress), 1),
                     "seconds": round(progress.seconds, 2),
+                    **{name: float(f"{value:.6g}") for name, value in signs.items()},
                 }
                 state.loss_sum.zero_()
                 if processes.first:

@@ -115,6 +115,7 @@ class ProgressLine:
         self._steps, self._done = steps, done
         self._began = time.monotonic()
         self._accuracy: float | None = None
+        self._nearest: float | None = None
         self._live = sys.stderr.isatty()
         self._shown = False
 
@@ -122,6 +123,8 @@ class ProgressLine:
         """Show a line of the metrics."""
         if "accuracy" in values:
             self._accuracy = values["accuracy"]
+        if "nearest" in values:
+            self._nearest = values["nearest"]
         if "loss" not in values:
             return
         text = self._text(values)
@@ -146,6 +149,11 @@ class ProgressLine:
             f"{values['images_per_second']:.0f} images/s",
             f"{clock(left)} left",
         ]
+        for name, words in (("spread", "spread {:.2f}"), ("effective_rank", "rank {:.1f}")):
+            if name in values:
+                parts.append(words.format(values[name]))
+        if self._nearest is not None:
+            parts.append(f"nearest {100 * self._nearest:.1f} %")
         if self._accuracy is not None:
             parts.append(f"verified {100 * self._accuracy:.2f} %")
         return "  ".join(parts)

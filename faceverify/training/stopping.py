@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
@@ -16,6 +16,10 @@ STOPPING = [
 ]
 SAME_SIGNAL = 1.0  # seconds: torchrun passes on a Ctrl-C that the terminal sent already
 SMOOTHING = 0.8  # of the running loss: half of its weight is on the last three losses
+# signs below which all embeddings are alike: see methods/signs.py, and teacher_information, the
+# nats that the teacher's output tells about an image
+ALIKE = {"spread": 0.02, "effective_rank": 1.5, "teacher_information": 0.005}
+COLLAPSED_LINES, COLLAPSED_STEPS = 3, 30  # of the log, and between the first and the last of them
 DIVERGED = 10.0  # times the first running loss; a margin that warms up may multiply it by 4
 
 
@@ -90,6 +94,45 @@ class LossWatch:
                 learning_rate,
                 warm_up,
             )
+
+
+class CollapseWatch:
+    """Collapse check: ends a run whose embeddings have become the same for all images.
+
+    Args:
+        causes: of a collapse, and what to change; empty to check nothing.
+    """
+
+    def __init__(self, causes: str) -> None:
+        self._causes = causes
+        self._since: int | None = None
+        self._lines = 0
+
+    def check(self, signs: Mapping[str, float], step: int) -> None:
+        """Check the signs of a step that is logged.
+
+        Args:
+            signs: by name, in every process the same.
+            step: its number.
+
+        Raises:
+            TrainingError: one of them has been near its least value for some time; the message
+                says what to change.
+        """
+        found = {name: signs[name] for name, least in ALIKE.items() if signs.get(name, 9.9) < least}
+        if not found or not self._causes:
+            self._since, self._lines = None, 0
+            return
+        self._since, self._lines = self._since or step, self._lines + 1
+        if self._lines < COLLAPSED_LINES or step - self._since < COLLAPSED_STEPS:
+            return
+        name, value = next(iter(found.items()))
+        raise TrainingError(
+            f"the embeddings have collapsed: {name} is {value:.3g} at step {step}, and was below "
+            f"{ALIKE[name]:g} since step {self._since}",
+            cure=self._causes,
+            code="training-collapsed",
+        )
 
 
 def diverged(what: str, learning_rate: float, warm_up: bool) -> TrainingError:

@@ -20,14 +20,17 @@ from faceverify.training.checkpoint.storage import Rows, Tensors
 from faceverify.training.config.schema import Config
 from faceverify.training.distributed.collectives import Shard
 from faceverify.training.distributed.processes import Processes
+from faceverify.training.distributed.wrappers import plain_module
 from faceverify.training.losses import build_loss
 from faceverify.training.methods import build_method
-from faceverify.training.methods.method import Method
+from faceverify.training.methods.method import Method, gathered
+from faceverify.training.methods.signs import spread_and_rank
 from faceverify.training.optim.ema import ExponentialMovingAverage
 from faceverify.training.optim.freezing import freeze, train_mode
 from faceverify.training.optim.optimisers import make_optimiser, parameter_groups
 from faceverify.training.optim.precision import Executor, make_executor
 from faceverify.training.optim.schedules import Schedule, make_schedule
+from faceverify.training.optim.view_encoder import ViewEncoder
 
 SCALER = ("scale", "_growth_tracker")  # the state of a GradScaler that changes
 
@@ -64,6 +67,18 @@ class TrainState:
     def final_backbone(self) -> nn.Module:
         """The backbone to validate and export: the moving average, where there is one."""
         return self.backbone if self.average is None else self.average.module
+
+    def signs(self) -> dict[str, float]:
+        """How the embeddings of the last step spread; empty for a method that is judged by people.
+
+        Called in every process.
+        """
+        if not self.method.watched:
+            return {}
+        encoder = plain_module(self.executor.embed)
+        assert isinstance(encoder, ViewEncoder)
+        (rows,) = gathered([encoder.seen])
+        return {**spread_and_rank(rows), **self.method.signs()}
 
     @property
     def shared_parameters(self) -> list[nn.Parameter]:
@@ -139,7 +154,13 @@ def rows_of(value: Tensor, shard: Shard | None) -> Tensor | Rows:
 
 
 def build_train_state(
-    config: Config, *, embedding_size: int, input_size: int, classes: int, processes: Processes
+    config: Config,
+    *,
+    embedding_size: int,
+    input_size: int,
+    classes: int,
+    images: int,
+    processes: Processes,
 ) -> TrainState:
     """Build the training state of a configuration, with the same weights in every process.
 
@@ -148,6 +169,7 @@ def build_train_state(
         embedding_size: D.
         input_size: side of the backbone's input, in pixels.
         classes: number of people in the training set.
+        images: number of its images.
         processes: this process and the others.
 
     Raises:
@@ -164,16 +186,20 @@ def build_train_state(
     )
     origin = initialise(backbone, config.backbone.init).origin if config.backbone.init else ""
     frozen = freeze(backbone, config.backbone.freeze)
+    backbone = backbone.to(processes.device)
+    executor = make_executor(backbone, config.compute, processes)
     torch.manual_seed(config.seed)  # the method's initial weights do not depend on the backbone
     method = build_method(
         config.method.name,
         embedding_size=embedding_size,
+        backbone=backbone,
+        images=images,
+        input_size=input_size,
         loss=lambda: build_loss(
             config.loss.name, embedding_size=embedding_size, classes=classes, **config.loss.options
         ),
-    )
-    backbone, method = backbone.to(processes.device), method.to(processes.device)
-    executor = make_executor(backbone, config.compute, processes)
+        **config.method.options,
+    ).to(processes.device)
     optimiser = make_optimiser(
         config.optimiser.name,
         parameter_groups(

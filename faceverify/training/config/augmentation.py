@@ -39,5 +39,22 @@ class Augmentation:
     quality: int = setting(15, "least JPEG quality; the highest is 75", least=1, most=75)
     area: float = setting(0.2, "largest covered share of the area", above=0, most=0.9)
 
+    least_area: float = setting(
+        1.0,
+        "least share of the area of a random resized crop, which every image gets; 1: none",
+        above=0,
+        most=1,
+    )
+    most_area: float = setting(
+        1.0, "largest share of the area of a random resized crop", above=0, most=1
+    )
+    aspect: float = setting(
+        4 / 3, "largest ratio of the sides of a random resized crop", least=1, most=4
+    )
+    hue: float = setting(
+        0.0, "largest turn of the hue, share of the circle, with colour", least=0, most=0.5
+    )
+    solarise: float = setting(0.0, "probability of inverted bright pixels", least=0, most=1)
+
 
 NONE = Augmentation(flip=0.0, crop=0.0, colour=0.0)

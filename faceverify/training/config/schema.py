@@ -56,6 +56,24 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Views:
+    """``[views]``: the small views of a method with multi-crop; the others are augmented alike."""
+
+    local: int = setting(
+        -1, "small views of each image; -1: as many as the method has", least=-1, most=32
+    )
+    local_side: float = setting(
+        0.5, "side of a small view, share of that of the input", above=0, most=1
+    )
+    local_least_area: float = setting(
+        0.15, "least share of the image's area in a small view", above=0, most=1
+    )
+    local_most_area: float = setting(
+        0.4, "largest share of the image's area in a small view", above=0, most=1
+    )
+
+
+@dataclass(frozen=True)
 class Batches:
     """``[batches]``: how batches are sampled."""
 
@@ -96,10 +114,13 @@ class Backbone:
 
 @dataclass(frozen=True)
 class Method:
-    """``[method]``: the learning method."""
+    """``[method]``: the learning method. Other keys are options of the method."""
 
     name: str = setting(
         "supervised", "learning method; supervised: the loss of ``[loss]`` on identity labels"
+    )
+    options: dict[str, Any] = field(
+        default_factory=dict, metadata={"text": "options of the method: temperature, ..."}
     )
 
 
@@ -199,13 +220,17 @@ class Average:
 class Validation:
     """``[validation]``: pairs that select the best checkpoint; never the test set."""
 
+    probe: str = setting(
+        "", "folder of people, aligned crops, that tells how a method without names goes"
+    )
     pairs: str = setting("", "pair list or .bin pack; empty: identities held out of the data")
     images: str = setting("", "folder of the listed photos; empty: that of the list")
     pattern: str = setting("{path}", "file of a listed photo, from its path in the list")
     aligned: bool = setting(False, "whether the photos are arcface-112 crops already")
     held_out: float = setting(
         0.1,
-        "share of the identities held out (at least ten, if that is at most a quarter)",
+        "share of the identities held out (at least ten, if that is at most a quarter); of the "
+        "photos, for a method without names",
         least=0,
         most=0.5,
     )
@@ -247,6 +272,7 @@ class Config:
     licence: str = setting("unknown", "licence of the data, stored in the model file")
     data: Data = field(default_factory=Data)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    views: Views = field(default_factory=Views)
     batches: Batches = field(default_factory=Batches)
     backbone: Backbone = field(default_factory=Backbone)
     method: Method = field(default_factory=Method)
@@ -321,6 +347,14 @@ def check_together(config: Config) -> None:
             "compute.accumulate splits a batch, whose images this loss compares with each other",
             "use compute.gradient_cache, which gives the exact gradient of the whole batch",
         )
+    for least, most, area in (
+        (config.augmentation.least_area, config.augmentation.most_area, "augmentation.{}_area"),
+        (config.views.local_least_area, config.views.local_most_area, "views.local_{}_area"),
+    ):
+        if least > most and least < 1:
+            raise config_error(
+                f"{area.format('least')} is {least:g}, above {area.format('most')}, {most:g}"
+            )
     if config.average.initial and not config.backbone.init:
         raise config_error(
             f"average.initial is {config.average.initial}, and no weights are given to begin with",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from faceverify.training.config.augmentation import NONE, Augmentation
+from faceverify.training.data.views import View
 
 Draws = NDArray[np.float64]
 GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601, as JPEG has it
@@ -25,8 +27,9 @@ IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 # meaning of each column of the random numbers; new ones at the end, so that old runs stay the same
 (FLIP, CROP, ZOOM, SHIFT_X, SHIFT_Y, TURN, COLOUR, BRIGHTNESS, CONTRAST, SATURATION, GREYED,
  LOW_RESOLUTION, RESOLUTION, BLUR, RADIUS, JPEG, QUALITY, OCCLUSION, AREA, ASPECT, LEFT, TOP,
- RED, GREEN, BLUE) = range(25)  # fmt: skip
-DRAWS = 25  # random numbers of an image
+ RED, GREEN, BLUE, SHARE, SHAPE, ACROSS, DOWN, HUE, SOLARISE) = range(31)  # fmt: skip
+DRAWS = 31  # random numbers of an image
+YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 PART = 16  # images at a time on a CPU, so that they stay in its cache between operations
 
 
@@ -49,6 +52,19 @@ class Transform:
     colour_order: str = "RGB"
     augmentation: Augmentation = field(default=NONE)
     frame: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
+
+    def of_view(self, view: View) -> Transform:
+        """The transform of a view that is smaller, or augmented in another way."""
+        if view == View():
+            return self
+        height, width = (max(1, round(view.side * side)) for side in self.size)
+        frame = self.frame
+        if frame is not None:
+            scaled = np.array(frame) * [self.size[1] / width, self.size[0] / height, 1]
+            frame = (tuple(scaled[0].tolist()), tuple(scaled[1].tolist()))
+        changes: dict[str, Any] = dict(view.changes)
+        augmentation = replace(self.augmentation, **changes)
+        return replace(self, size=(height, width), augmentation=augmentation, frame=frame)
 
     def __call__(self, images: Tensor, draws: Draws | None = None) -> Tensor:
         """Transform crops.
@@ -80,6 +96,7 @@ class Transform:
         self._place(result, flipped(images, chosen(draws, FLIP, how.flip)), draws, how)
         degrade(result, draws, how)
         recolour(result, draws, how)
+        solarise(result, draws, how)
         compress(result, draws, how)
         occlude(result, draws, how)
         if self.colour_order == "BGR":
@@ -92,9 +109,10 @@ class Transform:
     def _place(self, result: Tensor, images: Tensor, draws: Draws, how: Augmentation) -> None:
         """Fill the result: warp the randomly cropped images, or all where the alignment differs."""
         cropped = chosen(draws, CROP, how.crop)
+        resized = how.least_area < 1
         moves = placements(draws[cropped], how, self.size)
         stored = (int(images.shape[-2]), int(images.shape[-1]))
-        if self.frame is None and stored == self.size:
+        if self.frame is None and stored == self.size and not resized:
             result.copy_(images)
             if len(cropped):
                 result[cropped] = warped(images[cropped].float(), moves, self.size)
@@ -102,6 +120,8 @@ class Transform:
         frame = np.array(self.frame or stretch(stored, self.size))  # (2, 3)
         whole = np.tile(np.eye(3), (len(images), 1, 1))
         whole[cropped, :2] = moves
+        if resized:
+            whole = resized_crops(draws, how, self.size) @ whole
         result.copy_(warped(images.float(), frame @ whole, self.size))
 
 
@@ -144,6 +164,23 @@ def placements(draws: Draws, how: Augmentation, size: tuple[int, int]) -> NDArra
         [sine, cosine, middle_y + shift_y - sine * middle_x - cosine * middle_y], axis=1
     )
     return rows
+
+
+def resized_crops(draws: Draws, how: Augmentation, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Affine maps of random resized crops, from output to input, (N, 3, 3).
+
+    Szegedy et al. 2015, https://arxiv.org/abs/1409.4842, section 6; a side that would be longer
+    than the image's is cut to it.
+    """
+    height, width = size
+    area = between(draws, SHARE, min(how.least_area, how.most_area), how.most_area)
+    shape = np.exp(between(draws, SHAPE, -1, 1) * math.log(how.aspect))
+    wide, tall = np.minimum(np.sqrt(area * shape), 1), np.minimum(np.sqrt(area / shape), 1)
+    maps = np.zeros((len(draws), 3, 3))
+    maps[:, 0, 0], maps[:, 0, 2] = wide, draws[:, ACROSS] * (1 - wide) * width
+    maps[:, 1, 1], maps[:, 1, 2] = tall, draws[:, DOWN] * (1 - tall) * height
+    maps[:, 2, 2] = 1
+    return maps
 
 
 def stretch(
@@ -232,6 +269,7 @@ def recolour(planes: Tensor, draws: Draws, how: Augmentation) -> None:
     All of it is linear in the colours, so it is one matrix for each image: with brightness b,
     contrast c about the image's mean grey m, saturation s and the grey of a colour g(x),
     x -> c b (s x + (1 - s) g(x)) + (1 - c) b m.
+    A turn of the hue is a rotation of the two colour axes of YIQ, which leaves greys as they are.
     """
     varied = draws[:, COLOUR] < how.colour
     greyed = draws[:, GREYED] < how.grey
@@ -251,8 +289,31 @@ def recolour(planes: Tensor, draws: Draws, how: Augmentation) -> None:
     colours = planes[which].flatten(2)  # (n, 3, H W)
     mean = (colours.mean(dim=2) * grey).sum(dim=1)[:, None, None]
     matrix = c * b * (s * torch.eye(3, device=planes.device) + (1 - s) * grey.expand(3, 3))
+    if how.hue:
+        turns = np.where(on, between(own, HUE, -how.hue, how.hue), 0.0)
+        matrix = planes.new_tensor(hue_turns(turns)) @ matrix
     changed = torch.baddbmm((1 - c) * b * mean, matrix, colours)
     planes[which] = changed.clamp_(0, 255).view(-1, *planes.shape[1:])
+
+
+def hue_turns(turns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Matrices that turn the hue of RGB colours by shares of the circle, (N, 3, 3)."""
+    yiq = np.array(YIQ)
+    turned = np.zeros((len(turns), 3, 3))
+    cosine, sine = np.cos(2 * np.pi * turns), np.sin(2 * np.pi * turns)
+    turned[:, 0, 0] = 1
+    turned[:, 1, 1] = turned[:, 2, 2] = cosine
+    turned[:, 1, 2], turned[:, 2, 1] = -sine, sine
+    matrices: NDArray[np.float64] = np.linalg.inv(yiq) @ turned @ yiq
+    return matrices
+
+
+def solarise(planes: Tensor, draws: Draws, how: Augmentation) -> None:
+    """Invert the bright pixels of some, in place."""
+    which = chosen(draws, SOLARISE, how.solarise)
+    if len(which):
+        some = planes[which]
+        planes[which] = torch.where(some < 128, some, 255 - some)
 
 
 def compress(planes: Tensor, draws: Draws, how: Augmentation) -> None:

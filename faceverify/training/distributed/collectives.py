@@ -76,6 +76,11 @@ def gather_batch(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return _GatherRows.apply(embeddings), _gathered(labels)
 
 
+def gather_rows(rows: Tensor) -> Tensor:
+    """Rows of all processes, in the order of their ranks; backward as :func:`gather_batch`."""
+    return rows if process_count() == 1 else _GatherRows.apply(rows)
+
+
 def sum_over_processes(values: Tensor) -> Tensor:
     """The sum over processes; the gradient of each addend is that of the sum."""
     return values if process_count() == 1 else _Sum.apply(values)

@@ -84,7 +84,7 @@ def build_loss(name: str, *, embedding_size: int, classes: int, **options: Any) 
             raise config_error(
                 f"loss {name} has no option {option!r}", f"known: {', '.join(known) or 'none'}"
             )
-        _check_kind(name, option, value, kinds[option])
+        check_kind("loss", name, option, value, kinds[option])
     return LOSSES[name](embedding_size=embedding_size, classes=classes, **options)
 
 
@@ -95,9 +95,21 @@ def loss_options(name: str) -> dict[str, Any]:
     return {key: one.default for key, one in parameters.items() if key not in sizes}
 
 
-def _check_kind(loss: str, option: str, value: Any, kind: Any) -> None:
+def check_kind(section: str, name: str, option: str, value: Any, kind: Any) -> None:
+    """Check the type of an option of a loss or a method.
+
+    Args:
+        section: of the configuration.
+        name: of the loss or method.
+        option: its key.
+        value: what was given.
+        kind: the annotation of the argument.
+
+    Raises:
+        TrainingError: the value is of another type, or not finite.
+    """
     kinds = get_args(kind) or (kind,)
     fits = type(value) in kinds or (type(value) is int and float in kinds)
     if not fits or (isinstance(value, float) and not math.isfinite(value)):
         words = " or ".join(KINDS[one] for one in kinds if one in KINDS)
-        raise config_error(f"loss.{option} of {loss} is {value!r}, not {words}")
+        raise config_error(f"{section}.{option} of {name} is {value!r}, not {words}")

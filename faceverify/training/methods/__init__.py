@@ -3,32 +3,88 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable
+from typing import Any, get_type_hints
+
+from torch import nn
 
 from faceverify.training.config.fields import config_error
+from faceverify.training.losses import check_kind
 from faceverify.training.losses.loss import Loss
+from faceverify.training.methods.barlow import BarlowTwins
+from faceverify.training.methods.byol import BYOL
 from faceverify.training.methods.method import Method
+from faceverify.training.methods.moco import MoCo
+from faceverify.training.methods.simclr import SimCLR
+from faceverify.training.methods.simsiam import SimSiam
 from faceverify.training.methods.supervised import Supervised
+from faceverify.training.methods.vicreg import VICReg
 
 METHODS: dict[str, type[Method]] = {
     "supervised": Supervised,
+    # without names: contrastive
+    "simclr": SimCLR,
+    "moco": MoCo,
+    # ... without negatives
+    "byol": BYOL,
+    "simsiam": SimSiam,
+    "barlow": BarlowTwins,
+    "vicreg": VICReg,
 }
+# what a constructor may ask for of the run; all its other arguments are options
+OF_THE_RUN = ("embedding_size", "backbone", "images", "input_size", "loss")
 
 
-def build_method(name: str, *, embedding_size: int, loss: Callable[[], Loss]) -> Method:
+def build_method(
+    name: str,
+    *,
+    embedding_size: int,
+    backbone: nn.Module,
+    images: int,
+    input_size: int,
+    loss: Callable[[], Loss],
+    **options: Any,
+) -> Method:
     """Build a method by its name.
 
     Args:
         name: a key of ``METHODS``.
         embedding_size: D of the backbone.
-        loss: builds the configured loss, for a method that learns from labels.
+        backbone: on its device; a method with a teacher copies it.
+        images: number of images of the training set.
+        input_size: side of the backbone's input, in pixels.
+        loss: builds the configured loss, for a method that learns by one.
+        options: keyword arguments of the method.
 
     Raises:
-        TrainingError: unknown method, or a loss that cannot be built.
+        TrainingError: unknown method or option, a value out of range, or a loss that cannot be
+            built.
     """
-    build: Callable[..., Method] = find_method(name)
-    labelled = find_method(name).needs_labels
-    return build(loss=loss()) if labelled else build(embedding_size=embedding_size)
+    method = find_method(name)
+    known, kinds = method_options(name), get_type_hints(method.__init__)
+    for option, value in options.items():
+        if option not in known:
+            raise config_error(
+                f"method {name} has no option {option!r}", f"known: {', '.join(known) or 'none'}"
+            )
+        check_kind("method", name, option, value, kinds[option])
+    asked = inspect.signature(method).parameters
+    of_the_run: dict[str, Callable[[], Any]] = {
+        "embedding_size": lambda: embedding_size,
+        "backbone": lambda: backbone,
+        "images": lambda: images,
+        "input_size": lambda: input_size,
+        "loss": loss,
+    }
+    build: Callable[..., Method] = method
+    return build(**{key: of_the_run[key]() for key in OF_THE_RUN if key in asked}, **options)
+
+
+def method_options(name: str) -> dict[str, Any]:
+    """Options of a method and their default values."""
+    parameters = inspect.signature(find_method(name)).parameters
+    return {key: one.default for key, one in parameters.items() if key not in OF_THE_RUN}
 
 
 def find_method(name: str) -> type[Method]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from faceverify.training.data.views import ONE_VIEW, Batch, Views
-from faceverify.training.distributed.collectives import Shard, shards_of
+from faceverify.training.distributed.collectives import Shard, gather_rows, shards_of
 from faceverify.training.optim.view_encoder import Embed
 
 
@@ -17,22 +19,42 @@ class Method(nn.Module):
     What a method learns itself (class centres, a projector, a teacher, a queue) are its parameters
     and buffers: stored in checkpoints as ``method.NAME``, never exported.
 
+    Its constructor names what it needs of the run, and takes its own options beside: see
+    :func:`~faceverify.training.methods.build_method`.
+
     Args:
-        embedding_size: D of the backbone; one that needs labels takes ``loss`` in its place.
+        embedding_size: D of the backbone.
 
     Attributes:
         views: views (augmented crops) that the loader makes of each image.
         needs_labels: whether each image needs an identity label.
+        least_batch: images that a batch needs, over all processes.
+        compares_images: whether the loss of an image depends on the rest of the batch, so that
+            gradient accumulation would change it.
+        embeds_whole_views: whether :meth:`forward` embeds its views as they are, of one size, as
+            gradient caching needs it.
+        watched: whether the log tells how its embeddings spread.
+        collapse: what usually makes them collapse, and what to change; one line. Empty for a
+            method that cannot: then the run is not stopped.
     """
 
     views: ClassVar[Views] = ONE_VIEW
     needs_labels: ClassVar[bool] = False
+    least_batch: ClassVar[int] = 2
+    compares_images: ClassVar[bool] = True
+    embeds_whole_views: ClassVar[bool] = True
+    watched: ClassVar[bool] = True
+    collapse: ClassVar[str] = "try a lower --learning-rate, a longer schedule.warm_up"
 
     def __init__(self, *, embedding_size: int = 0) -> None:
         super().__init__()
 
     def forward(self, embed: Embed, batch: Batch) -> Tensor:
         """Mean loss of a batch, ().
+
+        With several processes each is called with its own images and returns the loss of the whole
+        batch: :func:`gathered` collects the embeddings, and from there every process computes the
+        same, heads and their batch statistics included.
 
         Args:
             embed: the backbone, from a list of views to a list of embeddings, (N, D) each. Call it
@@ -57,6 +79,20 @@ class Method(nn.Module):
             backbone: the backbone after the step.
         """
 
+    def signs(self) -> dict[str, float]:
+        """What else tells how the last step went, by name; called in every process."""
+        return {}
+
     def shards(self) -> dict[str, Shard]:
         """Entries of the state_dict that are sharded by rows over processes."""
         return shards_of(self)
+
+
+def gathered(views: Sequence[Tensor]) -> list[Tensor]:
+    """Embeddings of each view, of the batch of all processes, in float32 or float64, (N, D)."""
+    return [gather_rows(rows.to(torch.promote_types(rows.dtype, torch.float32))) for rows in views]
+
+
+def exact(rows: Tensor) -> torch.autocast:
+    """Inside, heads and losses are computed in the precision of the embeddings, not autocast's."""
+    return torch.autocast(rows.device.type, enabled=False)

@@ -20,6 +20,9 @@ class Supervised(Method):
     """
 
     needs_labels: ClassVar[bool] = True
+    compares_images: ClassVar[bool] = False  # where a loss does, the sampler tells
+    watched: ClassVar[bool] = False
+    collapse: ClassVar[str] = ""
 
     def __init__(self, loss: Loss) -> None:
         super().__init__()

@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-Embed = Callable[[Sequence[Tensor]], list[Tensor]]
-"""From images of each view, (N, 3, H, W), to raw embeddings of each, (N, D)."""
+Embed = Callable[..., list[Tensor]]
+"""From images of each view, (N, 3, H, W), to raw embeddings of each, (N, D); for a backbone with
+patches also from ``keep``, the patches of each image to look at, (N, L), to their tokens,
+(N, L, D)."""
 
 
 class ViewEncoder(nn.Module):
-    """Embeds all views of a batch, of one size, in one call of the backbone.
+    """Embeds all views of a batch in one call of itself, those of one size in one of the backbone.
 
     So its gradient is averaged over processes once a step, and batch normalisation uses the
-    statistics of all views.
+    statistics of all views of a size.
+
+    Attributes:
+        seen: the last embeddings of the first view, (N, D), without gradient.
     """
+
+    seen: Tensor
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone: Any = backbone
+        self.seen = torch.zeros(0)
 
-    def forward(self, views: Sequence[Tensor]) -> list[Tensor]:
+    def forward(self, views: Sequence[Tensor], keep: Tensor | None = None) -> list[Tensor]:
         """Images of each view, (N, 3, H, W), to raw embeddings of each, (N, D)."""
-        if len(views) == 1:
-            return [self.backbone(views[0])]
-        return list(self.backbone(torch.cat(tuple(views))).split([len(view) for view in views]))
+        if keep is not None:
+            tokens = [self.backbone.tokens(view, keep) for view in views]
+            self.seen = tokens[0].detach().mean(dim=1)
+            return tokens
+        rows: list[Tensor] = []
+        for _, same in groupby(views, key=lambda view: view.shape[1:]):
+            group = list(same)
+            if len(group) == 1:
+                rows.append(self.backbone(group[0]))
+            else:
+                rows += self.backbone(torch.cat(group)).split([len(view) for view in group])
+        self.seen = rows[0].detach()
+        return rows

@@ -19,7 +19,7 @@ from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import ModelFile, Provenance, load_model_file
 from faceverify.runtime.text import printable
 from faceverify.training.checkpoint.checkpoint import Progress, best, latest, read_part
-from faceverify.training.config.schema import Loss
+from faceverify.training.config.schema import Loss, Method
 from faceverify.training.export.export import export_model
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.training_set import TrainingSet
@@ -72,7 +72,7 @@ def make_model(
     progress: Progress,
     *,
     architecture: str,
-    loss: Loss,
+    learned_by: Loss | Method,
     licence: str,
     seed: int,
 ) -> Made:
@@ -87,7 +87,7 @@ def make_model(
         checkpoint: name of the one that the weights come from.
         progress: where the run ended.
         architecture: of the backbone.
-        loss: its name and options.
+        learned_by: the loss, or the method of pre-training: its name and options.
         licence: of the data.
         seed: of the run.
 
@@ -95,16 +95,18 @@ def make_model(
         TrainingError: the ONNX graph gives other embeddings than the backbone.
         OutputError: it cannot be written.
     """
-    source = data.source
+    source, named = data.source, data.named
+    command = "train" if isinstance(learned_by, Loss) else "pretrain"
     provenance = Provenance(
         name=printable(run.path.name),
         architecture=architecture,
-        head=loss.name,
+        head=learned_by.name,
         dataset=printable(
-            f"{source.title}: {source.images:,} images of {source.num_identities:,} people"
+            f"{source.title}: {source.images:,} "
+            + (f"images of {source.num_identities:,} people" if named else "photos, without names")
         ),
         licence=printable(licence),
-        source=printable(f"faceverify train, {checkpoint} of {progress.steps:,} steps")
+        source=printable(f"faceverify {command}, {checkpoint} of {progress.steps:,} steps")
         + (f", from {printable(state.origin)}" if state.origin else ""),
     )
     crops = None
@@ -119,7 +121,7 @@ def make_model(
         results = pair_results(validation_set, photos.embeddings).as_dict()
         model, note = _with_thresholds(model, validation_set, photos)
         notes = [*([note] if note else []), *alike_notes(results.get("auc"))]
-    model = replace(model, card=_card(model, loss, seed, results, validation_set))
+    model = replace(model, card=_card(model, learned_by, seed, results, validation_set))
     model.save(run.model)
     return Made(exported.model_id, exported.largest_cosine_difference, results, tuple(notes))
 
@@ -183,7 +185,7 @@ def supported_rates(task: Benchmark) -> list[float]:
 
 def _card(
     model: ModelFile,
-    loss: Loss,
+    learned_by: Loss | Method,
     seed: int,
     results: dict[str, float],
     validation_set: ValidationSet | None,
@@ -193,7 +195,7 @@ def _card(
     lines = [
         f"Model: {about.name} ({model.id})",
         f"Architecture: {about.architecture}, {model.contract.embedding_size} numbers",
-        f"Loss: {about.head} {_options(loss)}".rstrip(),
+        f"{type(learned_by).__name__}: {about.head} {_options(learned_by)}".rstrip(),
         f"Data: {about.dataset}",
         f"Licence of the data: {about.licence}",
         f"Made by: {about.source}, seed {seed}",
@@ -215,6 +217,6 @@ def _card(
     return "\n".join(lines)
 
 
-def _options(loss: Loss) -> str:
-    chosen = ", ".join(f"{key} {value}" for key, value in loss.options.items())
+def _options(learned_by: Loss | Method) -> str:
+    chosen = ", ".join(f"{key} {value}" for key, value in learned_by.options.items())
     return f"({chosen})" if chosen else ""

@@ -14,6 +14,14 @@ from faceverify.evaluation.report.page import POLICY, STYLE
 from faceverify.evaluation.report.svg import COLOURS, Axis, Chart, Point
 from faceverify.runtime.files import atomic_write
 
+SIGNS = {
+    "spread": "Spread of the embeddings",
+    "effective_rank": "Effective rank",
+    "alignment": "Alignment",
+    "uniformity": "Uniformity",
+    "nearest": "Nearest photo of the same person",
+}
+SHARES = ("nearest",)
 Lines = Sequence[Mapping[str, Any]]
 
 
@@ -54,10 +62,14 @@ def run_charts(metrics: Lines) -> dict[str, Chart]:
     charts = {}
     losses = points(metrics, "loss")
     if losses:
-        charts["loss"] = curve("Loss", losses, COLOURS[0], dots=False)
+        charts["loss"] = curve("Loss", losses, COLOURS[0])
     accuracies = points(metrics, "accuracy")
     if accuracies:
-        charts["accuracy"] = curve("Validation accuracy", accuracies, COLOURS[1], dots=True)
+        charts["accuracy"] = curve("Validation accuracy", accuracies, COLOURS[1], share=True)
+    for name, title in SIGNS.items():
+        if values := points([line for line in metrics if "loss" not in line], name):
+            share = name in SHARES
+            charts[name] = curve(title, values, COLOURS[2], share=share, signed=not share)
     return charts
 
 
@@ -66,20 +78,29 @@ def points(metrics: Lines, name: str) -> list[Point]:
     return [(line["step"], line[name]) for line in metrics if line.get(name) is not None]
 
 
-def curve(title: str, values: Sequence[Point], colour: str, *, dots: bool) -> Chart:
-    """Chart of one line over the steps."""
+def curve(
+    title: str, values: Sequence[Point], colour: str, *, share: bool = False, signed: bool = False
+) -> Chart:
+    """Chart of one line over the steps.
+
+    Args:
+        title: of the chart.
+        values: (step, value), at least one.
+        colour: of the line.
+        share: whether the values are shares, at most 1, in percent.
+        signed: whether the axis may begin below 0.
+    """
     heights = [height for _, height in values]
     low, high = min(heights), max(heights)
     room = max((high - low) * 0.05, 1e-6)
-    share = dots  # of pairs: at most 1
     axis = Axis(
         title,
-        max(low - room, 0.0),
+        low - room if signed else max(low - room, 0.0),
         min(high + room, 1.0) if share and high < 1 else high + room,
         percent=share,
     )
     chart = Chart(title, Axis("step", 0, max(step for step, _ in values)), axis, legend="top right")
     chart.line(list(values), colour, "")
-    if dots:
+    if share or signed:  # validations: few, and far apart
         chart.dots(values, colour)
     return chart

@@ -36,22 +36,35 @@ from faceverify.training.config.fields import config_error
 from faceverify.training.config.files import as_dict, to_toml
 from faceverify.training.config.schema import Backbone, Config, Data, Validation
 from faceverify.training.data.loading.left_out import BAD_IMAGE
+from faceverify.training.data.loading.source import Source
 from faceverify.training.data.sets.face_set import FaceSet
+from faceverify.training.data.sets.open import open_face_set
+from faceverify.training.data.views import configured
 from faceverify.training.distributed.processes import device_name, join_processes
 from faceverify.training.export.embed_crops import embed_crops
 from faceverify.training.loop import Results, train
 from faceverify.training.methods import find_method
+from faceverify.training.methods.supervised import Supervised
 from faceverify.training.metrics_log import MetricsLog, ProgressLine, read_metrics
 from faceverify.training.optim.cpu import tuned_process
 from faceverify.training.optim.precision import Executor, emulates_bfloat16
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.imprinting import has_directions, imprint
+from faceverify.training.run.pretraining_set import check_method, open_unnamed
 from faceverify.training.run.publish import best_weights, make_model
 from faceverify.training.run.report import write_run_report
+from faceverify.training.run.representation import (
+    RANKED_BY,
+    HeldOutPhotos,
+    as_many_crops,
+    prepared,
+    representation_of,
+)
 from faceverify.training.run.step_budget import measured_plan
 from faceverify.training.run.training_set import TrainingSet, open_training_set
 from faceverify.training.run.validation import (
     ValidationSet,
+    nearest_results,
     pair_results,
     set_of_list,
     set_of_people,
@@ -127,20 +140,29 @@ def train_model(
         elif not resume:
             run.refuse_if_begun()
         contract = contract_of(config.backbone, config.data)
-        views = find_method(config.method.name).views
-        data = open_training_set(
-            config, contract, processes, views=views, show_progress=show_progress, warn=say,
-            say=say_of_images,
-        )  # fmt: skip
+        method = find_method(config.method.name)
+        check_method(config, method)
+        views = configured(method.views, config.views)
+        if method.needs_labels:
+            data = open_training_set(
+                config, contract, processes, views=views, show_progress=show_progress, warn=say,
+                say=say_of_images,
+            )  # fmt: skip
+        else:
+            data = open_unnamed(
+                config, contract, processes, views=views, warn=say, say=say_of_images
+            )
         for note in data.notes:
             say(note)
         config, source = data.config, data.source
-        validation_set = None
+        validation_set, looked_at = None, None
         if processes.first and config.validation.times != 0:
             validation_set = _validation_set(
-                config.validation, data, contract,
+                config.validation, data.held_out if method.needs_labels else None, contract,
                 alignment=config.data.alignment, seed=config.seed, show_progress=show_progress,
             )  # fmt: skip
+            if not method.needs_labels and data.held_out is not None:
+                looked_at = prepared(data.held_out, contract, config, say)
 
         def build() -> TrainState:
             return build_train_state(
@@ -148,6 +170,7 @@ def train_model(
                 embedding_size=contract.embedding_size,
                 input_size=contract.width,
                 classes=source.num_identities,
+                images=source.images,
                 processes=processes,
             )
 
@@ -155,12 +178,18 @@ def train_model(
         state = build()  # wrong options are reported before the slow work
         source.prepare(training_cache(), show_progress)
         embed = _embedding(contract, state.executor)
-        validate = None if validation_set is None else _validation(validation_set, embed)
+        validate = _validation(validation_set, embed, looked_at, state.executor)
+        learned_by = config.loss.name if method is Supervised else config.method.name
         say(
-            f"{source.images:,} images of {source.num_identities:,} people; "
-            f"{config.backbone.name} and {config.loss.name} on {device_name(processes.device)}"
+            f"{described(source, named=method.needs_labels)}; "
+            f"{config.backbone.name} and {learned_by} on {device_name(processes.device)}"
             + (f", {processes.world} processes" if processes.world > 1 else "")
         )
+        if looked_at is not None and validation_set is None:
+            say(
+                "the checkpoint of the highest effective rank is kept, which says less than people "
+                "do: --probe FOLDER chooses by those"
+            )
         if state.executor.precision == "bfloat16" and emulates_bfloat16(processes.device):
             say("bfloat16 is emulated: this device has no instructions for it, float32 is faster")
         first_weights = bool(state.origin)
@@ -170,7 +199,7 @@ def train_model(
             plan = measured_plan(
                 60 * config.budget.minutes - (time.monotonic() - began), state, config, source,
                 people=source.num_identities if imprints else 0, processes=processes,
-                embed=embed, crops=None if validation_set is None else validation_set.crops,
+                embed=embed, crops=_timed(validation_set, looked_at),
             )  # fmt: skip
             say(plan.in_words(config.validation))
             config, first_weights = plan.written_into(config), plan.first_weights
@@ -197,9 +226,9 @@ def train_model(
         def save(reached: Progress, results: Results | None) -> None:
             place = save_checkpoint(run.checkpoints, reached, state.tensors())
             if processes.first:
-                known, accuracy = best(run.checkpoints), (results or {}).get("accuracy")
-                if accuracy is not None and (known is None or accuracy >= known[1]):
-                    mark_best(run.checkpoints, place, accuracy)
+                known, figure = best(run.checkpoints), deciding(results or {})
+                if figure is not None and (known is None or figure >= known[1]):
+                    mark_best(run.checkpoints, place, figure)
                 remove_old(run.checkpoints, config.checkpoints.keep)
 
         line = ProgressLine(progress.steps, progress.step) if live else None
@@ -260,20 +289,35 @@ def training_cache() -> Path:
     raise config_error("no folder for decoded crops", "set FACEVERIFY_CACHE")
 
 
+def deciding(results: Results) -> float | None:
+    """The result that chooses the best checkpoint: accuracy where people are known, else rank."""
+    return results.get("accuracy", results.get(RANKED_BY))
+
+
+def _timed(
+    validation_set: ValidationSet | None, looked_at: HeldOutPhotos | None
+) -> NDArray[np.uint8] | None:
+    """Crops as many as a validation embeds, to time it by; None where nothing is validated."""
+    crops = [] if validation_set is None else [validation_set.crops]
+    if looked_at is not None:
+        crops.append(as_many_crops(looked_at))
+    return np.concatenate(crops) if crops else None
+
+
 def _validation_set(
     chosen: Validation,
-    data: TrainingSet,
+    aside: FaceSet | None,
     contract: Contract,
     *,
     alignment: str,
     seed: int,
     show_progress: ShowProgress,
 ) -> ValidationSet | None:
-    """Validation photos and pairs: those of a list, or of the people held out; None without any.
+    """Validation photos and pairs: of a list, a probe, or the people held out; None without any.
 
     Args:
-        chosen: a list of pairs, or none.
-        data: has the images of the people held out.
+        chosen: a list of pairs, a folder of people, or neither.
+        aside: images of the people held out, if any.
         contract: of the backbone.
         alignment: alignment of their crops.
         seed: of the pairs drawn among them.
@@ -289,11 +333,13 @@ def _validation_set(
             cache=training_cache(),
             show_progress=show_progress,
         )
-    aside = data.held_out
+    title = "" if aside is None else f"{aside.source}, people held out"
+    if chosen.probe:
+        aside, title = open_face_set(chosen.probe), chosen.probe
     if aside is None:
         return None
     return set_of_people(
-        f"{aside.source}, people held out",
+        title,
         [_read_or_empty(aside, index) for index in range(len(aside))],
         [aside.identities[label] for label in aside.labels],
         contract,
@@ -325,11 +371,35 @@ def _embedding(contract: Contract, executor: Executor) -> Embed:
     return embed
 
 
-def _validation(validation_set: ValidationSet, embed: Embed) -> Callable[[Any], Results]:
-    """Function that validates a backbone during training."""
-    return lambda backbone: pair_results(
-        validation_set, embed(backbone, validation_set.crops)
-    ).as_dict()
+def _validation(
+    validation_set: ValidationSet | None,
+    embed: Embed,
+    looked_at: HeldOutPhotos | None,
+    executor: Executor,
+) -> Callable[[Any], Results] | None:
+    """Function that validates a backbone during training; None where there is nothing to see.
+
+    Args:
+        validation_set: photos of people, and their pairs.
+        embed: from a backbone and crops to embeddings.
+        looked_at: photos without names.
+        executor: has the precision of the run.
+    """
+    if validation_set is None and looked_at is None:
+        return None
+
+    def validate(backbone: Any) -> Results:
+        results: dict[str, float] = {}
+        if looked_at is not None:
+            results |= representation_of(looked_at, backbone, executor)
+        if validation_set is not None:
+            rows = embed(backbone, validation_set.crops)
+            results |= pair_results(validation_set, rows).as_dict()
+            if looked_at is not None:
+                results |= nearest_results(validation_set, rows)
+        return results
+
+    return validate
 
 
 def _finished(
@@ -343,10 +413,12 @@ def _finished(
     say: Say,
 ) -> Trained:
     """Export the best weights as a model file, and write the report."""
+    method = find_method(config.method.name)
+    learned_by = config.loss if method is Supervised else config.method
     checkpoint = best_weights(run.checkpoints, state)
     made = make_model(
         run, state, data, contract, validation_set, checkpoint, progress,
-        architecture=config.backbone.name, loss=config.loss, licence=config.licence,
+        architecture=config.backbone.name, learned_by=learned_by, licence=config.licence,
         seed=config.seed,
     )  # fmt: skip
     say(f"exported; its embeddings are within {made.difference:.1g} of torch's")
@@ -360,9 +432,9 @@ def _finished(
     facts = {
         "model": f"{run.model.name} ({made.model_id})",
         "checkpoint": checkpoint,
-        "images learned": f"{data.source.images:,} of {data.source.num_identities:,} people",
+        "images learned": described(data.source, named=method.needs_labels),
         "backbone": config.backbone.name,
-        "loss": config.loss.name,
+        "loss" if method is Supervised else "method": learned_by.name,
         "steps": f"{progress.step:,}, {progress.images:,} images in {progress.seconds:,.0f} s",
         **{name: f"{100 * value:.2f} %" for name, value in made.results.items()},
     }
@@ -387,6 +459,12 @@ def nothing_gained(
         f"the weights it began with verified {100 * began:.2f} %, its best ones "
         f"{100 * found[1]:.2f} %: on these pairs nothing was gained"
     ]
+
+
+def described(source: Source, *, named: bool) -> str:
+    """Number of images of a source, and of people where they have names."""
+    people = f" of {source.num_identities:,} people" if named else ""
+    return f"{source.images:,} {'images' if named else 'photos'}{people}"
 
 
 def _silent(_: str) -> None:

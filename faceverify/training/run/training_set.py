@@ -58,12 +58,14 @@ class TrainingSet:
         held_out: images of other people, to validate on; None where there are none.
         notes: messages for the user, one line each.
         config: of the run, with what follows from its loss and its data where nothing was said.
+        named: whether people's names are learned.
     """
 
     source: Source
     held_out: FaceSet | None
     notes: tuple[str, ...]
     config: Config
+    named: bool = True
 
 
 def open_training_set(

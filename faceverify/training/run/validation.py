@@ -24,6 +24,7 @@ from faceverify.evaluation.lists.pair_list import PairList, folds_by_position
 from faceverify.evaluation.metrics.error_rates import auc, rates_at_fmr
 from faceverify.evaluation.metrics.fold_accuracy import folded_accuracy
 from faceverify.evaluation.metrics.pair_distances import pair_distances
+from faceverify.evaluation.metrics.retrieval import retrieval
 from faceverify.evaluation.metrics.scores import count_scores
 from faceverify.evaluation.protocols.benchmark import Benchmark
 from faceverify.faces.detection import Detector
@@ -190,6 +191,23 @@ def drawn_pairs(source: str, identities: Sequence[str], seed: int) -> PairList:
         first_identity=[identities[first] for first, _ in both],
         second_identity=[identities[second] for _, second in both],
     )
+
+
+def nearest_results(
+    validation_set: ValidationSet, embeddings: NDArray[np.float32]
+) -> dict[str, float]:
+    """Share of the photos whose nearest other one shows the same person (1-NN), by its name.
+
+    Args:
+        validation_set: its photos; nothing where the people on them are not known.
+        embeddings: of them, unit rows, (P, D).
+    """
+    identities, enrolled = validation_set.task.identities, np.flatnonzero(validation_set.enrolled)
+    if not identities:
+        return {}
+    found = retrieval(embeddings[enrolled], [identities[one] for one in enrolled], ks=(1,))
+    share = found.recall[1]
+    return {} if share is None else {"nearest": share}
 
 
 def pair_results(validation_set: ValidationSet, embeddings: NDArray[np.float32]) -> PairResults:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Words = NDArray[np.uint64]
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+OF_A_METHOD = 2**32  # in place of a view's number: what a method itself draws for an image
 
 
 def sample_draws(
@@ -34,13 +35,25 @@ def sample_draws(
     >>> bool((once[1:] == sample_draws(0, 0, 7, np.array([5]), 4)).all())
     True
     """
+    return draws_of(sample_keys(seed, epoch, step, indices, view=view), count)
+
+
+def sample_keys(
+    seed: int, epoch: int, step: int, indices: NDArray[np.int64], *, view: int = 0
+) -> Words:
+    """Keys of the images of a step, (N,); arguments as of :func:`sample_draws`."""
     key = np.zeros(len(indices), np.uint64)
     for part in (seed, epoch, step, indices, occurrences(indices)):
         key = mixed(key + GOLDEN + np.asarray(part, np.int64).astype(np.uint64))
     if view:  # view 0 has the numbers of a run with one view
         key = mixed(key + GOLDEN + np.uint64(view))
+    return key
+
+
+def draws_of(keys: Words, count: int) -> NDArray[np.float64]:
+    """Random numbers of each key, uniform in [0, 1), (N, count)."""
     columns = np.arange(1, count + 1, dtype=np.uint64) * GOLDEN
-    words = mixed(key[:, None] + columns)  # (N, count)
+    words = mixed(keys[:, None] + columns)  # (N, count)
     draws: NDArray[np.float64] = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return draws
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
@@ -21,7 +21,7 @@ from torch import Tensor
 from faceverify.errors import FaceverifyError
 from faceverify.runtime.parallel import default_workers
 from faceverify.training.data.decoding import decode_many, fitted
-from faceverify.training.data.loading.counter_rng import sample_draws
+from faceverify.training.data.loading.counter_rng import OF_A_METHOD, sample_draws, sample_keys
 from faceverify.training.data.loading.left_out import (
     BAD_IMAGE,
     LOOKED_AT,
@@ -90,6 +90,7 @@ def batches(
         ImageError, TrainingError: an image cannot be read, decoded or resized, or too many.
     """
     device = torch.device(device)
+    transforms = [transform.of_view(kind) for kind in views.kinds]
     size = crop_size or (packed.size if packed is not None else stored_size(face_set))
     resized = Resized(size, warn)
 
@@ -129,16 +130,17 @@ def batches(
         # of the whole step: an image that occurs twice in it is augmented differently
         draws = [
             sample_draws(seed, epoch, step, everyone, DRAWS, view=view)[part] if vary else None
-            for view in range(views.number)
+            for view in range(len(transforms))
         ]
+        keys = sample_keys(seed, epoch, step, everyone, view=OF_A_METHOD)[part]
         images, indices = crops(indices)
         labels = torch.from_numpy(face_set.labels[indices])
         if device.type == "cpu":
-            return Batch([transform(images, one) for one in draws], labels, indices), []
+            return Batch(made_views(transforms, images, draws), labels, indices, keys), []
         if device.type == "cuda" and images.device.type == "cpu":
             images = images.contiguous(memory_format=torch.channels_last).pin_memory()
             labels = labels.pin_memory()
-        return Batch([images], labels, indices), draws
+        return Batch([images], labels, indices, keys), draws
 
     for batch, draws in ahead(made, enumerate(index_batches, start), workers or default_workers()):
         if device.type == "cpu":
@@ -146,7 +148,15 @@ def batches(
         else:  # queued on the device by the thread that uses the batch
             images = batch.views[0].to(device, non_blocking=True)
             labels = batch.labels.to(device, non_blocking=True)
-            yield Batch([transform(images, one) for one in draws], labels, batch.indices)
+            ready = made_views(transforms, images, draws)
+            yield Batch(ready, labels, batch.indices, batch.keys)
+
+
+def made_views(
+    transforms: Sequence[Transform], images: Tensor, draws: Sequence[Draws | None]
+) -> list[Tensor]:
+    """Each view of some images, by its transform and its random numbers."""
+    return [made(images, own) for made, own in zip(transforms, draws, strict=True)]
 
 
 def ahead(make: Callable[[Task], Made], tasks: Iterable[Task], workers: int) -> Iterator[Made]:

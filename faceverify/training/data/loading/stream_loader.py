@@ -14,9 +14,9 @@ from torch import Tensor
 
 from faceverify.runtime.parallel import default_workers
 from faceverify.training.data.decoding import decode_many
-from faceverify.training.data.loading.counter_rng import sample_draws
+from faceverify.training.data.loading.counter_rng import OF_A_METHOD, sample_draws, sample_keys
 from faceverify.training.data.loading.left_out import BAD_IMAGE, LeftOut
-from faceverify.training.data.loading.loader import Resized, ahead
+from faceverify.training.data.loading.loader import Resized, ahead, made_views
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.shard_stream import (
     BUFFER,
@@ -66,6 +66,7 @@ def stream_batches(
             ``stream.num_identities``.
     """
     device = torch.device(device)
+    transforms = [transform.of_view(kind) for kind in views.kinds]
     resized = Resized(crop_size, warn)
     images = stream_images(
         stream.urls, seed=seed, epoch=epoch, rank=rank, world=world, buffer=buffer
@@ -126,11 +127,12 @@ def stream_batches(
         labels = torch.tensor([sample.label for sample in samples])
         draws = [
             sample_draws(seed, epoch, step, indices, DRAWS, view=view) if vary else None
-            for view in range(views.number)
+            for view in range(len(transforms))
         ]
+        keys = sample_keys(seed, epoch, step, indices, view=OF_A_METHOD)
         if device.type == "cpu":
-            return Batch([transform(crops, one) for one in draws], labels, indices), []
-        return Batch([crops], labels, indices), draws
+            return Batch(made_views(transforms, crops, draws), labels, indices, keys), []
+        return Batch([crops], labels, indices, keys), draws
 
     try:
         for batch, draws in ahead(made, tasks(), workers or default_workers()):
@@ -138,7 +140,7 @@ def stream_batches(
                 yield batch
             else:
                 crops = batch.views[0].to(device, non_blocking=True)
-                views_made = [transform(crops, one) for one in draws]
-                yield Batch(views_made, batch.labels.to(device), batch.indices)
+                ready = made_views(transforms, crops, draws)
+                yield Batch(ready, batch.labels.to(device), batch.indices, batch.keys)
     finally:
         images.close()

@@ -12,19 +12,22 @@ from faceverify.training.data.sets.face_set import FaceSet
 REMOTE = ("pipe:", "http://", "https://", "s3://", "gs://", "hdfs://", "ais://")
 
 
-def open_face_set(source: str | os.PathLike[str]) -> FaceSet:
+def open_face_set(source: str | os.PathLike[str], *, named: bool = True) -> FaceSet:
     """Open a face set; its format is detected from its content.
 
     Args:
         source: a folder of people (``FOLDER/PERSON/photo.jpg``), a folder or ``.rec`` file of
             InsightFace RecordIO, or local WebDataset shards: a folder of ``.tar`` files, one of
             them, or a pattern such as ``shards/{000..127}.tar``.
+        named: whether each image must have the name of a person. Without names a folder is all
+            photos below it, and a ``.txt`` file a list of photos.
 
     Raises:
         TrainingError: it is missing, damaged, or none of these.
     """
     # imported here, as these modules import FaceSet
     from faceverify.training.data.sets.folders import open_folders
+    from faceverify.training.data.sets.photos import LISTS, open_list, open_photos
     from faceverify.training.data.sets.recordio import find_records, open_records
     from faceverify.training.data.sets.webdataset import find_shards, open_shards
 
@@ -42,7 +45,7 @@ def open_face_set(source: str | os.PathLike[str]) -> FaceSet:
         )
     shards = find_shards(text)
     if shards:
-        return open_shards(text, shards)
+        return open_shards(text, shards, labelled=named)
     path = Path(text)
     if not path.exists():
         raise data_error(f"{path}: no such file or folder", "check the path")
@@ -50,8 +53,12 @@ def open_face_set(source: str | os.PathLike[str]) -> FaceSet:
     if records is not None:
         return open_records(records)
     if path.is_dir():
-        return open_folders(path)
+        return open_folders(path) if named else open_photos(path)
+    if not named and path.suffix.lower() in LISTS:
+        return open_list(path)
     raise data_error(
         f"{path}: found a file that is neither .rec nor .tar",
-        "name a folder of people, a RecordIO pack or WebDataset shards",
+        "name a folder of people, a RecordIO pack or WebDataset shards"
+        if named
+        else "name a folder of photos, a list of them (.txt), a RecordIO pack or WebDataset shards",
     )

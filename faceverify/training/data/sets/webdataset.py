@@ -105,14 +105,21 @@ def find_shards(source: str) -> list[str]:
     return []
 
 
-def open_shards(source: str, paths: list[str]) -> FaceSet:
+def open_shards(source: str, paths: list[str], *, labelled: bool = True) -> FaceSet:
     """Open local shards as a face set, in the order of the shards and their samples.
+
+    Args:
+        source: as the user named it.
+        paths: of the shards.
+        labelled: whether each sample must have a label; else labels and attributes are not read.
 
     Raises:
         TrainingError: a shard is truncated, compressed, or has a sample without a label.
     """
     samples: list[Sample] = []
-    for found in map_ordered(lambda shard: _index(shard, paths[shard]), range(len(paths))):
+    for found in map_ordered(
+        lambda shard: _index(shard, paths[shard], labelled), range(len(paths))
+    ):
         samples += found
     if not samples:
         raise data_error(f"{source}: holds no samples with an image", "check the shards")
@@ -133,7 +140,7 @@ def open_shards(source: str, paths: list[str]) -> FaceSet:
         "webdataset",
         images,
         labels.astype(np.int64).reshape(-1),
-        read_names(Path(paths[0]).parent, classes),
+        read_names(Path(paths[0]).parent, classes) if labelled else ["0"],
         _columns(source, samples),
     )
 
@@ -150,12 +157,13 @@ class Sample:
     values: dict[str, float]
 
 
-def _index(shard: int, path: str) -> list[Sample]:
+def _index(shard: int, path: str, labelled: bool) -> list[Sample]:
     """Index the samples of a shard by the headers of its members, and read their labels."""
     try:
         with open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             samples = [
-                _sample(shard, path, key, members, archive) for key, members in _grouped(archive)
+                _sample(shard, path, key, members, archive, labelled)
+                for key, members in _grouped(archive)
             ]
             # an archive ends with two blocks of zeros, unless it was truncated between members
             stream.seek(archive.offset)
@@ -194,7 +202,12 @@ def _grouped(archive: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.
 
 
 def _sample(
-    shard: int, path: str, key: str, members: dict[str, tarfile.TarInfo], archive: tarfile.TarFile
+    shard: int,
+    path: str,
+    key: str,
+    members: dict[str, tarfile.TarInfo],
+    archive: tarfile.TarFile,
+    labelled: bool,
 ) -> Sample | None:
     image = next((members[kind] for kind in IMAGES if kind in members), None)
     if image is None:  # metadata, such as __meta__
@@ -205,7 +218,9 @@ def _sample(
         if kind in members:
             stream = archive.extractfile(members[kind])
             texts[kind] = b"" if stream is None else stream.read()
-    label, values = sample_label(f"{path}, key {key}", texts)
+    label, values = 0, dict[str, float]()
+    if labelled:
+        label, values = sample_label(f"{path}, key {key}", texts)
     return Sample(shard, key, image.offset_data, image.size, label, values)
 
 

@@ -1,0 +1,257 @@
+"""``faceverify pretrain``: train a backbone on photos without names."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from faceverify.cli.console import Console
+from faceverify.cli.exit import BY_A_SIGNAL
+from faceverify.cli.options import Json, Quiet, Verbose
+from faceverify.cli.train import PATIENCE, place_of, refuse_command, show
+from faceverify.errors import FaceverifyError, UsageError
+
+if TYPE_CHECKING:
+    from faceverify.training.run.train import Trained
+
+RECIPE = "pretrain-"  # and the name of the method
+
+
+def pretrain(
+    photos: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PHOTOS",
+            help="Aligned crops of faces: a folder with photos at any depth, a list of them "
+            "(.txt, a path a line), WebDataset shards, or a RecordIO folder. Names are not read.",
+            show_default=False,
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method", metavar="NAME", help="How to learn, see --methods.", show_default=False
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="NAME|FILE",
+            help="Initial settings.  [default: pretrain-METHOD]",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", help="Name of the run; by default that of the recipe.", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Folder of all runs.")
+    ] = Path("runs"),
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Continue from the last checkpoint of the run.", show_default=False
+        ),
+    ] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any setting, such as method.temperature=0.1; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option("--backbone", help="Architecture, or timm:NAME.", show_default=False),
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            "--init",
+            metavar="MODEL",
+            help="Initial weights: a model, a run, a checkpoint.",
+            show_default=False,
+        ),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher",
+            metavar="MODEL",
+            help="The model to learn from, with --method distil: a name or a model file.",
+            show_default=False,
+        ),
+    ] = None,
+    probe: Annotated[
+        str | None,
+        typer.Option(
+            "--probe",
+            metavar="FOLDER",
+            help="Other people, a folder of crops each: they tell how the run goes, and choose the "
+            "checkpoint; without them the effective rank does.",
+            show_default=False,
+        ),
+    ] = None,
+    epochs: Annotated[
+        float | None,
+        typer.Option("--epochs", help="Epochs, passes over the photos.", show_default=False),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", help="Optimiser steps instead.", show_default=False)
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--minutes", help="As many steps as fit into this time instead.", show_default=False
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size", help="Photos in a global batch, over all processes.", show_default=False
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option("--learning-rate", help="Peak learning rate.", show_default=False),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", help="auto, cpu, cuda or mps.", show_default=False),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option("--precision", help="auto, float32, bfloat16 or float16.", show_default=False),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", help="Loader threads.", min=0, show_default=False),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Seed of all random numbers.", show_default=False)
+    ] = None,
+    methods: Annotated[
+        bool, typer.Option("--methods", help="List the methods.", show_default=False)
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train a backbone on crops of nobody in particular; the result is FOLDER/NAME/model.onnx.
+
+    `faceverify train --init FOLDER/NAME` goes on from it with people. The line of progress shows
+    how far the embeddings spread (1: over the sphere, 0: all alike) and over how many directions
+    (effective rank); a run whose embeddings collapse stops, and says what to change. Signals,
+    `--resume` and torchrun are those of `faceverify train`.
+
+    **Examples:**
+
+    `faceverify pretrain crops112 --method simclr --minutes 10 --name pre`
+
+    `faceverify pretrain crops112 --method byol --probe people112 --epochs 100`
+    """
+    rank = int(os.environ.get("RANK", "0"))
+    console = Console(json, quiet, verbose)
+    if methods:
+        show_methods(console)
+        return
+    changes = {
+        "seed": seed,
+        "data": {"source": place_of(photos), "workers": workers},
+        "backbone": {"name": backbone, "init": place_of(init)},
+        "method": {"name": method, "teacher": place_of(teacher)},
+        "budget": {"epochs": epochs, "steps": steps, "minutes": minutes},
+        "batches": {"size": batch_size},
+        "optimiser": {"learning_rate": learning_rate},
+        "validation": {"probe": place_of(probe)},
+        "compute": {"device": device, "precision": precision},
+    }
+    try:
+        trained = run(changes, settings or [], recipe, out, name, console, resume=resume)
+    except FaceverifyError:
+        if rank:  # most often the same error as in the first process, which prints it
+            time.sleep(PATIENCE)
+        raise
+    if rank == 0:
+        show(trained, console)
+    if trained.stopped_by:
+        raise typer.Exit(BY_A_SIGNAL + trained.stopped_by)
+
+
+def run(
+    changes: dict[str, Any],
+    settings: list[str],
+    recipe: str | None,
+    out: Path,
+    name: str | None,
+    console: Console,
+    *,
+    resume: bool,
+) -> Trained:
+    """Make the configuration and train; arguments as of :func:`faceverify.cli.train.run`."""
+    from faceverify.runtime.addresses import check_path
+    from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
+    from faceverify.training.config.schema import config_from_dict
+    from faceverify.training.methods import find_method
+    from faceverify.training.methods.supervised import Supervised
+    from faceverify.training.run.folder import RunFolder
+    from faceverify.training.run.follow_weights import following_weights
+
+    if resume and recipe is not None:
+        raise UsageError("--resume keeps the run's own settings", cure="leave --recipe out")
+    if resume and name is None:
+        raise UsageError("--resume: which run?", cure="give its --name")
+    given = overridden(changes, changes_of(settings))
+    chosen = given.get("method", {}).get("name")
+    if chosen is not None and find_method(chosen) is Supervised:
+        raise UsageError("--method supervised learns people's names", cure="use `faceverify train`")
+    if not resume and recipe is None and chosen is None:
+        raise UsageError("which method?", cure="give --method NAME; --methods lists them")
+    recipe = recipe or f"{RECIPE}{chosen}"
+    check_path(name or "", "--name")
+    folder = RunFolder(out / (name or Path(recipe).stem))
+    values = as_dict(folder.read_config()) if resume else read_recipe(recipe)
+    if changes["data"]["source"] is None:
+        refuse_command(values.get("data"))
+    values = overridden(values, given)
+    if not resume:
+        values = following_weights(values, given)
+    config = config_from_dict(values)
+    if find_method(config.method.name) is Supervised:
+        raise UsageError(
+            f"{folder.path if resume else recipe}: no method of pre-training in it",
+            cure="use `faceverify train`, or give --method NAME",
+        )
+    from faceverify.training.run.train import train_model
+
+    return train_model(
+        config,
+        folder,
+        resume=resume,
+        say=console.message,
+        show_progress=console.progress,
+        live=not console.quiet,
+    )
+
+
+def show_methods(console: Console) -> None:
+    """Print the methods, each with the first line of its file."""
+    import sys
+
+    from faceverify.training.methods import METHODS
+    from faceverify.training.methods.supervised import Supervised
+
+    for name, method in METHODS.items():
+        if method is not Supervised:
+            about = (sys.modules[method.__module__].__doc__ or "").partition("\n")[0]
+            console.result({"method": name, "about": about}, f"{name:10} {about}")

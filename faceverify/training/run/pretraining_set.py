@@ -1,0 +1,172 @@
+"""Training set of a run without names, and the photos held out of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from faceverify.models.contract import Contract
+from faceverify.training.config.fields import config_error
+from faceverify.training.config.schema import BY_THE_LOSS, Config, check_together
+from faceverify.training.data.loading.epochs import StoredSource
+from faceverify.training.data.sets.errors import data_error
+from faceverify.training.data.sets.face_set import FaceSet
+from faceverify.training.data.sets.folders import PhotoFiles
+from faceverify.training.data.sets.open import open_face_set
+from faceverify.training.data.sets.shard_stream import is_stream
+from faceverify.training.data.views import Views
+from faceverify.training.distributed.processes import Processes
+from faceverify.training.methods.method import Method
+from faceverify.training.run.training_set import TrainingSet
+
+FEWEST_HELD_OUT, MOST_HELD_OUT = 16, 256  # photos; more say no more about spread and rank
+
+
+def check_method(config: Config, method: type[Method]) -> None:
+    """Check settings that a method excludes.
+
+    Raises:
+        TrainingError: they do.
+    """
+    name, compute = config.method.name, config.compute
+    if compute.accumulate > 1 and method.compares_images:
+        raise config_error(
+            f"compute.accumulate splits a batch, whose images method {name} compares with each "
+            "other",
+            "use compute.gradient_cache"
+            if method.embeds_whole_views
+            else "use a smaller --batch-size, or more processes",
+        )
+    if compute.gradient_cache and not method.embeds_whole_views:
+        raise config_error(
+            f"compute.gradient_cache: method {name} has views of several sizes or parts of them",
+            "leave it out, and use a smaller --batch-size",
+        )
+    if config.batches.size < method.least_batch:
+        raise config_error(
+            f"batches.size is {config.batches.size}, and method {name} needs at least "
+            f"{method.least_batch} images in a batch",
+            f"use --batch-size {method.least_batch} or more",
+        )
+
+
+def open_unnamed(
+    config: Config,
+    contract: Contract,
+    processes: Processes,
+    *,
+    views: Views,
+    warn: Callable[[str], None],
+    say: Callable[[str], None],
+) -> TrainingSet:
+    """Open photos without names, and hold some of them out.
+
+    Args:
+        config: of the run.
+        contract: of the backbone.
+        processes: this one and the others.
+        views: of each image.
+        warn: called once, when images had to be resized.
+        say: called for each image that is left out.
+
+    Raises:
+        TrainingError: data that cannot be read, too few photos, or a probe that shares some.
+    """
+    data, batches = config.data, config.batches
+    if not data.source:
+        raise config_error("no photos to learn from", "name a folder of aligned crops")
+    for setting, given in (
+        ("data.column", bool(data.column)),
+        ("data.least_images", data.least_images > 1),
+        ("batches.sampler", batches.sampler not in (BY_THE_LOSS, "shuffled")),
+    ):
+        if given:
+            raise config_error(
+                f"{setting} is about people, and method {config.method.name} learns without names",
+                "leave it out",
+            )
+    if is_stream(data.source):
+        raise data_error(
+            f"{data.source}: a method without names reads photos in any order, and a stream has "
+            "its own",
+            "copy the shards to a disk",
+        )
+    whole = open_face_set(data.source, named=False)
+    notes = list(whole.notes)
+    if len(whole) < 2:
+        raise data_error(
+            f"{data.source}: found {len(whole)} photo, nothing to compare it with",
+            "name a folder with more aligned crops",
+        )
+    train, held_out = whole, None
+    if config.validation.times:
+        aside = held_out_of(len(whole), config.validation.held_out, config.seed)
+        if len(aside):
+            held_out = whole.at(aside)
+            train = whole.at(np.setdiff1d(np.arange(len(whole)), aside))
+            notes.append(f"{len(aside)} of {len(whole):,} photos held out to look at")
+    if len(train) < batches.size:
+        raise data_error(
+            f"{data.source}: {len(train):,} photos do not fill a batch of {batches.size}: some "
+            "would be in it twice, and count as two different ones",
+            f"use --batch-size {len(train) // 2 * 2}, or add photos",
+        )
+    if config.validation.probe:
+        refuse_shared(config.validation.probe, whole)
+    config = replace(config, batches=replace(batches, sampler="shuffled"))
+    check_together(config)
+    source = StoredSource(train, contract, config, processes, views, warn, say)
+    return TrainingSet(source, held_out, tuple(notes), config, named=False)
+
+
+def held_out_of(count: int, share: float, seed: int) -> np.ndarray:
+    """Positions of the photos held out, sorted; none where they would be too few to tell."""
+    wanted = min(round(share * count), MOST_HELD_OUT)
+    if share > 0:
+        wanted = max(wanted, min(FEWEST_HELD_OUT, count // 8))
+    if wanted < 2:
+        return np.zeros(0, np.int64)
+    return np.sort(np.random.default_rng((seed, count)).permutation(count)[:wanted])
+
+
+def refuse_shared(probe: str, photos: FaceSet) -> None:
+    """Refuse a probe that has photos of the training set: it would tell what was learned by heart.
+
+    Files are compared by their bytes where their sizes are the same; a pack by its path alone.
+
+    Raises:
+        TrainingError: a photo is in both.
+    """
+    judged = open_face_set(probe)
+    cure = "name a folder of people with other photos"
+    if os.path.realpath(probe) == os.path.realpath(photos.source):
+        raise data_error(f"the probe {probe} is the training set itself", cure)
+    own = photos.images
+    if not isinstance(own, PhotoFiles):
+        return
+    sizes = dict[int, list[int]]()
+    for index in range(len(own)):
+        with suppress(OSError):  # reading it will say so
+            sizes.setdefault(os.stat(own.name(index)).st_size, []).append(index)
+    digests = dict[int, dict[bytes, int]]()
+    for index in range(len(judged)):
+        content = judged.read(index)
+        size = len(content)
+        if size not in sizes:
+            continue
+        if size not in digests:
+            known = {place: Path(own.name(place)).read_bytes() for place in sizes[size]}
+            digests[size] = {hashlib.sha256(one).digest(): at for at, one in known.items()}
+        same = digests[size].get(hashlib.sha256(content).digest())
+        if same is not None:
+            raise data_error(
+                f"the probe {probe} shares photos with the training set: {judged.name(index)} is "
+                f"{own.name(same)}",
+                cure,
+            )
