@@ -81,16 +81,16 @@ class Quality:
     @property
     def weakness(self) -> str:
         """What the worst component shows."""
-        scored = {
-            "blurred, enlarged or moved": ramp(self.detail, *DETAIL),
-            "an eye cannot be seen": min(
-                ramp(self.eye_detail, *EYE_DETAIL), ramp(self.eye_cover, *EYE_COVER)
-            ),
-            "pixelated or compressed": min(ramp(self.flatness, *FLATNESS), ramp(self.grid, *GRID)),
-        }
+        scored = [
+            (ramp(self.eye_cover, *EYE_COVER), "an eye cannot be seen"),
+            (ramp(self.detail, *DETAIL), "blurred, enlarged or moved"),
+            (ramp(self.eye_detail, *EYE_DETAIL), "an eye cannot be seen"),
+            (ramp(self.flatness, *FLATNESS), "pixelated or compressed"),
+            (ramp(self.grid, *GRID), "pixelated or compressed"),
+        ]
         if self.response:
-            scored["the model finds little in it"] = ramp(self.response, *RESPONSE)
-        return min(scored, key=scored.__getitem__)
+            scored.append((ramp(self.response, *RESPONSE), "the model finds little in it"))
+        return min(scored, key=lambda part: part[0])[1]  # the first of equal ones
 
     def with_response(self, response: float) -> Quality:
         """The quality with the component of the model.
@@ -159,7 +159,7 @@ DIRECTIONS = (
 
 
 def least_detail(grey: Grey) -> float:
-    """Mean absolute second difference, about two pixels apart, where it is least of 8 directions."""
+    """Mean absolute second difference, about two pixels apart, in the least of 8 directions."""
     height, width = grey.shape
 
     def shifted(down: int, across: int) -> Grey:
