@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # one more than processors: some tests wait for processes of their own
 WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
-PYTEST := -m pytest -n $(WORKERS) --dist loadgroup
+PYTEST := -m pytest -n $(WORKERS)
 
 # what depends on the arithmetic of the processor, most of all
 NUMERIC := matching evaluation models training/losses training/export training/test_loop.py \

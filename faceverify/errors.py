@@ -102,7 +102,7 @@ CODES = {
 
 _SECRETS = re.compile(
     # of a URL, up to the last @, as a password may hold one; what its query calls a secret
-    r"(?P<user>:/+)[^/@:\s]*:\S*(?=@)"
+    r"(?P<user>:/+)[^/@:\s]*:(?!\d{1,5}/)\S*(?=@)"
     r"|(?P<field>(?:\bpassword|(?<=[?&])(?:[\w-]*(?:secret|token|signature|key|credential)|sig))=)"
     r"[^\s&;,)'\"]+",
     re.IGNORECASE,
@@ -114,6 +114,8 @@ def without_secrets(text: str) -> str:
 
     >>> without_secrets("postgresql://svc:p@ss@db/faces?password=x&gallery=a")
     'postgresql://***@db/faces?password=***&gallery=a'
+    >>> without_secrets("hdfs://node:8020/a@2x.jpg")
+    'hdfs://node:8020/a@2x.jpg'
     """
     if "=" not in text and "@" not in text:
         return text

@@ -88,9 +88,9 @@ def bench_embedding(crops: np.ndarray, table: Table) -> None:
     from faceverify.training.backbones import build_backbone
     from faceverify.training.backbones.pretrained import initialise
 
-    embedder = Embedder(load_model("default"))
+    embedder = Embedder(load_model("dlib-resnet29"))
     net = build_backbone("resnet29", embedding_size=128, size=150).eval()
-    initialise(net, "default")
+    initialise(net, "dlib-resnet29")
     contract = embedder.model.contract
     mean = np.array(contract.mean, np.float32)[:, None, None]
     batches = np.array_split(crops, max(1, len(crops) // 16))

@@ -1,8 +1,8 @@
 """Cold start: from the shell's prompt to a decision about two 1-megapixel photos, beside the peers.
 
-Each command runs as a process of its own, in turn, several times; the median counts, the best shows
-how busy the machine was. A peer is the command that it installs, or the short script that its
-documentation suggests; it may live in another environment:
+Each command runs as a process of its own, in turn, several times; the median counts; the best, and
+the processor time, say more on a busy machine. A peer is the command that it installs, or the short
+script that its documentation suggests; it may live in another environment:
 ``python scripts/bench_verify.py --verifyface PYTHON --facenet PYTHON --face-recognition PYTHON``.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -48,17 +49,23 @@ print(face_recognition.face_distance([rows[0]], rows[1])[0])
 """
 
 
-def wall_times(commands: dict[str, list[str]], runs: int) -> dict[str, list[float]]:
-    """Wall times of each command, run in turn after one round to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in commands}
+def processor_time() -> float:
+    """Seconds of all processors that finished child processes took."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def measure(commands: dict[str, list[str]], runs: int) -> dict[str, list[tuple[float, float]]]:
+    """Wall and processor times of each command, run in turn after one round to warm up."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # the first round compiles, for everybody
     for turn in range(runs + 1):
         for name, command in commands.items():
-            start = time.perf_counter()
+            start, used = time.perf_counter(), processor_time()
             done = subprocess.run(command, capture_output=True, text=True, env=environment)
             if turn:
-                times[name].append(time.perf_counter() - start)
+                times[name].append((time.perf_counter() - start, processor_time() - used))
             elif done.returncode not in (0, 1):
                 raise SystemExit(f"{name}: exit status {done.returncode}\n{done.stderr}")
     return times
@@ -96,17 +103,17 @@ def main() -> None:
         if options.face_recognition:
             python = options.face_recognition
             commands["face_recognition script"] = [python, "-c", FACE_RECOGNITION, *photos]
-        times = wall_times(commands, options.runs)
+        times = measure(commands, options.runs)
 
-    first = median(next(iter(times.values())))
     table = Table(title=f"cold start, two photos of 1 megapixel, {options.runs} runs")
-    table.add_column("command")
-    table.add_column("median s", justify="right")
-    table.add_column("times ours", justify="right")
-    table.add_column("best s", justify="right")
+    for column in ("command", "median s", "times ours", "best s", "best processor s"):
+        table.add_column(column, justify="left" if column == "command" else "right")
+    first = 0.0
     for name, taken in times.items():
-        seconds = median(taken)
-        table.add_row(name, f"{seconds:.3f}", f"{seconds / first:.2f}", f"{min(taken):.3f}")
+        wall, used = zip(*taken, strict=True)
+        first = first or median(wall)
+        figures = (median(wall), median(wall) / first, min(wall), min(used))
+        table.add_row(name, *(f"{one:.3f}" for one in figures))
     Console(width=100).print(table)
 
 

@@ -337,11 +337,12 @@ def model_file(net: onnx.ModelProto, contract: Contract, provenance: Provenance)
     """A net as a model file, with the thresholds that were calibrated for it."""
     graph, _ = split_metadata(serialised(net), provenance.name)
     thresholds = thresholds_from_list(measured(provenance.name, "thresholds", []))
-    return ModelFile(provenance.name, graph, contract, provenance, thresholds)
+    length = measured(provenance.name, "length", None)
+    return ModelFile(provenance.name, graph, contract, provenance, thresholds, usual_length=length)
 
 
 def measured(name: str, kind: str, otherwise: Any) -> Any:
-    """What was measured with a model: its thresholds (calibrate_default.py), its scores."""
+    """What was measured with a model: its thresholds and length (calibrate_default.py), scores."""
     path = Path(__file__).with_name(f"{name}_{kind}.json")
     return json.loads(path.read_text()) if path.exists() else otherwise
 

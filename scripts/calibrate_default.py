@@ -1,8 +1,9 @@
 """Calibrate a bundled model's thresholds on LFW View 1.
 
 Every photo that the View 1 lists name is compared with every other; View 2 is kept for the report.
-Writes ``scripts/NAME_thresholds.json``, from which ``build_weights.py`` makes the
-model file. Photos without a face count as failed comparisons.
+Writes ``scripts/NAME_thresholds.json``, and ``NAME_length.json`` (the length that 95 % of the
+embeddings exceed before they are scaled to 1); ``build_weights.py`` makes the model file of them.
+Photos without a face count as failed comparisons.
 
 Usage: ``python scripts/calibrate_default.py --data ../shared/data`` (a folder with ``lfw/`` and
 ``protocols/``); two to three minutes on two cores.
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceverify.embeddings.extractor import FaceEmbedder
+from faceverify.embeddings.extractor import FaceEmbedder, FaceEmbedding
 from faceverify.errors import FaceverifyError, NoDecisionError
 from faceverify.evaluation.calibration.thresholds import supported_targets, thresholds_from_scores
 from faceverify.evaluation.intervals.identity_bootstrap import IdentityBootstrap
@@ -48,9 +49,9 @@ def main() -> None:
     photos = [photo for photo, identity in identity_of.items() if identity in set(people)]
     extractor = FaceEmbedder.load(options.model)
 
-    def embed(photo: str) -> np.ndarray | None:
+    def embed(photo: str) -> FaceEmbedding | None:
         try:
-            return extractor.extract(options.data / "lfw" / photo)[0].embedding
+            return extractor.extract(options.data / "lfw" / photo)[0]
         except NoDecisionError:
             return None
 
@@ -58,7 +59,8 @@ def main() -> None:
     embeddings = list(map_ordered(embed, photos))
     print(f"{len(photos)} photos in {time.monotonic() - started:.0f} s", file=sys.stderr)
     found = [row is not None for row in embeddings]
-    rows = np.stack([row for row in embeddings if row is not None])
+    rows = np.stack([row.embedding for row in embeddings if row is not None])
+    length = np.percentile([row.length for row in embeddings if row is not None], 5)
     identities = [identity_of[p] for p, ok in zip(photos, found, strict=True) if ok]
     failed = [identity_of[p] for p, ok in zip(photos, found, strict=True) if not ok]
 
@@ -80,6 +82,7 @@ def main() -> None:
     name = extractor.model.provenance.name
     output = options.output or Path(__file__).with_name(f"{name}_thresholds.json")
     atomic_write(output, (json.dumps(documents, indent=2) + "\n").encode())
+    atomic_write(output.with_name(f"{name}_length.json"), f"{length:.2f}\n".encode())
     equal = eer(counts)
     print(f"model {name} {extractor.model.id}")
     print(f"{dataset}; AUC {auc(counts):.6f}, EER {equal.rate if equal else float('nan'):.6f}")

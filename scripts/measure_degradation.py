@@ -26,7 +26,7 @@ from faceverify.evaluation.degradation import DEGRADATIONS
 from faceverify.evaluation.robustness.evaluate import evaluate_robustness
 from faceverify.evaluation.robustness.selection import PEOPLE, PHOTOS_EACH, select_photos
 from faceverify.evaluation.robustness.table import robustness_table
-from faceverify.faces.options import FaceOptions
+from faceverify.faces.options import LEAST_QUALITY, FaceOptions
 from faceverify.matching.operating_point import DEFAULT_FMR
 
 BEGIN, END = "<!-- degradation: begin -->", "<!-- degradation: end -->"
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, help="instead of --fmr")
     parser.add_argument("--face", default="center")
     parser.add_argument("--min-face", type=float, default=MIN_FACE)
-    parser.add_argument("--min-quality", type=float, default=FaceOptions().min_quality)
+    parser.add_argument("--min-quality", type=float, default=LEAST_QUALITY)
     parser.add_argument("--no-cache", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--write", type=Path, help="a page with the two markers")

@@ -3,8 +3,10 @@
 import io
 import json
 import os
+import shutil
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from PIL import Image
 from faceverify.cli import main
 from faceverify.faces.detection import Detector
 from faceverify.models.registry import bundled_folder
+from faceverify.runtime.file_lock import FileLock
 from faceverify.runtime.malloc import use_huge_pages
 
 use_huge_pages()  # for all the models that are loaded, again and again
@@ -63,6 +66,33 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"needs the face databases in {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A folder that the first test to ask for it fills, for all workers of pytest-xdist.
+
+    ``once(name, fill)``: ``fill`` is called with the new folder.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # that of all workers
+
+    def made(name, fill):
+        folder, unfinished = base / name, base / f"{name}-unfinished"
+        lock = FileLock(base / f"{name}.lock")
+        assert lock.take(300)
+        try:
+            if not folder.exists():
+                shutil.rmtree(unfinished, ignore_errors=True)  # of a worker that failed
+                unfinished.mkdir()
+                fill(unfinished)
+                unfinished.rename(folder)
+        finally:
+            lock.give_back()
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session")

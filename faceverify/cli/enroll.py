@@ -31,7 +31,7 @@ from faceverify.cli.options import (
 )
 from faceverify.cli.photo_inputs import Tally
 from faceverify.errors import ImageError, UsageError
-from faceverify.faces.options import FaceOptions
+from faceverify.faces.options import LEAST_ENROLLED, FaceOptions
 from faceverify.images.inputs import STANDARD_INPUT, find_inputs, not_shared
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 # Of LFW's 9,056 photos 31 are below, mostly profiles. Where a photo of a genuine pair is under 0.2,
 # 26 % of the pairs miss the threshold for a false match rate of 1e-3; of all pairs, 5 %.
-MIN_QUALITY = 0.3
 
 
 @face_options()
@@ -94,7 +93,7 @@ def enroll(
     threshold: Threshold = None,
     audit: Audit = None,
     model: Model = "default",
-    faces: FaceOptions = FaceOptions(face=FaceChoice.ONLY, min_quality=MIN_QUALITY),
+    faces: FaceOptions = FaceOptions(face=FaceChoice.ONLY, min_quality=LEAST_ENROLLED),
     workers: Workers = None,
     engine: Engines = Engine.THREADS,
     json: Json = False,
@@ -137,7 +136,7 @@ def enroll(
     if tree is not None and not tree.is_dir():
         raise ImageError(f"{tree}: no such folder", cure="check the path", code="image-missing")
     if tree is not None:
-        from faceverify.images.discovery import require_people
+        from faceverify.images.people import require_people
 
         require_people(tree)  # before a gallery is made
     console = Console(json, quiet, verbose)
@@ -189,7 +188,7 @@ def unshared(photo: NamedPhoto) -> NamedPhoto:
 
 def of_tree(folder: Path, tally: Tally) -> Iterator[NamedPhoto]:
     """Yield the photos of a folder of people; the first folder below it names the person."""
-    from faceverify.images.discovery import find_people
+    from faceverify.images.people import find_people
     from faceverify.recognition.enroll import NamedPhoto
 
     for one in find_people(folder, passed=tally.pass_over):

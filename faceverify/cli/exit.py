@@ -14,6 +14,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
+from faceverify.runtime.patience import WAITING
+
 # Signals that end a command, and how that is reported; Windows has no SIGHUP.
 ENDINGS = {"SIGHUP": "hung up", "SIGINT": "interrupted", "SIGTERM": "terminated"}
 BY_A_SIGNAL = 128  # less than the exit status that shells give a process ended by signal N: 128 + N
@@ -84,7 +86,8 @@ def leave(status: int) -> NoReturn:
     for thread in threads_named(WORKERS):
         thread.join(max(0.0, deadline - time.monotonic()))
     _set_handled_signals(signal.SIG_DFL)
-    if not threads_named(FEED) and not threads_named(WORKERS):
+    ray = sys.modules.get("faceverify.runtime.ray_cluster")
+    if not any(map(threads_named, (FEED, WORKERS, WAITING))) and not (ray and ray.lost):
         atexit.register(gc.freeze)  # no search for cycles among all that was imported: 0.03 s
         sys.exit(status)
     with suppress(OSError, ValueError):  # closed by its reader

@@ -30,7 +30,7 @@ from faceverify.cli.options import (
 )
 from faceverify.cli.photo_inputs import Photos, Tally
 from faceverify.errors import DIFFERENT, SAME
-from faceverify.faces.options import FaceOptions
+from faceverify.faces.options import LEAST_QUALITY, FaceOptions
 from faceverify.images.inputs import find_inputs
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def identify(
     search: Searching = SearchMethod.EXACT,
     audit: Audit = None,
     model: Model = "default",
-    faces: FaceOptions = FaceOptions(),
+    faces: FaceOptions = FaceOptions(min_quality=LEAST_QUALITY),
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,

@@ -13,6 +13,7 @@ from faceverify.cli.console import Console
 from faceverify.cli.exit import BY_A_SIGNAL
 from faceverify.cli.options import Json, Quiet, Verbose
 from faceverify.errors import FaceverifyError, UsageError
+from faceverify.runtime.launch import launched
 
 if TYPE_CHECKING:
     from faceverify.training.run.train import Trained
@@ -180,7 +181,8 @@ def train(
 
     `torchrun --nproc-per-node 8 -m faceverify train ms1mv3 --recipe arcface-ms1mv3-r50`
     """
-    rank = int(os.environ.get("RANK", "0"))
+    rank = launched("RANK", 0)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")  # its errors come as exceptions, too
     console = Console(json, quiet, verbose)
     if recipes:
         show_recipes(console)

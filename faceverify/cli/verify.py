@@ -26,7 +26,7 @@ from faceverify.cli.options import (
     face_options,
 )
 from faceverify.errors import UNUSABLE, FaceverifyError, UsageError
-from faceverify.faces.options import FaceOptions
+from faceverify.faces.options import LEAST_QUALITY, FaceOptions
 
 if TYPE_CHECKING:
     from faceverify.evaluation.lists.pair_lines import PairLine, Roles
@@ -87,7 +87,7 @@ def verify(
             show_default=False,
         ),
     ] = None,
-    faces: FaceOptions = FaceOptions(),
+    faces: FaceOptions = FaceOptions(min_quality=LEAST_QUALITY),
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from faceverify.errors import ModelError
 from faceverify.faces.detection import Detector, Face
-from faceverify.faces.finder import FaceFinder, FoundFace
+from faceverify.faces.finder import FaceFinder, FoundFace, good_enough
 from faceverify.faces.options import FaceOptions
 from faceverify.faces.quality import Quality
 from faceverify.images.photo import Source
@@ -27,12 +27,14 @@ class FaceEmbedding:
         embedding: of length 1, (D,).
         face: box and points, in pixels of the upright photo.
         quality: of the face.
+        length: of the embedding before it was scaled to 1.
     """
 
     photo: str
     embedding: NDArray[np.float32]
     face: Face
     quality: Quality
+    length: float
 
 
 class FaceEmbedder:
@@ -77,13 +79,20 @@ class FaceEmbedder:
             ImageError, NoDecisionError: as :meth:`FaceFinder.find`.
             ModelError: the model returned something that is no embedding.
         """
-        return [self._embedding(found) for found in self._finder.find(source)]
+        found = self._finder.find(source)
+        faces = [self._embedding(face) for face in found]
+        return good_enough(found[0].photo, faces, self.options.min_quality)
 
     def _embedding(self, found: FoundFace) -> FaceEmbedding:
         crops = np.stack([np.asarray(found.crop(one, self._size)) for one in self._alignments])
-        mean = self._embedder.embed(crops).mean(axis=0, keepdims=True)
+        responses = self._embedder.responses(crops)
+        mean = self._embedder.normalised(responses).mean(axis=0, keepdims=True)
         (embedding,) = self._embedder.normalised(mean)
-        return FaceEmbedding(found.photo, embedding, found.face, found.quality)
+        length = float(np.linalg.norm(responses[0]))
+        quality, usual = found.quality, self.model.usual_length
+        if usual is not None:
+            quality = quality.with_response(length / usual)
+        return FaceEmbedding(found.photo, embedding, found.face, quality, length)
 
 
 def same_model(extractor: FaceEmbedder, model_id: str) -> FaceEmbedder:

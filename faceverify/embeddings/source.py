@@ -14,6 +14,7 @@ from faceverify.embeddings.cache import EmbeddingCache
 from faceverify.embeddings.compute import PhotoEmbeddings, embed_photos
 from faceverify.embeddings.formats import EmbeddingSet, read_embeddings
 from faceverify.embeddings.formats.npy_features import read_features
+from faceverify.embeddings.usual_length import usual_length
 from faceverify.errors import ModelError, UsageError
 from faceverify.faces.options import FaceOptions
 from faceverify.matching.operating_point import OperatingPoint
@@ -46,12 +47,15 @@ class EmbeddingSource:
         model_id: its id.
         model: its file; None where only embeddings are given.
         embed: from photos to their embeddings.
+        usual_length: of embeddings of such photos (:mod:`faceverify.embeddings.usual_length`); None
+            where only embeddings are given.
     """
 
     name: str
     model_id: str
     model: ModelFile | None
     embed: Callable[[ListedPhotos], PhotoEmbeddings]
+    usual_length: Callable[[ListedPhotos], float | None] = lambda _: None
 
     def operating_point(self, fmr: float, threshold: float | None) -> OperatingPoint | None:
         """Operating point of the evaluation: a given threshold, or the model's calibrated one.
@@ -88,7 +92,10 @@ def model_source(
             listed.photos, model, file, options, cache, workers=workers, progress=progress
         )
 
-    return EmbeddingSource(file.provenance.name, file.id, file, embed)
+    def length(listed: ListedPhotos) -> float | None:
+        return usual_length(listed.photos, model, options, workers=workers)
+
+    return EmbeddingSource(file.provenance.name, file.id, file, embed, length)
 
 
 def file_source(path: Path, model: str | None, say: Callable[[str], None]) -> EmbeddingSource:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from PIL import Image
 
@@ -48,6 +49,35 @@ class FoundFace:
         return alignment.crop(self.image, self.face.moved(0, 0, 1 / self.scale), size)
 
 
+Item = TypeVar("Item", bound="HasQuality")
+
+
+class HasQuality(Protocol):
+    """What has the quality of a face."""
+
+    @property
+    def quality(self) -> Quality:
+        """Of the face."""
+
+
+def good_enough(photo: str, faces: list[Item], least: float) -> list[Item]:
+    """The faces of a photo whose quality is at least ``least``.
+
+    Raises:
+        LowQualityError: there is none.
+    """
+    good = [face for face in faces if face.quality.score >= least]
+    if faces and not good:
+        best = max((face.quality for face in faces), key=lambda quality: quality.score)
+        raise LowQualityError(
+            f"{photo}: face quality {best.score:.2f} is below the required {least:g} "
+            f"({best.weakness})",
+            cure="use a sharper, larger photo without anything before the face, or a lower "
+            "--min-quality",
+        )
+    return good
+
+
 class FaceFinder:
     """Finder of the faces of a photo that the options select, with their quality.
 
@@ -82,15 +112,7 @@ class FaceFinder:
             )
             for face in faces
         ]
-        least = self.options.min_quality
-        good = [item for item in found if item.quality.score >= least]
-        if not good:
-            best = max(item.quality.score for item in found)
-            raise LowQualityError(
-                f"{photo.name}: face quality {best:.2f} is below the required {least:g}",
-                cure="use a sharper, larger or more frontal photo, or a lower --min-quality",
-            )
-        return good
+        return good_enough(photo.name, found, self.options.min_quality)
 
     def _look(self, photo: Photo) -> tuple[Image.Image, list[Face]]:
         """The photo at the scale that the selected faces need, and these faces in it."""

@@ -11,6 +11,12 @@ from faceverify.errors import UsageError
 SMALLEST_FACE = 10
 """Side of the smallest face that the detector finds, in pixels."""
 
+LEAST_QUALITY = 0.25
+"""Least quality of a face about which a decision is made, unless another is given."""
+
+LEAST_ENROLLED = 0.5
+"""Least quality of a face that is enrolled, unless another is given: it will be compared often."""
+
 MOST_CROPS = 100
 """Largest number of crops of a face that may be averaged."""
 

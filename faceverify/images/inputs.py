@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from faceverify.errors import FaceverifyError, ImageError
 from faceverify.images.object_store import is_url
-from faceverify.runtime.file_kinds import HEAD
+from faceverify.runtime.file_kinds import HEAD, TEXT, kind_of_file
 from faceverify.runtime.standard_streams import standard_input
 
 STANDARD_INPUT = "-"
@@ -136,9 +136,18 @@ def first_bytes(stream: BinaryIO) -> bytes:
 
 
 def is_photo(start: bytes) -> bool:
-    """Whether first bytes are those of an image, not of a list of paths; empty counts as image."""
-    if not start or b"\0" in start or TEXTUAL_IMAGE.match(start):
+    """Whether first bytes are those of a file, not of a list of paths; none count as a file."""
+    from faceverify.runtime.text_lines import NotTextError, text_form
+
+    kind = kind_of_file(start)
+    if not start or TEXTUAL_IMAGE.match(start) or (kind is not None and kind is not TEXT):
         return True
+    if b"\0" in start:  # UTF-16, or what find -print0 prints
+        try:
+            text_form(start)
+        except NotTextError:
+            return True
+        return False
     line, _, rest = start.partition(b"\n")
     try:
         # the last character may be cut in two where the bytes end before the line does

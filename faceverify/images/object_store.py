@@ -7,15 +7,22 @@ credentials of each store's usual settings: https://arrow.apache.org/docs/python
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from faceverify.errors import ImageError, UsageError
+from faceverify.runtime.patience import seconds_to_wait, within
+
+Answer = TypeVar("Answer")
+
+ANSWER_SECONDS = 120.0  # of one request, with the store's own repetitions
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "file")
 URL = re.compile(rf"({'|'.join(SCHEMES)})://.")
-CREDENTIALS = re.compile(r"\w+://[^/@]*:.*@|\w+://:")  # user:password@; a password may hold a slash
+# user:password@, where the password may hold a slash; host:port/ is none
+CREDENTIALS = re.compile(r"\w+://[^/@:]*:(?!\d{1,5}/).*@|\w+://:")
 
 
 def is_url(name: str) -> bool:
@@ -34,14 +41,18 @@ def read_object(url: str, most: int) -> bytes:
         UsageError: pyarrow is not installed.
     """
     system, path = _opened(url)
-    try:
+
+    def read() -> bytes:
         with system.open_input_file(path) as stream:
             content: bytes = stream.read(most)
+            return content
+
+    try:
+        return _answer(read)
     except FileNotFoundError:
         raise ImageError(f"{url}: no such photo", code="image-missing") from None
     except OSError as problem:
         raise _unreadable(url, problem) from None
-    return content
 
 
 def list_objects(url: str) -> Iterator[str]:
@@ -59,7 +70,8 @@ def list_objects(url: str) -> Iterator[str]:
     waiting = [start.rstrip("/")]
     while waiting:
         try:
-            found = system.get_file_info(FileSelector(waiting.pop()))
+            folder = FileSelector(waiting.pop())
+            found = _answer(partial(system.get_file_info, folder))
             found.sort(key=lambda entry: entry.base_name)
         except (OSError, ValueError) as problem:  # ValueError: a name that is no UTF-8
             raise _unreadable(url, problem) from None
@@ -77,7 +89,8 @@ def is_folder(url: str) -> bool:
     from pyarrow.fs import FileType
 
     try:
-        return bool(system.get_file_info(path.rstrip("/")).type == FileType.Directory)
+        found = _answer(partial(system.get_file_info, path.rstrip("/")))
+        return bool(found.type == FileType.Directory)
     except OSError as problem:
         raise _unreadable(url, problem) from None
 
@@ -115,10 +128,19 @@ def _opened(url: str) -> tuple[Any, str]:
             f"{url}: object stores need pyarrow", cure="pip install 'faceverify[parquet]'"
         ) from None
     try:
-        system, path = FileSystem.from_uri(url)
+        system, path = _answer(partial(FileSystem.from_uri, url))
     except (OSError, ValueError) as problem:
         raise _unreadable(url, problem) from None
     return system, path
+
+
+def _answer(ask: Callable[[], Answer]) -> Answer:
+    """The answer of a store.
+
+    Raises:
+        TimeoutError: there is none in time; pyarrow itself has no such limit for every store.
+    """
+    return within(seconds_to_wait(ANSWER_SECONDS), ask)
 
 
 def _unreadable(url: str, problem: Exception) -> ImageError:

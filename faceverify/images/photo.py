@@ -20,15 +20,14 @@ from PIL import Image
 from faceverify.errors import ImageError, UsageError
 from faceverify.images.decoding import (
     TURNS,
-    check_depth,
     exif_orientation,
     identify_image,
     load_pixels,
     pillow_errors,
-    to_rgb,
     turned_upright,
 )
 from faceverify.images.object_store import is_url, read_object
+from faceverify.images.pixel_modes import check_depth, to_rgb
 from faceverify.images.refusals import (
     COPY_AGAIN,
     no_photo_there_error,

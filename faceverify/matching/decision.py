@@ -16,8 +16,9 @@ class Decision:
     Attributes:
         a, b: names of the photos, as given.
         distance: cosine distance in [0, 2]; None after an error.
-        point: the operating point.
+        point: the operating point, for faces of this quality.
         error: why there is no decision.
+        quality_a, quality_b: of the faces, in [0, 1]; None where it was not measured.
     """
 
     a: str
@@ -25,6 +26,8 @@ class Decision:
     distance: float | None
     point: OperatingPoint
     error: FaceverifyError | None = None
+    quality_a: float | None = None
+    quality_b: float | None = None
 
     @property
     def same(self) -> bool | None:
@@ -48,6 +51,8 @@ class Decision:
             "same": self.same,
             "distance": None if self.distance is None else round(self.distance, 6),
             "threshold": self.point.threshold,
+            "quality_a": None if self.quality_a is None else round(self.quality_a, 4),
+            "quality_b": None if self.quality_b is None else round(self.quality_b, 4),
             "fmr": self.point.fmr,
             "model": self.point.model,
             "model_id": self.point.model_id,

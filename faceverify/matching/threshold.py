@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from faceverify.errors import ModelError
 from faceverify.matching.operating_point import OperatingPoint
@@ -95,6 +96,36 @@ def distance_at(calibration: Calibration, fmr: float) -> float | None:
         return below[1]
     between = below[1] + share * (distance - below[1])
     return math.floor(between * PLACES) / PLACES
+
+
+DECADES = 2.5
+"""Powers of ten by which comparisons of quality 0 are decided at a smaller rate than those of
+quality 1: so much larger are the rates of false matches among degraded photos, on LFW View 1."""
+
+
+def point_at_quality(
+    point: OperatingPoint, calibration: Calibration, quality: float, *, rate: float | None = None
+) -> OperatingPoint:
+    """The operating point for faces of a quality: the lower it is, the smaller the distance.
+
+    Photos that are degraded alike resemble one another, whoever is on them. They are decided at the
+    rate times 10^(-2.5 (1 - quality)), down to the smallest calibrated one, so that the rate that
+    was asked for holds among them, too.
+
+    Args:
+        point: for good photos; returned as it is where its threshold was set by hand.
+        calibration: calibrated points of the model.
+        quality: the lower one of the faces compared, in [0, 1].
+        rate: false match rate of a comparison, where it is not ``point.fmr``.
+    """
+    rate = point.fmr if rate is None else rate
+    if rate is None or not calibration:
+        return point
+    rate = max(rate * 10 ** (-DECADES * (1 - quality)), smallest_rate(calibration))
+    distance = distance_at(calibration, rate)
+    if distance is None or distance >= point.threshold:
+        return point
+    return replace(point, threshold=distance)
 
 
 def smallest_rate(calibration: Calibration) -> float:

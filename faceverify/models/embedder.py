@@ -54,13 +54,26 @@ class Embedder:
         Raises:
             ModelError: the model returned something that is no embedding.
         """
+        return self.normalised(self.responses(crops))
+
+    def responses(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the network returns for aligned crops, (N, D), not scaled to length 1.
+
+        Where the contract averages with the mirrored crop, the mean of both.
+
+        Args:
+            crops: RGB, (N, height, width, 3).
+
+        Raises:
+            ModelError: the model returned something that is no embedding.
+        """
         planes = self.model.contract.planes(crops)
         if self.model.contract.flip_average:
             planes = np.concatenate([planes, planes[..., ::-1]])
         rows = self.run(planes)
         if self.model.contract.flip_average:
-            rows = rows[: len(crops)] + rows[len(crops) :]
-        return self.normalised(rows)
+            rows = (rows[: len(crops)] + rows[len(crops) :]) * np.float32(0.5)
+        return rows
 
     def normalised(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows scaled to length 1; ModelError for NaN, infinity or zero."""

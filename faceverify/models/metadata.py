@@ -115,6 +115,13 @@ def threshold_from_dict(values: object) -> Threshold:
     return Threshold(**{**values, "interval": (low, high)})
 
 
+def length_of(value: object) -> float:
+    """The usual length of an embedding, checked: ValueError for what is no length."""
+    if not isinstance(value, (int, float)) or not is_finite(value) or value <= 0:
+        raise ValueError(f"the usual length is {shown(value)}, not a number above 0")
+    return float(value)
+
+
 def card_from_text(value: object) -> str:
     """The model card, checked to be printable lines of text.
 

@@ -1,10 +1,11 @@
 """Model file: an ONNX file with all that inference needs to know about a model.
 
-Its ONNX metadata has up to five entries of faceverify, each a JSON document:
+Its ONNX metadata has up to six entries of faceverify, each a JSON document:
 
 * ``faceverify.contract``: the preprocessing contract (:mod:`faceverify.models.contract`);
 * ``faceverify.provenance``: name, architecture, head, dataset, licence, source;
 * ``faceverify.thresholds``: distance thresholds, each with its nominal false match rate;
+* ``faceverify.usual-length``, optional: of an embedding, before it is scaled to 1;
 * ``faceverify.card``, optional: the model card, as text;
 * ``faceverify.prepared``, optional: of which model the graph was prepared for the engine.
 
@@ -29,6 +30,7 @@ from faceverify.models.metadata import (
     Provenance,
     Threshold,
     card_from_text,
+    length_of,
     prepared_from_dict,
     provenance_from_dict,
     threshold_from_dict,
@@ -47,10 +49,11 @@ __all__ = [
     "threshold_from_dict",
 ]
 
-CONTRACT, PROVENANCE, THRESHOLDS, CARD, PREPARED = (
+CONTRACT, PROVENANCE, THRESHOLDS, USUAL_LENGTH, CARD, PREPARED = (
     "faceverify.contract",
     "faceverify.provenance",
     "faceverify.thresholds",
+    "faceverify.usual-length",
     "faceverify.card",
     "faceverify.prepared",
 )
@@ -69,6 +72,8 @@ class ModelFile:
         thresholds: calibrated.
         card: the model card, lines of text; may be empty.
         prepared_from: the model whose graph was prepared for the engine; None if it was not.
+        usual_length: of embeddings of good photos before they are scaled to 1: the length that 95 %
+            of them exceed; None where it is not known, or says nothing.
     """
 
     name: str
@@ -78,6 +83,7 @@ class ModelFile:
     thresholds: tuple[Threshold, ...] = ()
     card: str = ""
     prepared_from: PreparedFrom | None = None
+    usual_length: float | None = None
 
     @property
     def id(self) -> str:
@@ -156,6 +162,8 @@ class ModelFile:
         }
         if self.card:
             entries[CARD] = self.card
+        if self.usual_length is not None:
+            entries[USUAL_LENGTH] = self.usual_length
         if self.prepared_from:
             entries[PREPARED] = asdict(self.prepared_from)
         return self.graph + b"".join(metadata_entry(key, as_json(v)) for key, v in entries.items())
@@ -201,9 +209,10 @@ def parse_model_file(data: bytes, name: str) -> ModelFile:
         thresholds = thresholds_from_list(document(entries, THRESHOLDS))
         card = card_from_text(document(entries, CARD)) if CARD in entries else ""
         prepared = prepared_from_dict(document(entries, PREPARED)) if PREPARED in entries else None
+        length = length_of(document(entries, USUAL_LENGTH)) if USUAL_LENGTH in entries else None
     except ValueError as error:
         raise ModelError(f"{name}: its metadata is not valid: {error}") from error
-    return ModelFile(name, graph, contract, provenance, thresholds, card, prepared)
+    return ModelFile(name, graph, contract, provenance, thresholds, card, prepared, length)
 
 
 def document(entries: dict[str, str], key: str) -> object:

@@ -14,7 +14,7 @@ from faceverify.gallery.audit import AuditLog
 from faceverify.gallery.store import Candidate, Store
 from faceverify.images.photo import Source
 from faceverify.matching.operating_point import OperatingPoint
-from faceverify.matching.threshold import MEAN_MARGIN, identification_point
+from faceverify.matching.threshold import MEAN_MARGIN, identification_point, point_at_quality
 from faceverify.recognition.operator import Operator
 from faceverify.recognition.template_count import TemplateCount
 
@@ -179,7 +179,13 @@ class Identifier(Operator[Source, "list[FaceEmbedding]", "list[Identification]"]
         found = self._store.search(queries, self._top, model=self.model.id, fusion=self._fusion)
         self.point = self._point_now()  # it depends on the gallery's size
         answers = [
-            Identification(probe.photo, self.point, probe, number, tuple(candidates))
+            Identification(
+                probe.photo,
+                point_at_quality(self.point, self.model.calibration, probe.quality.score),
+                probe,
+                number,
+                tuple(candidates),
+            )
             for number, (probe, candidates) in enumerate(zip(prepared, found, strict=True))
         ]
         self._log("identify", (answer.facts() for answer in answers))

@@ -7,11 +7,12 @@ from typing import Any
 
 from faceverify.embeddings.extractor import FaceEmbedder, FaceEmbedding
 from faceverify.errors import FaceverifyError
-from faceverify.faces.options import FaceOptions
+from faceverify.faces.options import LEAST_QUALITY, FaceOptions
 from faceverify.images.photo import Source
 from faceverify.matching.decision import Decision
 from faceverify.matching.distance import cosine_distance
 from faceverify.matching.operating_point import DEFAULT_FMR
+from faceverify.matching.threshold import point_at_quality
 from faceverify.recognition.operator import Operator, Plain, outcome_of
 from faceverify.runtime.parallel import Once, map_ordered
 
@@ -51,7 +52,7 @@ class Verifier(Operator[Pair, "tuple[FaceEmbedding, FaceEmbedding]", Decision]):
     def load(
         cls,
         model: str = "default",
-        options: FaceOptions = FaceOptions(),
+        options: FaceOptions = FaceOptions(min_quality=LEAST_QUALITY),
         *,
         fmr: float = DEFAULT_FMR,
         threshold: float | None = None,
@@ -122,4 +123,8 @@ class Verifier(Operator[Pair, "tuple[FaceEmbedding, FaceEmbedding]", Decision]):
     def _decide(self, question: Pair, prepared: tuple[FaceEmbedding, FaceEmbedding]) -> Decision:
         first, second = prepared
         distance = float(cosine_distance(first.embedding, second.embedding))
-        return Decision(first.photo, second.photo, distance, self.point)
+        of_first, of_second = first.quality.score, second.quality.score
+        point = point_at_quality(self.point, self.model.calibration, min(of_first, of_second))
+        return Decision(
+            first.photo, second.photo, distance, point, quality_a=of_first, quality_b=of_second
+        )

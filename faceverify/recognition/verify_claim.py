@@ -20,7 +20,7 @@ from faceverify.matching.decision import Decision
 from faceverify.matching.distance import cosine_distance
 from faceverify.matching.fusion import mean_direction
 from faceverify.matching.operating_point import DEFAULT_FMR, OperatingPoint
-from faceverify.matching.threshold import MEAN_MARGIN, distance_at
+from faceverify.matching.threshold import MEAN_MARGIN, distance_at, point_at_quality
 from faceverify.recognition.operator import Operator
 from faceverify.recognition.template_count import templates_of
 
@@ -41,7 +41,9 @@ class ClaimDecision(Decision):
         """JSON values."""
         values = super().as_dict()
         photo, name = values.pop("a"), values.pop("b")
-        return {"photo": photo, "claim": name, "templates": self.templates, **values}
+        quality, _ = values.pop("quality_a"), values.pop("quality_b")
+        head = {"photo": photo, "claim": name, "templates": self.templates, "quality": quality}
+        return {**head, **values}
 
     def facts(self) -> dict[str, Any]:
         """Audit log entry."""
@@ -109,10 +111,14 @@ class ClaimVerifier(Operator[Claim, ClaimDecision, ClaimDecision]):
         photo, name = question[0], checked_name(question[1])
         with self._lock:  # before the embedding, which an unknown name does not need
             stored = self._enrolled(name)
-        point = self._point_among(len(stored))
+        rate, point = self._point_among(len(stored))
         (probe,) = self._extract(photo)
         distance = float(fused_distance(probe.embedding, stored, self._fusion))
-        return ClaimDecision(probe.photo, name, distance, point, templates=len(stored))
+        quality = probe.quality.score
+        point = point_at_quality(point, self.model.calibration, quality, rate=rate)
+        return ClaimDecision(
+            probe.photo, name, distance, point, quality_a=quality, templates=len(stored)
+        )
 
     def _decide(self, question: Claim, prepared: ClaimDecision) -> ClaimDecision:
         self._log("verify", [prepared.facts()])
@@ -131,10 +137,10 @@ class ClaimVerifier(Operator[Claim, ClaimDecision, ClaimDecision]):
             raise unknown_name(name, self._store)
         return stored
 
-    def _point_among(self, templates: int) -> OperatingPoint:
-        """Operating point of each comparison with a person of this many templates."""
+    def _point_among(self, templates: int) -> tuple[float | None, OperatingPoint]:
+        """False match rate, and operating point, of each comparison with a person's templates."""
         if self.point.fmr is None or templates == 1:
-            return self.point
+            return self.point.fmr, self.point
         margin = MEAN_MARGIN if self._fusion is Fusion.MEAN else 1.0
         rate = self.point.fmr / (templates * margin)
         distance = distance_at(self.model.calibration, rate)
@@ -145,7 +151,7 @@ class ClaimVerifier(Operator[Claim, ClaimDecision, ClaimDecision]):
                 cure="give a larger --fmr, or --threshold",
                 code="model-not-calibrated",
             )
-        return replace(self.point, threshold=distance)
+        return rate, replace(self.point, threshold=distance)
 
 
 def fused_distance(

@@ -12,7 +12,6 @@ address is one of those known at its place, or an error that repeats no more of 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 
@@ -51,6 +50,8 @@ def nearest_scheme(scheme: str, known: Sequence[str]) -> str:
     >>> nearest_scheme("redis", ["postgresql", "milvus"])
     ''
     """
+    import difflib  # for an error alone
+
     # of "jdbc:postgresql" and "postgresql+asyncpg", the words
     for word in re.split(r"[:+]", scheme.lower()):
         word = _OTHER_NAMES.get(word, word)

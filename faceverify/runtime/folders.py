@@ -7,10 +7,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from faceverify.errors import OutputError, UsageError
+from faceverify.runtime.addresses import check_path
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder and its parents; OutputError if that fails."""
+    """Create a folder and its parents.
+
+    Raises:
+        OutputError: that fails.
+        UsageError: its path looks like a URL.
+    """
+    check_path(str(folder), "a folder for results")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

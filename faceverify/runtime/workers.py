@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -90,7 +91,7 @@ def _map_in_processes(
 def _map_on_ray(
     build: Callable[[], Callable[[Item], Result]], items: Iterable[Item]
 ) -> Iterator[Result]:
-    from faceverify.runtime.ray_cluster import connected_ray
+    from faceverify.runtime.ray_cluster import connected_ray, processors, result_of
 
     with connected_ray() as ray:
         work = ray.remote(num_cpus=1, max_retries=3, scheduling_strategy="SPREAD")(_work_in)
@@ -99,8 +100,8 @@ def _map_on_ray(
         yield from _in_order(
             items,
             lambda chunk: work.remote(folder, packed, chunk),
-            ray.get,
-            lambda: int(ray.cluster_resources().get("CPU", 1)),
+            partial(result_of, ray),
+            partial(processors, ray),
         )
 
 

@@ -11,8 +11,11 @@ import pytest
 
 from faceverify.cli.app import build_app
 from faceverify.cli.commands import ADDRESSES, NO_PLACES, with_paths
+from faceverify.embeddings.formats.output import open_output
 from faceverify.errors import ImageError, UsageError
+from faceverify.gallery.open import open_store
 from faceverify.images.photo import open_photo
+from faceverify.runtime.folders import make_folder
 
 SECRET = "TopSecret"
 
@@ -205,6 +208,18 @@ def test_a_training_set_at_an_unknown_address(run):
     for url, said in ((f"s4://k:{SECRET}@bucket/a.tar", "Known"), ("s3n://b/a.tar", "mean s3://")):
         ran = run("data", "check", url)
         assert (ran.status, SECRET in ran.err, said in ran.err) == (2, False, True)
+
+
+def test_the_library_makes_no_folder_of_an_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for make in (
+        lambda: make_folder(Path("s3://bucket/x")),
+        lambda: open_output("s3://bucket/x", "model"),
+        lambda: open_store("s3://bucket/x", create=True),
+    ):
+        with pytest.raises(UsageError):
+            make()
+    assert os.listdir(tmp_path) == []
 
 
 def test_the_log_of_what_was_decided_holds_no_password(tmp_path):

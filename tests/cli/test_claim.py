@@ -16,10 +16,10 @@ def test_a_claim(run, enrolled_album, name, status):
     assert (told["photo"], told["claim"], told["same"]) == ("obama3.jpg", name, status == 0)
     assert told["templates"] == (2 if name == "barack" else 1)
     assert told["same"] is (told["distance"] <= told["threshold"])
-    assert (told["fmr"], told["model"], told["error"]) == (1e-3, "dlib-resnet29", None)
+    assert (told["fmr"], told["model"], told["error"]) == (1e-3, "sface", None)
     text = run("verify", "obama3.jpg", "--claim", name)
     assert text.status == status
-    assert text.out.startswith(("same person: distance 0.0", "different people: distance 0.1"))
+    assert text.out.startswith(("same person: distance 0.2", "different people: distance 0.8"))
 
 
 def test_an_unknown_name_is_unusable_input(run, enrolled_album):

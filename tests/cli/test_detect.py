@@ -19,8 +19,9 @@ def test_an_object_for_each_photo(run, album):
     assert found["wall.png"]["error"]["code"] == "no-face"
     assert found["wall.png"]["faces"] == []
     (face,) = found["a b.jpg"]["faces"]
-    assert list(face) == ["box", "points", "score", "quality", "measured"]
-    assert face["score"] > 0.95
+    assert list(face) == ["box", "points", "turned", "score", "quality", "measured"]
+    assert face["score"] > 0.9
+    assert face["turned"] == 0
     assert 0 < face["quality"] <= 1
     assert face["measured"]["eye_distance"] == pytest.approx(
         np.hypot(*np.subtract(face["points"][1], face["points"][0])), abs=0.1

@@ -81,7 +81,7 @@ def test_a_model_of_the_users_that_is_none_is_named(run, home):
     (home / "weights" / "mine.onnx").write_bytes(b"nothing of the kind")
     ran = run("doctor")
     assert ran.status == 2
-    assert "mine.onnx: not an ONNX file" in ran.out
+    assert "mine.onnx: text, not an ONNX file" in ran.out
 
 
 def test_embeddings_that_are_not_unit_are_a_problem(run, monkeypatch):
@@ -91,11 +91,12 @@ def test_embeddings_that_are_not_unit_are_a_problem(run, monkeypatch):
     assert "lengths" in ran.objects[0]["self_test"]["problem"]
 
 
-def test_a_broken_engine_is_a_problem(run, monkeypatch):
+@pytest.mark.parametrize("module", ["faces.yunet", "faces.onet", "models.embedder"])
+def test_a_broken_engine_is_a_problem(run, monkeypatch, module):
     def broken(model):
         raise RuntimeError("illegal instruction")
 
-    monkeypatch.setattr("faceverify.faces.detection.open_session", broken)
+    monkeypatch.setattr(f"faceverify.{module}.open_session", broken)
     ran = run("doctor")
     assert ran.status == 2
     assert "illegal instruction" in ran.out

@@ -90,10 +90,28 @@ def test_standard_input_can_be_a_list(run, album):
 def test_what_standard_input_is_shows_in_its_first_bytes(small_faces, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x\udcff.jpg").touch()
-    photos = [small_faces["obama"], b"P3\n2 2\n255\n0 0 0", b"\x89PNG\r\n", b"\x89P", b"a\0b", b""]
+    photos = [
+        small_faces["obama"],
+        b"P3\n2 2\n255\n0 0 0",
+        b"\x89PNG\r\n",
+        b"\x89P",
+        b"a\0\1b",
+        b"",
+    ]
+    photos += [b"RIFF\0\0\0\0WAVE", b"<!doctype html>\n<html>", b"%PDF-1.7\n", bytes(99)]
     lists = ["日本/é.jpg".encode(), "é.jpg".encode()[:1], b"x\xff.jpg\n\xfe.jpg", b"P.jpg", b"a\nb"]
-    assert [is_photo(start) for start in photos] == [True] * 6
-    assert [is_photo(start) for start in lists] == [False] * 5
+    lists += [b"a b.jpg\0c.jpg\0", "a.jpg\r\nb.jpg\r\n".encode("utf-16"), b"a\0b"]
+    assert [is_photo(start) for start in photos] == [True] * len(photos)
+    assert [is_photo(start) for start in lists] == [False] * len(lists)
+
+
+def test_what_find_prints_with_print0_is_a_list(run, album):
+    paths = [str(album / name) for name in (*GOOD, "wall.png")]
+    listing = "\0".join([*paths, ""]).encode("utf-8", "surrogateescape")
+    ran = run("embed", "-", stdin=listing)
+    assert [line["photo"] for line in ran.objects] == paths
+    ran = run("embed", "-", stdin=b"<!DOCTYPE html>\n<html><body>404</body></html>")
+    assert "standard input: a web page, not an image" in ran.err
 
 
 def test_all_faces_are_numbered(run, tmp_path, small_faces):

@@ -1,6 +1,9 @@
 """``faceverify embed --engine``: the same embeddings wherever they are made."""
 
 import json
+import os
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +64,36 @@ def test_a_cluster_that_cannot_start_is_one_clear_line(start, album, tmp_path, m
     assert said.startswith(b"faceverify: Ray: ")
     assert b"see RAY_ADDRESS, and TMPDIR" in said
     assert said.count(b"\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", ["raylet", "gcs_server"])
+def test_a_cluster_that_is_lost_on_the_way_is_one_clear_line(start, album, monkeypatch, program):
+    pytest.importorskip("ray")
+    monkeypatch.setenv("FACEVERIFY_WAIT", "15")
+    process = start("embed", "-", "--engine", "ray")
+    photo = f"{album / 'a b.jpg'}\n".encode()
+    process.stdin.write(500 * photo)  # more than is sent ahead
+    process.stdin.flush()
+    assert process.stdout.readline()
+    (number,) = (one for one in below(process.pid) if named(one) == program)
+    os.kill(number, signal.SIGKILL)
+    _, said = process.communicate(500 * photo, timeout=200)
+    assert process.returncode == 2, said
+    (line,) = (line for line in said.splitlines() if line.startswith(b"faceverify: "))
+    assert line.startswith(b"faceverify: Ray: ")
+    assert b"what was finished is kept" in line
+
+
+def below(number: int) -> list[int]:
+    """All processes that a process started, and those that they did."""
+    found = []
+    for path in Path(f"/proc/{number}/task").glob("*/children"):
+        for child in map(int, path.read_text().split()):
+            found += [child, *below(child)]
+    return found
+
+
+def named(number: int) -> str:
+    """Name of a process's program."""
+    return Path(f"/proc/{number}/comm").read_text().strip()

@@ -47,7 +47,7 @@ def test_a_command_may_take_some_of_them_only():
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--min-face", "11"), ("--min-quality", "2"), ("--augment", "101")]
+    ("option", "value"), [("--min-face", "9"), ("--min-quality", "2"), ("--augment", "101")]
 )
 def test_limits_are_the_parsers_too(option, value):
     refused = parsed([option, value, "a.jpg"])

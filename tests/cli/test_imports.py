@@ -1,11 +1,11 @@
 """What a command imports: its cold start is a feature."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
-from photographs import FACES
 from photographs import OBAMA as A
 from photographs import OBAMA2 as B
 
@@ -46,6 +46,8 @@ def imported(watched, *commands, cwd):
 
 
 def test_no_command_imports_what_it_does_not_need(tmp_path):
+    (tmp_path / "photos").mkdir()
+    shutil.copy(A, tmp_path / "photos")
     commands = (
         ["verify", A, B, "--threshold", "0.6"],
         ["enroll", "barack", A, "--gallery", "gallery"],
@@ -54,7 +56,7 @@ def test_no_command_imports_what_it_does_not_need(tmp_path):
         ["embed", A, B],
         ["embed", A, "--out", "templates.npz"],
         ["detect", A, "--draw", "drawn"],
-        ["align", str(FACES), "crops"],
+        ["align", "photos", "crops"],
         ["doctor"],
     )
     found = imported(NEVER, *commands, cwd=tmp_path)
@@ -110,11 +112,7 @@ def test_no_new_release_brings_imports_unseen(command, allowed, most):
     assert packages & {"asyncio", "ssl", "email", "http", "xml", "multiprocessing"} == set()
     assert "importlib.metadata" not in modules
     assert len(modules) <= most, sorted(modules)
-
-
-def test_a_command_imports_no_other_command():
-    modules = modules_of("verify", A, B, "--threshold", "0.6")
-    others = {*COMMANDS, *GROUPS} - {"verify"}
+    others = {*COMMANDS, *GROUPS} - {command[0]} if command[0] in COMMANDS else set()
     assert {name for name in others if f"faceverify.cli.{name}" in modules} == set()
 
 

@@ -10,7 +10,9 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,12 +26,14 @@ SECONDS = 60  # until a command that should wait for something does: imports on 
 INTERRUPTED, TERMINATED, HUNG_UP = b"interrupted", b"terminated", b"hung up"
 
 # What each command does while the signal comes: PIPE is a file that it opens and that never ends,
-# and - standard input, of which it has read something and waits for more.
+# - standard input, of which it has read something and waits for more, and people and squares are
+# folders whose last photo it waits to open.
 SOME = {
     "verify, the second photo": "verify obama.jpg PIPE.jpg",
     "verify --pairs -": "verify --pairs -",
-    "embed, in files": "embed people --out shards",
-    "embed, in processes": "embed people --engine processes --workers 1 --out embeddings.npz",
+    "embed, in files": "embed obama.jpg PIPE.jpg --out shards",
+    "embed, in processes": "embed obama.jpg PIPE.jpg --engine processes --workers 1"
+    " --out embeddings.npz",
     "gallery": "gallery list --key-file PIPE",
 }
 OTHERS = {
@@ -91,39 +95,59 @@ class Waiting:
     def __init__(self, start, line: str, place: Path, **options: object) -> None:
         words = line.split()
         pipes = [word for word in words if word.startswith("PIPE")]
-        for folder in {"people", "squares"} & {*words} if not pipes else ():
-            pipes = [f"{folder}/joe/zzz.jpg"]  # the last photo
         for pipe in pipes:
             os.mkfifo(place / pipe)
+        folders = [] if pipes else [word for word in words if word in ("people", "squares")]
+        self._held, self._asked = None, threading.Event()
+        self._told_before = signal.getsignal(signal.SIGIO)
+        for folder in folders:
+            self._held = self._leased(place / folder / "joe" / "zzz.jpg")
         self.process = start(*words, start_new_session=True, **options)
-        self._held = self._opened(pipes[0]) if pipes else None
-        if self._held is None:
+        if pipes:
+            self._held = self._opened(pipes[0])
+        elif folders:
+            self._until(self._asked.is_set)
+        else:
             self._fed(b"obama.jpg" if "--" in line or line.endswith(" -") else b"")
+
+    def _leased(self, photo: Path) -> int:
+        """A photo under a lease: whoever opens it waits until we close it, which we are told."""
+        signal.signal(signal.SIGIO, lambda *_: self._asked.set())
+        photo.write_bytes(b"")
+        held = os.open(photo, os.O_RDWR)
+        fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        return held
+
+    def _until(self, done: Callable[[], bool]) -> None:
+        """Wait for something that the command does."""
+        deadline = time.monotonic() + SECONDS
+        while not done():
+            assert self.process.poll() is None, self.process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def _opened(self, pipe: str) -> int:
         """Open the other end, once the command has opened its own."""
-        deadline = time.monotonic() + SECONDS
-        while True:
-            assert self.process.poll() is None, self.process.stderr.read()
+        held: list[int] = []
+
+        def opened() -> bool:
             try:
-                return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+                held.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
             except OSError as error:
                 if error.errno != errno.ENXIO:  # nobody reads it yet
                     raise
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+            return bool(held)
+
+        self._until(opened)
+        return held[0]
 
     def _fed(self, start: bytes) -> None:
         """Give it the beginning of its input, and wait until it has taken that."""
         stream = self.process.stdin
         stream.write(start)
         stream.flush()
-        deadline, left = time.monotonic() + SECONDS, 1
-        while left:
-            assert self.process.poll() is None, self.process.stderr.read()
-            (left,) = struct.unpack("i", fcntl.ioctl(stream, termios.FIONREAD, b"\0" * 4))
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        nothing = struct.pack("i", 0)
+        self._until(lambda: fcntl.ioctl(stream, termios.FIONREAD, b"\0" * 4) == nothing)
 
     def end(self) -> bytes:
         """Wait for its end, and that of all it started; return what was said on standard error."""
@@ -132,6 +156,7 @@ class Waiting:
         finally:
             if self._held is not None:
                 os.close(self._held)
+            signal.signal(signal.SIGIO, self._told_before)
 
 
 @pytest.mark.parametrize("line", WAITING)
@@ -173,7 +198,7 @@ def processes_of(session: int) -> list[str]:
 
 
 def test_a_terminal_that_is_closed_ends_it_too(start, place):
-    waiting = Waiting(start, "embed people --out embeddings.npz", place)
+    waiting = Waiting(start, "embed obama.jpg PIPE.jpg --out embeddings.npz", place)
     waiting.process.stderr.close()  # as the terminal's end is
     waiting.process.send_signal(signal.SIGHUP)
     assert waiting.process.wait(20) == 129

@@ -175,7 +175,7 @@ def test_people_of_whom_nothing_can_be_learned(run, people, tmp_path):
     assert "no person has 2 images, which this loss compares" in refused(one.parent, *pairs)
     for person in (one, other):
         (person / "1.png").write_bytes(b"no picture")
-    assert "1.png: not an image" in refused(one.parent)
+    assert "1.png: text, not an image" in refused(one.parent)
 
 
 @pytest.mark.parametrize("flag", ["--loss", "--head"])

@@ -20,13 +20,13 @@ def test_two_photos(run, other, status):
     assert decision["same"] is (status == 0)
     assert decision["same"] is (decision["distance"] <= decision["threshold"])
     assert (decision["a"], decision["b"], decision["error"]) == (OBAMA, other, None)
-    assert (decision["fmr"], decision["model"]) == (1e-3, "dlib-resnet29")
+    assert (decision["fmr"], decision["model"]) == (1e-3, "sface")
 
 
 def test_text_names_distance_threshold_rate_and_model(run):
     ran = run("verify", OBAMA, BIDEN)
     assert ran.out.startswith("different people: distance 0.")
-    for part in ("above the threshold 0.", "false match rate 0.001", "dlib-resnet29"):
+    for part in ("above the threshold 0.", "false match rate 0.001", "sface"):
         assert part in ran.out
     assert ran.out.count("\n") == 1
 
@@ -35,7 +35,7 @@ def test_threshold_and_rate_decide(run):
     assert run("verify", OBAMA, BIDEN, "--threshold", "2").status == 0
     assert run("verify", OBAMA, OBAMA2, "--threshold", "0").status == 1
     strict = run("verify", OBAMA, OBAMA2, "--fmr", "1e-6", "--json").objects[0]
-    assert strict["threshold"] < 0.05
+    assert strict["threshold"] < 0.4
 
 
 def test_standard_input_is_a_photo(run):
@@ -62,7 +62,9 @@ def bad(tmp_path_factory):
     (folder / "folder").mkdir()
     Image.new("RGB", (1, 1)).save(folder / "one.png")
     Image.new("RGB", (300, 300), "pink").save(folder / "wall.png")
-    Image.new("1", (30_000, 30_000)).save(folder / "bomb.png")
+    Image.new("1", (13_400, 13_400)).save(
+        folder / "bomb.png"
+    )  # over twice the limit: Pillow refuses
     return folder
 
 

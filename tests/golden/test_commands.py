@@ -23,6 +23,8 @@ COMMANDS = {
         "several faces, the only": "verify couple.png biden.jpg --face only",
         "several crops": "verify obama.jpg obama3.jpg --augment 3",
         "aligned crops": "verify patterns/person00/0.png patterns/person01/0.png"
+        " --aligned arcface-112 --min-quality 0",
+        "aligned crops of no quality": "verify patterns/person00/0.png patterns/person01/0.png"
         " --aligned arcface-112",
         "a list": "verify --pairs pairs.tsv",
     },
@@ -42,7 +44,7 @@ COMMANDS = {
         "show": "gallery show barack",
         "stats": "gallery stats",
         "check": "gallery verify",
-        "dedupe": "gallery dedupe --threshold 0.5",
+        "dedupe": "gallery dedupe --threshold 1",
         "cluster": "gallery cluster people couple.png --face all",
         "fit codes to too few": "gallery fit-codes",
         "rebuild without need": "gallery rebuild",

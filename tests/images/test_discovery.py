@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from faceverify.errors import ImageError
-from faceverify.images.discovery import EXTENSIONS, find_people, find_photos, read_people
+from faceverify.images.discovery import EXTENSIONS, find_photos
+from faceverify.images.people import find_people, read_people
 
 
 def tree(root, *names):
@@ -25,6 +26,7 @@ def found(root):
 
 def test_find_photos(tmp_path):
     tree(tmp_path, "b/2.jpg", "b/10.JPG", "b/.hidden.jpg", "b/deep/er/x.pgm", "a.png", "c.gif")
+    tree(tmp_path, "@eaDir/a.png/thumb.jpg", "b/__MACOSX/1.jpg", "b/$RECYCLE.BIN/2.jpg")
     tree(tmp_path, "album.jpg/1.webp", ".git/x.png", "notes.txt", "no-extension", "jpg")
     assert found(tmp_path) == [
         "a.png", "album.jpg/1.webp", "b/10.JPG", "b/2.jpg", "b/deep/er/x.pgm", "c.gif", "jpg",
@@ -59,7 +61,8 @@ def odd_files(folder):
     others = {
         "Thumbs.db": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "notes.txt": b"anything",
         "utf16.txt": "Größe\n".encode("utf-16"), "latin.txt": "Größe und mehr\n".encode("cp1252"),
-        "1.jpg.xmp": b"<?xpacket?><x/>", "1.aae": b"<?xml version='1.0'?><x/>", "LICENSE": b"MIT",
+        "1.jpg.xmp": b"<?xpacket?><x/>", "1.aae": b"<?xml version='1.0'?><x/>",
+        "2.AAE": b"bplist00\0\1", "LICENSE": b"MIT",
         "DESKTOP.INI": b"\xff\xfe[\0", "e.npz": b"PK\3\4\0", "empty.csv": b"", ".DS_Store": b"\0",
         "labels.csv": b"path,age\n", "page.html": b"<html></html>",
     }  # fmt: skip

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from faceverify.errors import ImageError
-from faceverify.images.jpeg_stream import first_scan
+from faceverify.images.jpeg_stream import RESTART, first_scan
 from faceverify.images.photo import open_photo
 
 KINDS = {
@@ -88,6 +88,14 @@ def test_damage_inside_is_refused(files, damage, kinds, least):
         for short_side in (None, 100):
             found = sum(is_refused(damage(data, int(at), 512), short_side) for at in places)
             assert found >= least, (kind, short_side, found)
+
+
+@pytest.mark.parametrize("change", [lambda part: b"", lambda part: part + part])
+def test_a_part_between_restart_markers_that_is_missing_or_there_twice_is_refused(files, change):
+    data = files["restarts"]
+    scan = first_scan(data)
+    one, two = [found.start() for found in RESTART.finditer(data, scan.start, scan.end)][8:10]
+    assert is_refused(data[:one] + change(data[one:two]) + data[two:])
 
 
 def test_whole_ones_are_read_as_pillow_reads_them(files):

@@ -2,8 +2,14 @@
 
 import pytest
 
-from faceverify.errors import ImageError
-from faceverify.images.object_store import is_folder, is_url, list_objects, read_object
+from faceverify.errors import ImageError, without_secrets
+from faceverify.images.object_store import (
+    CREDENTIALS,
+    is_folder,
+    is_url,
+    list_objects,
+    read_object,
+)
 from faceverify.images.photo import open_photo
 
 pytest.importorskip("pyarrow")
@@ -62,3 +68,16 @@ def test_a_photo_is_opened_by_its_url(store, tmp_path, photos):
     by_url, by_path = open_photo(f"{store}/face.png"), open_photo(path)
     assert by_url.name == f"{store}/face.png"
     assert by_url.sha256 == by_path.sha256
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [
+        ("s3://key:secret@bucket/a.jpg", True), ("s3://key:se/cret@bucket/a.jpg", True),
+        ("abfs://:secret@account/a.jpg", True), ("hdfs://node:8020/a@2x.jpg", False),
+        ("abfs://container@account.example/a.jpg", False), ("s3://bucket/a:b@2x.jpg", False),
+    ],
+)  # fmt: skip
+def test_a_port_is_no_password(url, secret):
+    assert bool(CREDENTIALS.match(url)) is secret
+    assert (without_secrets(url) == url) is not secret

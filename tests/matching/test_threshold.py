@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faceverify.errors import ModelError
-from faceverify.matching.threshold import distance_at, identification_point, smallest_fpir
+from faceverify.matching.operating_point import OperatingPoint
+from faceverify.matching.threshold import (
+    DECADES,
+    distance_at,
+    identification_point,
+    point_at_quality,
+    smallest_fpir,
+)
 
 CALIBRATION = [(1e-3, 0.07), (1e-1, 0.12), (1e-5, 0.045), (1e-4, 0.056), (1e-2, 0.09)]
 
@@ -122,3 +129,53 @@ def test_where_no_fpir_can_be_kept_none_is_offered():
     assert "or more" not in str(caught.value)
     with pytest.raises(ModelError, match="no calibrated thresholds; give --threshold"):
         identification_point([], 0.01, 5, model="mine", model_id="m")
+
+
+# --- photos of low quality
+
+QUALITY = st.floats(0, 1)
+AT_1E2 = OperatingPoint(0.09, "dlib", "d", fmr=1e-2)
+
+
+def test_good_photos_are_decided_at_the_rate_asked_for():
+    assert point_at_quality(AT_1E2, CALIBRATION, 1.0) == AT_1E2
+
+
+@pytest.mark.parametrize(("quality", "rate"), [(0.6, 1e-3), (0.2, 1e-4), (0.4, 10**-3.5)])
+def test_poor_photos_are_decided_at_a_smaller_one(quality, rate):
+    found = point_at_quality(AT_1E2, CALIBRATION, quality)
+    assert found.threshold == pytest.approx(distance_at(CALIBRATION, rate), abs=2e-6)
+    assert (found.fmr, found.model, found.model_id) == (1e-2, "dlib", "d")  # what is promised
+
+
+@given(one=QUALITY, other=QUALITY, rate=st.sampled_from(CALIBRATION))
+def test_a_better_photo_never_has_a_stricter_threshold(one, other, rate):
+    fmr, distance = rate
+    point = OperatingPoint(distance, "dlib", "d", fmr=fmr)
+    low, high = sorted([one, other])
+    stricter, looser = (point_at_quality(point, CALIBRATION, q).threshold for q in (low, high))
+    assert 0.045 <= stricter <= looser <= distance
+
+
+@pytest.mark.parametrize("fmr", [1e-5, 1e-4, 1e-3])
+def test_no_rate_below_the_calibrated_ones_is_asked_for(fmr):
+    point = OperatingPoint(distance_at(CALIBRATION, fmr), "dlib", "d", fmr=fmr)
+    assert fmr * 10**-DECADES < 1e-5
+    assert point_at_quality(point, CALIBRATION, 0.0).threshold == 0.045
+
+
+def test_a_threshold_set_by_hand_stays():
+    by_hand = OperatingPoint(0.2, "dlib", "d")
+    assert point_at_quality(by_hand, CALIBRATION, 0.0) is by_hand
+    assert point_at_quality(AT_1E2, [], 0.0) is AT_1E2  # nothing to go by
+
+
+def test_the_rate_of_a_comparison_may_be_another_than_that_of_the_decision():
+    shared = OperatingPoint(
+        distance_at(CALIBRATION, 1e-3), "dlib", "d", fmr=1e-2
+    )  # by 10 templates
+    assert point_at_quality(shared, CALIBRATION, 1.0, rate=1e-3) == shared
+    found = point_at_quality(shared, CALIBRATION, 0.6, rate=1e-3)
+    assert found.threshold == pytest.approx(distance_at(CALIBRATION, 1e-4), abs=2e-6)
+    # the rate of the decision would be met by a looser threshold than the one at hand
+    assert point_at_quality(shared, CALIBRATION, 0.9) == shared

@@ -94,7 +94,7 @@ def test_the_nearest_people_come_with_their_distances(extractor, store, template
     assert [one["match"] for one in values["candidates"]] == [True, False]
     assert (values["templates"], values["fpir"], values["error"]) == (3, 0.01, None)
     assert values["fmr"] == pytest.approx(0.01 / 3)
-    assert str(answer).startswith("barack: distance 0.0")
+    assert str(answer).startswith("barack: distance 0.2")
 
 
 def test_a_stranger_is_nobody(extractor, store):
@@ -102,7 +102,7 @@ def test_a_stranger_is_nobody(extractor, store):
     (answer,) = Identifier(extractor, store).identify(OBAMA)
     assert (answer.identified, answer.exit_status) == (None, 1)
     assert [one.name for one in answer.candidates] == ["joe"]
-    assert str(answer).startswith("nobody: nearest joe 0.1")
+    assert str(answer).startswith("nobody: nearest joe 0.9")
     assert answer.as_dict()["identified"] is None
 
 
@@ -143,7 +143,7 @@ def test_the_threshold_follows_the_gallery_while_it_grows(extractor, store, monk
     now[0] += 2
     with pytest.raises(ModelError, match=r"among 2,003 templates .* --fpir 0.0021 or more"):
         identifier.identify(OBAMA3)
-    (answer,) = Identifier(extractor, store, threshold=0.05).identify(OBAMA3)
+    (answer,) = Identifier(extractor, store, threshold=0.3).identify(OBAMA3)
     assert (answer.identified, answer.point.fpir) == ("barack", None)
 
 
@@ -273,6 +273,6 @@ def test_a_model_that_the_gallery_does_not_hold(extractor, tmp_path):
             lambda: Identifier(extractor, other),
             lambda: ClaimVerifier(extractor, other, fmr=1e-3),
         ):
-            with pytest.raises(GalleryError, match=r"\(feedface.* dlib-resnet29") as caught:
+            with pytest.raises(GalleryError, match=r"\(feedface.* sface") as caught:
                 opened()
             assert caught.value.code == "gallery-model"

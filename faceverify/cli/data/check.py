@@ -144,7 +144,7 @@ def all_problems(
     workers: int | None,
 ) -> Iterator[Problem]:
     """Yield everything wrong with a set, what is quick to find first."""
-    from faceverify.images.discovery import People, read_people
+    from faceverify.images.people import People, read_people
     from faceverify.training.check.files import (
         file_problems,
         name_problems,

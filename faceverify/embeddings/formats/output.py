@@ -8,6 +8,7 @@ from pathlib import Path
 from faceverify.embeddings.formats.shards import SHARD_SIZE, ShardFolder
 from faceverify.embeddings.formats.single_file import WRITERS, SingleFile
 from faceverify.errors import UsageError
+from faceverify.runtime.addresses import check_path
 
 
 def open_output(
@@ -23,9 +24,10 @@ def open_output(
         way: in which photos are embedded; see ``done_photos.py``.
 
     Raises:
-        UsageError: another suffix.
+        UsageError: another suffix, or a URL.
         EmbeddingFileError, OutputError: as :class:`ShardFolder` and :class:`SingleFile`.
     """
+    check_path(name, "--out")
     path = Path(name)
     if not path.is_dir():
         if path.suffix.lower() in WRITERS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +109,11 @@ def calibrate_model(
     if fmr_targets is None and (fewer := [rate for rate in USUAL_RATES if rate not in targets]):
         left_out = ", ".join(f"{rate:g}" for rate in fewer)
         notes += (f"too few impostor comparisons for thresholds at FMR {left_out}",)
-    model = source.model.with_thresholds(found.thresholds)
+    model = replace(
+        source.model.with_thresholds(found.thresholds),
+        usual_length=source.usual_length(ListedPhotos(benchmark.photos, benchmark.names))
+        or source.model.usual_length,
+    )
     return Calibration(model, section, notes, found.unreachable)
 
 

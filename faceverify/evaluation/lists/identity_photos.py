@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceverify.errors import PairListError
-from faceverify.images.discovery import read_people
+from faceverify.images.people import read_people
 
 if TYPE_CHECKING:
     from faceverify.evaluation.lists.image_roots import PairImages

@@ -63,6 +63,8 @@ def evaluate_robustness(
         workers=workers,
         progress=progress,
     )
-    found = measure_robustness(benchmark, faces, point, replicates=replicates)
+    found = measure_robustness(
+        benchmark, faces, point, calibration=file.calibration, replicates=replicates
+    )
     discards = discard_curves(faces, benchmark.identities, point.threshold)
     return found, robustness_evaluation(found, discards)

@@ -15,6 +15,7 @@ from faceverify.evaluation.results import Estimate, rate_estimate
 from faceverify.evaluation.robustness.faces import CLEAN, DegradedFaces
 from faceverify.evaluation.robustness.rates import compare, error_estimates
 from faceverify.matching.operating_point import OperatingPoint
+from faceverify.matching.threshold import Calibration
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def measure_robustness(
     faces: Sequence[DegradedFaces],
     point: OperatingPoint,
     *,
+    calibration: Calibration = (),
     replicates: int = 1000,
 ) -> Robustness:
     """Rates of every set of degraded faces.
@@ -82,7 +84,8 @@ def measure_robustness(
     Args:
         benchmark: the N photos, with identities.
         faces: sets of faces of these photos; the first are those of the clean photos.
-        point: threshold in use.
+        point: threshold in use, for good photos.
+        calibration: calibrated points of the model, by which the threshold depends on quality.
         replicates: of the bootstrap over identities; 0 for Wilson's intervals.
     """
     clean = faces[0]
@@ -94,13 +97,11 @@ def measure_robustness(
             failures[code] = failures.get(code, 0) + 1
         found = len(degraded.failure)
         decided = rate_estimate("decided", "decided", int(degraded.decided.sum()), found)
-        both = [
-            error_estimates(
-                compare(other, degraded), benchmark.identities, point.threshold,
-                replicates=replicates,
-            )
-            for other in (degraded, clean)
-        ]  # fmt: skip
+        both = []
+        for other in (degraded, clean):
+            made = compare(other, degraded)
+            limits = made.limits(point, calibration)
+            both.append(error_estimates(made, benchmark.identities, limits, replicates=replicates))
         (fmr, fnmr), (clean_fmr, clean_fnmr) = both
         return CellRates(
             degraded.kind, degraded.strength, decided, fmr, fnmr, clean_fmr, clean_fnmr,

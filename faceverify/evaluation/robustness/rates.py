@@ -12,6 +12,8 @@ from faceverify.evaluation.intervals.bootstrap import interval
 from faceverify.evaluation.metrics.exact_distances import STEPS, distance_steps, exact_rows
 from faceverify.evaluation.results import Estimate, rate_estimate
 from faceverify.evaluation.robustness.faces import DegradedFaces
+from faceverify.matching.operating_point import OperatingPoint
+from faceverify.matching.threshold import Calibration, point_at_quality
 
 Counts = NDArray[np.int64]
 
@@ -23,11 +25,19 @@ class Comparisons:
     Args:
         first, second: index of the photos of each comparison, (K,) each.
         steps: distance in steps of 2^-23, (K,).
+        quality: the lower one of the two faces', in [0, 1], (K,).
     """
 
     first: Counts
     second: Counts
     steps: NDArray[np.int32]
+    quality: NDArray[np.float32]
+
+    def limits(self, point: OperatingPoint, calibration: Calibration) -> NDArray[np.float64]:
+        """Largest distance of a match of each comparison: it depends on the quality, (K,)."""
+        levels, level = np.unique(self.quality, return_inverse=True)
+        each = [point_at_quality(point, calibration, float(one)).threshold for one in levels]
+        return np.array(each, np.float64)[level]
 
 
 def compare(first: DegradedFaces, second: DegradedFaces) -> Comparisons:
@@ -38,19 +48,21 @@ def compare(first: DegradedFaces, second: DegradedFaces) -> Comparisons:
     ones, others = np.flatnonzero(first.decided), np.flatnonzero(second.decided)
     if not len(ones) or not len(others):
         nothing = np.zeros(0, np.int64)
-        return Comparisons(nothing, nothing, np.zeros(0, np.int32))
+        return Comparisons(nothing, nothing, np.zeros(0, np.int32), np.zeros(0, np.float32))
     steps = distance_steps(
         exact_rows(first.embeddings[ones]), exact_rows(second.embeddings[others])
     )
     row, column = np.meshgrid(ones, others, indexing="ij")
     kept = row < column if first is second else row != column
-    return Comparisons(row[kept], column[kept], steps[kept])
+    row, column = row[kept], column[kept]
+    quality = np.minimum(first.quality[row], second.quality[column])
+    return Comparisons(row, column, steps[kept], quality)
 
 
 def error_estimates(
     comparisons: Comparisons,
     identities: Sequence[str],
-    threshold: float,
+    threshold: float | NDArray[np.float64],
     *,
     replicates: int,
     seed: int = 0,
@@ -60,7 +72,7 @@ def error_estimates(
     Args:
         comparisons: of N photos.
         identities: of the photos, N.
-        threshold: comparisons with distance <= threshold match.
+        threshold: comparisons with distance <= threshold match; one, or one for each, (K,).
         replicates: of the bootstrap; 0 for Wilson's intervals.
         seed: of the resampling.
     """

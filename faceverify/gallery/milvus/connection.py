@@ -19,6 +19,7 @@ from pymilvus import MilvusClient, MilvusException
 from faceverify.errors import GalleryError
 from faceverify.gallery.milvus.address import Address
 from faceverify.gallery.milvus.consistency import ConsistentClient
+from faceverify.runtime.patience import seconds_to_wait
 
 CONNECT_SECONDS = 10.0
 UNREACHABLE, NO_COLLECTION = 2, 100  # codes of pymilvus and of the server
@@ -46,7 +47,7 @@ def connect(address: Address) -> ConsistentClient:
                     uri=address.uri,
                     token=address.token,
                     db_name=address.database,
-                    timeout=CONNECT_SECONDS,
+                    timeout=seconds_to_wait(CONNECT_SECONDS),
                 )
             )
     _check_lite()

@@ -12,6 +12,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from faceverify.runtime.patience import seconds_to_wait
+
+ANSWER_SECONDS = 60.0  # of a request; without a limit, pymilvus tries for minutes
 BOUND = 5.0  # seconds, of Bounded
 
 
@@ -27,6 +30,7 @@ class ConsistentClient:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self._wait = seconds_to_wait(ANSWER_SECONDS)
         self._caught_up: set[str] = set()
         self._written: dict[str, float] = {}
 
@@ -43,17 +47,17 @@ class ConsistentClient:
 
     def upsert(self, collection: str, rows: list[dict[str, Any]]) -> None:
         """Insert rows, or replace those with the same keys."""
-        self._client.upsert(collection, rows)
+        self._client.upsert(collection, rows, timeout=self._wait)
         self._written[collection] = time.monotonic()
 
     def delete(self, collection: str, ids: list[str]) -> None:
         """Delete rows."""
         self._caught_up.discard(collection)
-        self._client.delete(collection, ids=ids)
+        self._client.delete(collection, ids=ids, timeout=self._wait)
 
     def _read(self, read: Any, collection: str, options: dict[str, Any]) -> Any:
         level = self._level(collection)
-        found = read(collection, consistency_level=level, **options)
+        found = read(collection, consistency_level=level, timeout=self._wait, **options)
         self._caught_up.add(collection)
         return found
 

@@ -22,7 +22,6 @@ LONGEST_NAME = 44  # bytes: with the prefix and "_search" it fits the 63 of Post
 DEFAULTS = {
     "application_name": "faceverify",
     "client_encoding": "utf8",
-    "connect_timeout": "10",
     # a host that vanished is noticed within about a minute
     "keepalives_idle": "30",
     "keepalives_interval": "10",

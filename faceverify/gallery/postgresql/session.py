@@ -8,6 +8,7 @@ started again, and the number shows whether it was committed. (PostgreSQL's tran
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Callable
@@ -20,10 +21,12 @@ from psycopg import Connection, errors
 from faceverify.errors import GalleryError
 from faceverify.gallery.postgresql.address import Address
 from faceverify.gallery.postgresql.vectors import register
+from faceverify.runtime.patience import seconds_to_wait
 
 T = TypeVar("T")
 Conn = Connection[tuple[Any, ...]]
 
+CONNECT_SECONDS = 10.0
 RETRY_SECONDS = 30.0  # for a server that restarts, or another that takes over
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 REPEATABLE = (errors.SerializationFailure, errors.DeadlockDetected)  # rolled back as a whole
@@ -61,10 +64,28 @@ def connect(address: Address) -> Conn:
         GalleryError: the server cannot be reached, or refuses the user (code
             ``gallery-unreachable``).
     """
+    limit = str(math.ceil(seconds_to_wait(CONNECT_SECONDS)))
+    parameters: dict[str, Any] = {"connect_timeout": limit} | address.parameters
     try:
-        return psycopg.connect(**address.parameters, autocommit=True)  # type: ignore[arg-type]
+        return psycopg.connect(**parameters, autocommit=True)
     except (psycopg.Error, UnicodeError) as problem:
         raise _unreachable(address, problem) from None  # the context contains the password
+
+
+def connect_when_started(address: Address) -> Conn:
+    """Connect to the server, which may still be starting up.
+
+    Raises:
+        GalleryError: as :func:`connect`.
+    """
+    deadline = _RetryDeadline()
+    while True:
+        try:
+            return connect(address)
+        except GalleryError as problem:  # noqa: PERF203 - to try again
+            if "starting up" not in str(problem) or not deadline.left():
+                raise
+            deadline.pause()
 
 
 def enter(connection: Conn, address: Address) -> None:
@@ -142,7 +163,7 @@ class Session:
             except GalleryError as problem:
                 if not deadline.left():
                     raise GalleryError(
-                        f"{problem}: not back within {RETRY_SECONDS:g} s",
+                        f"{problem}: not back within {deadline.seconds:g} s",
                         cure="try again: what was stored is not stored twice",
                         code="gallery-unreachable",
                     ) from None
@@ -169,7 +190,8 @@ class _RetryDeadline:
     """Deadline and back-off of the retries of one call."""
 
     def __init__(self) -> None:
-        self._end = time.monotonic() + RETRY_SECONDS
+        self.seconds = seconds_to_wait(RETRY_SECONDS)
+        self._end = time.monotonic() + self.seconds
         self._pause = FIRST_PAUSE
 
     def left(self) -> bool:

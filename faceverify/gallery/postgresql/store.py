@@ -38,7 +38,7 @@ from faceverify.gallery.postgresql.reading import (
 from faceverify.gallery.postgresql.removal import check_rights, rewrite
 from faceverify.gallery.postgresql.schema import create_roles, prepare
 from faceverify.gallery.postgresql.search import nearest_means, nearest_templates, set_effort
-from faceverify.gallery.postgresql.session import Conn, Session, connect, refused
+from faceverify.gallery.postgresql.session import Conn, Session, connect_when_started, refused
 from faceverify.gallery.postgresql.vectors import to_vectors
 from faceverify.gallery.postgresql.writing import (
     delete,
@@ -73,7 +73,7 @@ class PostgresStore:
     def __init__(self, url: str, *, create: bool = False) -> None:
         self._address = parse(url)
         self.url = self._address.shown
-        connection = connect(self._address)
+        connection = connect_when_started(self._address)
         try:
             prepare(connection, self._address, create=create)
         except psycopg.Error as problem:

@@ -15,9 +15,13 @@ from datetime import timedelta
 import torch
 from torch import Tensor
 from torch import distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
-from faceverify.errors import TrainingError
+from faceverify.errors import TrainingError, UsageError
+from faceverify.runtime.launch import LAUNCHER, launched
+from faceverify.runtime.patience import VARIABLE, seconds_to_wait
 
+MEETING = timedelta(minutes=5)  # for all processes to be started
 PATIENCE = timedelta(minutes=30)  # for a process that reads data, validates or compiles
 
 
@@ -74,26 +78,56 @@ def join_processes(device: str, *, threads: int = 0) -> Iterator[Processes]:
         threads: CPU threads of this process; 0 for torch's default.
 
     Raises:
-        TrainingError: the device is not available, or another process of the run ended.
+        UsageError: the environment of the launcher is incomplete.
+        TrainingError: the device is not available, or another process of the run ended, or never
+            came.
     """
     if threads:
         torch.set_num_threads(threads)
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    place = find_device(device, local_rank, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    world = launched("WORLD_SIZE", 1)
+    place = find_device(device, launched("LOCAL_RANK", 0), launched("LOCAL_WORLD_SIZE", 1))
     if place.type == "cuda":
         torch.cuda.set_device(place)
     if world == 1:
         yield Processes(0, 1, place)
         return
     backend = "cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo"
-    with others_alive():
-        dist.init_process_group(backend, timeout=PATIENCE)
+    _meet(backend, world)
     try:
         with others_alive():
             yield Processes(dist.get_rank(), dist.get_world_size(), place)
     finally:
         dist.destroy_process_group()
+
+
+def _meet(backend: str, world: int) -> None:
+    """Form the group of the processes, once all are there.
+
+    Raises:
+        UsageError: the environment does not say where they meet.
+        TrainingError: they do not come within the time (``FACEVERIFY_WAIT``).
+    """
+    rank = launched("RANK")
+    launched("MASTER_PORT")
+    if not os.environ.get("MASTER_ADDR"):
+        raise UsageError("environment: MASTER_ADDR is not set", cure=LAUNCHER)
+    if rank >= world:
+        raise UsageError(f"environment: RANK is {rank} of WORLD_SIZE {world}", cure=LAUNCHER)
+    wait = timedelta(seconds=seconds_to_wait(MEETING.total_seconds()))
+    try:
+        store, _, _ = next(iter(rendezvous("env://", timeout=wait)))
+        store.set_timeout(wait)
+        dist.init_process_group(
+            backend, store=store, rank=rank, world_size=world, timeout=max(wait, PATIENCE)
+        )
+    except (dist.DistError, RuntimeError, ValueError, OSError) as error:
+        raise TrainingError(
+            f"the {world} processes of this run do not meet at {os.environ['MASTER_ADDR']}:"
+            f"{os.environ['MASTER_PORT']} within {wait.total_seconds():g} s ({_reason(error)})",
+            cure=f"start all {world}, see that the address can be reached, or set {VARIABLE}, in "
+            "seconds",
+            code="training-processes",
+        ) from error
 
 
 def find_device(setting: str, local_rank: int = 0, local_world: int = 1) -> torch.device:
@@ -151,10 +185,14 @@ def others_alive() -> Iterator[None]:
         raise
 
 
-def _went_away(error: Exception) -> TrainingError:
+def _reason(error: Exception) -> str:
     (reason, *_) = str(error).strip().splitlines() or [type(error).__name__]
+    return reason[:120]
+
+
+def _went_away(error: Exception) -> TrainingError:
     return TrainingError(
-        f"another process of this run is gone or does not answer ({reason[:120]})",
+        f"another process of this run is gone or does not answer ({_reason(error)})",
         cure="see its own message; the last checkpoint stays: go on with --resume, on as many "
         "processes as there are",
         code="training-processes",

@@ -18,6 +18,7 @@ from faceverify.embeddings.formats.output import open_output
 from faceverify.embeddings.formats.shards import ShardFolder
 from faceverify.embeddings.formats.single_file import WRITERS, SingleFile
 from faceverify.errors import EmbeddingFileError, ImageError, OutputError, UsageError
+from faceverify.images import content as photo_content
 from faceverify.images.content import content_hash, settled_state
 from faceverify.runtime import name_set
 from faceverify.runtime.name_set import PhotoSet
@@ -462,6 +463,20 @@ def test_a_photo_replaced_under_its_name_is_embedded_anew(embedded_once, change)
     assert new.startswith(content_hash("b"))
     assert new != old
     assert run_over(embedded_once, "cba") == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a time of the last change")
+def test_of_settled_files_the_time_of_the_last_change_tells(monkeypatch):
+    now = photo_content.time.time_ns()
+    monkeypatch.setattr(photo_content.time, "time_ns", lambda: now + 60_000_000_000)
+    for name in "ab":
+        Path(name).write_text(name)
+        os.utime(name, (1e9, 1e9))
+    assert run_over("t.npz", "ab") == ["a", "b"]
+    change_of_the_same_size_and_date(Path("b"))
+    assert run_over("t.npz", "ab") == ["b"]
+    monkeypatch.setattr("faceverify.embeddings.formats.done_photos.content_hash", None)
+    assert run_over("t.npz", "ab") == []  # not read again
 
 
 def test_a_photo_that_was_only_touched_is_not(embedded_once):

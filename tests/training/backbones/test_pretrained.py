@@ -72,12 +72,14 @@ def test_a_run_is_its_model_file(tmp_path):
     assert same(net, other)
 
 
-def test_the_default_model_is_the_bundled_net():
+def test_a_bundled_net_is_begun_with_by_its_name():
     net = build_backbone("resnet29", embedding_size=128, size=150)
-    weights = initialise(net, "default")
+    weights = initialise(net, "dlib-resnet29")
     assert "CC0-1.0" in weights.origin
     assert weights.contract == contract_for("resnet29")
     np.testing.assert_array_equal(net.fc.weight.detach(), weights.state["fc.weight"])
+    with pytest.raises(TrainingError, match=r"default does not fit .* trained in \(sface, "):
+        initialise(net, "default")
 
 
 WRAPPED = {

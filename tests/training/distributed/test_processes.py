@@ -15,7 +15,7 @@ from launched_processes import become_process, free_port
 from run_log import losses
 from torch import multiprocessing
 
-from faceverify.errors import TrainingError
+from faceverify.errors import FaceverifyError, TrainingError
 from faceverify.training.checkpoint.checkpoint import latest, load_progress, stored_tensors
 from faceverify.training.config.files import overridden, to_toml
 from faceverify.training.distributed.processes import find_device, join_processes
@@ -169,3 +169,25 @@ def test_a_device_that_is_not_there_is_an_error_and_never_the_processor():
     with join_processes("auto") as processes:
         assert processes.device.type in ("cpu", "mps")
         assert processes.first
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "environment: RANK is not set"),
+        ({"RANK": "two"}, "environment: RANK is 'two', no whole number"),
+        ({"RANK": "0"}, "environment: MASTER_PORT is not set"),
+        ({"RANK": "0", "MASTER_PORT": "1"}, "environment: MASTER_ADDR is not set"),
+        ({"RANK": "2", "MASTER_PORT": "1", "MASTER_ADDR": "x"}, "RANK is 2 of WORLD_SIZE 2"),
+        ({"RANK": "0", "MASTER_PORT": "0", "MASTER_ADDR": "127.0.0.1"}, "do not meet at 127.0.0.1"),
+        ({"RANK": "1", "MASTER_PORT": "9", "MASTER_ADDR": "127.0.0.1"}, "do not meet at 127.0.0.1"),
+    ],
+)
+def test_processes_that_do_not_meet_are_one_line(monkeypatch, environment, said):
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"WORLD_SIZE": "2", "FACEVERIFY_WAIT": "1"} | environment).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(FaceverifyError, match=said) as error, join_processes("cpu"):
+        raise AssertionError
+    assert error.value.exit_status == 2

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import ImageError
-from faceverify.images.discovery import read_people
+from faceverify.images.people import read_people
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.face_set import FaceSet
 

@@ -25,10 +25,11 @@ from faceverify.errors import FaceverifyError
 from faceverify.runtime.progress import ShowProgress
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.open import REMOTE
-from faceverify.training.data.sets.webdataset import IMAGES, sample_label
+from faceverify.training.data.sets.webdataset import IMAGES, refuse_dots, sample_label
 
 BUFFER = 4000  # samples in the shuffle buffer: 15 MB of JPEGs
 READ_AHEAD = 64  # samples
+PASSWORD = re.compile(r"(?:^|::)(?!pipe:)\w+://[^/@:]*:(?!\d{1,5}/)[^@]*@")
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,14 @@ def open_stream(source: str, show_progress: ShowProgress | None = None) -> Shard
         show_progress: gets the labels as they are read.
 
     Raises:
-        TrainingError: a shard is unreadable.
+        TrainingError: a shard is unreadable, or a URL holds a password, which the run's folder
+            would keep.
     """
+    if PASSWORD.search(source):
+        raise data_error(
+            f"{source.partition(':')[0]}://...: a URL with a password in it",
+            "write 'pipe:curl -sfnL URL', with the password in ~/.netrc",
+        )
     urls = expand_urls(source)
     with closing(_in_order(urls)) as images:
         labels: Iterable[int] = (image.label for image in images)
@@ -243,6 +250,8 @@ class _Remembered:
 def _streamed(sample: dict[str, Any]) -> StreamedImage | None:
     kind = next((kind for kind in IMAGES if kind in sample), None)
     if kind is None:
+        members = [key for key in sample if not key.startswith("__")]
+        refuse_dots(sample["__url__"], sample["__key__"], members)
         return None
     name = f"{sample['__url__']}, key {sample['__key__']}"
     texts: dict[str, bytes] = {kind: sample[kind] for kind in ("cls", "json") if kind in sample}

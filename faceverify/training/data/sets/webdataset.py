@@ -13,7 +13,7 @@ import math
 import os
 import tarfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,8 @@ from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.face_set import FaceSet
 from faceverify.training.data.sets.identity_names import read_names
 
-IMAGES = ("jpg", "jpeg", "png", "webp", "bmp")
+IMAGES = ("jpg", "jpeg", "png", "webp", "bmp", "jfif", "jpe", "gif", "tif", "tiff", "avif", "heic",
+    "heif", "jp2", "pgm", "ppm", "img")  # fmt: skip
 CURE = "copy it again, or convert the set anew"
 
 
@@ -210,6 +211,7 @@ def _sample(
 ) -> Sample | None:
     image = next((members[kind] for kind in IMAGES if kind in members), None)
     if image is None:  # metadata, such as __meta__
+        refuse_dots(path, key, members)
         return None
     texts: dict[str, bytes] = {}
     for kind in ("cls", "json"):
@@ -220,6 +222,24 @@ def _sample(
     if labelled:
         label, values = sample_label(f"{path}, key {key}", texts)
     return Sample(shard, key, image.offset_data, image.size, label, values)
+
+
+def refuse_dots(shard: str, key: str, members: Iterable[str]) -> None:
+    """Refuse a sample whose image's name has a dot within, and so no extension of an image.
+
+    The format takes what follows the first dot for the extension: of ``a.1.jpg`` it is ``1.jpg``,
+    and ``a.2.jpg`` belongs to the same sample.
+
+    Raises:
+        TrainingError: there is one.
+    """
+    for extension in members:
+        if extension.rpartition(".")[2] in IMAGES:
+            raise data_error(
+                f"{shard}: found {key}.{extension}, whose key has a dot in it: WebDataset takes"
+                f" .{extension} for its extension",
+                "name the files without dots but that before jpg, cls and json",
+            )
 
 
 def sample_label(name: str, texts: dict[str, bytes]) -> tuple[int, dict[str, float]]:

@@ -99,10 +99,10 @@ def test_crops_of_another_frame_are_carried_as_the_using_half_does(photos, align
 def test_learning_sees_the_embedding_of_using(photos, tmp_path):
     image = crop_of(photos["obama"])
     image.save(tmp_path / "crop.png")
-    extractor = FaceEmbedder.load(options=FaceOptions(aligned="arcface-112"))
+    extractor = FaceEmbedder.load("dlib-resnet29", FaceOptions(aligned="arcface-112"))
     (expected,) = extractor.extract(tmp_path / "crop.png")
     net = build_backbone("resnet29", embedding_size=128, size=150).eval()
-    x = seen(initialise(net, "default").contract, image)
+    x = seen(initialise(net, "dlib-resnet29").contract, image)
     with torch.no_grad():
         (found,) = functional.normalize(net(x) + net(x.flip(3)))
     assert float(found @ torch.from_numpy(expected.embedding)) > 0.9995  # the edge is mirrored

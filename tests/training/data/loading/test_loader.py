@@ -139,7 +139,7 @@ def test_an_unreadable_image_is_named(tmp_path):
     faces = open_face_set(folder)
     stream = batches(faces, [np.array([0]), np.array([2, 1])], transform=VARIED)
     next(stream)
-    with pytest.raises(ImageError, match=r"ann/0001\.jpg: not an image"):
+    with pytest.raises(ImageError, match=r"ann/0001\.jpg: text, not an image"):
         next(stream)
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from face_files import people_folder
 from http_server import Behaviour, serving
+from PIL import Image
 
 from faceverify.errors import ImageError, TrainingError
 from faceverify.training.config.augmentation import Augmentation
@@ -119,7 +120,41 @@ WRONG = {
         "json of key b has other numbers",
     ),
     "no images": ({"a.cls": b"1"}, "holds no samples"),
+    "a dot in a key": ({"a.1.jpg": JPEG, "a.1.cls": b"1"}, r"a\.1\.jpg, whose key has a dot"),
+    "a dot in some": (
+        {"a.jpg": JPEG, "a.cls": b"1", "p/b.2.jpeg": JPEG, "p/b.2.cls": b"2"},
+        r"p/b\.2\.jpeg, whose key has a dot in it: WebDataset takes \.2\.jpeg",
+    ),
 }
+
+
+@pytest.mark.parametrize("url", ["https://joe:pw@host/{0..9}.tar", "a.tar::http://j:p/w@h/b.tar"])
+def test_a_stream_with_a_password_is_refused(url):
+    with pytest.raises(TrainingError, match="a URL with a password in it"):
+        open_stream(url)
+
+
+def test_images_of_any_format_come_back_from_shards(tmp_path):
+    folder = tmp_path / "people"
+    for place, (name, kind) in enumerate(
+        [("a", "GIF"), ("a", "TIFF"), ("b", "AVIF"), ("b", "PPM")]
+    ):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (9 * place, 0, 0)).save(folder / name / str(place), kind)
+    convert(open_face_set(folder), tmp_path / "shards", "webdataset")
+    opened = open_face_set(tmp_path / "shards")
+    stored = {path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert {opened.read(index) for index in range(len(opened))} == stored
+    (shard,) = urls(tmp_path / "shards")
+    assert len(open_stream(f"pipe:cat {shard}")) == 4
+
+
+@pytest.mark.parametrize("case", ["a dot in a key", "a dot in some"])
+def test_a_stream_with_dots_in_keys(tmp_path, case):
+    members, found = WRONG[case]
+    path = write_tar(tmp_path / "x.tar", members)
+    with pytest.raises(TrainingError, match=found):
+        open_stream(f"pipe:cat {path}")
 
 
 @pytest.mark.parametrize("case", WRONG)
@@ -277,7 +312,7 @@ def test_a_shard_cut_anywhere_is_an_error_in_a_stream(shards, tmp_path):
 
 def test_an_image_in_a_stream_that_is_none(tmp_path):
     write_tar(tmp_path / "x.tar", {"a.jpg": b"hello", "a.cls": b"0"})
-    with pytest.raises(ImageError, match=r"x\.tar, key a: not an image"):
+    with pytest.raises(ImageError, match=r"x\.tar, key a: text, not an image"):
         list(stream_batches(stream_of([str(tmp_path / "x.tar")]), size=2, steps=2, buffer=0,
                             transform=Transform((20, 24)), crop_size=(20, 24)))  # fmt: skip
 

@@ -1,5 +1,7 @@
 """Centres shared by processes: losses, and weights after some steps, are those of one process."""
 
+from functools import partial
+
 import pytest
 import torch
 from centre_losses import CLASSES, batch_of
@@ -9,23 +11,23 @@ from torch import multiprocessing
 
 from faceverify.training.distributed.collectives import shards_of
 
-pytestmark = [
-    pytest.mark.xdist_group("sharded losses"),  # the processes run once, not for each worker
-    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),  # no thread of ours runs yet
-]
+# no thread of ours runs yet
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
 @pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.slow)])
-def found(request, tmp_path_factory):
+def found(request, once):
     """What each of several processes has after training, by case and engine."""
-    folder = tmp_path_factory.mktemp("processes")
+    ranks = range(request.param)
+    folder = once(f"{request.param}-processes", partial(train, len(ranks)))
+    return [torch.load(folder / f"found-{rank}.pt", weights_only=False) for rank in ranks]
+
+
+def train(processes, folder):
     for case in CASES:
         torch.save(batch_of(build_case(case)), folder / f"{case}.pt")
-    given = (request.param, folder)
-    multiprocessing.start_processes(train_all, given, request.param, start_method="fork")
-    return [
-        torch.load(folder / f"found-{rank}.pt", weights_only=False) for rank in range(request.param)
-    ]
+    given = (processes, folder)
+    multiprocessing.start_processes(train_all, given, processes, start_method="fork")
 
 
 @pytest.mark.parametrize("engine", [*ENGINES, "sampled"])
