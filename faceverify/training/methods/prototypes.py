@@ -31,7 +31,7 @@ class Prototypes(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Embeddings, (N, P), to their cosines with the prototypes, (N, K)."""
-        weight = self.weight
+        weight: Tensor = self.weight
         if self._fixed:  # a gradient of zeros: an optimiser wants one for all weights or for none
             weight = weight.detach() + 0 * weight
         return F.linear(F.normalize(rows, dim=1), F.normalize(weight, dim=1))

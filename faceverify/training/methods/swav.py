@@ -98,9 +98,12 @@ class SwAV(Method):
     def codes(self, view: int) -> Tensor:
         """Codes of a view of the batch, (N, K)."""
         rows = self._projected[view]
-        queued = [self.queues[view].filled] if self._queued else []  # type: ignore[operator]
-        everyone = torch.cat([rows, *queued])
-        shares = sinkhorn(self.prototypes(everyone), self.epsilon, self.iterations)
+        everyone = [rows]
+        if self._queued:
+            queue = self.queues[view]
+            assert isinstance(queue, Queue)
+            everyone.append(queue.filled)
+        shares = sinkhorn(self.prototypes(torch.cat(everyone)), self.epsilon, self.iterations)
         return shares[: len(rows)]
 
     def begin_step(self, step: int, total: int) -> None:

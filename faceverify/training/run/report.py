@@ -65,7 +65,9 @@ def run_charts(metrics: Lines) -> dict[str, Chart]:
         charts["loss"] = curve("Loss", losses, COLOURS[0], dots=False)
     accuracies = points(metrics, "accuracy")
     if accuracies:
-        charts["accuracy"] = curve("Validation accuracy", accuracies, COLOURS[1], dots=True, share=True)
+        charts["accuracy"] = curve(
+            "Validation accuracy", accuracies, COLOURS[1], dots=True, share=True
+        )
     for name, title in SIGNS.items():
         if values := points([line for line in metrics if "loss" not in line], name):
             share = name in SHARES
