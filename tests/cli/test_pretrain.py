@@ -44,6 +44,9 @@ def test_from_photos_to_a_model_that_people_go_on_from(run, photos, tmp_path):
         "--set", "validation.times=0", "--json",
     )  # fmt: skip
     assert after.status == 0, after.err
+    recipe = Path("runs/after/config.toml").read_text()
+    assert "margin = 0.3" in recipe  # small-arcface's
+    assert "initial = 0.0" in recipe  # nothing of the first weights is kept
     embedded = run(
         "embed", photos / "person00" / "0.png", "--model", "runs/after/model.onnx",
         "--aligned", "arcface-112", "--json",

@@ -39,6 +39,7 @@ class Distillation(Method):
     """
 
     views: ClassVar[Views] = Views(1)
+    separates_nobody: ClassVar[bool] = False
     collapse: ClassVar[str] = (
         "usual causes: too high a learning rate, or a teacher that is itself so; try a lower "
         "--learning-rate"
