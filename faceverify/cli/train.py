@@ -259,7 +259,15 @@ def run(
     from faceverify.training.config.schema import config_from_dict
 
     config = config_from_dict(values)
+    from faceverify.training.methods import find_method
+    from faceverify.training.methods.supervised import Supervised
     from faceverify.training.run.train import train_model
+
+    if not resume and find_method(config.method.name) is not Supervised:
+        raise UsageError(
+            f"{config.method.name} is a method of pre-training, which no loss of people belongs to",
+            cure="use `faceverify pretrain`, and `faceverify train --init` after it",
+        )
 
     return train_model(
         config,

@@ -71,6 +71,18 @@ def test_a_list_and_a_probe(run, photos, tmp_path):
     assert any("nearest" in json.loads(line) for line in log.splitlines())
 
 
+@pytest.mark.parametrize("options", [
+    ("--recipe", "pretrain-simclr"),
+    ("--recipe", "pretrain-simclr", "--loss", "arcface"),
+    ("--set", "method.name=byol"),
+])  # fmt: skip
+def test_train_is_for_people(run, photos, options):
+    ran = run("train", "photos", *options)
+    assert ran.status == 2
+    assert "is a method of pre-training" in ran.err
+    assert "use `faceverify pretrain`" in ran.err
+
+
 def test_the_methods_are_listed(run):
     found = run("pretrain", "--methods", "--json").objects
     names = [one["method"] for one in found]
