@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 
 import numpy as np
 import pytest
@@ -133,7 +134,6 @@ def test_train_goes_on_from_it(photos, tmp_path):
         ),
         ({"data": {"column": "age"}}, "data.column is about people, and method simclr learns"),
         ({"batches": {"sampler": "identities"}}, "batches.sampler is about people"),
-        ({"data": {"source": "https://example.org/{0..3}.tar"}}, "copy the shards to a disk"),
         ({"data": {"source": ""}}, "no photos to learn from"),
         ({"method": {"name": "mae"}}, "masks patches, and this backbone has none"),
         ({"method": {"name": "distil"}}, "method distil learns from a model; give --teacher"),
@@ -220,3 +220,21 @@ def test_a_probe_of_nobody_to_tell_apart_is_refused(photos, tmp_path):
         words = f"found {people} people, and at most {images} photos of one; name a folder of two"
         with pytest.raises(TrainingError, match=words):
             train_model(config, RunFolder(tmp_path / "run"))
+
+
+def test_a_stream_of_shards_needs_no_labels(photos, tmp_path):
+    with tarfile.open(tmp_path / "0.tar", "w") as archive:
+        for number, path in enumerate(sorted(photos.rglob("*.png"))):
+            archive.add(path, f"{number:04d}.png")
+    source = f"pipe:cat {tmp_path}/0.tar"
+    run, said = RunFolder(tmp_path / "run"), []
+    trained = train_model(config_of(source), run, say=said.append)
+    assert trained.model.is_file()
+    assert said[0].startswith("no photo can be held out of a stream")
+    assert said[1] == "49 photos; resnet18 and simclr on cpu (1 threads)"
+    learned = read_metrics(run.metrics)
+    assert [line["step"] for line in learned] == [1, 2, 3, 4]
+    assert all(line["spread"] > 0.1 for line in learned)
+    assert run.read_config().data.stream_images == 49
+    with pytest.raises(TrainingError, match="49 photos do not fill a batch of 64"):
+        train_model(config_of(source, batches={"size": 64}), RunFolder(tmp_path / "other"))
