@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from faceverify.errors import ImageError
-from faceverify.images.discovery import find_photos, is_photo_name, no_photo
+from faceverify.images.discovery import find_photos, is_photo_name
+from faceverify.images.people import no_photo
 from faceverify.runtime.text import printable
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.face_set import FaceSet
