@@ -39,7 +39,7 @@ WORSE = {
     "motion": ((5, 10, 20, 30), "detail", -1, BLURRED),
     "enlarged": ((2, 4, 6, 8), "detail", -1, BLURRED),
     "blocks": ((2, 4, 6, 8), "flatness", 1, PIXELATED),
-    "jpeg": ((93, 97, 100), "flatness", 1, PIXELATED),
+    "jpeg": ((100,), "flatness", 1, PIXELATED),
     "bar": ((0.02, 0.05, 0.1, 0.15), "eye_cover", 1, EYE),
 }
 
