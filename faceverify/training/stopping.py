@@ -16,10 +16,10 @@ STOPPING = [
 ]
 SAME_SIGNAL = 1.0  # seconds: torchrun passes on a Ctrl-C that the terminal sent already
 SMOOTHING = 0.8  # of the running loss: half of its weight is on the last three losses
-# signs below which all embeddings are alike: see methods/signs.py, and teacher_information, the
-# nats that the teacher's output tells about an image
-ALIKE = {"spread": 0.02, "effective_rank": 1.5, "teacher_information": 0.005}
-COLLAPSED_LINES, COLLAPSED_STEPS = 3, 30  # of the log, and between the first and the last of them
+# signs (methods/signs.py) of which a value below the first number means that all embeddings are
+# alike, if it lasts for the second, in steps; the last, in nats, is next to nothing at the start
+ALIKE = {"spread": (0.02, 30), "effective_rank": (1.5, 30), "teacher_information": (0.005, 300)}
+COLLAPSED_LINES = 3  # of the log, at least
 DIVERGED = 10.0  # times the first running loss; a margin that warms up may multiply it by 4
 
 
@@ -105,8 +105,7 @@ class CollapseWatch:
 
     def __init__(self, causes: str) -> None:
         self._causes = causes
-        self._since: int | None = None
-        self._lines = 0
+        self._low: dict[str, list[int]] = {}  # steps of the lines in a row, by sign
 
     def check(self, signs: Mapping[str, float], step: int) -> None:
         """Check the signs of a step that is logged.
@@ -119,20 +118,21 @@ class CollapseWatch:
             TrainingError: one of them has been near its least value for some time; the message
                 says what to change.
         """
-        found = {name: signs[name] for name, least in ALIKE.items() if signs.get(name, 9.9) < least}
-        if not found or not self._causes:
-            self._since, self._lines = None, 0
+        if not self._causes:
             return
-        self._since, self._lines = self._since or step, self._lines + 1
-        if self._lines < COLLAPSED_LINES or step - self._since < COLLAPSED_STEPS:
-            return
-        name, value = next(iter(found.items()))
-        raise TrainingError(
-            f"the embeddings have collapsed: {name} is {value:.3g} at step {step}, and was below "
-            f"{ALIKE[name]:g} since step {self._since}",
-            cure=self._causes,
-            code="training-collapsed",
-        )
+        for name, (least, lasting) in ALIKE.items():
+            if signs.get(name, math.inf) >= least:
+                self._low[name] = []
+                continue
+            steps = self._low.setdefault(name, [])
+            steps.append(step)
+            if len(steps) >= COLLAPSED_LINES and step - steps[0] >= lasting:
+                raise TrainingError(
+                    f"the embeddings have collapsed: {name} is {signs[name]:.3g} at step {step}, "
+                    f"and was below {least:g} since step {steps[0]}",
+                    cure=self._causes,
+                    code="training-collapsed",
+                )
 
 
 def diverged(what: str, learning_rate: float, warm_up: bool) -> TrainingError:

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from faceverify.models.contract import Contract
 from faceverify.training.backbones import build_backbone
 from faceverify.training.backbones.pretrained import initialise
 from faceverify.training.checkpoint.checkpoint import load_tensors, stored_tensors
@@ -156,8 +157,7 @@ def rows_of(value: Tensor, shard: Shard | None) -> Tensor | Rows:
 def build_train_state(
     config: Config,
     *,
-    embedding_size: int,
-    input_size: int,
+    contract: Contract,
     classes: int,
     images: int,
     processes: Processes,
@@ -166,8 +166,7 @@ def build_train_state(
 
     Args:
         config: of the run.
-        embedding_size: D.
-        input_size: side of the backbone's input, in pixels.
+        contract: preprocessing contract of the backbone.
         classes: number of people in the training set.
         images: number of its images.
         processes: this process and the others.
@@ -180,8 +179,8 @@ def build_train_state(
     torch.manual_seed(config.seed)
     backbone = build_backbone(
         config.backbone.name,
-        embedding_size=embedding_size,
-        size=input_size,
+        embedding_size=contract.embedding_size,
+        size=contract.width,
         **config.backbone.options,
     )
     origin = initialise(backbone, config.backbone.init).origin if config.backbone.init else ""
@@ -191,12 +190,14 @@ def build_train_state(
     torch.manual_seed(config.seed)  # the method's initial weights do not depend on the backbone
     method = build_method(
         config.method.name,
-        embedding_size=embedding_size,
+        contract=contract,
         backbone=backbone,
         images=images,
-        input_size=input_size,
         loss=lambda: build_loss(
-            config.loss.name, embedding_size=embedding_size, classes=classes, **config.loss.options
+            config.loss.name,
+            embedding_size=contract.embedding_size,
+            classes=classes,
+            **config.loss.options,
         ),
         **config.method.options,
     ).to(processes.device)

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from faceverify.errors import TrainingError
-from faceverify.training.stopping import LossWatch, stop_on_signals
+from faceverify.training.stopping import CollapseWatch, LossWatch, stop_on_signals
 
 
 def test_a_second_signal_does_what_it_did_before(monkeypatch, signals):
@@ -49,3 +49,26 @@ def test_a_margin_that_warms_up_is_no_divergence():
     watch = LossWatch()
     for step in range(100):
         watch.check(9.0 + 0.3 * step, step, learning_rate=0.1, warm_up=False)
+
+
+def test_embeddings_that_stay_alike_stop_the_run_with_a_cure():
+    watch = CollapseWatch("try another")
+    for step in range(0, 200, 20):  # once is no collapse
+        watch.check({"spread": 0.5 if step % 40 else 0.001, "effective_rank": 9.0}, step)
+    watch.check({"spread": 0.5, "effective_rank": 1.2}, 200)
+    watch.check({"spread": 0.5, "effective_rank": 1.2}, 220)
+    with pytest.raises(TrainingError, match=r"effective_rank is 1.2 at step 240, .* step 200; try"
+                       ) as found:  # fmt: skip
+        watch.check({"spread": 0.5, "effective_rank": 1.2}, 240)
+    assert found.value.code == "training-collapsed"
+
+
+def test_a_teacher_may_tell_little_at_first_and_some_methods_are_not_watched():
+    watch = CollapseWatch("try another")
+    for step in range(0, 300, 10):
+        watch.check({"spread": 0.5, "teacher_information": 1e-4}, step)
+    with pytest.raises(TrainingError, match="teacher_information"):
+        watch.check({"spread": 0.5, "teacher_information": 1e-4}, 300)
+    for step in range(0, 600, 10):
+        CollapseWatch("").check({"spread": 0.0}, step)
+        watch.check({}, step)  # a supervised run

@@ -23,6 +23,7 @@ from faceverify.training.backbones.mobilefacenet import mobilefacenet
 from faceverify.training.backbones.resnet import resnet
 from faceverify.training.backbones.resnet29 import resnet29
 from faceverify.training.backbones.timm import timm_backbone
+from faceverify.training.backbones.vit import vit
 from faceverify.training.config.fields import config_error
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
@@ -36,6 +37,7 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "iresnet200": partial(iresnet, 200),
     "mobilefacenet": mobilefacenet,
     "resnet29": resnet29,
+    "vit": vit,
     "facenet:inception-resnet-v1": inception_resnet_v1,
 }
 TIMM = "timm:"

@@ -9,16 +9,22 @@ from typing import Any, get_type_hints
 
 from torch import nn
 
+from faceverify.models.contract import Contract
 from faceverify.training.config.fields import config_error
 from faceverify.training.losses import check_kind
 from faceverify.training.losses.loss import Loss
 from faceverify.training.methods.barlow import BarlowTwins
 from faceverify.training.methods.byol import BYOL
+from faceverify.training.methods.dino import DINO
+from faceverify.training.methods.distil import Distillation
+from faceverify.training.methods.mae import MAE
 from faceverify.training.methods.method import Method
 from faceverify.training.methods.moco import MoCo
 from faceverify.training.methods.simclr import SimCLR
 from faceverify.training.methods.simsiam import SimSiam
+from faceverify.training.methods.supcon import SupConViews
 from faceverify.training.methods.supervised import Supervised
+from faceverify.training.methods.swav import SwAV
 from faceverify.training.methods.vicreg import VICReg
 
 METHODS: dict[str, type[Method]] = {
@@ -26,23 +32,30 @@ METHODS: dict[str, type[Method]] = {
     # without names: contrastive
     "simclr": SimCLR,
     "moco": MoCo,
+    "swav": SwAV,
     # ... without negatives
     "byol": BYOL,
     "simsiam": SimSiam,
+    "dino": DINO,
     "barlow": BarlowTwins,
     "vicreg": VICReg,
+    # ... generative
+    "mae": MAE,
+    # ... from another model
+    "distil": Distillation,
+    # with names as well
+    "supcon": SupConViews,
 }
 # what a constructor may ask for of the run; all its other arguments are options
-OF_THE_RUN = ("embedding_size", "backbone", "images", "input_size", "loss")
+OF_THE_RUN = ("embedding_size", "backbone", "images", "input_size", "contract", "loss")
 
 
 def build_method(
     name: str,
     *,
-    embedding_size: int,
+    contract: Contract,
     backbone: nn.Module,
     images: int,
-    input_size: int,
     loss: Callable[[], Loss],
     **options: Any,
 ) -> Method:
@@ -50,10 +63,9 @@ def build_method(
 
     Args:
         name: a key of ``METHODS``.
-        embedding_size: D of the backbone.
+        contract: preprocessing contract of the backbone, with the size of its embeddings.
         backbone: on its device; a method with a teacher copies it.
         images: number of images of the training set.
-        input_size: side of the backbone's input, in pixels.
         loss: builds the configured loss, for a method that learns by one.
         options: keyword arguments of the method.
 
@@ -71,10 +83,11 @@ def build_method(
         check_kind("method", name, option, value, kinds[option])
     asked = inspect.signature(method).parameters
     of_the_run: dict[str, Callable[[], Any]] = {
-        "embedding_size": lambda: embedding_size,
+        "embedding_size": lambda: contract.embedding_size,
         "backbone": lambda: backbone,
         "images": lambda: images,
-        "input_size": lambda: input_size,
+        "input_size": lambda: contract.width,
+        "contract": lambda: contract,
         "loss": loss,
     }
     build: Callable[..., Method] = method

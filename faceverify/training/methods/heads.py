@@ -23,7 +23,10 @@ def mlp(sizes: Sequence[int], *, norm: bool = True, last_norm: bool = False) -> 
     for index in range(last + 1):
         inputs, outputs = sizes[index], sizes[index + 1]
         normed = last_norm if index == last else norm
-        layers.append(nn.Linear(inputs, outputs, bias=not normed))
+        layer = nn.Linear(inputs, outputs, bias=not normed)
+        if layer.bias is not None:  # or all images would begin alike, where a method can stay
+            nn.init.zeros_(layer.bias)
+        layers.append(layer)
         if normed:
             layers.append(nn.BatchNorm1d(outputs, affine=index != last))
         if index != last:

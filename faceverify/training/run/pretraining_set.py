@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
 from faceverify.models.contract import Contract
 from faceverify.training.config.fields import config_error
@@ -23,6 +25,7 @@ from faceverify.training.data.sets.shard_stream import is_stream
 from faceverify.training.data.views import Views
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.methods.method import Method
+from faceverify.training.optim.freezing import eval_mode
 from faceverify.training.run.training_set import TrainingSet
 
 FEWEST_HELD_OUT, MOST_HELD_OUT = 16, 256  # photos; more say no more about spread and rank
@@ -123,6 +126,32 @@ def open_unnamed(
     check_together(config)
     source = StoredSource(train, contract, config, processes, views, warn, say)
     return TrainingSet(source, held_out, tuple(notes), config, named=False)
+
+
+def check_small_views(backbone: nn.Module, views: Views, size: int) -> None:
+    """Check that a backbone embeds views of every size.
+
+    Args:
+        backbone: on any device; its mode is restored.
+        views: of the method.
+        size: side of the backbone's input, in pixels.
+
+    Raises:
+        TrainingError: it embeds one size alone.
+    """
+    if not views.local:
+        return
+    side = max(1, round(views.small.side * size))
+    device = next(backbone.parameters()).device
+    try:
+        with torch.no_grad(), eval_mode(backbone):
+            backbone(torch.zeros(1, 3, side, side, device=device))
+    except (RuntimeError, AssertionError) as error:  # timm's checks are assertions
+        raise config_error(
+            f"the method has views of {side} pixels beside those of {size}, and this backbone "
+            "embeds one size alone",
+            "use --set backbone.neck=pool, or --set views.local=0",
+        ) from error
 
 
 def held_out_of(count: int, share: float, seed: int) -> np.ndarray:

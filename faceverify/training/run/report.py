@@ -62,14 +62,16 @@ def run_charts(metrics: Lines) -> dict[str, Chart]:
     charts = {}
     losses = points(metrics, "loss")
     if losses:
-        charts["loss"] = curve("Loss", losses, COLOURS[0])
+        charts["loss"] = curve("Loss", losses, COLOURS[0], dots=False)
     accuracies = points(metrics, "accuracy")
     if accuracies:
-        charts["accuracy"] = curve("Validation accuracy", accuracies, COLOURS[1], share=True)
+        charts["accuracy"] = curve(
+            "Validation accuracy", accuracies, COLOURS[1], dots=True, share=True
+        )
     for name, title in SIGNS.items():
         if values := points([line for line in metrics if "loss" not in line], name):
             share = name in SHARES
-            charts[name] = curve(title, values, COLOURS[2], share=share, signed=not share)
+            charts[name] = curve(title, values, COLOURS[2], dots=True, share=share)
     return charts
 
 
@@ -79,7 +81,7 @@ def points(metrics: Lines, name: str) -> list[Point]:
 
 
 def curve(
-    title: str, values: Sequence[Point], colour: str, *, share: bool = False, signed: bool = False
+    title: str, values: Sequence[Point], colour: str, *, dots: bool, share: bool = False
 ) -> Chart:
     """Chart of one line over the steps.
 
@@ -87,20 +89,20 @@ def curve(
         title: of the chart.
         values: (step, value), at least one.
         colour: of the line.
+        dots: whether each value is marked: validations, few and far apart.
         share: whether the values are shares, at most 1, in percent.
-        signed: whether the axis may begin below 0.
     """
     heights = [height for _, height in values]
     low, high = min(heights), max(heights)
     room = max((high - low) * 0.05, 1e-6)
     axis = Axis(
         title,
-        low - room if signed else max(low - room, 0.0),
+        low - room if low < 0 else max(low - room, 0.0),
         min(high + room, 1.0) if share and high < 1 else high + room,
         percent=share,
     )
     chart = Chart(title, Axis("step", 0, max(step for step, _ in values)), axis, legend="top right")
     chart.line(list(values), colour, "")
-    if share or signed:  # validations: few, and far apart
+    if dots:
         chart.dots(values, colour)
     return chart

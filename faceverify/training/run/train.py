@@ -50,7 +50,11 @@ from faceverify.training.optim.cpu import tuned_process
 from faceverify.training.optim.precision import Executor, emulates_bfloat16
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.imprinting import has_directions, imprint
-from faceverify.training.run.pretraining_set import check_method, open_unnamed
+from faceverify.training.run.pretraining_set import (
+    check_method,
+    check_small_views,
+    open_unnamed,
+)
 from faceverify.training.run.publish import best_weights, make_model
 from faceverify.training.run.report import write_run_report
 from faceverify.training.run.representation import (
@@ -167,8 +171,7 @@ def train_model(
         def build() -> TrainState:
             return build_train_state(
                 config,
-                embedding_size=contract.embedding_size,
-                input_size=contract.width,
+                contract=contract,
                 classes=source.num_identities,
                 images=source.images,
                 processes=processes,
@@ -176,6 +179,7 @@ def train_model(
 
         held.enter_context(tuned_process(processes.device))
         state = build()  # wrong options are reported before the slow work
+        check_small_views(state.backbone, views, contract.width)
         source.prepare(training_cache(), show_progress)
         embed = _embedding(contract, state.executor)
         validate = _validation(validation_set, embed, looked_at, state.executor)

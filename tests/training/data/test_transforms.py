@@ -17,6 +17,7 @@ from faceverify.training.config.fields import section_from_dict
 from faceverify.training.data import transforms
 from faceverify.training.data.loading.counter_rng import GOLDEN, mixed, occurrences, sample_draws
 from faceverify.training.data.transforms import DRAWS, Transform, placements, warped
+from faceverify.training.data.views import View
 
 ALL = Augmentation(1, 1, 1, 0.3, 0.5, 0.5, 0.5, 0.5)
 
@@ -32,7 +33,7 @@ def draws_of(count, **columns):
     draws = np.full((count, DRAWS), 0.5)
     for chance in ("FLIP", "CROP", "COLOUR", "GREYED", "LOW_RESOLUTION", "BLUR", "JPEG"):
         draws[:, getattr(transforms, chance)] = 0.999
-    draws[:, transforms.OCCLUSION] = 0.999
+    draws[:, [transforms.OCCLUSION, transforms.SOLARISE]] = 0.999
     for name, value in columns.items():
         draws[:, getattr(transforms, name)] = value
     return draws
@@ -329,3 +330,81 @@ def test_the_gpu_agrees():
     there = transform(images.cuda(), draws)
     assert torch.equal(there, transform(images.cuda(), draws))
     assert torch.allclose(there.cpu(), transform(images, draws), atol=2e-3)
+
+
+# Views of pre-training
+
+
+def test_resized_crops_written_out():
+    images = pictures(6, 40)
+    draws = sample_draws(0, 0, 0, np.arange(6), DRAWS)
+    how = replace(NONE, least_area=0.2, most_area=0.6, aspect=1.5)
+    found = pixels(images, how, draws, 40)
+    for index, own in enumerate(draws):
+        area = 0.2 + 0.4 * own[transforms.SHARE]
+        aspect = 1.5 ** (2 * own[transforms.SHAPE] - 1)
+        wide, tall = (40 * math.sqrt(one) for one in (area * aspect, area / aspect))
+        left, top = own[transforms.ACROSS] * (40 - wide), own[transforms.DOWN] * (40 - tall)
+        wanted = np.array([
+            [bilinear(images[index, 1].double().numpy(), left + (x + 0.5) * wide / 40,
+                      top + (y + 0.5) * tall / 40) for x in range(40)]
+            for y in range(40)
+        ])  # fmt: skip
+        np.testing.assert_allclose(found[index, 1], wanted, atol=0.05)
+
+
+def test_a_resized_crop_longer_than_the_image_is_cut_to_it():
+    draws = np.full((3, DRAWS), 0.5)
+    draws[:, transforms.SHARE] = 0.9999
+    draws[:, transforms.SHAPE] = [0.0, 0.5, 0.9999]
+    maps = transforms.resized_crops(draws, replace(NONE, least_area=0.9, aspect=4.0), (20, 30))
+    assert (maps[:, 0, 0] <= 1).all()
+    assert (maps[:, 1, 1] <= 1).all()
+    assert maps[0, 0, 0] == pytest.approx(0.5, abs=1e-3)  # tall: half the width, all of the height
+    assert maps[0, 1, 1] == 1
+    ends = maps @ np.array([[30.0], [20.0], [1.0]])
+    assert (ends[:, 0] <= 30 + 1e-9).all()
+    assert (ends[:, 1] <= 20 + 1e-9).all()
+
+
+def test_a_turn_of_the_hue_keeps_grey_and_luma():
+    turned = transforms.hue_turns(np.array([0.0, 0.1, -0.3, 0.5]))
+    np.testing.assert_allclose(turned[0], np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(turned.sum(axis=2), 1, atol=2e-3)  # grey stays grey
+    luma = np.array(transforms.GREY)
+    np.testing.assert_allclose(luma @ turned, np.tile(luma, (4, 1)), atol=1e-12)
+    np.testing.assert_allclose(turned[3] @ turned[3], np.eye(3), atol=1e-9)  # half and half
+    images = pictures(4)
+    draws = draws_of(4, COLOUR=0.0)
+    draws[:, transforms.HUE] = [0.5, 0.6, 0.2, 1.0 - 1e-12]
+    how = replace(NONE, colour=1.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.5)
+    found = pixels(images, how, draws)
+    for index, matrix in enumerate(turned):
+        wanted = np.einsum("ij,jyx->iyx", matrix, images[index].double().numpy()).clip(0, 255)
+        np.testing.assert_allclose(found[index], wanted, atol=1e-3)
+
+
+def test_solarised():
+    images = pictures(3)
+    draws = draws_of(3)
+    draws[1, transforms.SOLARISE] = 0.1
+    found = pixels(images, replace(NONE, solarise=0.2), draws)
+    wanted = images.clone()
+    wanted[1] = v2.solarize(images[1], 128)
+    assert torch.equal(found, wanted.float())
+
+
+def test_a_smaller_view_in_a_frame_of_its_own():
+    """It shows what the whole view shows, at half the size."""
+    images = torch.nn.functional.interpolate(pictures(2, 8).float(), (48, 48), mode="bilinear")
+    images = images.to(torch.uint8)
+    for frame in (None, ((0.9, 0.1, 2.0), (-0.1, 0.9, 3.0))):
+        transform = Transform((40, 40), (0,) * 3, (1,) * 3, frame=frame)
+        small = transform.of_view(View(side=0.5))
+        assert small.size == (20, 20)
+        whole = torch.nn.functional.avg_pool2d(transform(images), 2)
+        assert (small(images) - whole).abs().max() < 6
+    changed = transform.of_view(View(changes={"blur": 0.3}))
+    assert changed.augmentation.blur == 0.3
+    assert changed.size == (40, 40)
+    assert transform.of_view(View()) is transform

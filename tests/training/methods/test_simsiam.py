@@ -19,7 +19,7 @@ def written_out(method, first, second):
 
 def learner():
     torch.manual_seed(0)
-    return SimSiam(embedding_size=5, projection=8).double()
+    return SimSiam(embedding_size=5, projection=8, hidden=16).double()
 
 
 def test_the_equation_written_out():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,8 @@ import torch
 from generated_people import TINY
 from torch import nn
 
-from faceverify.training.backbones import BACKBONES
+from faceverify.models.model_file import Provenance
+from faceverify.training.backbones import BACKBONES, contract_for
 from faceverify.training.checkpoint.checkpoint import Progress, save_checkpoint
 from faceverify.training.config.augmentation import Augmentation
 from faceverify.training.config.files import overridden
@@ -20,9 +23,11 @@ from faceverify.training.data.samplers import rank_part
 from faceverify.training.data.transforms import DRAWS, Transform
 from faceverify.training.data.views import Batch, configured
 from faceverify.training.distributed.processes import Processes
+from faceverify.training.export.export import export_model
 from faceverify.training.loop import train
 from faceverify.training.methods import METHODS, find_method
 from faceverify.training.metrics_log import MetricsLog
+from faceverify.training.run.train import contract_of
 from faceverify.training.stopping import StopRequest
 from faceverify.training.train_state import TrainState, build_train_state
 
@@ -30,7 +35,14 @@ SIDE, SIZE, IMAGES, BATCH = 16, 12, 48, 16
 UNNAMED = [name for name in METHODS if name != "supervised"]
 # what a method needs beside the least
 CASES: dict[str, dict[str, Any]] = {
-    "moco": {"method": {"queue": 24}, "optimiser": {"name": "adamw", "learning_rate": 0.01}},
+    "moco": {"method": {"queue": 24}},
+    "swav": {"method": {"prototypes": 12, "queue": 32}, "views": {"local": 2}},
+    "dino": {
+        "method": {"prototypes": 32},
+        "views": {"local": 2},
+        "optimiser": {"name": "adamw", "learning_rate": 0.005},
+    },
+    "mae": {"backbone": {"name": "vit", "patch": 4, "width": 16, "depth": 1, "heads": 2}},
 }
 SMALL: dict[str, Any] = {
     "data": {"size": SIDE},
@@ -46,17 +58,29 @@ ALONE = Processes(0, 1, torch.device("cpu"))
 def tiny(*, embedding_size: int, size: int = SIDE) -> nn.Module:
     """A net without batch norm, so that several processes compute what one does."""
     net = nn.Sequential()
-    net.add_module("stem", nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU()))
-    net.add_module("stage", nn.Sequential(nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.ReLU()))
-    net.add_module("pool", nn.AdaptiveAvgPool2d(2))
+    net.add_module("pool", nn.AdaptiveAvgPool2d(4))
     net.add_module("flatten", nn.Flatten())
-    net.add_module("neck", nn.Linear(64, embedding_size))
+    net.add_module("stem", nn.Sequential(nn.Linear(48, 32, bias=False), nn.Tanh()))
+    net.add_module("neck", nn.Linear(32, embedding_size, bias=False))
     return net
+
+
+@cache
+def teacher() -> str:
+    """A model file to learn from, of a net that was not trained."""
+    path = Path(mkdtemp()) / "teacher.onnx"
+    contract = contract_for("resnet18", embedding_size=SIZE, size=SIDE)
+    torch.manual_seed(7)
+    about = Provenance("teacher", "tiny", "none", "none", "none", "a test")
+    export_model(tiny(embedding_size=SIZE), path, contract=contract, provenance=about)
+    return str(path)
 
 
 def config_of(name: str, **changes: Any) -> Config:
     """Configuration of a tiny run of a method, changed as wanted."""
     BACKBONES.setdefault("tiny", tiny)
+    if name == "distil":
+        changes = overridden({"method": {"teacher": teacher()}}, changes)
     values = {key: one for key, one in TINY.items() if key != "backbone"}
     values = overridden(overridden(values, SMALL), {"method": {"name": name}})
     return config_from_dict(overridden(overridden(values, CASES.get(name, {})), changes))
@@ -99,8 +123,7 @@ def state_of(config: Config, processes: Processes = ALONE) -> TrainState:
     """The state of a tiny run, before its first step."""
     return build_train_state(
         config,
-        embedding_size=SIZE,
-        input_size=SIDE,
+        contract=contract_of(config.backbone, config.data),
         classes=Pictures.num_identities,
         images=IMAGES,
         processes=processes,

@@ -37,9 +37,12 @@ def rehearse(people, *, seconds, an_image, a_crop, crops=100, **changes):
         views=ONE_VIEW, show_progress=no_progress, warn=print, say=print,
     ).source  # fmt: skip
     state = build_train_state(
-        config, embedding_size=16, input_size=32, classes=source.num_identities,
-        images=source.images, processes=ALONE,
-    )  # fmt: skip
+        config,
+        contract=contract_of(config.backbone, config.data),
+        classes=source.num_identities,
+        images=source.images,
+        processes=ALONE,
+    )
     shown = {"images": 0, "crops": 0}
 
     def sleep(kind, each, images):

@@ -1,0 +1,197 @@
+"""Runs without names: from photos to a model file; what chooses it; what is refused."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from generated_people import tiny_config, write_people
+
+from faceverify.errors import TrainingError
+from faceverify.models.model_file import load_model_file
+from faceverify.training.checkpoint.checkpoint import best, checkpoints, latest, read_part
+from faceverify.training.metrics_log import read_metrics
+from faceverify.training.run.folder import RunFolder
+from faceverify.training.run.pretraining_set import held_out_of
+from faceverify.training.run.train import train_model
+
+VARIED = {"least_area": 0.4, "colour": 0.5, "crop": 0.0}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Photos at several depths, and some beside the folders."""
+    folder = write_people(tmp_path_factory.mktemp("photos") / "all", people=6, images=8)
+    shutil.copy(folder / "person00" / "0.png", folder / "alone.png")
+    (folder / "person01").rename(folder / "person00" / "deeper")
+    return folder
+
+
+def config_of(photos, **changes):
+    given = {
+        "method": {"name": "simclr"},
+        "augmentation": VARIED,
+        "validation": {"times": 2},
+        "budget": {"steps": 4},
+    }
+    return tiny_config(photos, **{**given, **changes})
+
+
+def test_photos_without_names_become_a_model(photos, tmp_path):
+    run, said = RunFolder(tmp_path / "run"), []
+    trained = train_model(config_of(photos), run, say=said.append)
+    assert said[:2] == ["6 of 49 photos held out to look at",
+                        "43 photos; resnet18 and simclr on cpu (1 threads)"]  # fmt: skip
+    assert "--probe FOLDER" in said[2]
+    about = load_model_file(trained.model).provenance
+    assert (about.head, about.dataset) == ("simclr", "all: 43 photos, without names")
+    assert about.source.startswith("faceverify pretrain, step-0000000")
+    assert trained.results == {}
+    metrics = read_metrics(run.metrics)
+    learned = [line for line in metrics if "loss" in line]
+    judged = [line for line in metrics if "loss" not in line]
+    assert all(0 < line["spread"] <= 1 <= line["effective_rank"] for line in learned)
+    assert [set(line) for line in judged] == [
+        {"step", "spread", "effective_rank", "alignment", "uniformity"}
+    ] * 2
+    assert best(run.checkpoints)[1] == max(line["effective_rank"] for line in judged)
+    for name in ("spread", "effective_rank", "alignment", "uniformity"):
+        assert (run.path / f"{name}.svg").is_file()
+    card = load_model_file(trained.model).card
+    assert "Method: simclr" in card
+
+
+def test_it_goes_on_as_if_it_had_never_stopped(photos, tmp_path):
+    config = config_of(photos, checkpoints={"steps": 1, "keep": 9})
+    whole, parted = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "parted")
+    train_model(config, whole)
+    shutil.copytree(whole.path, parted.path)
+    for made in checkpoints(parted.checkpoints)[1:]:
+        shutil.rmtree(made)
+    (parted.checkpoints / "best.json").unlink(missing_ok=True)
+    train_model(parted.read_config(), parted, resume=True)
+
+    def without_clock(run):
+        return [{key: one for key, one in line.items() if not key.startswith(("images", "sec"))}
+                for line in read_metrics(run.metrics)]  # fmt: skip
+
+    assert without_clock(parted) == without_clock(whole)
+    assert load_model_file(parted.model).id == load_model_file(whole.model).id
+
+
+def test_a_probe_chooses_the_checkpoint(photos, tmp_path):
+    probe = write_people(tmp_path / "probe", people=4, images=6)
+    for index, path in enumerate(sorted(probe.rglob("*.png"))):  # others than those learned from
+        path.write_bytes(path.read_bytes() + bytes([index]))
+    run = RunFolder(tmp_path / "run")
+    trained = train_model(
+        config_of(photos, validation={"times": 3, "probe": str(probe)}, budget={"steps": 6}), run
+    )
+    judged = [line for line in read_metrics(run.metrics) if "loss" not in line]
+    assert len(judged) == 3
+    assert all({"nearest", "accuracy", "spread", "alignment"} <= set(line) for line in judged)
+    assert best(run.checkpoints)[1] == max(line["accuracy"] for line in judged)
+    assert set(trained.results) >= {"accuracy"}
+    assert (run.path / "nearest.svg").is_file()
+
+
+def test_train_goes_on_from_it(photos, tmp_path):
+    pre = RunFolder(tmp_path / "pre")
+    train_model(config_of(photos, validation={"times": 0}), pre)
+    people = write_people(tmp_path / "people")
+    run = RunFolder(tmp_path / "run")
+    start = {"init": str(pre.path)}
+    config = tiny_config(people, backbone=start, budget={"steps": 1}, optimiser={
+        "learning_rate": 1e-12})  # fmt: skip
+    train_model(config, run)
+    first, second = (read_part(latest(one.checkpoints), "backbone") for one in (pre, run))
+    for name, value in first.items():
+        if value.is_floating_point() and "running" not in name:
+            torch.testing.assert_close(second[name], value)
+    assert not any("projector" in name for name in second)
+    assert "simclr" not in load_model_file(run.model).provenance.head
+    assert "model " in load_model_file(run.model).provenance.source
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"batches": {"size": 64}}, "43 photos do not fill a batch of 64: .* use --batch-size 42"),
+        ({"compute": {"accumulate": 2}}, "compute.accumulate splits a batch, whose images method"),
+        (
+            {"method": {"name": "dino"}, "compute": {"gradient_cache": 4}},
+            "method dino has views of several sizes",
+        ),
+        (
+            {"method": {"name": "barlow"}, "batches": {"size": 2}},
+            "batches.size is 2, and method barlow needs at least 4",
+        ),
+        (
+            {"method": {"name": "moco"}},
+            "method.queue is 4096, not in 1 to the number of photos, 43",
+        ),
+        ({"data": {"column": "age"}}, "data.column is about people, and method simclr learns"),
+        ({"batches": {"sampler": "identities"}}, "batches.sampler is about people"),
+        ({"data": {"source": "https://example.org/{0..3}.tar"}}, "copy the shards to a disk"),
+        ({"data": {"source": ""}}, "no photos to learn from"),
+        ({"method": {"name": "mae"}}, "masks patches, and this backbone has none"),
+        ({"method": {"name": "distil"}}, "method distil learns from a model; give --teacher"),
+        ({"method": {"name": "simclr", "temperature": 0.0}}, "method.temperature is 0.0, not"),
+        ({"method": {"name": "simclr", "temperature": "hot"}}, "of simclr is 'hot', not a number"),
+        (
+            {"augmentation": {"least_area": 0.5, "most_area": 0.4}},
+            "augmentation.least_area is 0.5, above augmentation.most_area, 0.4",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_method_cannot_use_is_one_line_before_the_work(photos, tmp_path, changes, words):
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(TrainingError, match=words) as found:
+        train_model(config_of(photos, **changes), run)
+    assert len(str(found.value).splitlines()) == 1
+    assert not run.path.exists()
+
+
+def test_one_photo_is_refused(photos, tmp_path):
+    (tmp_path / "one").mkdir()
+    shutil.copy(photos / "alone.png", tmp_path / "one")
+    with pytest.raises(TrainingError, match="found 1 photo, nothing to compare it with"):
+        train_model(config_of(tmp_path / "one"), RunFolder(tmp_path / "run"))
+
+
+def test_small_views_need_a_backbone_for_any_size(photos, tmp_path):
+    config = config_of(photos, method={"name": "dino"}, backbone={"stem": "face"})
+    with pytest.raises(TrainingError, match=r"views of 16 pixels .*backbone\.neck=pool"):
+        train_model(config, RunFolder(tmp_path / "run"))
+
+
+def test_a_probe_that_shares_photos_is_refused(photos, tmp_path):
+    probe = write_people(tmp_path / "probe", people=2, images=3)
+    for path in probe.rglob("*.png"):
+        path.write_bytes(path.read_bytes() + b"x")
+    shutil.copy(photos / "person03" / "2.png", probe / "person01" / "copy.png")
+    config = config_of(photos, validation={"times": 2, "probe": str(probe)})
+    with pytest.raises(TrainingError, match=r"shares photos .*copy\.png is .*person03.*2\.png"):
+        train_model(config, RunFolder(tmp_path / "run"))
+    config = config_of(photos, validation={"times": 2, "probe": f"{photos}/."})
+    with pytest.raises(TrainingError, match="is the training set itself"):
+        train_model(config, RunFolder(tmp_path / "run"))
+
+
+def test_how_many_photos_are_held_out():
+    assert [len(held_out_of(count, 0.1, 0)) for count in (2, 15, 16, 100, 1000, 9000)] == [
+        0, 2, 2, 12, 100, 256]  # fmt: skip
+    assert len(held_out_of(500, 0.0, 0)) == 0
+    assert np.array_equal(held_out_of(500, 0.1, 3), held_out_of(500, 0.1, 3))
+
+
+def test_best_by_rank_is_kept_when_it_falls(photos, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    train_model(config_of(photos, validation={"times": 4}, checkpoints={"keep": 1}), run)
+    judged = [line for line in read_metrics(run.metrics) if "loss" not in line]
+    top = max(judged, key=lambda line: (line["effective_rank"], line["step"]))
+    assert best(run.checkpoints)[0].name == f"step-{top['step']:08d}"
+    assert json.loads((run.checkpoints / "best.json").read_text())["figure"] == pytest.approx(
+        top["effective_rank"]
+    )
