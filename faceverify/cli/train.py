@@ -85,8 +85,9 @@ def train(
         typer.Option(
             "--init",
             metavar="MODEL",
-            help="Initial weights: a model, a checkpoint, facenet:NAME; the backbone is theirs, "
-            "and the recipe finetune-default, where nothing else is said.",
+            help="Initial weights: a model, a run, a checkpoint, facenet:NAME; the backbone is "
+            "theirs, and the recipe finetune-default (small-arcface for weights of `pretrain`), "
+            "where nothing else is said.",
             show_default=False,
         ),
     ] = None,
@@ -235,12 +236,13 @@ def run(
     from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
     from faceverify.training.run.folder import RunFolder
     from faceverify.training.run.follow_loss import following_loss, recipe_of
-    from faceverify.training.run.follow_weights import following_weights
+    from faceverify.training.run.follow_weights import following_weights, learned_without_names
 
     if resume and recipe is not None:
         raise UsageError("--resume keeps the run's own settings", cure="leave --recipe out")
     given = overridden(changes, changes_of(settings))
-    if recipe is None and given.get("backbone", {}).get("init"):
+    init = given.get("backbone", {}).get("init")
+    if recipe is None and init and not learned_without_names(init):
         recipe = FINE_TUNING
     recipe = recipe or recipe_of(given.get("loss", {}).get("name"), DEFAULT_RECIPE)
     check_path(name or "", "--name")
@@ -257,7 +259,15 @@ def run(
     from faceverify.training.config.schema import config_from_dict
 
     config = config_from_dict(values)
+    from faceverify.training.methods import find_method
+    from faceverify.training.methods.supervised import Supervised
     from faceverify.training.run.train import train_model
+
+    if not resume and find_method(config.method.name) is not Supervised:
+        raise UsageError(
+            f"{config.method.name} is a method of pre-training, which no loss of people belongs to",
+            cure="use `faceverify pretrain`, and `faceverify train --init` after it",
+        )
 
     return train_model(
         config,

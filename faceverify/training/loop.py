@@ -102,7 +102,7 @@ def train(
                 if compute.gradient_cache:  # the whole batch, a chunk's activations at a time
                     loss = cached_backward(  # ()
                         executor.embed,
-                        partial(method.__call__, batch=batch),
+                        partial(state.loss, batch=batch),
                         chunk=compute.gradient_cache,
                         scale=scaler.get_scale(),
                     )
@@ -113,7 +113,7 @@ def train(
                         last = micro_batch is micro_batches[-1]  # its backward averages gradients
                         with nullcontext() if last else executor.no_sync():
                             weight = len(micro_batch) / len(batch)
-                            micro_loss = method(executor.embed, micro_batch) * weight  # ()
+                            micro_loss = state.loss(executor.embed, micro_batch) * weight  # ()
                             scaler.scale(micro_loss).backward()
                         loss += micro_loss.detach()
             average_gradients(state.shared_parameters)

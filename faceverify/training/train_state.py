@@ -6,9 +6,10 @@ The names of saved tensors begin with their part: ``backbone.*``, ``method.*`` (
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +20,9 @@ from faceverify.training.backbones.pretrained import initialise
 from faceverify.training.checkpoint.checkpoint import load_tensors, stored_tensors
 from faceverify.training.checkpoint.storage import Rows, Tensors
 from faceverify.training.config.schema import Config
+from faceverify.training.data.views import Batch
 from faceverify.training.distributed.collectives import Shard
 from faceverify.training.distributed.processes import Processes
-from faceverify.training.distributed.wrappers import plain_module
 from faceverify.training.losses import build_loss
 from faceverify.training.methods import build_method
 from faceverify.training.methods.method import Method, gathered
@@ -31,8 +32,9 @@ from faceverify.training.optim.freezing import freeze, train_mode
 from faceverify.training.optim.optimisers import make_optimiser, parameter_groups
 from faceverify.training.optim.precision import Executor, make_executor
 from faceverify.training.optim.schedules import Schedule, make_schedule
-from faceverify.training.optim.view_encoder import ViewEncoder
+from faceverify.training.optim.view_encoder import Embed
 
+FEWEST_WATCHED = 8  # embeddings; of fewer, spread and rank say nothing
 SCALER = ("scale", "_growth_tracker")  # the state of a GradScaler that changes
 
 
@@ -51,6 +53,8 @@ class TrainState:
         frozen: stages of the backbone that are not trained.
         origin: source of the initial weights, one line; empty where they are random.
         loss_sum: sum of the losses since the last line of the log, float64, ().
+        seen: the last embeddings of the first view, (N, D), or of its patches, (N, L, D), without
+            gradient; empty where they are not watched.
     """
 
     backbone: nn.Module
@@ -63,11 +67,28 @@ class TrainState:
     frozen: tuple[str, ...]
     origin: str
     loss_sum: Tensor
+    seen: Tensor = field(default_factory=lambda: torch.zeros(0, 1))
 
     @property
     def final_backbone(self) -> nn.Module:
         """The backbone to validate and export: the moving average, where there is one."""
         return self.backbone if self.average is None else self.average.module
+
+    def loss(self, embed: Embed, batch: Batch) -> Tensor:
+        """Mean loss of a batch by the method, (); what it embeds is kept for :meth:`signs`.
+
+        Args:
+            embed: as of :meth:`Method.forward`.
+            batch: images of this process, or a part of them.
+        """
+
+        def kept(views: Sequence[Tensor], **options: Any) -> list[Tensor]:
+            rows = embed(views, **options)
+            self.seen = rows[0].detach()
+            return rows
+
+        value: Tensor = self.method(kept if self.method.watched else embed, batch)
+        return value
 
     def signs(self) -> dict[str, float]:
         """How the embeddings of the last step spread; empty for a method that is judged by people.
@@ -76,9 +97,9 @@ class TrainState:
         """
         if not self.method.watched:
             return {}
-        encoder = plain_module(self.executor.embed)
-        assert isinstance(encoder, ViewEncoder)
-        (rows,) = gathered([encoder.seen])
+        (rows,) = gathered([self.seen.mean(dim=1) if self.seen.dim() == 3 else self.seen])
+        if len(rows) < FEWEST_WATCHED:
+            return {}
         return {**spread_and_rank(rows), **self.method.signs()}
 
     @property

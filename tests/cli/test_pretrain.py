@@ -44,6 +44,9 @@ def test_from_photos_to_a_model_that_people_go_on_from(run, photos, tmp_path):
         "--set", "validation.times=0", "--json",
     )  # fmt: skip
     assert after.status == 0, after.err
+    recipe = Path("runs/after/config.toml").read_text()
+    assert "margin = 0.3" in recipe  # small-arcface's
+    assert "initial = 0.0" in recipe  # nothing of the first weights is kept
     embedded = run(
         "embed", photos / "person00" / "0.png", "--model", "runs/after/model.onnx",
         "--aligned", "arcface-112", "--json",
@@ -66,6 +69,18 @@ def test_a_list_and_a_probe(run, photos, tmp_path):
     assert "accuracy" in ran.objects[0]["figures"]
     log = Path("runs/pre/metrics.jsonl").read_text()
     assert any("nearest" in json.loads(line) for line in log.splitlines())
+
+
+@pytest.mark.parametrize("options", [
+    ("--recipe", "pretrain-simclr"),
+    ("--recipe", "pretrain-simclr", "--loss", "arcface"),
+    ("--set", "method.name=byol"),
+])  # fmt: skip
+def test_train_is_for_people(run, photos, options):
+    ran = run("train", "photos", *options)
+    assert ran.status == 2
+    assert "is a method of pre-training" in ran.err
+    assert "use `faceverify pretrain`" in ran.err
 
 
 def test_the_methods_are_listed(run):

@@ -125,8 +125,9 @@ class DINO(Method):
 
     def signs(self) -> dict[str, float]:
         """See :meth:`Method.signs`: entropy of the teacher's output, and what it tells, in nats."""
-        shares = self.sharpened(self._outputs).double()
-        each, mean = entropy(shares).mean(), entropy(shares.mean(dim=0))
+        shares = self.sharpened(self._outputs).cpu().double()
+        each = torch.special.entr(shares).sum(dim=1).mean()
+        mean = torch.special.entr(shares.mean(dim=0)).sum()
         return {"teacher_entropy": float(each), "teacher_information": float(mean - each)}
 
 
@@ -144,8 +145,3 @@ def cross_entropy(targets: list[Tensor], logits: list[Tensor]) -> Tensor:
         if first != second
     ]
     return torch.stack(losses).mean()
-
-
-def entropy(shares: Tensor) -> Tensor:
-    """Entropy in nats of distributions, (..., K) to (...)."""
-    return -(shares * shares.clamp(min=1e-300).log()).sum(dim=-1)

@@ -19,11 +19,14 @@ from faceverify.models.contract import Contract
 from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import load_model_file
 from faceverify.models.registry import find_model
+from faceverify.runtime.parallel import map_ordered
 from faceverify.training.config.fields import config_error
 from faceverify.training.data.views import Batch, Views
 from faceverify.training.losses.loss import require
 from faceverify.training.methods.method import Method, exact, gathered
 from faceverify.training.optim.view_encoder import Embed
+
+AT_ONCE = 16  # images that the teacher embeds on one processor
 
 
 class Distillation(Method):
@@ -39,6 +42,7 @@ class Distillation(Method):
     """
 
     views: ClassVar[Views] = Views(1)
+    separates_nobody: ClassVar[bool] = False
     collapse: ClassVar[str] = (
         "usual causes: too high a learning rate, or a teacher that is itself so; try a lower "
         "--learning-rate"
@@ -95,7 +99,9 @@ class Distillation(Method):
         if pixels.shape[2:] != size:
             pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
         crops = pixels.round().clamp(0, 255).to("cpu", torch.uint8).permute(0, 2, 3, 1)
-        return torch.from_numpy(self._teacher.embed(crops.numpy())).to(images.device)
+        parts = [part.numpy() for part in torch.split(crops, AT_ONCE)]
+        rows = np.concatenate(list(map_ordered(self._teacher.embed, parts)))
+        return torch.from_numpy(rows).to(images.device)
 
 
 def same_frame(first: Contract, second: Contract) -> bool:

@@ -28,6 +28,8 @@ class Method(nn.Module):
     Attributes:
         views: views (augmented crops) that the loader makes of each image.
         needs_labels: whether each image needs an identity label.
+        separates_nobody: whether its embeddings only begin to tell people apart, so that training
+            goes on from them at full rates.
         least_batch: images that a batch needs, over all processes.
         compares_images: whether the loss of an image depends on the rest of the batch, so that
             gradient accumulation would change it.
@@ -40,6 +42,7 @@ class Method(nn.Module):
 
     views: ClassVar[Views] = ONE_VIEW
     needs_labels: ClassVar[bool] = False
+    separates_nobody: ClassVar[bool] = True
     least_batch: ClassVar[int] = 2
     compares_images: ClassVar[bool] = True
     embeds_whole_views: ClassVar[bool] = True

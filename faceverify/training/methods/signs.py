@@ -22,12 +22,11 @@ def spread_and_rank(rows: Tensor) -> dict[str, float]:
     Args:
         rows: embeddings, (N, D).
     """
-    unit = F.normalize(rows.double(), dim=1)
+    unit = F.normalize(rows.cpu().double(), dim=1)
     spread = float((unit - unit.mean(dim=0)).square().mean(dim=0).sum().sqrt())
     values = torch.linalg.svdvals(unit)
     shares = values / values.sum().clamp(min=1e-300)
-    entropy = -(shares * shares.clamp(min=1e-300).log()).sum()
-    return {SPREAD: spread, RANK: float(entropy.exp())}
+    return {SPREAD: spread, RANK: float(torch.special.entr(shares).sum().exp())}
 
 
 @torch.no_grad()
@@ -39,7 +38,8 @@ def alignment(first: Tensor, second: Tensor) -> float:
     Args:
         first, second: embeddings of the views, (N, D) each.
     """
-    apart = F.normalize(first.double(), dim=1) - F.normalize(second.double(), dim=1)
+    one, other = (F.normalize(view.cpu().double(), dim=1) for view in (first, second))
+    apart = one - other
     return float(apart.square().sum(dim=1).mean())
 
 
@@ -53,5 +53,5 @@ def uniformity(rows: Tensor) -> float:
     Args:
         rows: embeddings, (N, D), of at least two images.
     """
-    squares = torch.pdist(F.normalize(rows.double(), dim=1)).square()
+    squares = torch.pdist(F.normalize(rows.cpu().double(), dim=1)).square()
     return float((-2 * squares).exp().mean().log())

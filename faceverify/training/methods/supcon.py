@@ -27,6 +27,7 @@ class SupConViews(Method):
 
     views: ClassVar[Views] = Views(2)
     needs_labels: ClassVar[bool] = True
+    separates_nobody: ClassVar[bool] = False
     collapse: ClassVar[str] = "usual cause: too high a learning rate; try a lower --learning-rate"
 
     def __init__(

@@ -20,6 +20,7 @@ class Supervised(Method):
     """
 
     needs_labels: ClassVar[bool] = True
+    separates_nobody: ClassVar[bool] = False
     compares_images: ClassVar[bool] = False  # where a loss does, the sampler tells
     watched: ClassVar[bool] = False
     collapse: ClassVar[str] = ""

@@ -125,10 +125,10 @@ def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
         epsilon: softness; the smaller, the nearer to one prototype an image.
         iterations: rounds of making columns, then rows, even.
     """
-    exact_scores = scores.double() / epsilon
-    shares = (exact_scores - exact_scores.max()).exp()
-    images, prototypes = shares.shape
+    images, prototypes = scores.shape
+    least = torch.finfo(scores.dtype).tiny  # of a sum that nothing is left of
+    shares = ((scores - scores.max()) / epsilon).exp()
     for _ in range(iterations):
-        shares = shares / shares.sum(dim=0, keepdim=True).clamp(min=1e-300) / prototypes
-        shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=1e-300) / images
-    return (shares * images).to(scores.dtype)
+        shares = shares / shares.sum(dim=0, keepdim=True).clamp(min=least) / prototypes
+        shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=least) / images
+    return shares * images

@@ -20,24 +20,16 @@ class ViewEncoder(nn.Module):
 
     So its gradient is averaged over processes once a step, and batch normalisation uses the
     statistics of all views of a size.
-
-    Attributes:
-        seen: the last embeddings of the first view, (N, D), without gradient.
     """
-
-    seen: Tensor
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
         self.backbone: Any = backbone
-        self.seen = torch.zeros(0)
 
     def forward(self, views: Sequence[Tensor], keep: Tensor | None = None) -> list[Tensor]:
         """Images of each view, (N, 3, H, W), to raw embeddings of each, (N, D)."""
         if keep is not None:
-            tokens = [self.backbone.tokens(view, keep) for view in views]
-            self.seen = tokens[0].detach().mean(dim=1)
-            return tokens
+            return [self.backbone.tokens(view, keep) for view in views]
         rows: list[Tensor] = []
         for _, same in groupby(views, key=lambda view: view.shape[1:]):
             group = list(same)
@@ -45,5 +37,4 @@ class ViewEncoder(nn.Module):
                 rows.append(self.backbone(group[0]))
             else:
                 rows += self.backbone(torch.cat(group)).split([len(view) for view in group])
-        self.seen = rows[0].detach()
         return rows

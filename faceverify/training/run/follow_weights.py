@@ -9,10 +9,12 @@ from typing import Any
 import torch
 
 from faceverify.errors import TrainingError
+from faceverify.models.model_file import load_model_file
 from faceverify.training.backbones import BACKBONES, build_backbone
 from faceverify.training.backbones.pretrained import Weights, fitted, read_weights
 from faceverify.training.config.files import read_toml
 from faceverify.training.config.schema import Backbone
+from faceverify.training.methods import METHODS
 from faceverify.training.run.folder import RunFolder
 
 SIZE = 112  # pixels, of weights that do not say for what input they are
@@ -40,12 +42,35 @@ def following_weights(values: Mapping[str, Any], given: Mapping[str, Any]) -> di
     return dict(values)  # what does not fit is said when they are loaded
 
 
+def learned_without_names(init: str) -> bool:
+    """Whether weights are of a method that does not tell people apart yet.
+
+    They are a beginning, not a model to stay close to, as fine-tuning does.
+
+    Args:
+        init: as the user named them.
+    """
+    if Path(init).suffix == ".onnx":
+        name = load_model_file(Path(init)).provenance.head
+    else:
+        name = next((_method_of(run) for run in _runs(init) if run.config.is_file()), "")
+    return name in METHODS and METHODS[name].separates_nobody
+
+
+def _method_of(run: RunFolder) -> str:
+    return str(read_toml(run.config).get("method", {}).get("name", ""))
+
+
+def _runs(init: str) -> list[RunFolder]:
+    """Folders that may be the run of some weights: they, or the run of a checkpoint in it."""
+    return [RunFolder(folder) for folder in (Path(init), *Path(init).parents[:2])]
+
+
 def _backbones(init: str, weights: Weights) -> Iterator[dict[str, Any]]:
     """Backbones that weights may be of: that of their run, then each as it is by default."""
-    for folder in (Path(init), *Path(init).parents[:2]):
-        config = RunFolder(folder).config
-        if config.is_file():
-            section = read_toml(config).get("backbone", {})
+    for run in _runs(init):
+        if run.config.is_file():
+            section = read_toml(run.config).get("backbone", {})
             yield {key: one for key, one in section.items() if key not in OF_THE_WEIGHTS}
     contract = weights.contract
     size = Backbone.embedding_size if contract is None else contract.embedding_size

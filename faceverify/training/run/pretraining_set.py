@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,8 +16,9 @@ from faceverify.models.contract import Contract
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.schema import BY_THE_LOSS, Config, check_together
 from faceverify.training.data.loading.epochs import StoredSource
+from faceverify.training.data.loading.left_out import BAD_IMAGE
 from faceverify.training.data.sets.errors import data_error
-from faceverify.training.data.sets.face_set import FaceSet
+from faceverify.training.data.sets.face_set import EncodedImages, FaceSet
 from faceverify.training.data.sets.folders import PhotoFiles
 from faceverify.training.data.sets.open import open_face_set
 from faceverify.training.data.sets.shard_stream import is_stream
@@ -165,14 +165,20 @@ def held_out_of(count: int, share: float, seed: int) -> np.ndarray:
 
 
 def refuse_shared(probe: str, photos: FaceSet) -> None:
-    """Refuse a probe that has photos of the training set: it would tell what was learned by heart.
+    """Refuse a probe of too few people, or with photos of the training set, learned by heart.
 
     Files are compared by their bytes where their sizes are the same; a pack by its path alone.
 
     Raises:
-        TrainingError: a photo is in both.
+        TrainingError: a photo is in both, or there is nobody to tell apart.
     """
     judged = open_face_set(probe)
+    if judged.num_identities < 2 or judged.counts().max() < 2:
+        raise data_error(
+            f"the probe {probe}: found {judged.num_identities} people, and at most "
+            f"{judged.counts().max()} photos of one",
+            "name a folder of two people or more, one of them with two photos",
+        )
     cure = "name a folder of people with other photos"
     if os.path.realpath(probe) == os.path.realpath(photos.source):
         raise data_error(f"the probe {probe} is the training set itself", cure)
@@ -185,17 +191,23 @@ def refuse_shared(probe: str, photos: FaceSet) -> None:
             sizes.setdefault(os.stat(own.name(index)).st_size, []).append(index)
     digests = dict[int, dict[bytes, int]]()
     for index in range(len(judged)):
-        content = judged.read(index)
-        size = len(content)
+        digest, size = digest_of(judged.images, index)
         if size not in sizes:
             continue
         if size not in digests:
-            known = {place: Path(own.name(place)).read_bytes() for place in sizes[size]}
-            digests[size] = {hashlib.sha256(one).digest(): at for at, one in known.items()}
-        same = digests[size].get(hashlib.sha256(content).digest())
+            digests[size] = {digest_of(own, place)[0]: place for place in sizes[size]}
+        same = digests[size].get(digest) if digest else None
         if same is not None:
             raise data_error(
                 f"the probe {probe} shares photos with the training set: {judged.name(index)} is "
                 f"{own.name(same)}",
                 cure,
             )
+
+
+def digest_of(images: EncodedImages, index: int) -> tuple[bytes, int]:
+    """Hash and size of an encoded image; empty and -1 where it cannot be read."""
+    with suppress(*BAD_IMAGE):
+        content = images.read(index)
+        return hashlib.sha256(content).digest(), len(content)
+    return b"", -1

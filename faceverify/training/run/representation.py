@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from faceverify.models.contract import Contract
 from faceverify.training.config.schema import Config
 from faceverify.training.data.loading.epochs import transform_of
+from faceverify.training.data.loading.left_out import LeftOut
 from faceverify.training.data.loading.loader import batches, stored_size
 from faceverify.training.data.sets.face_set import FaceSet
 from faceverify.training.data.views import ONE_VIEW, Views
@@ -46,18 +47,19 @@ def prepared(
         photos: held out of the training set.
         contract: of the backbone.
         config: of the run: its augmentation and seed.
-        warn: called once where photos had to be resized.
+        warn: called where photos had to be resized, and for each that cannot be read.
 
     Raises:
-        ImageError, TrainingError: a photo cannot be read.
+        ImageError, TrainingError: too many of the photos cannot be read.
     """
     transform, size = transform_of(contract, config, stored_size(photos))
     everyone = np.arange(len(photos))
+    left_out = LeftOut(len(photos), config.data.unreadable, warn)  # another stands in for each
 
     def made(views: Views, vary: bool) -> list[Tensor]:
         (batch,) = batches(
             photos, [everyone], transform=transform, views=views, seed=config.seed, crop_size=size,
-            vary=vary, workers=1, warn=warn,
+            vary=vary, workers=1, warn=warn, left_out=left_out,
         )  # fmt: skip
         return batch.views
 

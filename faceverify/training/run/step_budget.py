@@ -95,7 +95,9 @@ def step_time(
         return SHARE * seconds - processes.maximum(time.perf_counter() - began)
 
     state.train_mode()
-    images = next(source.batches(0, 0)).views[0]
+    views = next(source.batches(0, 0)).views
+    images = views[0]
+    all_views = sum(view.numel() for view in views) / images.numel()
     loading = time.perf_counter() - began
     compute, backbone = config.compute, state.backbone
     at_once = compute.gradient_cache or -(-len(images) // compute.accumulate)
@@ -127,7 +129,7 @@ def step_time(
             )
         return processes.maximum(time.perf_counter() - start)
 
-    part = time_of(learn, len(some), left() / 2).times(len(images) / len(some))
+    part = time_of(learn, len(some), left() / 2).times(all_views * len(images) / len(some))
     step = Duration(*(processes.maximum(loading + one) for one in (part.least, part.likely)))
     if 2 * step.likely > left():
         return step

@@ -95,6 +95,14 @@ def test_it_is_exported_without_its_heads(name, tmp_path):
     assert made.largest_cosine_difference < 1e-5
 
 
+@pytest.mark.parametrize("name", [one for one in UNNAMED if METHODS[one].embeds_whole_views])
+def test_a_gradient_cache_changes_nothing(name):
+    plain, cached = config_of(name), config_of(name, compute={"gradient_cache": 5})
+    found = [[line[key] for line in learn(state_of(one), one, 3) for key in COMPARED]
+             for one in (plain, cached)]  # fmt: skip
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
 def as_one_of_two(rank: int, port: int, folder: Path) -> None:
     """One process of two, forked: the losses of each method."""
     become_process(rank, 2, port)

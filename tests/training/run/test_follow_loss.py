@@ -44,7 +44,7 @@ def test_every_loss_of_pairs_learns_a_step(tmp_path, name):
     assert kept.size == min(16 // each, 6) * each
 
 
-@pytest.mark.parametrize("recipe", recipe_names())
+@pytest.mark.parametrize("recipe", [one for one in recipe_names() if "loss" in read_recipe(one)])
 @pytest.mark.parametrize("name", ["npair", "arcface", "magface"])
 def test_a_recipe_of_another_loss_keeps_nothing_that_is_of_its_own(recipe, name):
     began = read_recipe(recipe)

@@ -195,3 +195,28 @@ def test_best_by_rank_is_kept_when_it_falls(photos, tmp_path):
     assert json.loads((run.checkpoints / "best.json").read_text())["figure"] == pytest.approx(
         top["effective_rank"]
     )
+
+
+def test_photos_that_cannot_be_read_are_left_out(photos, tmp_path):
+    broken = shutil.copytree(photos, tmp_path / "broken")
+    files = sorted(broken.rglob("*.png"))
+    aside = held_out_of(len(files), 0.1, 0)
+    learned = np.setdiff1d(np.arange(len(files)), aside)
+    for index in (aside[0], learned[0]):
+        files[index].write_bytes(files[index].read_bytes()[:100])
+    said = []
+    trained = train_model(config_of(broken), RunFolder(tmp_path / "run"), say=said.append)
+    assert trained.model.is_file()
+    left = [line for line in said if line.startswith("left out: ")]
+    assert {str(files[index]) in line for line in left for index in (aside[0], learned[0])} == {
+        True, False}  # fmt: skip
+    assert len(left) == 2
+
+
+def test_a_probe_of_nobody_to_tell_apart_is_refused(photos, tmp_path):
+    for people, images in ((1, 4), (3, 1)):
+        probe = write_people(tmp_path / f"{people}", people=people, images=images)
+        config = config_of(photos, validation={"times": 1, "probe": str(probe)})
+        words = f"found {people} people, and at most {images} photos of one; name a folder of two"
+        with pytest.raises(TrainingError, match=words):
+            train_model(config, RunFolder(tmp_path / "run"))
