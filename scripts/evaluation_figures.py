@@ -47,7 +47,7 @@ def main() -> None:
 
 def command(model: str, protocol: str) -> list[str]:
     """The command as the page shows it, run in the folder of the data."""
-    words = ["faceverify", "evaluate", PAIRS, "--images", LFW, "--face", "center"]
+    words = ["faceverify", "evaluate", PAIRS, "--images", LFW]
     words += [] if protocol == "10fold" else ["--protocol", protocol]
     return words + ([] if model == "default" else ["--model", model])
 

@@ -26,16 +26,20 @@ Grey: TypeAlias = "NDArray[np.float32]"
 
 # Where each component scores 0 and where it scores 1.
 DETAIL = (3.1, 6.6)  # on LFW: 4.0 at the 0.1th percentile, 10.1 at the median
-EYE_DETAIL = (2.0, 5.5)  # 3.4, 9.8
-EYE_COVER = (0.65, 0.25)  # 0.27 at the 99.9th percentile, 0 at the median
-FLATNESS = (0.35, 0.08)  # 0.13, 0
+EYE_DETAIL = (3.0, 7.0)  # 4.6, 13
+EYE_COVER = (0.6, 0.2)  # 0.12 at the 99.9th percentile, 0 at the median
+FLATNESS = (0.33, 0.08)  # 0.11, 0
 GRID = (3.2, 2.0)  # 2.7, 1.5
 RESPONSE = (0.65, 1.0)  # 1 at the 5th percentile
 
 SIDE = 112  # pixels of the crop
 FACE = (slice(30, 106), slice(22, 90))  # its rows and columns without hair and background
 UPPER = (slice(34, 70), slice(22, 90))  # without what a mask covers
-EYES = ((slice(42, 62), slice(26, 52)), (slice(42, 62), slice(60, 86)))
+# Its left and its right half, and the eye in each
+HALVES = (
+    ((slice(34, 70), slice(22, 56)), (slice(42, 62), slice(26, 52))),
+    ((slice(34, 70), slice(56, 90)), (slice(42, 62), slice(60, 86))),
+)
 CONTRAST = (12.0, 45.0)  # grey levels between which detail is taken relative to contrast
 USUAL_CONTRAST = 35.0
 
@@ -48,9 +52,10 @@ class Quality:
         score: of the worst component, in [0, 1].
         detail: second differences of the upper face, two pixels apart, in the direction in which
             they are smallest, in grey levels at usual contrast: low for blur, motion, enlarged
-            faces. The lower face does not count: a mask shows little detail.
-        eye_detail: the same of the less detailed eye.
-        eye_cover: share of an eye's region that is even: high behind a bar or under a hand.
+            faces. The lower face does not count: a mask has little detail.
+        eye_detail: the same of an eye. Here and in the next two the better half of the upper face
+            counts, since a profile shows one.
+        eye_cover: share of the eye's region that is even: high behind a bar or under a hand.
         flatness: share of the upper face that is even: high for mosaics and strong compression.
         grid: how far lines of the crop stand out in both directions: high for mosaics.
         response: length of the model's embedding before it is scaled to 1, as a share of its usual
@@ -115,28 +120,35 @@ def measure_quality(image: Image.Image, face: Face, scale: float = 1.0) -> Quali
     return quality_of_crop(np.asarray(crop.convert("L"), np.float32), face, scale)
 
 
+Half: TypeAlias = "tuple[float, float, float]"
+
+
+def measure_half(upper: Grey, eye: Grey) -> Half:
+    """Eye detail, eye cover and flatness of a half of the upper face."""
+    detail = least_detail(eye) * to_usual_contrast(upper)
+    return detail, float(even(eye, 3).mean()), float(even(upper, 2).mean())
+
+
+def score_of_half(half: Half) -> float:
+    """Score of the worst component of a half of the upper face."""
+    limits = (EYE_DETAIL, EYE_COVER, FLATNESS)
+    return min(ramp(value, *limit) for value, limit in zip(half, limits, strict=True))
+
+
+def to_usual_contrast(grey: Grey) -> float:
+    """Factor by which differences of grey levels are those of usual contrast."""
+    return USUAL_CONTRAST / float(np.clip(grey.std(), *CONTRAST))
+
+
 def quality_of_crop(grey: Grey, face: Face, scale: float = 1.0) -> Quality:
     """Quality of a face by its aligned crop, grey, (112, 112)."""
-    inner, upper, eyes = grey[FACE], grey[UPPER], [grey[eye] for eye in EYES]
-    usual = USUAL_CONTRAST / float(np.clip(upper.std(), *CONTRAST))
-    detail = least_detail(upper) * usual
-    eye_detail = min(map(least_detail, eyes)) * usual
-    eye_cover = max(float(even(eye, 3).mean()) for eye in eyes)
-    flatness = float(even(upper, 2).mean())
-    grid = lines(inner)
-    score = min(
-        ramp(detail, *DETAIL),
-        ramp(eye_detail, *EYE_DETAIL),
-        ramp(eye_cover, *EYE_COVER),
-        ramp(flatness, *FLATNESS),
-        ramp(grid, *GRID),
-    )
+    inner, upper = grey[FACE], grey[UPPER]
+    detail, grid = least_detail(upper) * to_usual_contrast(upper), lines(inner)
+    half = max((measure_half(grey[upper], grey[eye]) for upper, eye in HALVES), key=score_of_half)
     return Quality(
-        score,
+        min(score_of_half(half), ramp(detail, *DETAIL), ramp(grid, *GRID)),
         detail,
-        eye_detail,
-        eye_cover,
-        flatness,
+        *half,
         grid,
         eye_distance=float(np.hypot(*(face.points[1] - face.points[0]))) * scale,
         turn=head_turn(face),

@@ -19,6 +19,7 @@ class Decision:
         point: the operating point, for faces of this quality.
         error: why there is no decision.
         quality_a, quality_b: of the faces, in [0, 1]; None where it was not measured.
+        turned_a, turned_b: degrees by which a photo had to be turned anticlockwise.
     """
 
     a: str
@@ -28,6 +29,8 @@ class Decision:
     error: FaceverifyError | None = None
     quality_a: float | None = None
     quality_b: float | None = None
+    turned_a: int = 0
+    turned_b: int = 0
 
     @property
     def same(self) -> bool | None:
@@ -53,6 +56,8 @@ class Decision:
             "threshold": self.point.threshold,
             "quality_a": None if self.quality_a is None else round(self.quality_a, 4),
             "quality_b": None if self.quality_b is None else round(self.quality_b, 4),
+            "turned_a": self.turned_a,
+            "turned_b": self.turned_b,
             "fmr": self.point.fmr,
             "model": self.point.model,
             "model_id": self.point.model_id,
@@ -65,7 +70,12 @@ class Decision:
             return f"no decision: {self.error}"
         where = "at most" if self.same else "above"
         rate = "" if self.point.fmr is None else f" (false match rate {self.point.fmr:g})"
+        turned = "".join(
+            f"; {photo} turned by {degrees} degrees"
+            for photo, degrees in ((self.a, self.turned_a), (self.b, self.turned_b))
+            if degrees
+        )
         return (
             f"{'same person' if self.same else 'different people'}: distance {self.distance:.4f}, "
-            f"{where} the threshold {self.point.threshold:.4f}{rate} of {self.point.model}"
+            f"{where} the threshold {self.point.threshold:.4f}{rate} of {self.point.model}{turned}"
         )

@@ -2,7 +2,7 @@
 
 ::
 
-    default = "dlib-resnet29"
+    default = "sface"
 
     [models.dlib-resnet29]              # a model file
     file = "dlib-resnet29.onnx"

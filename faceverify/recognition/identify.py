@@ -67,6 +67,7 @@ class Identification:
             "face": self.face,
             "box": probe and [round(edge, 2) for edge in probe.face.box],
             "quality": probe and round(probe.quality.score, 4),
+            "turned": probe and probe.face.turned,
             "identified": self.identified,
             "candidates": [
                 {

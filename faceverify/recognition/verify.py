@@ -126,5 +126,12 @@ class Verifier(Operator[Pair, "tuple[FaceEmbedding, FaceEmbedding]", Decision]):
         of_first, of_second = first.quality.score, second.quality.score
         point = point_at_quality(self.point, self.model.calibration, min(of_first, of_second))
         return Decision(
-            first.photo, second.photo, distance, point, quality_a=of_first, quality_b=of_second
+            first.photo,
+            second.photo,
+            distance,
+            point,
+            quality_a=of_first,
+            quality_b=of_second,
+            turned_a=first.face.turned,
+            turned_b=second.face.turned,
         )

@@ -41,8 +41,10 @@ class ClaimDecision(Decision):
         """JSON values."""
         values = super().as_dict()
         photo, name = values.pop("a"), values.pop("b")
-        quality, _ = values.pop("quality_a"), values.pop("quality_b")
-        head = {"photo": photo, "claim": name, "templates": self.templates, "quality": quality}
+        quality, turned = values.pop("quality_a"), values.pop("turned_a")
+        del values["quality_b"], values["turned_b"]
+        head = {"photo": photo, "claim": name, "templates": self.templates}
+        head |= {"quality": quality, "turned": turned}
         return {**head, **values}
 
     def facts(self) -> dict[str, Any]:
@@ -117,7 +119,13 @@ class ClaimVerifier(Operator[Claim, ClaimDecision, ClaimDecision]):
         quality = probe.quality.score
         point = point_at_quality(point, self.model.calibration, quality, rate=rate)
         return ClaimDecision(
-            probe.photo, name, distance, point, quality_a=quality, templates=len(stored)
+            probe.photo,
+            name,
+            distance,
+            point,
+            quality_a=quality,
+            turned_a=probe.face.turned,
+            templates=len(stored),
         )
 
     def _decide(self, question: Claim, prepared: ClaimDecision) -> ClaimDecision:

@@ -114,7 +114,7 @@ def train(
                         with nullcontext() if last else executor.no_sync():
                             weight = len(micro_batch) / len(batch)
                             micro_loss = state.loss(executor.embed, micro_batch) * weight  # ()
-                            scaler.scale(micro_loss).backward()
+                            torch.autograd.backward(scaler.scale(micro_loss))
                         loss += micro_loss.detach()
             average_gradients(state.shared_parameters)
 

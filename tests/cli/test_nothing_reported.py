@@ -43,6 +43,7 @@ OTHERS = {
     "calibrate --images people --fmr 0.1 --dry-run": "",
     f"train squares {TRAIN}": "runs",
     f"train squares --backbone timm:resnet10t --set log.tensorboard=true {TRAIN}": "runs",
+    f"pretrain squares --method simclr {TRAIN}": "runs",
     "data inspect squares": "",
     "data convert squares converted --to webdataset": "converted",
     "data split squares split --identities 1": "split",
