@@ -103,7 +103,7 @@ def open_unnamed(
                 "leave it out",
             )
     if is_stream(data.source):
-        stream, notes = counted_stream(config, processes, show_progress)
+        stream, said = counted_stream(config, processes, show_progress)
         config = replace(
             config,
             data=replace(data, stream_images=len(stream), stream_people=1),
@@ -114,7 +114,7 @@ def open_unnamed(
         )
         check_fills(data.source, len(stream), batches.size)
         streamed = StreamedSource(stream, contract, config, processes, views, warn, say)
-        return TrainingSet(streamed, None, notes, config, named=False)
+        return TrainingSet(streamed, None, said, config, named=False)
     whole = open_face_set(data.source, named=False)
     notes = list(whole.notes)
     if len(whole) < 2:
