@@ -11,11 +11,17 @@ from generated_people import tiny_config, write_people
 
 from faceverify.errors import TrainingError
 from faceverify.models.model_file import load_model_file
-from faceverify.training.checkpoint.checkpoint import best, checkpoints, latest, read_part
+from faceverify.training.checkpoint.checkpoint import (
+    Progress,
+    best,
+    checkpoints,
+    latest,
+    read_part,
+)
 from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.pretraining_set import held_out_of
-from faceverify.training.run.train import train_model
+from faceverify.training.run.train import deciding, train_model
 
 VARIED = {"least_area": 0.4, "colour": 0.5, "crop": 0.0}
 
@@ -186,11 +192,18 @@ def test_how_many_photos_are_held_out():
     assert np.array_equal(held_out_of(500, 0.1, 3), held_out_of(500, 0.1, 3))
 
 
-def test_best_by_rank_is_kept_when_it_falls(photos, tmp_path):
+def test_the_rank_chooses_in_the_second_half(photos, tmp_path):
+    """That of random weights is higher than any later one, and so not asked for."""
+    early, late = Progress(step=4, steps=10), Progress(step=5, steps=10)
+    assert deciding({"effective_rank": 90.0}, early) is None
+    assert deciding({"effective_rank": 20.0}, late) == 20.0
+    assert deciding({"effective_rank": 20.0, "accuracy": 0.7}, early) == 0.7
+    assert deciding({}, late) is None
     run = RunFolder(tmp_path / "run")
     train_model(config_of(photos, validation={"times": 4}, checkpoints={"keep": 1}), run)
     judged = [line for line in read_metrics(run.metrics) if "loss" not in line]
-    top = max(judged, key=lambda line: (line["effective_rank"], line["step"]))
+    assert [line["step"] for line in judged] == [1, 2, 3, 4]
+    top = max(judged[1:], key=lambda line: (line["effective_rank"], line["step"]))
     assert best(run.checkpoints)[0].name == f"step-{top['step']:08d}"
     assert json.loads((run.checkpoints / "best.json").read_text())["figure"] == pytest.approx(
         top["effective_rank"]
