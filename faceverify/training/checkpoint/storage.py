@@ -93,7 +93,7 @@ def write_part(folder: Path, tensors: Tensors, *, rank: int, world: int) -> None
     path.touch()
     mode = path.stat().st_mode
     try:
-        save_file(_separate(mine), path, metadata=places)
+        save_file(_separate(mine), path, metadata=places or None)  # {} cannot be read again
     except SafetensorError as error:
         found = re.search(r"(?:os error|code:) (\d+)", str(error))
         number = int(found[1]) if found else errno.EIO

@@ -89,6 +89,15 @@ def test_rows_are_cut_again(tmp_path, written, read):
         assert all(same(found[name], tensors[name]) for name in tensors if name != "loss.centres")
 
 
+def test_a_process_without_rows_of_its_own_writes_a_file_that_can_be_read(tmp_path):
+    tensors = {name: one for name, one in some_tensors().items() if not isinstance(one, Rows)}
+    for rank in range(3):
+        write_part(tmp_path, tensors, rank=rank, world=3)
+    found = empty_like(tensors)
+    load_tensors(tmp_path, found)
+    assert all(same(found[name], tensors[name]) for name in tensors)
+
+
 @pytest.mark.parametrize(
     ("name", "read"), [(PART.format(0, 1), stored_tensors), (POSITION, load_progress)]
 )

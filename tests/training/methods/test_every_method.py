@@ -112,13 +112,13 @@ def as_one_of_two(rank: int, port: int, folder: Path) -> None:
         for name in UNNAMED:
             config = config_of(name)
             state = state_of(config, processes)
-            lines = learn(state, config, 3, processes=processes)
+            lines = learn(state, config, 3, folder=folder / name, processes=processes)
             found[name] = [[line[key] for key in COMPARED] for line in lines], state.tensors()
     torch.save(found, folder / f"{rank}.pt")
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # no thread of ours runs yet
-def test_two_processes_are_one(tmp_path):
+def test_two_processes_are_one_and_one_goes_on(tmp_path):
     multiprocessing.start_processes(as_one_of_two, (free_port(), tmp_path), 2, start_method="fork")
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     for name in UNNAMED:
@@ -132,6 +132,10 @@ def test_two_processes_are_one(tmp_path):
             if key != "loss_sum":
                 torch.testing.assert_close(tensors[key], value, rtol=1e-3, atol=1e-4)
                 torch.testing.assert_close(second[name][1][key], tensors[key], rtol=0, atol=0)
+        again = state_of(replace(config, seed=1))
+        again.restore(tmp_path / name / "step-00000003")
+        for key, value in again.tensors().items():
+            torch.testing.assert_close(value, tensors[key], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", UNNAMED)
