@@ -13,15 +13,21 @@ import torch
 from torch import nn
 
 from faceverify.models.contract import Contract
+from faceverify.runtime.progress import ShowProgress
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.schema import BY_THE_LOSS, Config, check_together
-from faceverify.training.data.loading.epochs import StoredSource
+from faceverify.training.data.loading.epochs import StoredSource, StreamedSource
 from faceverify.training.data.loading.left_out import BAD_IMAGE
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.face_set import EncodedImages, FaceSet
 from faceverify.training.data.sets.folders import PhotoFiles
 from faceverify.training.data.sets.open import open_face_set
-from faceverify.training.data.sets.shard_stream import is_stream
+from faceverify.training.data.sets.shard_stream import (
+    ShardStream,
+    expand_urls,
+    is_stream,
+    open_stream,
+)
 from faceverify.training.data.views import Views
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.methods.method import Method
@@ -65,16 +71,18 @@ def open_unnamed(
     processes: Processes,
     *,
     views: Views,
+    show_progress: ShowProgress,
     warn: Callable[[str], None],
     say: Callable[[str], None],
 ) -> TrainingSet:
-    """Open photos without names, and hold some of them out.
+    """Open photos without names, and hold some of them out; none of a stream.
 
     Args:
         config: of the run.
         contract: of the backbone.
         processes: this one and the others.
         views: of each image.
+        show_progress: shown the photos of a stream as they are counted.
         warn: called once, when images had to be resized.
         say: called for each image that is left out.
 
@@ -95,11 +103,18 @@ def open_unnamed(
                 "leave it out",
             )
     if is_stream(data.source):
-        raise data_error(
-            f"{data.source}: a method without names reads photos in any order, and a stream has "
-            "its own",
-            "copy the shards to a disk",
+        stream, said = counted_stream(config, processes, show_progress)
+        config = replace(
+            config,
+            data=replace(data, stream_images=len(stream), stream_people=1),
+            batches=replace(batches, sampler="shuffled"),
+            validation=replace(
+                config.validation, times=config.validation.times if judged_by_people(config) else 0
+            ),
         )
+        check_fills(data.source, len(stream), batches.size)
+        streamed = StreamedSource(stream, contract, config, processes, views, warn, say)
+        return TrainingSet(streamed, None, said, config, named=False)
     whole = open_face_set(data.source, named=False)
     notes = list(whole.notes)
     if len(whole) < 2:
@@ -114,18 +129,45 @@ def open_unnamed(
             held_out = whole.at(aside)
             train = whole.at(np.setdiff1d(np.arange(len(whole)), aside))
             notes.append(f"{len(aside)} of {len(whole):,} photos held out to look at")
-    if len(train) < batches.size:
-        raise data_error(
-            f"{data.source}: {len(train):,} photos do not fill a batch of {batches.size}: some "
-            "would be in it twice, and count as two different ones",
-            f"use --batch-size {len(train) // 2 * 2}, or add photos",
-        )
+    check_fills(data.source, len(train), batches.size)
     if config.validation.probe:
         refuse_shared(config.validation.probe, whole)
     config = replace(config, batches=replace(batches, sampler="shuffled"))
     check_together(config)
     source = StoredSource(train, contract, config, processes, views, warn, say)
     return TrainingSet(source, held_out, tuple(notes), config, named=False)
+
+
+def counted_stream(
+    config: Config, processes: Processes, show_progress: ShowProgress
+) -> tuple[ShardStream, tuple[str, ...]]:
+    """A stream of shards, counted by the first process unless its number of photos is known."""
+    source, count = config.data.source, config.data.stream_images
+    if not count:
+        own = open_stream(source, show_progress, labelled=False) if processes.first else ()
+        count = int(processes.from_first(len(own)))
+    notes: tuple[str, ...] = ()
+    if config.validation.times and not judged_by_people(config):
+        notes = (
+            "no photo can be held out of a stream: the last step counts, and the signs are those "
+            "of the batches; --probe FOLDER chooses a checkpoint",
+        )
+    return ShardStream(source, tuple(expand_urls(source)), count, 1, labelled=False), notes
+
+
+def judged_by_people(config: Config) -> bool:
+    """Whether a probe or a list of pairs tells how the run goes."""
+    return bool(config.validation.probe or config.validation.pairs)
+
+
+def check_fills(source: str, photos: int, size: int) -> None:
+    """Refuse a batch of more photos than there are: some would count as two different ones."""
+    if photos < size:
+        raise data_error(
+            f"{source}: {photos:,} photos do not fill a batch of {size}: some would be in it "
+            "twice, and count as two different ones",
+            f"use --batch-size {photos // 2 * 2}, or add photos",
+        )
 
 
 def check_small_views(backbone: nn.Module, views: Views, size: int) -> None:

@@ -154,8 +154,9 @@ def train_model(
             )  # fmt: skip
         else:
             data = open_unnamed(
-                config, contract, processes, views=views, warn=say, say=say_of_images
-            )
+                config, contract, processes, views=views, show_progress=show_progress, warn=say,
+                say=say_of_images,
+            )  # fmt: skip
         for note in data.notes:
             say(note)
         config, source = data.config, data.source
@@ -191,8 +192,8 @@ def train_model(
         )
         if looked_at is not None and validation_set is None:
             say(
-                "the checkpoint of the highest effective rank is kept, which says less than people "
-                "do: --probe FOLDER chooses by those"
+                "the checkpoint of the highest effective rank in the second half is kept, which "
+                "says less than people do: --probe FOLDER chooses by those"
             )
         if state.executor.precision == "bfloat16" and emulates_bfloat16(processes.device):
             say("bfloat16 is emulated: this device has no instructions for it, float32 is faster")
@@ -230,7 +231,7 @@ def train_model(
         def save(reached: Progress, results: Results | None) -> None:
             place = save_checkpoint(run.checkpoints, reached, state.tensors())
             if processes.first:
-                known, figure = best(run.checkpoints), deciding(results or {})
+                known, figure = best(run.checkpoints), deciding(results or {}, reached)
                 if figure is not None and (known is None or figure >= known[1]):
                     mark_best(run.checkpoints, place, figure)
                 remove_old(run.checkpoints, config.checkpoints.keep)
@@ -293,9 +294,17 @@ def training_cache() -> Path:
     raise config_error("no folder for decoded crops", "set FACEVERIFY_CACHE")
 
 
-def deciding(results: Results) -> float | None:
-    """The result that chooses the best checkpoint: accuracy where people are known, else rank."""
-    return results.get("accuracy", results.get(RANKED_BY))
+def deciding(results: Results, reached: Progress) -> float | None:
+    """The result that chooses the best checkpoint: accuracy where people are known, else rank.
+
+    The rank counts in the second half of a run alone: that of random weights is the highest.
+
+    Args:
+        results: of a validation.
+        reached: where the run is.
+    """
+    late = 2 * reached.step >= reached.steps
+    return results.get("accuracy", results.get(RANKED_BY) if late else None)
 
 
 def _timed(

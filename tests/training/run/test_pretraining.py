@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 
 import numpy as np
 import pytest
@@ -10,11 +11,17 @@ from generated_people import tiny_config, write_people
 
 from faceverify.errors import TrainingError
 from faceverify.models.model_file import load_model_file
-from faceverify.training.checkpoint.checkpoint import best, checkpoints, latest, read_part
+from faceverify.training.checkpoint.checkpoint import (
+    Progress,
+    best,
+    checkpoints,
+    latest,
+    read_part,
+)
 from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.pretraining_set import held_out_of
-from faceverify.training.run.train import train_model
+from faceverify.training.run.train import deciding, train_model
 
 VARIED = {"least_area": 0.4, "colour": 0.5, "crop": 0.0}
 
@@ -133,7 +140,6 @@ def test_train_goes_on_from_it(photos, tmp_path):
         ),
         ({"data": {"column": "age"}}, "data.column is about people, and method simclr learns"),
         ({"batches": {"sampler": "identities"}}, "batches.sampler is about people"),
-        ({"data": {"source": "https://example.org/{0..3}.tar"}}, "copy the shards to a disk"),
         ({"data": {"source": ""}}, "no photos to learn from"),
         ({"method": {"name": "mae"}}, "masks patches, and this backbone has none"),
         ({"method": {"name": "distil"}}, "method distil learns from a model; give --teacher"),
@@ -186,11 +192,18 @@ def test_how_many_photos_are_held_out():
     assert np.array_equal(held_out_of(500, 0.1, 3), held_out_of(500, 0.1, 3))
 
 
-def test_best_by_rank_is_kept_when_it_falls(photos, tmp_path):
+def test_the_rank_chooses_in_the_second_half(photos, tmp_path):
+    """That of random weights is higher than any later one, and so not asked for."""
+    early, late = Progress(step=4, steps=10), Progress(step=5, steps=10)
+    assert deciding({"effective_rank": 90.0}, early) is None
+    assert deciding({"effective_rank": 20.0}, late) == 20.0
+    assert deciding({"effective_rank": 20.0, "accuracy": 0.7}, early) == 0.7
+    assert deciding({}, late) is None
     run = RunFolder(tmp_path / "run")
     train_model(config_of(photos, validation={"times": 4}, checkpoints={"keep": 1}), run)
     judged = [line for line in read_metrics(run.metrics) if "loss" not in line]
-    top = max(judged, key=lambda line: (line["effective_rank"], line["step"]))
+    assert [line["step"] for line in judged] == [1, 2, 3, 4]
+    top = max(judged[1:], key=lambda line: (line["effective_rank"], line["step"]))
     assert best(run.checkpoints)[0].name == f"step-{top['step']:08d}"
     assert json.loads((run.checkpoints / "best.json").read_text())["figure"] == pytest.approx(
         top["effective_rank"]
@@ -220,3 +233,21 @@ def test_a_probe_of_nobody_to_tell_apart_is_refused(photos, tmp_path):
         words = f"found {people} people, and at most {images} photos of one; name a folder of two"
         with pytest.raises(TrainingError, match=words):
             train_model(config, RunFolder(tmp_path / "run"))
+
+
+def test_a_stream_of_shards_needs_no_labels(photos, tmp_path):
+    with tarfile.open(tmp_path / "0.tar", "w") as archive:
+        for number, path in enumerate(sorted(photos.rglob("*.png"))):
+            archive.add(path, f"{number:04d}.png")
+    source = f"pipe:cat {tmp_path}/0.tar"
+    run, said = RunFolder(tmp_path / "run"), []
+    trained = train_model(config_of(source), run, say=said.append)
+    assert trained.model.is_file()
+    assert said[0].startswith("no photo can be held out of a stream")
+    assert said[1] == "49 photos; resnet18 and simclr on cpu (1 threads)"
+    learned = read_metrics(run.metrics)
+    assert [line["step"] for line in learned] == [1, 2, 3, 4]
+    assert all(line["spread"] > 0.1 for line in learned)
+    assert run.read_config().data.stream_images == 49
+    with pytest.raises(TrainingError, match="49 photos do not fill a batch of 64"):
+        train_model(config_of(source, batches={"size": 64}), RunFolder(tmp_path / "other"))

@@ -174,7 +174,7 @@ class StreamedSource:
             contract,
             config,
             first_size(
-                partial(decode, one.image, one.name) for one in first_images(stream.urls, LOOKED_AT)
+                partial(decode, one.image, one.name) for one in first_images(stream, LOOKED_AT)
             ),
         )
         self._stream, self._config = stream, config

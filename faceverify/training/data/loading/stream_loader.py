@@ -69,7 +69,13 @@ def stream_batches(
     transforms = [transform.of_view(kind) for kind in views.kinds]
     resized = Resized(crop_size, warn)
     images = stream_images(
-        stream.urls, seed=seed, epoch=epoch, rank=rank, world=world, buffer=buffer
+        stream.urls,
+        seed=seed,
+        epoch=epoch,
+        rank=rank,
+        world=world,
+        buffer=buffer,
+        labelled=stream.labelled,
     )
 
     def tasks() -> Iterator[tuple[int, list[StreamedImage]]]:

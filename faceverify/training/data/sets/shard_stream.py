@@ -56,23 +56,28 @@ class ShardStream:
         urls: of the shards.
         images: number of images, N.
         num_identities: number of classes, C: the highest label plus one.
+        labelled: whether each image must have a label; else labels are not read.
     """
 
     source: str
     urls: tuple[str, ...]
     images: int
     num_identities: int
+    labelled: bool = True
 
     def __len__(self) -> int:
         return self.images
 
 
-def open_stream(source: str, show_progress: ShowProgress | None = None) -> ShardStream:
+def open_stream(
+    source: str, show_progress: ShowProgress | None = None, *, labelled: bool = True
+) -> ShardStream:
     """Read all labels of the shards once, to count images and people.
 
     Args:
         source: a pattern of URLs, see :func:`expand_urls`.
         show_progress: gets the labels as they are read.
+        labelled: as of :class:`ShardStream`.
 
     Raises:
         TrainingError: a shard is unreadable, or a URL holds a password, which the run's folder
@@ -84,14 +89,14 @@ def open_stream(source: str, show_progress: ShowProgress | None = None) -> Shard
             "write 'pipe:curl -sfnL URL', with the password in ~/.netrc",
         )
     urls = expand_urls(source)
-    with closing(_in_order(urls)) as images:
+    with closing(_in_order(urls, labelled)) as images:
         labels: Iterable[int] = (image.label for image in images)
         if show_progress is not None:
             labels = show_progress(labels, "reading labels", None)
         count, highest = 0, -1
         for label in labels:
             count, highest = count + 1, max(highest, label)
-    return ShardStream(source, tuple(urls), count, highest + 1)
+    return ShardStream(source, tuple(urls), count, highest + 1, labelled)
 
 
 def is_stream(source: str) -> bool:
@@ -104,9 +109,9 @@ def has_command(source: str) -> bool:
     return any(url.startswith("pipe:") for url in _expanded(source))
 
 
-def first_images(urls: Sequence[str], most: int) -> Iterator[StreamedImage]:
-    """The first images of the shards; TrainingError where a shard is unreadable."""
-    with closing(_in_order(urls)) as images:
+def first_images(stream: ShardStream, most: int) -> Iterator[StreamedImage]:
+    """The first images of a stream; TrainingError where a shard is unreadable."""
+    with closing(_in_order(stream.urls, stream.labelled)) as images:
         yield from islice(images, most)
 
 
@@ -146,6 +151,7 @@ def stream_images(
     rank: int = 0,
     world: int = 1,
     buffer: int = BUFFER,
+    labelled: bool = True,
 ) -> Generator[StreamedImage, None, None]:
     """Yield the images of shards in a shuffled order, endlessly.
 
@@ -155,16 +161,23 @@ def stream_images(
         seed, epoch: of the order.
         rank, world: number of this process, and of processes.
         buffer: size of the shuffle buffer in samples; 0 for the order of the shard.
+        labelled: as of :class:`ShardStream`.
 
     Raises:
         TrainingError: fewer shards than processes, or a shard is unreadable.
     """
     check_shards(urls, world)
-    yield from _read_ahead(_shuffled(urls, seed, epoch, rank, world, buffer))
+    yield from _read_ahead(_shuffled(urls, seed, epoch, rank, world, buffer, labelled))
 
 
 def _shuffled(
-    urls: Sequence[str], seed: int, epoch: int, part: int, parts: int, buffer: int
+    urls: Sequence[str],
+    seed: int,
+    epoch: int,
+    part: int,
+    parts: int,
+    buffer: int,
+    labelled: bool,
 ) -> Generator[StreamedImage, None, None]:
     """The samples of the shards of one process, repeatedly, each time in another order."""
     import webdataset
@@ -176,7 +189,7 @@ def _shuffled(
         rng = random.Random(f"{seed} {epoch} {part} {turn}")  # noqa: S311  no secret
         if turn:
             rng.shuffle(own)
-        with closing(_in_order(own)) as images:
+        with closing(_in_order(own, labelled)) as images:
             if buffer > 1:
                 yield from webdataset.shuffle(buffer, initial=buffer, rng=rng)(images)
             else:
@@ -184,7 +197,7 @@ def _shuffled(
         turn += 1
 
 
-def _in_order(urls: Sequence[str]) -> Generator[StreamedImage, None, None]:
+def _in_order(urls: Sequence[str], labelled: bool) -> Generator[StreamedImage, None, None]:
     """The samples of shards, one shard after the other.
 
     Raises:
@@ -193,7 +206,7 @@ def _in_order(urls: Sequence[str]) -> Generator[StreamedImage, None, None]:
     """
     found = False
     for url in urls:
-        with closing(_in_shard(url)) as images:
+        with closing(_in_shard(url, labelled)) as images:
             for image in images:
                 found = True
                 yield image
@@ -201,7 +214,7 @@ def _in_order(urls: Sequence[str]) -> Generator[StreamedImage, None, None]:
         raise data_error(f"{urls[0]}: holds no samples with an image", "check the shards")
 
 
-def _in_shard(url: str) -> Generator[StreamedImage, None, None]:
+def _in_shard(url: str, labelled: bool) -> Generator[StreamedImage, None, None]:
     import webdataset
     from webdataset.tariterators import group_by_keys, tar_file_expander
 
@@ -209,7 +222,7 @@ def _in_shard(url: str) -> Generator[StreamedImage, None, None]:
         with webdataset.gopen(url, "rb") as opened:
             stream = _Remembered(opened)
             for sample in group_by_keys(tar_file_expander([{"url": url, "stream": stream}])):
-                image = _streamed(sample)
+                image = _streamed(sample, labelled)
                 if image is not None:
                     yield image
             stream.check_whole()
@@ -247,13 +260,15 @@ class _Remembered:
             raise ValueError("it is cut short")
 
 
-def _streamed(sample: dict[str, Any]) -> StreamedImage | None:
+def _streamed(sample: dict[str, Any], labelled: bool) -> StreamedImage | None:
     kind = next((kind for kind in IMAGES if kind in sample), None)
     if kind is None:
         members = [key for key in sample if not key.startswith("__")]
         refuse_dots(sample["__url__"], sample["__key__"], members)
         return None
     name = f"{sample['__url__']}, key {sample['__key__']}"
+    if not labelled:
+        return StreamedImage(name, sample[kind], 0)
     texts: dict[str, bytes] = {kind: sample[kind] for kind in ("cls", "json") if kind in sample}
     label, _ = sample_label(name, texts)
     return StreamedImage(name, sample[kind], label)
