@@ -1,7 +1,8 @@
 """Face quality: how much of an identity the aligned face still shows.
 
 Each component is measured in the face's crop (arcface-112) and scored from 0 (nothing left) to 1
-(as in good photos); the quality is the worst component, since a single one can spoil a comparison.
+(as in good photos); the quality is their product: one alone can spoil a comparison, and what is
+spoilt slightly in several ways is worth little, too.
 The model adds one of its own, the length of the embedding before it is scaled to 1, which no
 measure of pixels can stand for (:mod:`faceverify.embeddings.extractor`).
 
@@ -11,6 +12,7 @@ rate of false matches among what is decided stays near its promise (docs/adr/002
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import TypeAlias
 
@@ -49,7 +51,7 @@ class Quality:
     """Quality of a face and what was measured.
 
     Attributes:
-        score: of the worst component, in [0, 1].
+        score: product of the components' scores, in [0, 1].
         detail: second differences of the upper face, two pixels apart, in the direction in which
             they are smallest, in grey levels at usual contrast: low for blur, motion, enlarged
             faces. The lower face does not count: a mask has little detail.
@@ -103,7 +105,7 @@ class Quality:
         Args:
             response: length of the embedding as a share of the model's usual length.
         """
-        score = min(self.score, ramp(response, *RESPONSE))
+        score = self.score * ramp(response, *RESPONSE)
         return replace(self, score=score, response=response)
 
 
@@ -130,9 +132,9 @@ def measure_half(upper: Grey, eye: Grey) -> Half:
 
 
 def score_of_half(half: Half) -> float:
-    """Score of the worst component of a half of the upper face."""
+    """Product of the scores of the components of a half of the upper face."""
     limits = (EYE_DETAIL, EYE_COVER, FLATNESS)
-    return min(ramp(value, *limit) for value, limit in zip(half, limits, strict=True))
+    return math.prod(ramp(value, *limit) for value, limit in zip(half, limits, strict=True))
 
 
 def to_usual_contrast(grey: Grey) -> float:
@@ -146,7 +148,7 @@ def quality_of_crop(grey: Grey, face: Face, scale: float = 1.0) -> Quality:
     detail, grid = least_detail(upper) * to_usual_contrast(upper), lines(inner)
     half = max((measure_half(grey[upper], grey[eye]) for upper, eye in HALVES), key=score_of_half)
     return Quality(
-        min(score_of_half(half), ramp(detail, *DETAIL), ramp(grid, *GRID)),
+        score_of_half(half) * ramp(detail, *DETAIL) * ramp(grid, *GRID),
         detail,
         *half,
         grid,
