@@ -11,7 +11,7 @@ from faceverify.errors import UsageError
 SMALLEST_FACE = 10
 """Side of the smallest face that the detector finds, in pixels."""
 
-LEAST_QUALITY = 0.2
+LEAST_QUALITY = 0.15
 """Least quality of a face about which a decision is made, unless another is given."""
 
 LEAST_ENROLLED = 0.5
