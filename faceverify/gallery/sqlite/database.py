@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -55,6 +56,9 @@ class Database:
         self.path = folder / FILE
         self.busy = busy
         self._lock = FileLock(folder / LOCK)
+        # Closing waits for a thread that reads: SQLite would use memory that is gone.
+        self._in_use = threading.RLock()
+        self._closed = False
         _find(folder, create=create)
         with failures(self.path):
             self.sql = connect(self.path, busy=busy)
@@ -75,7 +79,8 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Manifest]:
         """Read transaction: a consistent snapshot; yields its manifest."""
-        with failures(self.path):
+        with self._in_use, failures(self.path):
+            self._require_open()
             self.sql.execute("BEGIN")
             try:
                 yield self.manifest()
@@ -86,7 +91,8 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Change]:
         """Exclusive write transaction, durable when the block ends."""
-        with self.exclusive(), failures(self.path):
+        with self._in_use, self.exclusive(), failures(self.path):
+            self._require_open()
             self.sql.execute("BEGIN IMMEDIATE")
             try:
                 before = self.manifest()
@@ -154,12 +160,23 @@ class Database:
 
     def close(self) -> None:
         """Close the file, under the write lock: the last connection checkpoints the log."""
-        with suppress(OSError):
-            self._lock.take(1.0)
-        try:
-            self.sql.close()
-        finally:
-            self._lock.give_back()
+        with self._in_use:
+            self._closed = True
+            with suppress(OSError):
+                self._lock.take(1.0)
+            try:
+                self.sql.close()
+            finally:
+                self._lock.give_back()
+
+    def _require_open(self) -> None:
+        """Refuse a thread that comes after the file was closed.
+
+        Raises:
+            GalleryError: it was.
+        """
+        if self._closed:
+            raise GalleryError(f"{self.folder}: it was closed meanwhile")
 
     def _prepare(self, *, create: bool, key: str | None) -> None:
         """Create the tables, or migrate them to the newest version."""
