@@ -12,6 +12,17 @@ import typer
 from faceverify.cli.console import Console
 from faceverify.cli.exit import BY_A_SIGNAL
 from faceverify.cli.options import Json, Quiet, Verbose
+from faceverify.cli.run_options import (
+    Backbone,
+    Device,
+    Precision,
+    Resume,
+    RunName,
+    Runs,
+    Seed,
+    Steps,
+    Workers,
+)
 from faceverify.cli.train import PATIENCE, place_of, refuse_command, show
 from faceverify.errors import FaceverifyError, UsageError
 
@@ -46,21 +57,9 @@ def pretrain(
             show_default=False,
         ),
     ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--name", help="Name of the run; by default that of the recipe.", show_default=False
-        ),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Folder of all runs.")
-    ] = Path("runs"),
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", help="Continue from the last checkpoint of the run.", show_default=False
-        ),
-    ] = False,
+    name: RunName = None,
+    out: Runs = Path("runs"),
+    resume: Resume = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -70,10 +69,7 @@ def pretrain(
             show_default=False,
         ),
     ] = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option("--backbone", help="Architecture, or timm:NAME.", show_default=False),
-    ] = None,
+    backbone: Backbone = None,
     init: Annotated[
         str | None,
         typer.Option(
@@ -106,9 +102,7 @@ def pretrain(
         float | None,
         typer.Option("--epochs", help="Epochs, passes over the photos.", show_default=False),
     ] = None,
-    steps: Annotated[
-        int | None, typer.Option("--steps", help="Optimiser steps instead.", show_default=False)
-    ] = None,
+    steps: Steps = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -125,21 +119,10 @@ def pretrain(
         float | None,
         typer.Option("--learning-rate", help="Peak learning rate.", show_default=False),
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option("--device", help="auto, cpu, cuda or mps.", show_default=False),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option("--precision", help="auto, float32, bfloat16 or float16.", show_default=False),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", help="Loader threads.", min=0, show_default=False),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="Seed of all random numbers.", show_default=False)
-    ] = None,
+    device: Device = None,
+    precision: Precision = None,
+    workers: Workers = None,
+    seed: Seed = None,
     methods: Annotated[
         bool, typer.Option("--methods", help="List the methods.", show_default=False)
     ] = False,

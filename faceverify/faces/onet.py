@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceverify.errors import ModelError
+from faceverify.faces.detector_net import open_net
 from faceverify.faces.similarity import HALF, carried_back, similarity, warp
-from faceverify.runtime.onnx_session import open_session
 
 Floats: TypeAlias = "NDArray[np.float32]"
 
@@ -43,10 +42,7 @@ class ONet:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._session = open_session(path.read_bytes())
-        except Exception as error:  # ONNX Runtime's errors have no common base class
-            raise ModelError(f"{path}: the face detector cannot be loaded: {error}") from error
+        self._session = open_net(path)
 
     def points(self, image: Image.Image, points: Floats) -> tuple[Floats, float]:
         """Five points of a face, and how sure it is that this is one, in [0, 1].

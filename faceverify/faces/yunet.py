@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceverify.errors import ModelError
+from faceverify.faces.detector_net import open_net
 from faceverify.faces.nms import suppress
-from faceverify.runtime.onnx_session import open_session
 
 Floats: TypeAlias = "NDArray[np.float32]"
 
@@ -36,10 +35,7 @@ class YuNet:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._session = open_session(path.read_bytes())
-        except Exception as error:  # ONNX Runtime's errors have no common base class
-            raise ModelError(f"{path}: the face detector cannot be loaded: {error}") from error
+        self._session = open_net(path)
 
     def faces(self, image: Image.Image, least: float) -> tuple[Floats, Floats, Floats]:
         """Faces of an image of sides that are multiples of 32.

@@ -91,7 +91,7 @@ def test_embeddings_that_are_not_unit_are_a_problem(run, monkeypatch):
     assert "lengths" in ran.objects[0]["self_test"]["problem"]
 
 
-@pytest.mark.parametrize("module", ["faces.yunet", "faces.onet", "models.embedder"])
+@pytest.mark.parametrize("module", ["faces.detector_net", "models.embedder"])
 def test_a_broken_engine_is_a_problem(run, monkeypatch, module):
     def broken(model):
         raise RuntimeError("illegal instruction")

@@ -1,0 +1,44 @@
+"""Options that ``train`` and ``pretrain`` share, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RunName = Annotated[
+    str | None,
+    typer.Option(
+        "--name", help="Name of the run; by default that of the recipe.", show_default=False
+    ),
+]
+Runs = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder of all runs.")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Continue from the last checkpoint of the run.", show_default=False
+    ),
+]
+Backbone = Annotated[
+    str | None,
+    typer.Option("--backbone", help="Architecture, or timm:NAME.", show_default=False),
+]
+Steps = Annotated[
+    int | None, typer.Option("--steps", help="Optimiser steps instead.", show_default=False)
+]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", help="auto, cpu, cuda or mps.", show_default=False),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option("--precision", help="auto, float32, bfloat16 or float16.", show_default=False),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", help="Loader threads.", min=0, show_default=False),
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="Seed of all random numbers.", show_default=False)
+]
