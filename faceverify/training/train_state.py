@@ -182,6 +182,7 @@ def build_train_state(
     classes: int,
     images: int,
     processes: Processes,
+    captions: Sequence[Sequence[str]] = (),
 ) -> TrainState:
     """Build the training state of a configuration, with the same weights in every process.
 
@@ -191,6 +192,7 @@ def build_train_state(
         classes: number of people in the training set.
         images: number of its images.
         processes: this process and the others.
+        captions: of each image, one or more; empty where there are none.
 
     Raises:
         TrainingError: unknown method, or unknown option of backbone or loss; initial weights that
@@ -214,6 +216,7 @@ def build_train_state(
         contract=contract,
         backbone=backbone,
         images=images,
+        captions=captions,
         loss=lambda: build_loss(
             config.loss.name,
             embedding_size=contract.embedding_size,

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Mapping
 from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -114,7 +116,14 @@ def misfit(state: Any, expected: dict[str, Any]) -> str:
     return ""
 
 
-def exported(net: Any, example: Any, *, keep_weights: bool = False) -> bytes:
+def exported(
+    net: Any,
+    example: Any,
+    *,
+    keep_weights: bool = False,
+    inputs: str = "crops",
+    axes: Mapping[int, str] = MappingProxyType({0: "N"}),
+) -> bytes:
     """A torch network exported as ONNX with a dynamic batch axis.
 
     By the TorchScript exporter, which needs no package beyond torch; where torch no longer has it,
@@ -122,21 +131,23 @@ def exported(net: Any, example: Any, *, keep_weights: bool = False) -> bytes:
 
     Args:
         net: in eval mode, on the CPU.
-        example: an input, (N, 3, H, W).
+        example: an input, such as crops, (N, 3, H, W).
         keep_weights: whether to keep every weight under its name instead of folding layers.
+        inputs: name of the input; that of the output is "embeddings".
+        axes: of the input that may have any length.
 
     Raises:
         ModelError: both exporters fail.
     """
     import torch
 
-    names = {"input_names": ["crops"], "output_names": ["embeddings"], "verbose": False}
-    axes = {"crops": {0: "N"}, "embeddings": {0: "N"}}
-    older: dict[str, Any] = {"dynamic_axes": axes, "opset_version": 17}
+    names = {"input_names": [inputs], "output_names": ["embeddings"], "verbose": False}
+    dynamic = {inputs: dict(axes), "embeddings": {0: "N"}}
+    older: dict[str, Any] = {"dynamic_axes": dynamic, "opset_version": 17}
     export: Any = torch.onnx.export  # its signature differs from version to version
     if "dynamo" in signature(export).parameters:  # from torch 2.5 on
         older["dynamo"] = False
-    newer: dict[str, Any] = {"dynamo": True, "dynamic_shapes": ({0: "N"},), "opset_version": 18}
+    newer: dict[str, Any] = {"dynamo": True, "dynamic_shapes": (dict(axes),), "opset_version": 18}
     if keep_weights:
         # the network is in eval mode already; the exporter's EVAL would fold its norms
         older |= {"do_constant_folding": False, "training": torch.onnx.TrainingMode.PRESERVE}

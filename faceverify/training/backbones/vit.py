@@ -13,9 +13,9 @@ from faceverify.training.config.fields import config_error
 class Block(nn.Module):
     """Self-attention and a perceptron, each after a layer norm and around a shortcut."""
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, dropout: float, *, causal: bool = False) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.causal = heads, causal
         self.before_attention = nn.LayerNorm(width)
         self.queries_keys_values = nn.Linear(width, 3 * width)
         self.attended = nn.Linear(width, width)
@@ -30,15 +30,25 @@ class Block(nn.Module):
         count, length, width = tokens.shape
         rows = self.queries_keys_values(self.before_attention(tokens))
         parts = rows.view(count, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(parts[0], parts[1], parts[2])  # (N, heads, L, W/h)
+        mixed = F.scaled_dot_product_attention(
+            parts[0], parts[1], parts[2], is_causal=self.causal
+        )  # (N, heads, L, W/h)
         mixed = mixed.transpose(1, 2).reshape(count, length, width)
         tokens = tokens + self.dropout(self.attended(mixed))
         return tokens + self.dropout(self.perceptron(self.before_perceptron(tokens)))
 
 
-def blocks(depth: int, *, width: int, heads: int, dropout: float = 0.0) -> nn.Sequential:
-    """Blocks of one width, one after the other."""
-    return nn.Sequential(*(Block(width, heads, dropout) for _ in range(depth)))
+def blocks(
+    depth: int, *, width: int, heads: int, dropout: float = 0.0, causal: bool = False
+) -> nn.Sequential:
+    """Blocks of one width, one after the other.
+
+    Args:
+        depth: number of blocks.
+        width, heads, dropout: as of :func:`vit`.
+        causal: whether a token sees those before it alone.
+    """
+    return nn.Sequential(*(Block(width, heads, dropout, causal=causal) for _ in range(depth)))
 
 
 class Neck(nn.Sequential):

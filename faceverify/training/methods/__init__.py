@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, get_type_hints
 
 from torch import nn
@@ -15,6 +15,7 @@ from faceverify.training.losses import check_kind
 from faceverify.training.losses.loss import Loss
 from faceverify.training.methods.barlow import BarlowTwins
 from faceverify.training.methods.byol import BYOL
+from faceverify.training.methods.clip import CLIP
 from faceverify.training.methods.dino import DINO
 from faceverify.training.methods.distil import Distillation
 from faceverify.training.methods.mae import MAE
@@ -43,11 +44,15 @@ METHODS: dict[str, type[Method]] = {
     "mae": MAE,
     # ... from another model
     "distil": Distillation,
+    # with captions
+    "clip": CLIP,
     # with names as well
     "supcon": SupConViews,
 }
 # what a constructor may ask for of the run; all its other arguments are options
-OF_THE_RUN = ("embedding_size", "backbone", "images", "input_size", "contract", "loss")
+OF_THE_RUN = (
+    "embedding_size", "backbone", "images", "input_size", "contract", "loss", "captions",
+)  # fmt: skip
 
 
 def build_method(
@@ -57,6 +62,7 @@ def build_method(
     backbone: nn.Module,
     images: int,
     loss: Callable[[], Loss],
+    captions: Sequence[Sequence[str]] = (),
     **options: Any,
 ) -> Method:
     """Build a method by its name.
@@ -67,6 +73,7 @@ def build_method(
         backbone: on its device; a method with a teacher copies it.
         images: number of images of the training set.
         loss: builds the configured loss, for a method that learns by one.
+        captions: of each image, for a method that learns by them.
         options: keyword arguments of the method.
 
     Raises:
@@ -89,6 +96,7 @@ def build_method(
         "input_size": lambda: contract.width,
         "contract": lambda: contract,
         "loss": loss,
+        "captions": lambda: captions,
     }
     build: Callable[..., Method] = method
     return build(**{key: of_the_run[key]() for key in OF_THE_RUN if key in asked}, **options)

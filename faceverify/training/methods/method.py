@@ -28,6 +28,7 @@ class Method(nn.Module):
     Attributes:
         views: views (augmented crops) that the loader makes of each image.
         needs_labels: whether each image needs an identity label.
+        needs_captions: whether each image needs captions.
         separates_nobody: whether its embeddings only begin to tell people apart, so that training
             goes on from them at full rates.
         least_batch: images that a batch needs, over all processes.
@@ -42,6 +43,7 @@ class Method(nn.Module):
 
     views: ClassVar[Views] = ONE_VIEW
     needs_labels: ClassVar[bool] = False
+    needs_captions: ClassVar[bool] = False
     separates_nobody: ClassVar[bool] = True
     least_batch: ClassVar[int] = 2
     compares_images: ClassVar[bool] = True

@@ -7,6 +7,7 @@
       metrics.jsonl      one line every few steps, one for each validation
       checkpoints/       states to resume from (checkpoint/checkpoint.py)
       model.onnx         the exported model
+      text.onnx          its text encoder, of a method that learns from captions
       report.html        results and curves
 """
 
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from faceverify.errors import OutputError, TrainingError
+from faceverify.models.text_model import FILE_NAME
 from faceverify.runtime.files import atomic_write
 from faceverify.training.config.files import as_dict, read_toml, to_toml
 from faceverify.training.config.schema import Config, config_from_dict
@@ -36,6 +38,7 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         self.checkpoints = path / "checkpoints"
         self.model = path / "model.onnx"
+        self.text_model = path / FILE_NAME
         self.report = path / "report.html"
         self.events = path / "tensorboard"
 

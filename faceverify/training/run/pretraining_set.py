@@ -18,6 +18,7 @@ from faceverify.training.config.fields import config_error
 from faceverify.training.config.schema import BY_THE_LOSS, Config, check_together
 from faceverify.training.data.loading.epochs import StoredSource, StreamedSource
 from faceverify.training.data.loading.left_out import BAD_IMAGE
+from faceverify.training.data.sets.captions import open_captions
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.face_set import EncodedImages, FaceSet
 from faceverify.training.data.sets.folders import PhotoFiles
@@ -30,6 +31,7 @@ from faceverify.training.data.sets.shard_stream import (
 )
 from faceverify.training.data.views import Views
 from faceverify.training.distributed.processes import Processes
+from faceverify.training.methods import find_method
 from faceverify.training.methods.method import Method
 from faceverify.training.optim.freezing import eval_mode
 from faceverify.training.run.training_set import TrainingSet
@@ -56,6 +58,11 @@ def check_method(config: Config, method: type[Method]) -> None:
         raise config_error(
             f"compute.gradient_cache: method {name} has views of several sizes or parts of them",
             "leave it out, and use a smaller --batch-size",
+        )
+    if method.needs_captions and (config.average.decay or config.average.initial):
+        raise config_error(
+            f"[average] averages the backbone alone, which method {name} fits to its text encoder",
+            "use --set average.decay=0 --set average.initial=0",
         )
     if config.batches.size < method.least_batch:
         raise config_error(
@@ -102,7 +109,8 @@ def open_unnamed(
                 f"{setting} is about people, and method {config.method.name} learns without names",
                 "leave it out",
             )
-    if is_stream(data.source):
+    captioned = find_method(config.method.name).needs_captions
+    if is_stream(data.source) and not captioned:
         stream, said = counted_stream(config, processes, show_progress)
         config = replace(
             config,
@@ -115,7 +123,7 @@ def open_unnamed(
         check_fills(data.source, len(stream), batches.size)
         streamed = StreamedSource(stream, contract, config, processes, views, warn, say)
         return TrainingSet(streamed, None, said, config, named=False)
-    whole = open_face_set(data.source, named=False)
+    whole = open_captions(data.source) if captioned else open_face_set(data.source, named=False)
     notes = list(whole.notes)
     if len(whole) < 2:
         raise data_error(
@@ -135,7 +143,7 @@ def open_unnamed(
     config = replace(config, batches=replace(batches, sampler="shuffled"))
     check_together(config)
     source = StoredSource(train, contract, config, processes, views, warn, say)
-    return TrainingSet(source, held_out, tuple(notes), config, named=False)
+    return TrainingSet(source, held_out, tuple(notes), config, named=False, captions=train.captions)
 
 
 def counted_stream(

@@ -21,13 +21,15 @@ from faceverify.runtime.text import printable
 from faceverify.training.checkpoint.checkpoint import Progress, best, latest, read_part
 from faceverify.training.config.schema import Loss, Method
 from faceverify.training.export.export import export_model
+from faceverify.training.export.export_text import export_text
+from faceverify.training.methods.clip import CLIP
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.training_set import TrainingSet
 from faceverify.training.run.validation import ValidationSet, pair_results
 from faceverify.training.train_state import TrainState
 
 RATES = (1e-2, 1e-3, 1e-4, 1e-5)  # false match rates that thresholds are set for
-PARITY_CROPS = 16  # of real faces, compared between torch and the file
+PARITY_CROPS = 16  # of real faces (and captions), compared between torch and the file
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,30 @@ def make_model(
     model = replace(model, card=_card(model, learned_by, seed, results, validation_set))
     model.save(run.model)
     return Made(exported.model_id, exported.largest_cosine_difference, results, tuple(notes))
+
+
+def make_text_model(
+    run: RunFolder, method: CLIP, data: TrainingSet, checkpoint: str, model_id: str
+) -> float:
+    """Export the text encoder beside the model, with the weights of the same checkpoint.
+
+    Returns:
+        The largest cosine distance between its embeddings and torch's.
+
+    Raises:
+        TrainingError: the ONNX graph gives other embeddings than the encoder.
+        OutputError: it cannot be written.
+    """
+    weights = read_part(run.checkpoints / checkpoint, "method.text")
+    method.text.load_state_dict(weights)
+    return export_text(
+        method.text,
+        run.text_model,
+        tokenizer=method.document,
+        context=method.text.context,
+        model_id=model_id,
+        sentences=sorted({own[0] for own in data.captions})[:PARITY_CROPS],
+    )
 
 
 def embedded(model: ModelFile, validation_set: ValidationSet) -> PhotoEmbeddings:

@@ -44,6 +44,7 @@ from faceverify.training.distributed.processes import device_name, join_processe
 from faceverify.training.export.embed_crops import embed_crops
 from faceverify.training.loop import Results, train
 from faceverify.training.methods import find_method
+from faceverify.training.methods.clip import CLIP
 from faceverify.training.methods.supervised import Supervised
 from faceverify.training.metrics_log import MetricsLog, ProgressLine, read_metrics
 from faceverify.training.optim.cpu import tuned_process
@@ -55,7 +56,7 @@ from faceverify.training.run.pretraining_set import (
     check_small_views,
     open_unnamed,
 )
-from faceverify.training.run.publish import best_weights, make_model
+from faceverify.training.run.publish import best_weights, make_model, make_text_model
 from faceverify.training.run.report import write_run_report
 from faceverify.training.run.representation import (
     RANKED_BY,
@@ -145,6 +146,8 @@ def train_model(
             run.refuse_if_begun()
         contract = contract_of(config.backbone, config.data)
         method = find_method(config.method.name)
+        if method.needs_captions:  # which may tell left from right
+            contract = replace(contract, flip_average=False)
         check_method(config, method)
         views = configured(method.views, config.views)
         if method.needs_labels:
@@ -176,6 +179,7 @@ def train_model(
                 classes=source.num_identities,
                 images=source.images,
                 processes=processes,
+                captions=data.captions,
             )
 
         held.enter_context(tuned_process(processes.device))
@@ -435,6 +439,9 @@ def _finished(
         seed=config.seed,
     )  # fmt: skip
     say(f"exported; its embeddings are within {made.difference:.1g} of torch's")
+    if isinstance(state.method, CLIP):
+        apart = make_text_model(run, state.method, data, checkpoint, made.model_id)
+        say(f"exported its text encoder; embeddings of captions are within {apart:.1g} of torch's")
     metrics = read_metrics(run.metrics)
     for note in (
         *data.source.left_out.notes,

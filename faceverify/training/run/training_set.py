@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,6 +59,7 @@ class TrainingSet:
         notes: messages for the user, one line each.
         config: of the run, with what follows from its loss and its data where nothing was said.
         named: whether people's names are learned.
+        captions: of each image to train on, one or more; empty where there are none.
     """
 
     source: Source
@@ -66,6 +67,7 @@ class TrainingSet:
     notes: tuple[str, ...]
     config: Config
     named: bool = True
+    captions: Sequence[Sequence[str]] = ()
 
 
 def open_training_set(

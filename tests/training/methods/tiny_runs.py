@@ -42,6 +42,7 @@ CASES: dict[str, dict[str, Any]] = {
         "views": {"local": 2},
         "optimiser": {"name": "adamw", "learning_rate": 0.005},
     },
+    "clip": {"method": {"width": 16, "depth": 1, "heads": 2, "vocabulary": 300}},
     "mae": {"backbone": {"name": "vit", "patch": 4, "width": 16, "depth": 1, "heads": 2}},
 }
 SMALL: dict[str, Any] = {
@@ -86,6 +87,13 @@ def config_of(name: str, **changes: Any) -> Config:
     return config_from_dict(overridden(overridden(values, CASES.get(name, {})), changes))
 
 
+# what is said of each picture: of every third two things
+CAPTIONS = [
+    [f"pattern {index // 8} of number {index}", f"the {index}th"][: 1 + (index % 3 == 0)]
+    for index in range(IMAGES)
+]
+
+
 class Pictures:
     """Source of smooth pictures under noise, eight of each pattern."""
 
@@ -127,6 +135,7 @@ def state_of(config: Config, processes: Processes = ALONE) -> TrainState:
         classes=Pictures.num_identities,
         images=IMAGES,
         processes=processes,
+        captions=CAPTIONS,
     )
 
 

@@ -45,6 +45,7 @@ class FaceSet:
         identities: names of the people, C.
         columns: attributes of each image by name, (N,) each: an age, an angle.
         notes: messages for the user, one line each.
+        captions: of each image, one or more, N; empty where there are none.
     """
 
     source: str
@@ -54,6 +55,7 @@ class FaceSet:
     identities: list[str] = field(repr=False)
     columns: Mapping[str, NDArray[np.float64]] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
+    captions: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -121,6 +123,7 @@ class FaceSet:
             [self.identities[label] for label in present],
             {name: values[positions] for name, values in self.columns.items()},
             self.notes,
+            tuple(self.captions[at] for at in positions) if self.captions else (),
         )
 
 
