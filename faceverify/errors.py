@@ -40,6 +40,7 @@ INTERRUPTED = 130
 CODES = {
     # wrong usage or unusable input: exit status 2
     "usage": "options that contradict, or a name that does not exist",
+    "library-missing": "a library that is not installed, and the extra that brings it",
     "image-missing": "no such photo or folder, or no photos in it",
     "image-unreadable": "a photo that cannot be opened, or is damaged",
     "image-empty": "a photo of no bytes",
@@ -51,6 +52,7 @@ CODES = {
     "image-tree": "a folder of people whose folders hold folders: one too high",
     "image-changed": "another photo now than the one that was enrolled",
     "pair-list": "a list of pairs, a pack or a table that cannot be read",
+    "prompts": "sentences for labels that cannot be read, or that lack a label of the photos",
     "pack-refused": "a verification pack that holds what could run code",
     "embedding-file": "a file of embeddings that is damaged, foreign or incomplete",
     "model": "a model file that is damaged or foreign, or a net that cannot be run",

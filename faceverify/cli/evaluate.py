@@ -22,6 +22,7 @@ from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
     from faceverify.evaluation.protocols.benchmark import Benchmark
+    from faceverify.evaluation.protocols.label_embeddings import LabelEmbeddings
     from faceverify.evaluation.protocols.protocol import Measurement
     from faceverify.evaluation.protocols.template_benchmark import TemplateBenchmark
     from faceverify.evaluation.results import Evaluation, Section
@@ -37,6 +38,7 @@ class Protocol(str, Enum):
     ALL = "all"
     TEMPLATES = "templates"
     RETRIEVAL = "retrieval"
+    ZERO_SHOT = "zero-shot"
 
 
 class ReferenceProtocol(str, Enum):
@@ -106,6 +108,7 @@ def evaluate(
             "--protocol",
             help="10fold: threshold of a fold chosen on the others. fixed: the model's own. "
             "all: every photo against every other. templates: IJB. retrieval: Recall@k, mAP, NMI. "
+            "zero-shot: the label whose sentences are nearest, see --prompts. "
             "By default 10fold; all for a folder; templates with --media.",
             show_default=False,
         ),
@@ -188,6 +191,16 @@ def evaluate(
             "--probes", metavar="FILE", help="IJB 1:N: likewise, the probes.", show_default=False
         ),
     ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            "--prompts",
+            metavar="FILE",
+            help="For zero-shot: sentences for each label, as TOML, CSV or lines LABEL: SENTENCE. "
+            "LIST is a folder with a folder a label, or a CSV of photo,label.",
+            show_default=False,
+        ),
+    ] = None,
     robustness: Annotated[
         bool,
         typer.Option(
@@ -228,6 +241,8 @@ def evaluate(
     `faceverify evaluate people/ --protocol all --json | jq .curve.eer.value`
 
     `faceverify evaluate pairs.txt --images lfw --face center --robustness`
+
+    `faceverify evaluate photos/ --protocol zero-shot --prompts words.txt --model runs/a/model.onnx`
     """
     console = Console(json, quiet, verbose)
     from faceverify.embeddings.cache import EmbeddingCache, cache_folder
@@ -245,11 +260,16 @@ def evaluate(
     other = (compare, embeddings, group, reference, media, protocol not in (None, Protocol.ALL))
     if robustness and any(other):
         raise UsageError("--robustness degrades photos itself, and goes with --protocol all alone")
+    if (protocol is Protocol.ZERO_SHOT) != (prompts is not None):
+        raise UsageError("--protocol zero-shot and --prompts FILE go together", cure="give both")
+    if prompts and (group or reference or media or kind):
+        raise UsageError("--protocol zero-shot takes no --group, --compat, --media or --kind")
     with EmbeddingCache(None if no_cache else cache_folder(), console.message) as cache:
 
         def of_model(name: str) -> Any:
             return model_source(name, faces, cache, workers=workers, progress=console.progress)
 
+        names = [model or "default", *(compare or ())]
         benchmark: Benchmark | TemplateBenchmark
         if robustness:
             from faceverify.evaluation.robustness.evaluate import evaluate_robustness
@@ -280,7 +300,7 @@ def evaluate(
             )  # fmt: skip
             benchmark = replace(benchmark, groups=groups_of(benchmark))
         if embeddings is None:
-            sources = [of_model(name) for name in (model or "default", *(compare or ()))]
+            sources = [of_model(name) for name in names]
         elif isinstance(benchmark, TemplateBenchmark) and embeddings.suffix.lower() == ".npy":
             sources = [feature_source(embeddings, len(benchmark.photos))]
         else:
@@ -288,10 +308,25 @@ def evaluate(
         how = Settings(
             fmr, threshold, reference and reference.value, replicates, report=out is not None
         )  # fmt: skip
-        measured = [measure(benchmark, one, how) for one in sources]
+        settings = [how] * len(sources)
+        if prompts is not None:
+            settings = [replace(how, labels=labels_of(prompts, benchmark, one)) for one in names]
+        measured = [measure(benchmark, *each) for each in zip(sources, settings, strict=True)]
     console.detail(f"{sum(one.photos.computed for one in measured)} photos were not cached")
     found = [one.measurement for one in measured]
     show_and_report(found, compared(found), benchmark, out, console)
+
+
+def labels_of(prompts: Path, benchmark: Any, model: str) -> LabelEmbeddings:
+    """Embeddings of the labels of a file of prompts, by the text model beside a model."""
+    from faceverify.evaluation.lists.prompts import read_prompts
+    from faceverify.evaluation.protocols.label_embeddings import check_covered, embedded_labels
+    from faceverify.models.registry import find_model
+    from faceverify.models.text_model import FILE_NAME
+
+    sentences = read_prompts(prompts)
+    check_covered(sentences, benchmark.labels)
+    return embedded_labels(sentences, find_model(model).with_name(FILE_NAME))
 
 
 def show_and_report(

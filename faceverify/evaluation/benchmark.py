@@ -14,6 +14,7 @@ from faceverify.evaluation.lists.cfp import is_cfp
 from faceverify.evaluation.lists.identity_photos import photos_of_pairs, read_identity_folder
 from faceverify.evaluation.lists.image_roots import map_images
 from faceverify.evaluation.lists.insightface_bin import read_pack
+from faceverify.evaluation.lists.labelled_photos import read_label_folder, read_label_table
 from faceverify.evaluation.lists.pair_list import PairList
 from faceverify.evaluation.lists.reading import read_pairs, sniff
 from faceverify.evaluation.protocols import PROTOCOLS
@@ -42,7 +43,7 @@ def read_benchmark(
     """The benchmark of a pair list, a pack, or a folder of identities.
 
     Args:
-        path: the list, pack or folder.
+        path: the list, pack or folder; for labels a folder of them, or a table.
         images: folder of the listed photos; None for the folder of the list.
         pattern: from a listed name to a file, see ``map_images``.
         protocol: None for "all" with a folder, "10fold" otherwise.
@@ -55,6 +56,16 @@ def read_benchmark(
         UsageError: the protocol does not fit.
     """
     nowhere = np.zeros(0, np.int64)
+    if protocol is not None and PROTOCOLS[protocol].needs is Needs.LABELS:
+        labelled = (
+            read_label_folder(path)
+            if path.is_dir()
+            else read_label_table(path, images=images, check_files=check_files)
+        )
+        return Benchmark(
+            str(path), protocol, list(labelled.photos), labelled.names, None, nowhere, nowhere,
+            labelled.people, labelled.notes, labels=labelled.labels,
+        )  # fmt: skip
     if path.is_dir() and not is_cfp(path):
         protocol = protocol or "all"
         if protocol not in IDENTITY_PROTOCOLS:

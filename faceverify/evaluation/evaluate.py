@@ -51,7 +51,7 @@ def measure(
         PairListError: the benchmark holds no comparison.
     """
     protocol = PROTOCOLS[benchmark.protocol]
-    point, missing = _point(source, settings, protocol)
+    point, missing = _point(source, settings, protocol) if protocol.at_threshold else (None, [])
     if point is None and benchmark.protocol == "fixed":
         raise UsageError(
             f"{source.name}: found no calibrated threshold, which protocol fixed measures",

@@ -6,7 +6,7 @@ To add a protocol: a file with a ``Protocol``, a line here, a test, and its name
 
 from __future__ import annotations
 
-from faceverify.evaluation.protocols import all_pairs, pairs, retrieval, templates
+from faceverify.evaluation.protocols import all_pairs, pairs, retrieval, templates, zero_shot
 from faceverify.evaluation.protocols.protocol import Protocol
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -15,4 +15,5 @@ PROTOCOLS: dict[str, Protocol] = {
     "all": all_pairs.PROTOCOL,
     "retrieval": retrieval.PROTOCOL,
     "templates": templates.PROTOCOL,
+    "zero-shot": zero_shot.PROTOCOL,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,9 +26,10 @@ class Benchmark:
         pairs: N pairs; None for protocols on identities.
         first: index of the first photo of each pair, (N,).
         second: likewise.
-        identities: of the photos, P; empty for protocols on pairs.
+        identities: of the photos, P; empty for protocols on pairs, or where they are not known.
         notes: caveats, one line each.
         groups: of each pair, N; None without rates by group.
+        labels: what is on each photo, P; empty for protocols on people.
     """
 
     source: str
@@ -41,3 +42,4 @@ class Benchmark:
     identities: list[str]
     notes: tuple[str, ...] = ()
     groups: list[str] | None = None
+    labels: list[str] = field(default_factory=list)

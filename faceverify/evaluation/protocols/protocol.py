@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from faceverify.evaluation.intervals.bootstrap import Replicates
+    from faceverify.evaluation.protocols.label_embeddings import LabelEmbeddings
     from faceverify.evaluation.protocols.worst import Worst
     from faceverify.evaluation.results import Evaluation
     from faceverify.matching.operating_point import OperatingPoint
@@ -24,6 +25,7 @@ class Needs(Enum):
     PAIRS = "pairs of photos"
     IDENTITIES = "photos with identities"
     TEMPLATES = "templates of several photos each"
+    LABELS = "photos with labels"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Settings:
         replicates: of the bootstrap over identities; 0 for Wilson's intervals alone.
         seed: of the bootstrap.
         report: whether to compute what the report shows: bands, probability, worst errors.
+        labels: of photos, embedded from sentences, for protocol zero-shot; None for none.
     """
 
     fmr: float = 1e-3
@@ -45,6 +48,7 @@ class Settings:
     replicates: int = 1000
     seed: int = 0
     report: bool = False
+    labels: LabelEmbeddings | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +100,10 @@ class Protocol:
         needs: the kind of benchmark.
         evaluate: from benchmark, embeddings and settings to the measurement.
         tolerant: whether it also evaluates models without a calibrated threshold.
+        at_threshold: whether it makes decisions at a threshold at all.
     """
 
     needs: Needs
     evaluate: Callable[[Any, EmbeddedPhotos, Settings], Measurement]
     tolerant: bool = True
+    at_threshold: bool = True

@@ -26,6 +26,7 @@ from faceverify.training.methods.text_transformer import TextTransformer
 from faceverify.training.optim.view_encoder import Embed
 
 SHARPEST = 100.0  # the largest factor of a cosine, section 2.5
+AT_ONCE = 256  # captions embedded at once
 
 
 class CLIP(Method):
@@ -79,21 +80,16 @@ class CLIP(Method):
         require(width % heads == 0, "method.width", width, f"a multiple of {heads} heads")
         flat = [caption for own in captions for caption in own]
         document = learned_tokenizer(set(flat), vocabulary=vocabulary)
-        tokenizer = Tokenizer(document)
-        try:
-            tokens = tokenizer.encode(flat, most=context)
-        except ValueError as error:
-            raise config_error(
-                f"a caption has {error}", "use a larger --set method.context, or shorten it"
-            ) from error
+        self._tokenizer, self._context = Tokenizer(document), context
+        tokens = self.tokens_of(flat)
         self._counts = np.array([len(own) for own in captions], np.int64)  # (images,)
         self._starts = np.cumsum(self._counts) - self._counts
         self.document, self._compared = document, False
         stored = torch.frombuffer(bytearray(document.encode()), dtype=torch.uint8)
         self.register_buffer("tokenizer", stored)
-        self.register_buffer("tokens", torch.from_numpy(tokens.astype(np.int32)), persistent=False)
+        self.register_buffer("tokens", tokens.int(), persistent=False)
         self.text = TextTransformer(
-            vocabulary=len(tokenizer), context=context, width=width, depth=depth, heads=heads,
+            vocabulary=len(self._tokenizer), context=context, width=width, depth=depth, heads=heads,
             embedding_size=embedding_size,
         )  # fmt: skip
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
@@ -115,6 +111,34 @@ class CLIP(Method):
         if counts.max(initial=1) > 1:
             rows = rows + (draws_of(keys, 1)[:, 0] * counts).astype(np.int64)
         return torch.from_numpy(rows).to(self.tokens.device)
+
+    def tokens_of(self, captions: Sequence[str]) -> Tensor:
+        """Tokens of M captions, int64, (M, L).
+
+        Raises:
+            TrainingError: a caption has too many.
+        """
+        try:
+            return torch.from_numpy(self._tokenizer.encode(captions, most=self._context))
+        except ValueError as error:
+            raise config_error(
+                f"a caption has {error}", "use a larger --set method.context, or shorten it"
+            ) from error
+
+    @torch.no_grad()
+    def caption_accuracy(self, images: Tensor, captions: Sequence[Sequence[str]]) -> float:
+        """Share of photos whose nearest caption, of all different ones, is one of their own.
+
+        Args:
+            images: embeddings of P photos, (P, D), on any device.
+            captions: of each photo, P.
+        """
+        different = sorted({caption for own in captions for caption in own})
+        tokens = self.tokens_of(different).to(self.tokens.device)
+        texts = torch.cat([self.text(part) for part in torch.split(tokens, AT_ONCE)]).float()
+        nearest = cosines(images.to(texts.device), texts).argmax(dim=1).tolist()
+        found = [different[at] in own for at, own in zip(nearest, captions, strict=True)]
+        return sum(found) / len(found)
 
     def begin_step(self, step: int, total: int) -> None:
         """See :meth:`Method.begin_step`: a checkpoint must be of the tokens of these captions."""

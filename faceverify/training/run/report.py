@@ -19,9 +19,10 @@ SIGNS = {
     "effective_rank": "Effective rank",
     "alignment": "Alignment",
     "uniformity": "Uniformity",
+    "caption_accuracy": "Photos held out that find their caption",
     "nearest": "Nearest photo of the same person",
 }
-SHARES = ("nearest",)
+SHARES = ("nearest", "caption_accuracy")
 Lines = Sequence[Mapping[str, Any]]
 
 

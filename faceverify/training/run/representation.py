@@ -16,13 +16,16 @@ from faceverify.training.data.loading.epochs import transform_of
 from faceverify.training.data.loading.left_out import LeftOut
 from faceverify.training.data.loading.loader import batches, stored_size
 from faceverify.training.data.sets.face_set import FaceSet
-from faceverify.training.data.views import ONE_VIEW, Views
+from faceverify.training.data.views import ONE_VIEW, Batch, Views
+from faceverify.training.methods.clip import CLIP
+from faceverify.training.methods.method import Method
 from faceverify.training.methods.signs import alignment, spread_and_rank, uniformity
 from faceverify.training.optim.freezing import eval_mode
 from faceverify.training.optim.precision import Executor
 
 AT_ONCE = 128  # images
 RANKED_BY = "effective_rank"  # what chooses the checkpoint where no people are known
+FOUND = "caption_accuracy"  # ... and where there are captions
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +35,12 @@ class HeldOutPhotos:
     Args:
         plain: as a model's user shows them, (P, 3, height, width).
         varied: two views of each, augmented as in training, the same at every validation.
+        captions: of each, P; empty where there are none.
     """
 
     plain: Tensor
     varied: tuple[Tensor, Tensor]
+    captions: tuple[tuple[str, ...], ...] = ()
 
 
 def prepared(
@@ -56,27 +61,30 @@ def prepared(
     everyone = np.arange(len(photos))
     left_out = LeftOut(len(photos), config.data.unreadable, warn)  # another stands in for each
 
-    def made(views: Views, vary: bool) -> list[Tensor]:
+    def made(views: Views, vary: bool) -> Batch:
         (batch,) = batches(
             photos, [everyone], transform=transform, views=views, seed=config.seed, crop_size=size,
             vary=vary, workers=1, warn=warn, left_out=left_out,
         )  # fmt: skip
-        return batch.views
+        return batch
 
-    (plain,) = made(ONE_VIEW, vary=False)
-    first, second = made(Views(2), vary=True)
-    return HeldOutPhotos(plain, (first, second))
+    plain, varied = made(ONE_VIEW, vary=False), made(Views(2), vary=True)
+    captions = tuple(photos.captions[at] for at in plain.indices) if photos.captions else ()
+    return HeldOutPhotos(plain.views[0], (varied.views[0], varied.views[1]), captions)
 
 
 def representation_of(
-    photos: HeldOutPhotos, backbone: nn.Module, executor: Executor
+    photos: HeldOutPhotos, backbone: nn.Module, executor: Executor, method: Method
 ) -> dict[str, float]:
     """Spread, effective rank and uniformity of plain photos, and alignment of their views.
+
+    And the share of the photos that find their caption, for a method that learns from those.
 
     Args:
         photos: held out.
         backbone: in training; its mode is restored.
         executor: has its precision.
+        method: of the run.
     """
 
     @torch.no_grad()
@@ -89,7 +97,11 @@ def representation_of(
     with eval_mode(backbone), executor.autocast():
         plain = embedded(photos.plain)
         first, second = (embedded(view) for view in photos.varied)
+        found = {}
+        if isinstance(method, CLIP):
+            found[FOUND] = method.caption_accuracy(plain, photos.captions)
     return {
+        **found,
         **spread_and_rank(plain),
         "alignment": alignment(first, second),
         "uniformity": uniformity(plain),

@@ -45,6 +45,7 @@ from faceverify.training.export.embed_crops import embed_crops
 from faceverify.training.loop import Results, train
 from faceverify.training.methods import find_method
 from faceverify.training.methods.clip import CLIP
+from faceverify.training.methods.method import Method
 from faceverify.training.methods.supervised import Supervised
 from faceverify.training.metrics_log import MetricsLog, ProgressLine, read_metrics
 from faceverify.training.optim.cpu import tuned_process
@@ -59,6 +60,7 @@ from faceverify.training.run.pretraining_set import (
 from faceverify.training.run.publish import best_weights, make_model, make_text_model
 from faceverify.training.run.report import write_run_report
 from faceverify.training.run.representation import (
+    FOUND,
     RANKED_BY,
     HeldOutPhotos,
     as_many_crops,
@@ -187,7 +189,9 @@ def train_model(
         check_small_views(state.backbone, views, contract.width)
         source.prepare(training_cache(), show_progress)
         embed = _embedding(contract, state.executor)
-        validate = _validation(validation_set, embed, looked_at, state.executor)
+        validate = _validation(
+            validation_set, embed, looked_at, state.executor, lambda: state.method
+        )
         learned_by = config.loss.name if method is Supervised else config.method.name
         say(
             f"{described(source, named=method.needs_labels)}; "
@@ -196,8 +200,10 @@ def train_model(
         )
         if looked_at is not None and validation_set is None:
             say(
-                "the checkpoint of the highest effective rank in the second half is kept, which "
-                "says less than people do: --probe FOLDER chooses by those"
+                "the checkpoint is kept at which most photos held out find their caption"
+                if method.needs_captions
+                else "the checkpoint of the highest effective rank in the second half is kept, "
+                "which says less than people do: --probe FOLDER chooses by those"
             )
         if state.executor.precision == "bfloat16" and emulates_bfloat16(processes.device):
             say("bfloat16 is emulated: this device has no instructions for it, float32 is faster")
@@ -299,16 +305,18 @@ def training_cache() -> Path:
 
 
 def deciding(results: Results, reached: Progress) -> float | None:
-    """The result that chooses the best checkpoint: accuracy where people are known, else rank.
+    """The result that chooses the best checkpoint.
 
-    The rank counts in the second half of a run alone: that of random weights is the highest.
+    Accuracy where people are known, else the share of photos that find their caption, else the
+    rank; that counts in the second half of a run alone, as random weights have the highest.
 
     Args:
         results: of a validation.
         reached: where the run is.
     """
     late = 2 * reached.step >= reached.steps
-    return results.get("accuracy", results.get(RANKED_BY) if late else None)
+    by_rank = results.get(RANKED_BY) if late else None
+    return results.get("accuracy", results.get(FOUND, by_rank))
 
 
 def _timed(
@@ -393,6 +401,7 @@ def _validation(
     embed: Embed,
     looked_at: HeldOutPhotos | None,
     executor: Executor,
+    method_now: Callable[[], Method],
 ) -> Callable[[Any], Results] | None:
     """Function that validates a backbone during training; None where there is nothing to see.
 
@@ -401,14 +410,21 @@ def _validation(
         embed: from a backbone and crops to embeddings.
         looked_at: photos without names.
         executor: has the precision of the run.
+        method_now: its method, which a rehearsal builds anew.
+
+    Raises:
+        TrainingError: a caption of the photos is too long.
     """
     if validation_set is None and looked_at is None:
         return None
+    method = method_now()
+    if looked_at is not None and isinstance(method, CLIP):
+        method.tokens_of([caption for own in looked_at.captions for caption in own])
 
     def validate(backbone: Any) -> Results:
         results: dict[str, float] = {}
         if looked_at is not None:
-            results |= representation_of(looked_at, backbone, executor)
+            results |= representation_of(looked_at, backbone, executor, method_now())
         if validation_set is not None:
             rows = embed(backbone, validation_set.crops)
             results |= pair_results(validation_set, rows).as_dict()
