@@ -310,14 +310,17 @@ def evaluate(
         )  # fmt: skip
         settings = [how] * len(sources)
         if prompts is not None:
-            settings = [replace(how, labels=labels_of(prompts, benchmark, one)) for one in names]
+            settings = [
+                replace(how, labels=labels_of(prompts, benchmark, name, one.model_id))
+                for name, one in zip(names, sources, strict=True)
+            ]
         measured = [measure(benchmark, *each) for each in zip(sources, settings, strict=True)]
     console.detail(f"{sum(one.photos.computed for one in measured)} photos were not cached")
     found = [one.measurement for one in measured]
     show_and_report(found, compared(found), benchmark, out, console)
 
 
-def labels_of(prompts: Path, benchmark: Any, model: str) -> LabelEmbeddings:
+def labels_of(prompts: Path, benchmark: Any, model: str, model_id: str) -> LabelEmbeddings:
     """Embeddings of the labels of a file of prompts, by the text model beside a model."""
     from faceverify.evaluation.lists.prompts import read_prompts
     from faceverify.evaluation.protocols.label_embeddings import check_covered, embedded_labels
@@ -326,7 +329,8 @@ def labels_of(prompts: Path, benchmark: Any, model: str) -> LabelEmbeddings:
 
     sentences = read_prompts(prompts)
     check_covered(sentences, benchmark.labels)
-    return embedded_labels(sentences, find_model(model).with_name(FILE_NAME))
+    beside = find_model(model).with_name(FILE_NAME)
+    return embedded_labels(sentences, beside, model_id=model_id)
 
 
 def show_and_report(

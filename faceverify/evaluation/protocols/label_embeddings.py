@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from faceverify.errors import ModelError
 from faceverify.evaluation.lists.prompts import Prompts, prompt_error
 from faceverify.models.text_model import TextEmbedder, load_text_model
 from faceverify.runtime.text import shown
@@ -27,29 +28,34 @@ class LabelEmbeddings:
     Args:
         labels: M.
         rows: unit embeddings, (M, D).
-        model_id: of the model whose embeddings they are compared with.
-        source: the file of the text model.
     """
 
     labels: tuple[str, ...]
     rows: NDArray[np.float32]
-    model_id: str
-    source: str
 
 
-def embedded_labels(prompts: Prompts, path: Path) -> LabelEmbeddings:
+def embedded_labels(prompts: Prompts, path: Path, *, model_id: str) -> LabelEmbeddings:
     """Embed labels by a text model.
 
     Args:
         prompts: their sentences.
         path: of the text model.
+        model_id: of the model that embeds the photos.
 
     Raises:
-        ModelError: the text model is missing or damaged, or cannot be run.
+        ModelError: the text model is missing or damaged, belongs to another model, or cannot be
+            run.
         PairListError: a sentence is too long for it.
         UsageError: the library that reads sentences is not installed.
     """
     model = load_text_model(path)
+    if model.model_id != model_id:
+        raise ModelError(
+            f"{path}: the text model of {model.model_id}, but the photos are embedded by "
+            f"{model_id}",
+            cure="keep a model and its text.onnx in one folder",
+            code="model-mismatch",
+        )
     embedder = TextEmbedder(model, str(path))
     flat = [sentence for own in prompts.sentences.values() for sentence in own]
     try:
@@ -64,7 +70,7 @@ def embedded_labels(prompts: Prompts, path: Path) -> LabelEmbeddings:
             f"{prompts.source}: the sentences of a label cancel each other out", "leave one out"
         )
     rows = (means / lengths).astype(np.float32)
-    return LabelEmbeddings(tuple(prompts.sentences), rows, model.model_id, str(path))
+    return LabelEmbeddings(tuple(prompts.sentences), rows)
 
 
 def check_covered(prompts: Prompts, labels: Sequence[str]) -> None:

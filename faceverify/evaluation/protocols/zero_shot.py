@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.errors import ModelError, UsageError
+from faceverify.errors import UsageError
 from faceverify.evaluation.intervals.bootstrap import Replicates, identity_weights, interval
 from faceverify.evaluation.metrics.exact_distances import distance_steps, exact_rows
 from faceverify.evaluation.metrics.wilson import Interval, wilson
@@ -46,18 +46,10 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
 
     Raises:
         UsageError: no prompts.
-        ModelError: the text model belongs to another model.
     """
     labels = settings.labels
     if labels is None:
         raise UsageError("protocol zero-shot needs sentences", cure="give --prompts FILE")
-    if labels.model_id != photos.model_id:
-        raise ModelError(
-            f"{labels.source}: the text model of {labels.model_id}, and the photos are embedded by "
-            f"{photos.model_id} ({photos.model})",
-            cure="keep a model and its text.onnx in one folder",
-            code="model-mismatch",
-        )
     taken = taken_for(photos, labels)
     correct = np.array([one == own for one, own in zip(taken, benchmark.labels, strict=True)])
     units = benchmark.identities or benchmark.names  # what is drawn by the bootstrap
