@@ -31,7 +31,7 @@ def folder(tmp_path):
     """Flat pictures of two labels."""
     for name, colour, side in (
         ("the_night/1.png", (20, 20, 20), 200), ("the_night/2.png", (10, 10, 50), 200),
-        ("noon/1.png", (255, 210, 90), 64), ("noon/2.png", (120, 120, 122), 700),
+        ("noon/1.png", (255, 225, 40), 64), ("noon/2.png", (120, 120, 122), 700),
     ):  # fmt: skip
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)

@@ -84,8 +84,18 @@ def test_a_recipe_takes_a_step_with_its_own_backbone(name, people, tmp_path):
         one_step(read_recipe(name), people, run)
 
 
+def captions_of(people: Path) -> Path:
+    """A table with a caption for each photo of a folder of people."""
+    photos = [path.relative_to(people) for path in sorted(people.rglob("*.png"))]
+    table = people / "captions.csv"
+    table.write_text("photo,caption\n" + "\n".join(f"{one},{one.parent} once" for one in photos))
+    return table
+
+
 def one_step(values: dict, people: Path, run: RunFolder) -> None:
     changes = overridden(ONE_STEP, {**small_batch(values), "data": {"source": str(people)}})
+    if values.get("method", {}).get("name") == "clip":
+        changes = overridden(changes, {"data": {"source": str(captions_of(people))}})
     if "method" in values:  # no more than there are photos
         few = {"queue": 8, "prototypes": 8}
         given = {key: few[key] for key in few if key in values["method"]}
