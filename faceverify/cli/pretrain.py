@@ -38,7 +38,8 @@ def pretrain(
         typer.Argument(
             metavar="PHOTOS",
             help="Aligned crops of faces: a folder with photos at any depth, a list of them "
-            "(.txt, a path a line), WebDataset shards, or a RecordIO folder. Names are not read.",
+            "(.txt, a path a line), WebDataset shards, or a RecordIO folder. Names are not read. "
+            "For --method clip a CSV of photo,caption.",
             show_default=False,
         ),
     ] = None,
