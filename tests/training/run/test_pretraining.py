@@ -199,6 +199,9 @@ def test_the_rank_chooses_in_the_second_half(photos, tmp_path):
     assert deciding({"effective_rank": 20.0}, late) == 20.0
     assert deciding({"effective_rank": 20.0, "accuracy": 0.7}, early) == 0.7
     assert deciding({}, late) is None
+    found = {"caption_accuracy": 0.4, "effective_rank": 20.0}
+    assert deciding(found, early) == deciding(found, late) == 0.4
+    assert deciding({**found, "accuracy": 0.7}, late) == 0.7
     run = RunFolder(tmp_path / "run")
     train_model(config_of(photos, validation={"times": 4}, checkpoints={"keep": 1}), run)
     judged = [line for line in read_metrics(run.metrics) if "loss" not in line]
