@@ -53,5 +53,5 @@ def embeds_side(backbone: nn.Module, side: int) -> bool:
     try:
         with torch.no_grad(), eval_mode(backbone):
             return bool(backbone(image).isfinite().all())  # of no patch at all: the mean is NaN
-    except (RuntimeError, AssertionError):  # timm's checks are assertions
+    except (ArithmeticError, AssertionError, RuntimeError):  # timm's checks are assertions
         return False

@@ -76,7 +76,7 @@ def test_it_learns_and_does_not_collapse(name):
     state = state_of(config)
     lines = learn(state, config, 60)
     losses = [line["loss"] for line in lines]
-    if name != "dino":  # whose loss rises with the entropy of its teacher
+    if name not in ("dino", "bigan"):  # of a teacher whose entropy rises; of a game of two sides
         assert losses[-1] < losses[1]  # the first ten steps are the warm-up
     for sign, (least, _) in ALIKE.items():
         assert lines[-1].get(sign, 9) > 1.3 * least, sign
