@@ -143,8 +143,8 @@ def test_train_goes_on_from_it(photos, tmp_path):
         ({"data": {"source": ""}}, "no photos to learn from"),
         ({"method": {"name": "mae"}}, "masks patches, and this backbone has none"),
         (
-            {"method": {"name": "jigsaw"}},
-            "method jigsaw has tiles of 8 pixels, and this backbone does not embed them; use --back",
+            {"method": {"name": "jigsaw"}, "backbone": {"stem": "face"}},
+            "method jigsaw has tiles of 8 pixels, and this backbone does not embed them; use --b",
         ),
         (
             {"method": {"name": "context"}, "backbone": {"name": "mobilefacenet", "stem": None,
