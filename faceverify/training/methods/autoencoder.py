@@ -34,7 +34,7 @@ class Autoencoder(Method):
     collapse: ClassVar[str] = ""  # alike embeddings paint one face for all
 
     def __init__(
-        self, *, embedding_size: int, contract: Contract, noise: float = 0.0, channels: int = 16
+        self, *, embedding_size: int, contract: Contract, noise: float = 0.0, channels: int = 8
     ) -> None:
         super().__init__()
         require(0 <= noise < 1, "method.noise", noise, "in 0 to below 1")

@@ -44,7 +44,7 @@ class BiGAN(Method):
     )
 
     def __init__(
-        self, *, embedding_size: int, contract: Contract, channels: int = 16, hidden: int = 256
+        self, *, embedding_size: int, contract: Contract, channels: int = 8, hidden: int = 256
     ) -> None:
         super().__init__()
         require(hidden > 0, "method.hidden", hidden, "at least 1")
@@ -61,7 +61,8 @@ class BiGAN(Method):
         (rows,) = embed(batch.views)  # E(x), (N, D)
         with exact(rows):
             codes = rows.float()
-            drawn = torch.from_numpy(normal_draws(batch.keys, codes.shape[1])).to(codes)  # z
+            drawn = torch.from_numpy(normal_draws(batch.keys, codes.shape[1])).float()  # z
+            drawn = drawn.to(codes.device)
             pictures = torch.cat([images, self.generator(drawn)])
             numbers = torch.cat([codes, drawn])  # (2 N, D)
             weights = dict(self.discriminator.named_parameters())
@@ -83,7 +84,7 @@ class BiGAN(Method):
         """
         real, made = self._logits
         losses = F.softplus(-real) + F.softplus(made)
-        right = ((real > 0).double() + (made < 0).double()) / 2
+        right = ((real > 0).float() + (made < 0).float()) / 2
         return {"discriminator_loss": mean_of_all(losses), "told_apart": mean_of_all(right)}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -52,7 +51,6 @@ class Decoder(nn.Module):
         """(N, D) to (N, 3, height, width)."""
         first, *rest = self.sizes
         x = self.start(rows).view(len(rows), -1, *first).relu()
-        x = x.contiguous(memory_format=torch.channels_last)
         for stage, size in zip(self.stages, rest, strict=True):
             x = stage(F.interpolate(x, size))
         painted: Tensor = self.paint(x)

@@ -37,7 +37,7 @@ class Inpaint(Method):
     collapse: ClassVar[str] = ""  # alike embeddings paint one face for all
 
     def __init__(
-        self, *, embedding_size: int, contract: Contract, masked: float = 0.25, channels: int = 16
+        self, *, embedding_size: int, contract: Contract, masked: float = 0.25, channels: int = 8
     ) -> None:
         super().__init__()
         require(0 < masked < 1, "method.masked", masked, "above 0 and below 1")

@@ -98,7 +98,7 @@ def gathered(views: Sequence[Tensor]) -> list[Tensor]:
 
 def mean_of_all(values: Tensor) -> float:
     """Mean of a value of each image, (N,), over the batch of all processes."""
-    return float(gather_rows(values.detach().double()).mean())
+    return float(gather_rows(values.detach().float()).cpu().double().mean())
 
 
 def exact(rows: Tensor) -> torch.autocast:

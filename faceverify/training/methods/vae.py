@@ -41,7 +41,7 @@ class VAE(Method):
     )
 
     def __init__(
-        self, *, embedding_size: int, contract: Contract, beta: float = 1.0, channels: int = 16
+        self, *, embedding_size: int, contract: Contract, beta: float = 1.0, channels: int = 8
     ) -> None:
         super().__init__()
         require(beta >= 0, "method.beta", beta, "at least 0")
@@ -61,8 +61,8 @@ class VAE(Method):
         with exact(rows):
             mean = rows.float()  # (N, D)
             log_variance = self.log_variance(mean)
-            noise = torch.from_numpy(normal_draws(batch.keys, mean.shape[1])).to(mean)
-            pictures = self.decoder(mean + (log_variance / 2).exp() * noise)
+            noise = torch.from_numpy(normal_draws(batch.keys, mean.shape[1])).float()
+            pictures = self.decoder(mean + (log_variance / 2).exp() * noise.to(mean.device))
             divergence = divergence_from_standard(mean, log_variance)  # (N,)
             self._divergence = divergence.detach()
             self._painted = Painted(pictures.detach(), images, torch.ones_like(images[:, :1]))

@@ -103,6 +103,13 @@ def test_a_gradient_cache_changes_nothing(name):
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
+@pytest.mark.parametrize("name", [one for one in UNNAMED if not METHODS[one].compares_images])
+def test_a_batch_in_parts_changes_nothing(name):
+    whole, parts = config_of(name), config_of(name, compute={"accumulate": 2})
+    found = [[line["loss"] for line in learn(state_of(one), one, 3)] for one in (whole, parts)]
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
 def as_one_of_two(rank: int, port: int, folder: Path) -> None:
     """One process of two, forked: the losses of each method."""
     become_process(rank, 2, port)
