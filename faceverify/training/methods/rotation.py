@@ -49,7 +49,8 @@ class Rotation(Method):
     def forward(self, embed: Embed, batch: Batch) -> Tensor:
         """See :meth:`Method.forward`; of the images of this process, as each is by itself."""
         (images,) = batch.views
-        rows = torch.cat(embed([torch.rot90(images, turns, (2, 3)) for turns in range(TURNS)]))
+        turns = [torch.rot90(images, quarters, (2, 3)) for quarters in range(1, TURNS)]
+        rows = torch.cat(embed([images, *turns]))  # (4 N, D)
         turned = torch.arange(TURNS, device=rows.device).repeat_interleave(len(images))  # (4 N,)
         with exact(rows):
             logits = self.classifier(rows.float())  # (4 N, 4)
