@@ -29,7 +29,6 @@ class Autoencoder(Method):
     """
 
     views: ClassVar[Views] = Views(1)
-    least_batch: ClassVar[int] = 1
     compares_images: ClassVar[bool] = False
     collapse: ClassVar[str] = ""  # alike embeddings paint one face for all
 

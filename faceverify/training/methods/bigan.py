@@ -36,7 +36,6 @@ class BiGAN(Method):
     """
 
     views: ClassVar[Views] = Views(1)
-    least_batch: ClassVar[int] = 1
     compares_images: ClassVar[bool] = False
     collapse: ClassVar[str] = (
         "usual causes: the discriminator is far ahead (told_apart near 1), and the encoder learns "

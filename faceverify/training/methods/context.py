@@ -36,7 +36,6 @@ class Context(Method):
     """
 
     views: ClassVar[Views] = Views(1)
-    least_batch: ClassVar[int] = 1
     compares_images: ClassVar[bool] = False
     collapse: ClassVar[str] = (
         "usual causes: where a part of a face lies is told from what part it is, which is the same "

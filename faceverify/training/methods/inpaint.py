@@ -32,7 +32,6 @@ class Inpaint(Method):
     """
 
     views: ClassVar[Views] = Views(1)
-    least_batch: ClassVar[int] = 1
     compares_images: ClassVar[bool] = False
     collapse: ClassVar[str] = ""  # alike embeddings paint one face for all
 

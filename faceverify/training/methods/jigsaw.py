@@ -35,7 +35,6 @@ class Jigsaw(Method):
     """
 
     views: ClassVar[Views] = Views(1)
-    least_batch: ClassVar[int] = 1
     compares_images: ClassVar[bool] = False
     collapse: ClassVar[str] = (
         "usual causes: which part of a face a tile is tells its place, and is the same for all "

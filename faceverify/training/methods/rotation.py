@@ -27,7 +27,6 @@ class Rotation(Method):
     """
 
     views: ClassVar[Views] = Views(1)
-    least_batch: ClassVar[int] = 1
     compares_images: ClassVar[bool] = False
     collapse: ClassVar[str] = (
         "usual causes: the turns are told apart and nothing else, as upright faces make easy: the "

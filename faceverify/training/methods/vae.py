@@ -33,7 +33,6 @@ class VAE(Method):
     """
 
     views: ClassVar[Views] = Views(1)
-    least_batch: ClassVar[int] = 1
     compares_images: ClassVar[bool] = False
     collapse: ClassVar[str] = (
         "usual causes: the divergence outweighs the picture, so that the embedding tells nothing "
