@@ -33,7 +33,7 @@ class Method(nn.Module):
         least_batch: images that a batch needs, over all processes.
         compares_images: whether the loss of an image depends on the rest of the batch, so that
             gradient accumulation would change it.
-        embeds_whole_views: whether :meth:`forward` embeds its views as they are, of one size, as
+        embeds_whole_views: whether :meth:`forward` embeds images of one size, to a row of each, as
             gradient caching needs it.
         watched: whether the log tells how its embeddings spread.
         collapse: what usually makes them collapse, and what to change; one line. Empty for a
@@ -94,6 +94,11 @@ class Method(nn.Module):
 def gathered(views: Sequence[Tensor]) -> list[Tensor]:
     """Embeddings of each view, of the batch of all processes, in float32 or float64, (N, D)."""
     return [gather_rows(rows.to(torch.promote_types(rows.dtype, torch.float32))) for rows in views]
+
+
+def mean_of_all(values: Tensor) -> float:
+    """Mean of a value of each image, (N,), over the batch of all processes."""
+    return float(gather_rows(values.detach().float()).cpu().double().mean())
 
 
 def exact(rows: Tensor) -> torch.autocast:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from faceverify.training.optim.freezing import eval_mode
+
 Embed = Callable[..., list[Tensor]]
 """From images of each view, (N, 3, H, W), to raw embeddings of each, (N, D); for a backbone with
 patches also from ``keep``, the patches of each image to look at, (N, L), to their tokens,
@@ -38,3 +40,18 @@ class ViewEncoder(nn.Module):
             else:
                 rows += self.backbone(torch.cat(group)).split([len(view) for view in group])
         return rows
+
+
+def embeds_side(backbone: nn.Module, side: int) -> bool:
+    """Whether a backbone embeds images of another size than its input.
+
+    Args:
+        backbone: on any device; its mode is restored.
+        side: of the images, in pixels.
+    """
+    image = torch.zeros(1, 3, side, side, device=next(backbone.parameters()).device)
+    try:
+        with torch.no_grad(), eval_mode(backbone):
+            return bool(backbone(image).isfinite().all())  # of no patch at all: the mean is NaN
+    except (ArithmeticError, AssertionError, RuntimeError):  # timm's checks are assertions
+        return False

@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import nn
 
 from faceverify.models.contract import Contract
@@ -31,7 +30,7 @@ from faceverify.training.data.sets.shard_stream import (
 from faceverify.training.data.views import Views
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.methods.method import Method
-from faceverify.training.optim.freezing import eval_mode
+from faceverify.training.optim.view_encoder import embeds_side
 from faceverify.training.run.training_set import TrainingSet
 
 FEWEST_HELD_OUT, MOST_HELD_OUT = 16, 256  # photos; more say no more about spread and rank
@@ -184,16 +183,12 @@ def check_small_views(backbone: nn.Module, views: Views, size: int) -> None:
     if not views.local:
         return
     side = max(1, round(views.small.side * size))
-    device = next(backbone.parameters()).device
-    try:
-        with torch.no_grad(), eval_mode(backbone):
-            backbone(torch.zeros(1, 3, side, side, device=device))
-    except (RuntimeError, AssertionError) as error:  # timm's checks are assertions
+    if not embeds_side(backbone, side):
         raise config_error(
             f"the method has views of {side} pixels beside those of {size}, and this backbone "
             "embeds one size alone",
             "use --set backbone.neck=pool, or --set views.local=0",
-        ) from error
+        )
 
 
 def held_out_of(count: int, share: float, seed: int) -> np.ndarray:

@@ -42,6 +42,21 @@ CASES: dict[str, dict[str, Any]] = {
         "views": {"local": 2},
         "optimiser": {"name": "adamw", "learning_rate": 0.005},
     },
+    "jigsaw": {
+        "method": {"permutations": 6},
+        "optimiser": {"name": "adamw", "learning_rate": 0.01},
+    },
+    "context": {"optimiser": {"name": "adamw", "learning_rate": 0.01}},
+    "autoencoder": {
+        "method": {"channels": 4, "noise": 0.2},
+        "optimiser": {"name": "adamw", "learning_rate": 0.005},
+    },
+    "inpaint": {"method": {"channels": 4}, "optimiser": {"name": "adamw", "learning_rate": 0.005}},
+    "vae": {"method": {"channels": 4}, "optimiser": {"name": "adamw", "learning_rate": 0.005}},
+    "bigan": {
+        "method": {"channels": 4, "hidden": 32},
+        "optimiser": {"name": "adamw", "learning_rate": 0.002},
+    },
     "mae": {"backbone": {"name": "vit", "patch": 4, "width": 16, "depth": 1, "heads": 2}},
 }
 SMALL: dict[str, Any] = {

@@ -142,6 +142,16 @@ def test_train_goes_on_from_it(photos, tmp_path):
         ({"batches": {"sampler": "identities"}}, "batches.sampler is about people"),
         ({"data": {"source": ""}}, "no photos to learn from"),
         ({"method": {"name": "mae"}}, "masks patches, and this backbone has none"),
+        (
+            {"method": {"name": "jigsaw"}, "backbone": {"stem": "face"}},
+            "method jigsaw has tiles of 8 pixels, and this backbone does not embed them; use --b",
+        ),
+        (
+            {"method": {"name": "context"}, "backbone": {"name": "mobilefacenet", "stem": None,
+                                                         "width": None}},
+            "method context has tiles of 6 pixels, and this backbone does not embed them; use --ba",
+        ),
+        ({"method": {"name": "inpaint", "masked": 1.0}}, r"method.masked is 1.0, not above 0 and"),
         ({"method": {"name": "distil"}}, "method distil learns from a model; give --teacher"),
         ({"method": {"name": "simclr", "temperature": 0.0}}, "method.temperature is 0.0, not"),
         ({"method": {"name": "simclr", "temperature": "hot"}}, "of simclr is 'hot', not a number"),
