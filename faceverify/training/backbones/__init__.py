@@ -2,6 +2,9 @@
 
 Their top-level modules are their stages, from input to output: freezing (``optim/freezing.py``) and
 layer decay (``optim/optimisers.py``) use their names.
+
+A backbone with feature maps has two methods beside: ``maps``, crops to features, (N, C, h, w), and
+``from_maps``, those to embeddings; the one after the other is the backbone.
 """
 
 from __future__ import annotations
