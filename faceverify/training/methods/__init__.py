@@ -17,6 +17,7 @@ from faceverify.training.methods.barlow import BarlowTwins
 from faceverify.training.methods.byol import BYOL
 from faceverify.training.methods.dino import DINO
 from faceverify.training.methods.distil import Distillation
+from faceverify.training.methods.instdisc import InstanceDiscrimination
 from faceverify.training.methods.mae import MAE
 from faceverify.training.methods.method import Method
 from faceverify.training.methods.moco import MoCo
@@ -32,6 +33,7 @@ METHODS: dict[str, type[Method]] = {
     # without names: contrastive
     "simclr": SimCLR,
     "moco": MoCo,
+    "instdisc": InstanceDiscrimination,
     "swav": SwAV,
     # ... without negatives
     "byol": BYOL,

@@ -36,6 +36,7 @@ UNNAMED = [name for name in METHODS if name != "supervised"]
 # what a method needs beside the least
 CASES: dict[str, dict[str, Any]] = {
     "moco": {"method": {"queue": 24}},
+    "instdisc": {"method": {"noise": 64}},
     "swav": {"method": {"prototypes": 12, "queue": 32}, "views": {"local": 2}},
     "dino": {
         "method": {"prototypes": 32},
