@@ -15,6 +15,9 @@ from faceverify.training.losses import check_kind
 from faceverify.training.losses.loss import Loss
 from faceverify.training.methods.barlow import BarlowTwins
 from faceverify.training.methods.byol import BYOL
+from faceverify.training.methods.cmc import CMC
+from faceverify.training.methods.cpc import CPC
+from faceverify.training.methods.densecl import DenseCL
 from faceverify.training.methods.dino import DINO
 from faceverify.training.methods.distil import Distillation
 from faceverify.training.methods.instdisc import InstanceDiscrimination
@@ -33,6 +36,9 @@ METHODS: dict[str, type[Method]] = {
     # without names: contrastive
     "simclr": SimCLR,
     "moco": MoCo,
+    "cmc": CMC,
+    "cpc": CPC,
+    "densecl": DenseCL,
     "instdisc": InstanceDiscrimination,
     "swav": SwAV,
     # ... without negatives

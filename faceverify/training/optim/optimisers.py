@@ -10,7 +10,7 @@ from torch import nn
 
 from faceverify.training.config.fields import config_error
 from faceverify.training.distributed.wrappers import plain_module
-from faceverify.training.optim.freezing import stage_names, stage_of
+from faceverify.training.optim.freezing import sides_of, stage_names, stage_of
 from faceverify.training.optim.lars import LARS
 
 OPTIMISERS = ("sgd", "adamw", "lars")
@@ -46,7 +46,7 @@ def parameter_groups(
         LARS, ``adapts``; always in the same order.
     """
     net = plain_module(backbone)
-    stages = stage_names(net)
+    stages, sides = stage_names(net), sides_of(net)
     spared = frozenset(getattr(net, "no_weight_decay", frozenset)())
     groups: dict[tuple[str, bool], dict[str, Any]] = {}
 
@@ -67,7 +67,7 @@ def parameter_groups(
         group["params"].append(parameter)
 
     for name, parameter in net.named_parameters():
-        stage = stage_of(name, stages)
+        stage = stage_of(name, stages, sides)
         part = "backbone" if layer_decay == 1 else f"backbone.{stages[stage]}"
         add(part, name, parameter, learning_rate * layer_decay ** (len(stages) - 1 - stage))
     for name, parameter in loss.named_parameters():

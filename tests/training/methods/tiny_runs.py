@@ -32,6 +32,7 @@ from faceverify.training.stopping import StopRequest
 from faceverify.training.train_state import TrainState, build_train_state
 
 SIDE, SIZE, IMAGES, BATCH = 16, 12, 48, 16
+TINY_VIT = {"name": "vit", "patch": 4, "width": 16, "depth": 1, "heads": 2}
 UNNAMED = [name for name in METHODS if name != "supervised"]
 # what a method needs beside the least
 CASES: dict[str, dict[str, Any]] = {
@@ -43,7 +44,10 @@ CASES: dict[str, dict[str, Any]] = {
         "views": {"local": 2},
         "optimiser": {"name": "adamw", "learning_rate": 0.005},
     },
-    "mae": {"backbone": {"name": "vit", "patch": 4, "width": 16, "depth": 1, "heads": 2}},
+    "cmc": {"backbone": {"name": "lab:tiny"}},
+    "cpc": {"method": {"patch": 8, "stride": 4, "last": 2, "depth": 1, "width": 16}},
+    "densecl": {"method": {"queue": 24}, "backbone": TINY_VIT},
+    "mae": {"backbone": TINY_VIT},
 }
 SMALL: dict[str, Any] = {
     "data": {"size": SIDE},
