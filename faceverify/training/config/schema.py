@@ -97,7 +97,10 @@ class Batches:
 class Backbone:
     """``[backbone]``: the embedding network. Other keys are options of the architecture."""
 
-    name: str = setting("mobilefacenet", "architecture; timm:NAME for one of timm")
+    name: str = setting(
+        "mobilefacenet",
+        "architecture; timm:NAME for one of timm, lab:NAME for two, of luminance and chrominance",
+    )
     embedding_size: int = setting(512, "length of an embedding", least=2, most=65_536)
     init: str = setting("", "initial weights: model file, checkpoint, facenet:NAME; empty: random")
     imprint: int = setting(
