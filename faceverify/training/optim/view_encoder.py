@@ -37,16 +37,6 @@ class ViewEncoder(nn.Module):
         """Images of each view, (N, 3, H, W), to raw embeddings of each, (N, D); see ``Embed``."""
         if keep is not None:
             return [self.backbone.tokens(view, keep) for view in views]
-<<<<<<< HEAD
-        rows: list[Tensor] = []
-        for _, same in groupby(views, key=lambda view: view.shape[1:]):
-            group = list(same)
-            if len(group) == 1:
-                rows.append(self.backbone(group[0]))
-            else:
-                rows += self.backbone(torch.cat(group)).split([len(view) for view in group])
-        return rows
-=======
         if maps:
             features = each_view(self.backbone.maps, views)
             return each_view(self.backbone.from_maps, features) + features
@@ -71,7 +61,6 @@ def each_view(made: Callable[[Tensor], Tensor], views: Sequence[Tensor]) -> list
         else:
             rows += torch.split(made(torch.cat(group)), [len(view) for view in group])
     return rows
->>>>>>> w-contrast
 
 
 def embeds_side(backbone: nn.Module, side: int) -> bool:
@@ -85,9 +74,5 @@ def embeds_side(backbone: nn.Module, side: int) -> bool:
     try:
         with torch.no_grad(), eval_mode(backbone):
             return bool(backbone(image).isfinite().all())  # of no patch at all: the mean is NaN
-<<<<<<< HEAD
     except (ArithmeticError, AssertionError, RuntimeError):  # timm's checks are assertions
-=======
-    except (RuntimeError, AssertionError):  # timm's checks are assertions
->>>>>>> w-contrast
         return False

@@ -31,10 +31,7 @@ from faceverify.training.data.views import Views
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.methods.method import Method
 from faceverify.training.optim.view_encoder import embeds_side
-<<<<<<< HEAD
-=======
 from faceverify.training.run.grey_photos import refuse_grey
->>>>>>> w-contrast
 from faceverify.training.run.training_set import TrainingSet
 
 FEWEST_HELD_OUT, MOST_HELD_OUT = 16, 256  # photos; more say no more about spread and rank

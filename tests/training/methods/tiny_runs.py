@@ -44,7 +44,6 @@ CASES: dict[str, dict[str, Any]] = {
         "views": {"local": 2},
         "optimiser": {"name": "adamw", "learning_rate": 0.005},
     },
-<<<<<<< HEAD
     "jigsaw": {
         "method": {"permutations": 6},
         "optimiser": {"name": "adamw", "learning_rate": 0.01},
@@ -60,13 +59,10 @@ CASES: dict[str, dict[str, Any]] = {
         "method": {"channels": 4, "hidden": 32},
         "optimiser": {"name": "adamw", "learning_rate": 0.002},
     },
-    "mae": {"backbone": {"name": "vit", "patch": 4, "width": 16, "depth": 1, "heads": 2}},
-=======
     "cmc": {"backbone": {"name": "lab:tiny"}},
     "cpc": {"method": {"patch": 8, "stride": 4, "last": 2, "depth": 1, "width": 16}},
     "densecl": {"method": {"queue": 24}, "backbone": TINY_VIT},
     "mae": {"backbone": TINY_VIT},
->>>>>>> w-contrast
 }
 SMALL: dict[str, Any] = {
     "data": {"size": SIDE},
