@@ -13,8 +13,8 @@ from faceverify.errors import ModelError, UsageError
 from faceverify.models.model_file import metadata_entry, split_metadata
 from faceverify.models.text_model import TEXT, TOKENIZER, TextEmbedder, TextModel, load_text_model
 from faceverify.models.tokenizer import END, FEWEST_TOKENS, PAD, START, Tokenizer, learned_tokenizer
+from faceverify.training.backbones.text_transformer import TextTransformer
 from faceverify.training.export.export_text import export_text
-from faceverify.training.methods.text_transformer import TextTransformer
 
 SENTENCES = ["a red circle", "a red square", "the large circle", "É 日本 🙂"]
 CONTEXT = 24

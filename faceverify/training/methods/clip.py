@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from faceverify.errors import TrainingError
 from faceverify.models.tokenizer import FEWEST_TOKENS, SHORTEST, Tokenizer, learned_tokenizer
+from faceverify.training.backbones.text_transformer import TextTransformer
 from faceverify.training.config.fields import config_error
 from faceverify.training.data.loading.counter_rng import draws_of
 from faceverify.training.data.views import Batch, Views
 from faceverify.training.losses.loss import require
 from faceverify.training.methods.method import Method, exact, gathered
-from faceverify.training.methods.text_transformer import TextTransformer
 from faceverify.training.optim.view_encoder import Embed
 
 SHARPEST = 100.0  # the largest factor of a cosine, section 2.5

@@ -10,10 +10,10 @@ from slow_views import cosine, passed, rows
 from tiny_runs import CAPTIONS, config_of, learn, state_of
 
 from faceverify.errors import TrainingError
+from faceverify.training.backbones.text_transformer import TextTransformer
 from faceverify.training.data.loading.counter_rng import sample_keys
 from faceverify.training.data.views import Batch
 from faceverify.training.methods.clip import CLIP, cosines, symmetric_cross_entropy
-from faceverify.training.methods.text_transformer import TextTransformer
 
 SENTENCES = [["a red square"], ["a green square"], ["a red circle"], ["a blue circle, large"]]
 
