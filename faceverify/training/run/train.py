@@ -161,8 +161,8 @@ def train_model(
         else:
             data = open_unnamed(
                 config, contract, processes, views=views, needs_colour=method.needs_colour,
-                needs_captions=method.needs_captions,
-                show_progress=show_progress, warn=say, say=say_of_images,
+                needs_captions=method.needs_captions, show_progress=show_progress, warn=say,
+                say=say_of_images,
             )  # fmt: skip
         for note in data.notes:
             say(note)
