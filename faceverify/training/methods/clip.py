@@ -70,8 +70,8 @@ class CLIP(Method):
         heads: int = 4,
     ) -> None:
         super().__init__()
-        sharpest = f"at least {1 / SHARPEST:g}"
-        require(temperature >= 1 / SHARPEST, "method.temperature", temperature, sharpest)
+        in_range = 1 / SHARPEST <= temperature <= 1
+        require(in_range, "method.temperature", temperature, f"from {1 / SHARPEST:g} to 1")
         for option, value, least in (
             ("vocabulary", vocabulary, FEWEST_TOKENS), ("context", context, SHORTEST),
             ("depth", depth, 1), ("heads", heads, 1), ("width", width, 1),
@@ -102,7 +102,7 @@ class CLIP(Method):
         with exact(images):
             logits = self.log_scale.exp() * cosines(images, texts)
             matching = torch.arange(len(logits), device=logits.device)
-            self._found = (logits.detach().argmax(dim=1) == matching).double().mean()
+            self._found = (logits.detach().argmax(dim=1) == matching).float().mean()
             return symmetric_cross_entropy(logits)
 
     def chosen(self, indices: NDArray[np.int64], keys: NDArray[np.uint64]) -> Tensor:
