@@ -74,7 +74,7 @@ def test_a_face_of_another_person_is_refused_by_name_and_distance(store, model, 
     (refusal,) = refusals(admission, *first, ("bob", near)).values()
     assert refusal.code == "matches-another"
     assert refusal.exit_status == 3
-    for part in ("bob.jpg: ", "'alice'", "0.6904", "0.6925", "--force"):
+    for part in ("bob.jpg: ", "'alice'", "0.6915", "0.6925", "--force"):
         assert part in str(refusal)
     assert codes(Admission(store, model), *first, ("bob", far))[-1] == ""
 

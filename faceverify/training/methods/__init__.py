@@ -17,10 +17,14 @@ from faceverify.training.methods.autoencoder import Autoencoder
 from faceverify.training.methods.barlow import BarlowTwins
 from faceverify.training.methods.bigan import BiGAN
 from faceverify.training.methods.byol import BYOL
+from faceverify.training.methods.cmc import CMC
 from faceverify.training.methods.context import Context
+from faceverify.training.methods.cpc import CPC
+from faceverify.training.methods.densecl import DenseCL
 from faceverify.training.methods.dino import DINO
 from faceverify.training.methods.distil import Distillation
 from faceverify.training.methods.inpaint import Inpaint
+from faceverify.training.methods.instdisc import InstanceDiscrimination
 from faceverify.training.methods.jigsaw import Jigsaw
 from faceverify.training.methods.mae import MAE
 from faceverify.training.methods.method import Method
@@ -39,6 +43,10 @@ METHODS: dict[str, type[Method]] = {
     # without names: contrastive
     "simclr": SimCLR,
     "moco": MoCo,
+    "cmc": CMC,
+    "cpc": CPC,
+    "densecl": DenseCL,
+    "instdisc": InstanceDiscrimination,
     "swav": SwAV,
     # ... without negatives
     "byol": BYOL,

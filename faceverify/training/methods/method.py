@@ -35,6 +35,9 @@ class Method(nn.Module):
             gradient accumulation would change it.
         embeds_whole_views: whether :meth:`forward` embeds images of one size, to a row of each, as
             gradient caching needs it.
+        remembers_images: whether it keeps something of each image, by its position in the set; a
+            stream has none.
+        needs_colour: whether it learns nothing of grey photos.
         watched: whether the log tells how its embeddings spread.
         collapse: what usually makes them collapse, and what to change; one line. Empty for a
             method that cannot: then the run is not stopped.
@@ -46,6 +49,8 @@ class Method(nn.Module):
     least_batch: ClassVar[int] = 2
     compares_images: ClassVar[bool] = True
     embeds_whole_views: ClassVar[bool] = True
+    remembers_images: ClassVar[bool] = False
+    needs_colour: ClassVar[bool] = False
     watched: ClassVar[bool] = True
     collapse: ClassVar[str] = "try a lower --learning-rate, a longer schedule.warm_up"
 

@@ -31,6 +31,7 @@ from faceverify.training.data.views import Views
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.methods.method import Method
 from faceverify.training.optim.view_encoder import embeds_side
+from faceverify.training.run.grey_photos import refuse_grey
 from faceverify.training.run.training_set import TrainingSet
 
 FEWEST_HELD_OUT, MOST_HELD_OUT = 16, 256  # photos; more say no more about spread and rank
@@ -53,8 +54,21 @@ def check_method(config: Config, method: type[Method]) -> None:
         )
     if compute.gradient_cache and not method.embeds_whole_views:
         raise config_error(
-            f"compute.gradient_cache: method {name} has views of several sizes or parts of them",
+            f"compute.gradient_cache: method {name} has views of several sizes, parts of them "
+            "or their feature maps",
             "leave it out, and use a smaller --batch-size",
+        )
+    if method.remembers_images and is_stream(config.data.source):
+        raise config_error(
+            f"method {name} remembers each photo by its place in the set, and "
+            f"{config.data.source} is a stream, which has none",
+            "copy the photos to a disk, `faceverify data convert`, or use --method moco",
+        )
+    if method.needs_colour and config.augmentation.grey >= 1:
+        raise config_error(
+            f"augmentation.grey is {config.augmentation.grey:g}: every view is grey, and method "
+            f"{name} learns from colour",
+            "use --set augmentation.grey=0",
         )
     if config.batches.size < method.least_batch:
         raise config_error(
@@ -70,6 +84,7 @@ def open_unnamed(
     processes: Processes,
     *,
     views: Views,
+    needs_colour: bool = False,
     show_progress: ShowProgress,
     warn: Callable[[str], None],
     say: Callable[[str], None],
@@ -81,6 +96,7 @@ def open_unnamed(
         contract: of the backbone.
         processes: this one and the others.
         views: of each image.
+        needs_colour: whether grey photos are refused.
         show_progress: shown the photos of a stream as they are counted.
         warn: called once, when images had to be resized.
         say: called for each image that is left out.
@@ -103,6 +119,8 @@ def open_unnamed(
             )
     if is_stream(data.source):
         stream, said = counted_stream(config, processes, show_progress)
+        if needs_colour:
+            said += refuse_grey(stream, data.source, config.method.name)
         config = replace(
             config,
             data=replace(data, stream_images=len(stream), stream_people=1),
@@ -116,6 +134,8 @@ def open_unnamed(
         return TrainingSet(streamed, None, said, config, named=False)
     whole = open_face_set(data.source, named=False)
     notes = list(whole.notes)
+    if needs_colour:
+        notes += refuse_grey(whole, data.source, config.method.name)
     if len(whole) < 2:
         raise data_error(
             f"{data.source}: found {len(whole)} photo, nothing to compare it with",

@@ -155,8 +155,8 @@ def train_model(
             )  # fmt: skip
         else:
             data = open_unnamed(
-                config, contract, processes, views=views, show_progress=show_progress, warn=say,
-                say=say_of_images,
+                config, contract, processes, views=views, needs_colour=method.needs_colour,
+                show_progress=show_progress, warn=say, say=say_of_images,
             )  # fmt: skip
         for note in data.notes:
             say(note)
