@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from faceverify.choices import Distance
 from faceverify.cli.console import Console
 from faceverify.cli.options import (
     Json,
@@ -17,7 +18,9 @@ from faceverify.cli.options import (
     Workers,
     face_options,
 )
+from faceverify.cli.protocol_options import protocol_options
 from faceverify.errors import UsageError
+from faceverify.evaluation.options import ProtocolOptions
 from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
@@ -37,6 +40,9 @@ class Protocol(str, Enum):
     ALL = "all"
     TEMPLATES = "templates"
     RETRIEVAL = "retrieval"
+    KNN = "knn"
+    LINEAR = "linear"
+    FEW_SHOT = "few-shot"
 
 
 class ReferenceProtocol(str, Enum):
@@ -90,6 +96,7 @@ Replicates = Annotated[
 
 
 @face_options()
+@protocol_options()
 def evaluate(
     source: Annotated[
         Path,
@@ -106,6 +113,8 @@ def evaluate(
             "--protocol",
             help="10fold: threshold of a fold chosen on the others. fixed: the model's own. "
             "all: every photo against every other. templates: IJB. retrieval: Recall@k, mAP, NMI. "
+            "knn: by votes of the nearest photos. linear: a classifier on embeddings. few-shot: "
+            "people told apart after a few photos. "
             "By default 10fold; all for a folder; templates with --media.",
             show_default=False,
         ),
@@ -207,6 +216,7 @@ def evaluate(
         ),
     ] = None,
     replicates: Replicates = 1000,
+    judging: ProtocolOptions = ProtocolOptions(),
     faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     no_cache: NoCache = False,
@@ -227,6 +237,8 @@ def evaluate(
 
     `faceverify evaluate people/ --protocol all --json | jq .curve.eer.value`
 
+    `faceverify evaluate people/ --protocol knn --model runs/after/model.onnx`
+
     `faceverify evaluate pairs.txt --images lfw --face center --robustness`
     """
     console = Console(json, quiet, verbose)
@@ -245,6 +257,10 @@ def evaluate(
     other = (compare, embeddings, group, reference, media, protocol not in (None, Protocol.ALL))
     if robustness and any(other):
         raise UsageError("--robustness degrades photos itself, and goes with --protocol all alone")
+    if robustness:
+        judging.require_used_by("--robustness")
+    if reference is not None and judging.distance is not Distance.COSINE:
+        raise UsageError("--compat has a distance of its own", cure="leave --distance out")
     with EmbeddingCache(None if no_cache else cache_folder(), console.message) as cache:
 
         def of_model(name: str) -> Any:
@@ -286,7 +302,8 @@ def evaluate(
         else:
             sources = [file_source(embeddings, model, console.message)]
         how = Settings(
-            fmr, threshold, reference and reference.value, replicates, report=out is not None
+            fmr, threshold, reference and reference.value, replicates, report=out is not None,
+            options=judging,
         )  # fmt: skip
         measured = [measure(benchmark, one, how) for one in sources]
     console.detail(f"{sum(one.photos.computed for one in measured)} photos were not cached")

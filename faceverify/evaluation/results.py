@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from faceverify.choices import Distance
 from faceverify.evaluation.metrics.wilson import Interval, wilson
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class Evaluation:
         band: confidence band of the ROC; empty if not computed.
         reliability: of the calibrated probability; None if not computed.
         discards: error-versus-discard curves of FMR and FNMR by kind of degradation.
+        distance: that was measured.
     """
 
     source: str
@@ -117,6 +119,7 @@ class Evaluation:
     band: Band = ()
     reliability: Reliability | None = None
     discards: tuple[tuple[str, DiscardCurve | None, DiscardCurve | None], ...] = ()
+    distance: Distance = Distance.COSINE
 
     def estimate(self, key: str) -> Estimate | None:
         """The estimate with a key; None if there is none."""
@@ -133,6 +136,7 @@ class Evaluation:
             "protocol": self.protocol,
             "model": self.model,
             "model_id": self.model_id,
+            "distance": self.distance.value,
             **{section.key: section.as_dict() for section in self.sections},
             "notes": list(self.notes),
         }

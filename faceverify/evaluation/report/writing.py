@@ -84,7 +84,7 @@ def _shown(one: Measurement, photos: Sequence[Path | bytes], names: Sequence[str
     found, plots = one.evaluation, []
     threshold = _threshold(found)
     if found.counts is not None:
-        plots.append(histogram_chart(found.counts, threshold, found.model))
+        plots.append(histogram_chart(found.counts, threshold, found.model, found.distance))
     if found.reliability is not None:
         plots.append(reliability_chart(found.reliability))
     if found.discards:
