@@ -43,6 +43,7 @@ class Protocol(str, Enum):
     KNN = "knn"
     LINEAR = "linear"
     FEW_SHOT = "few-shot"
+    REPRESENTATION = "representation"
 
 
 class ReferenceProtocol(str, Enum):
@@ -114,7 +115,7 @@ def evaluate(
             help="10fold: threshold of a fold chosen on the others. fixed: the model's own. "
             "all: every photo against every other. templates: IJB. retrieval: Recall@k, mAP, NMI. "
             "knn: by votes of the nearest photos. linear: a classifier on embeddings. few-shot: "
-            "people told apart after a few photos. "
+            "people told apart after a few photos. representation: how embeddings are spread. "
             "By default 10fold; all for a folder; templates with --media.",
             show_default=False,
         ),
@@ -126,6 +127,15 @@ def evaluate(
             "--compare",
             metavar="MODEL",
             help="Measure this model too and test the difference; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="MODEL",
+            help="representation: compare the layers with those of this model (linear CKA).",
             show_default=False,
         ),
     ] = None,
@@ -246,6 +256,7 @@ def evaluate(
     from faceverify.embeddings.source import feature_source, file_source, model_source
     from faceverify.evaluation.benchmark import read_benchmark
     from faceverify.evaluation.evaluate import measure
+    from faceverify.evaluation.protocols.benchmark import Benchmark
     from faceverify.evaluation.protocols.protocol import Measurement, Settings
     from faceverify.evaluation.protocols.template_benchmark import (
         TemplateBenchmark,
@@ -257,6 +268,11 @@ def evaluate(
     other = (compare, embeddings, group, reference, media, protocol not in (None, Protocol.ALL))
     if robustness and any(other):
         raise UsageError("--robustness degrades photos itself, and goes with --protocol all alone")
+    if against is not None and (protocol is not Protocol.REPRESENTATION or embeddings):
+        raise UsageError(
+            "--against compares the layers of two models",
+            cure="use it with --protocol representation, and without --embeddings",
+        )
     if robustness:
         judging.require_used_by("--robustness")
     if reference is not None and judging.distance is not Distance.COSINE:
@@ -308,6 +324,15 @@ def evaluate(
         measured = [measure(benchmark, one, how) for one in sources]
     console.detail(f"{sum(one.photos.computed for one in measured)} photos were not cached")
     found = [one.measurement for one in measured]
+    if against is not None:
+        from faceverify.evaluation.similarity.layers import with_layers
+
+        assert isinstance(benchmark, Benchmark)
+        layers = with_layers(
+            found[0].evaluation, benchmark, (model or "default", against), faces,
+            workers=workers, progress=console.progress,
+        )  # fmt: skip
+        found[0] = replace(found[0], evaluation=layers)
     show_and_report(found, compared(found), benchmark, out, console)
 
 

@@ -16,7 +16,7 @@ STOPPING = [
 ]
 SAME_SIGNAL = 1.0  # seconds: torchrun passes on a Ctrl-C that the terminal sent already
 SMOOTHING = 0.8  # of the running loss: half of its weight is on the last three losses
-# signs (methods/signs.py) of which a value below the first number means that all embeddings are
+# signs (matching/sphere.py) of which a value below the first number means that all embeddings are
 # alike, if it lasts for the second, in steps; the last, in nats, is next to nothing at the start
 ALIKE = {"spread": (0.02, 30), "effective_rank": (1.5, 30), "teacher_information": (0.005, 300)}
 COLLAPSED_LINES = 3  # of the log, at least

@@ -165,3 +165,58 @@ def test_the_models_threshold_is_left_out_and_said_so(run, crops):
     (found,) = ran.objects
     assert "fixed" not in found
     assert any("its thresholds are cosine distances" in note for note in found["notes"])
+
+
+# Representation
+
+
+def test_representation_of_crops_and_of_ready_embeddings(run, crops, rows, tmp_path):
+    common = ("evaluate", crops, "--protocol", "representation", "--json")
+    for what in (ALIGNED, ("--embeddings", rows)):
+        ran = run(*common, *what)
+        assert ran.status == 0, ran.err
+        found = ran.objects[0]["representation"]
+        assert 0 < found["alignment"]["value"] < 4
+        assert -4.1 < found["uniformity"]["value"] < 0
+        assert 1 < found["effective_rank"]["value"] <= 32
+        squares = [found[key]["value"] ** 2 for key in ("within", "between", "spread")]
+        assert squares[0] + squares[1] == pytest.approx(squares[2])
+        low, high = found["ratio"]["interval"]
+        assert low <= found["ratio"]["value"] <= high
+
+
+def test_layers_of_two_models(run, crops, tmp_path):
+    common = ("evaluate", crops, "--protocol", "representation", *ALIGNED, "--replicates", 0)
+    out = ("--out", tmp_path / "report")
+    ran = run(*common, "--against", "dlib-resnet29", "--json", *out)
+    assert ran.status == 0, ran.err
+    (found,) = ran.objects
+    assert found["cka"]["models"] == ["sface", "dlib-resnet29"]
+    assert found["cka"]["photos"] == 32
+    values = np.array(found["cka"]["values"])
+    assert values.shape == (12, 12)
+    assert len(found["layers"]) == 12
+    assert found["layers"]["1"]["value"] == max(values[0])
+    assert any("other crops of the same photos" in note for note in found["notes"])
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Linear CKA of sface (rows) and dlib-resnet29 (columns)" in page
+    assert (tmp_path / "report" / "cka.svg").read_text().startswith("<svg")
+    text = run(*common, "--against", "sface").out
+    assert "Layers of sface, by the linear CKA with those of sface (32 photos)" in text
+    assert "other crops" not in text
+
+
+@pytest.mark.parametrize("others", [(), ("--protocol", "knn")])
+def test_layers_are_of_the_representation(run, crops, others):
+    ran = run("evaluate", crops, *ALIGNED, "--against", "sface", *others)
+    assert ran.status == 2
+    assert "--against compares the layers of two models" in ran.err
+
+
+def test_nobody_with_two_photos_has_no_spread(run, tmp_path, crops):
+    for person in sorted(crops.iterdir())[:3]:
+        (tmp_path / person.name).mkdir()
+        (tmp_path / person.name / "0.png").symlink_to(person / "0.png")
+    ran = run("evaluate", tmp_path, *ALIGNED, "--protocol", "representation")
+    assert ran.status == 2
+    assert "found 3 photos with a face, of 3 people" in ran.err

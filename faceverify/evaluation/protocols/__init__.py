@@ -12,6 +12,7 @@ from faceverify.evaluation.protocols import (
     knn,
     linear,
     pairs,
+    representation,
     retrieval,
     templates,
 )
@@ -25,5 +26,6 @@ PROTOCOLS: dict[str, Protocol] = {
     "knn": knn.PROTOCOL,
     "linear": linear.PROTOCOL,
     "few-shot": few_shot.PROTOCOL,
+    "representation": representation.PROTOCOL,
     "templates": templates.PROTOCOL,
 }

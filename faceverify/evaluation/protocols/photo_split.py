@@ -43,17 +43,21 @@ def shuffled_photos(benchmark: Benchmark, seed: int) -> list[NDArray[np.int64]]:
 
     The names are those below the folder: where it lies does not matter, nor how photos are sorted.
     """
-    places = []
-    for name in benchmark.names:
-        below = os.path.relpath(name, benchmark.source) if _lies_below(name, benchmark) else name
-        places.append(
-            hashlib.sha256(f"{seed}\n{below}".encode("utf-8", "surrogateescape")).digest()
-        )
+    places = [_place(benchmark, index, seed) for index in range(len(benchmark.names))]
     people, code = codes_of(benchmark.identities)
     found: list[list[int]] = [[] for _ in people]
     for index in sorted(range(len(places)), key=lambda index: (places[index], index)):
         found[code[index]].append(index)
     return [np.array(one, np.int64) for one in found]
+
+
+def some_photos(benchmark: Benchmark, most: int, seed: int = 0) -> NDArray[np.int64]:
+    """Indices of at most so many photos, of as many people as possible, by names alone."""
+    photos_of = shuffled_photos(benchmark, seed)
+    ranked = sorted(photos_of, key=lambda photos: _place(benchmark, int(photos[0]), seed))
+    rounds = range(max(map(len, photos_of), default=0))
+    order = [photos[turn] for turn in rounds for photos in ranked if turn < len(photos)]
+    return np.array(order[:most], np.int64)
 
 
 def split_photos(benchmark: Benchmark, share: float | None, seed: int, usual: float) -> PhotoSplit:
@@ -107,5 +111,8 @@ def require_people(benchmark: Benchmark, protocol: str) -> None:
         )
 
 
-def _lies_below(name: str, benchmark: Benchmark) -> bool:
-    return os.path.normpath(name).startswith(os.path.normpath(benchmark.source) + os.sep)
+def _place(benchmark: Benchmark, index: int, seed: int) -> bytes:
+    """Hash of the seed and of a photo's name below the folder of the benchmark."""
+    name, folder = os.path.normpath(benchmark.names[index]), os.path.normpath(benchmark.source)
+    below = name.removeprefix(folder + os.sep)
+    return hashlib.sha256(f"{seed}\n{below}".encode("utf-8", "surrogateescape")).digest()
