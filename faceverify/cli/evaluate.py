@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from faceverify.choices import Distance
+from faceverify.choices import Classes, Distance
 from faceverify.cli.console import Console
 from faceverify.cli.options import (
     Json,
@@ -44,6 +44,7 @@ class Protocol(str, Enum):
     LINEAR = "linear"
     FEW_SHOT = "few-shot"
     REPRESENTATION = "representation"
+    INVARIANCE = "invariance"
 
 
 class ReferenceProtocol(str, Enum):
@@ -102,7 +103,9 @@ def evaluate(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="LIST", help="A pair list, a .bin pack, or a folder with a folder a person."
+            metavar="LIST",
+            help="A pair list, a .bin pack, a list of photos with people or classes, or a folder "
+            "with a folder a person.",
         ),
     ],
     images: Images = None,
@@ -116,10 +119,19 @@ def evaluate(
             "all: every photo against every other. templates: IJB. retrieval: Recall@k, mAP, NMI. "
             "knn: by votes of the nearest photos. linear: a classifier on embeddings. few-shot: "
             "people told apart after a few photos. representation: how embeddings are spread. "
+            "invariance: how far they move with occlusion, viewpoint, light, resolution. "
             "By default 10fold; all for a folder; templates with --media.",
             show_default=False,
         ),
     ] = None,
+    classes: Annotated[
+        Classes,
+        typer.Option(
+            "--classes",
+            help="Of people or classes, sorted; last-half: what metric learning tests on "
+            "(CUB, Cars).",
+        ),
+    ] = Classes.ALL,
     model: OneModel = None,
     compare: Annotated[
         list[str] | None,
@@ -275,6 +287,13 @@ def evaluate(
         )
     if robustness:
         judging.require_used_by("--robustness")
+    if protocol is Protocol.INVARIANCE:
+        judging.require_used_by(protocol.value)
+        if any((embeddings, group, reference, media, threshold is not None)):
+            raise UsageError(
+                "--protocol invariance changes photos itself, and has no threshold",
+                cure="leave --embeddings, --group, --compat, --media and --threshold out",
+            )
     if reference is not None and judging.distance is not Distance.COSINE:
         raise UsageError("--compat has a distance of its own", cure="leave --distance out")
     with EmbeddingCache(None if no_cache else cache_folder(), console.message) as cache:
@@ -297,6 +316,21 @@ def evaluate(
             )  # fmt: skip
             show_and_report([Measurement(evaluation)], [], benchmark, out, console)
             return
+        if protocol is Protocol.INVARIANCE:
+            from faceverify.evaluation.robustness.invariance import evaluate_invariance
+
+            benchmark = read_benchmark(
+                source, images=images, pattern=pattern, protocol="all", kind=kind, classes=classes
+            )
+            moved = [
+                evaluate_invariance(
+                    benchmark, name, faces, cache,
+                    replicates=replicates, workers=workers, progress=console.progress,
+                )
+                for name in (model or "default", *(compare or ()))
+            ]  # fmt: skip
+            show_and_report([Measurement(one) for one in moved], [], benchmark, out, console)
+            return
         if media is not None or protocol is Protocol.TEMPLATES:
             if protocol not in (None, Protocol.TEMPLATES) or compare or group or reference:
                 raise UsageError("--media goes with --protocol templates, and with no comparison")
@@ -308,7 +342,7 @@ def evaluate(
             column, groups_of = grouping(group)
             benchmark = read_benchmark(
                 source, images=images, pattern=pattern, protocol=protocol and protocol.value,
-                kind=kind, group_column=column, check_files=embeddings is None,
+                kind=kind, group_column=column, check_files=embeddings is None, classes=classes,
             )  # fmt: skip
             benchmark = replace(benchmark, groups=groups_of(benchmark))
         if embeddings is None:

@@ -133,6 +133,7 @@ class Evaluation:
         reliability: of the calibrated probability; None if not computed.
         discards: error-versus-discard curves of FMR and FNMR by kind of degradation.
         distance: that was measured.
+        movements: distance moved by kind of change, from its mildest strength to its strongest.
         layers: similarity of the model's layers to those of another; None if not computed.
     """
 
@@ -149,6 +150,7 @@ class Evaluation:
     discards: tuple[tuple[str, DiscardCurve | None, DiscardCurve | None], ...] = ()
     distance: Distance = Distance.COSINE
     layers: LayerTable | None = None
+    movements: tuple[tuple[str, tuple[float | None, ...]], ...] = ()
 
     def estimate(self, key: str) -> Estimate | None:
         """The estimate with a key; None if there is none."""

@@ -220,3 +220,25 @@ def test_nobody_with_two_photos_has_no_spread(run, tmp_path, crops):
     ran = run("evaluate", tmp_path, *ALIGNED, "--protocol", "representation")
     assert ran.status == 2
     assert "found 3 photos with a face, of 3 people" in ran.err
+
+
+# Lists of photos with classes
+
+
+def test_the_split_of_a_list_is_the_one_that_is_learned(run, crops, tmp_path):
+    lines = ["image,class,test"]
+    for path in sorted(crops.rglob("*.png")):
+        lines.append(f"{path.relative_to(crops)},{path.parent.name},{int(path.stem != '0')}")
+    listed = tmp_path / "list.csv"
+    listed.write_text("\n".join(lines) + "\n")
+    common = ("evaluate", listed, "--images", crops, *ALIGNED, "--json")
+    for protocol, counts in (("knn", {"gallery": 8, "asked": 24}), ("linear", {"learned": 8})):
+        ran = run(*common, "--protocol", protocol)
+        assert ran.status == 0, ran.err
+        found = ran.objects[0][protocol]
+        assert {key: found[key]["value"] for key in counts} == counts
+    ran = run(*common, "--protocol", "retrieval", "--classes", "last-half")
+    found = ran.objects[0]["retrieval"]
+    assert (found["people"]["value"], found["queries"]["value"]) == (4, 16)
+    ran = run("data", "inspect", listed, "--json")
+    assert ran.objects[0]["facts"]["training images"] == 8

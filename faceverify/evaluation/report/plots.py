@@ -136,6 +136,23 @@ def discard_chart(rate: str, curves: Sequence[tuple[str, DiscardCurve | None]]) 
     return chart
 
 
+def movement_chart(movements: Sequence[tuple[str, Sequence[float | None]]]) -> Chart:
+    """Distance moved over the strengths of each kind of change, from mild to strong."""
+    most = max(len(values) for _, values in movements)
+    known = [value for _, values in movements for value in values if value is not None]
+    chart = Chart(
+        "Distance moved",
+        Axis("strength, from the mildest", 1.0, max(most, 2), ticks=range(1, max(most, 2) + 1)),
+        Axis("cosine distance to the untouched photo", 0.0, max(max(known, default=0.0), 1e-6)),
+    )
+    for number, (kind, values) in enumerate(movements):
+        points = [(step, value) for step, value in enumerate(values, 1) if value is not None]
+        colour, again = COLOURS[number % len(COLOURS)], number >= len(COLOURS)
+        chart.line(points, colour, f"{kind}, dashed" if again else kind, dashed=again)
+        chart.dots(points, colour)
+    return chart
+
+
 def curve(one: Series, low: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """TMR at a grid of FMRs, each at the largest threshold whose FMR does not exceed it."""
     found = roc(one.counts)

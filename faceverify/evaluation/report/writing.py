@@ -15,6 +15,7 @@ from faceverify.evaluation.report.plots import (
     det_chart,
     discard_chart,
     histogram_chart,
+    movement_chart,
     reliability_chart,
     roc_chart,
 )
@@ -94,6 +95,8 @@ def _shown(one: Measurement, photos: Sequence[Path | bytes], names: Sequence[str
         plots.append(discard_chart("FMR", [(kind, fmr) for kind, fmr, _ in found.discards]))
         plots.append(discard_chart("FNMR", [(kind, fnmr) for kind, _, fnmr in found.discards]))
 
+    if found.movements:
+        plots.append(movement_chart(found.movements))
     if found.layers is not None:
         plots.append(HeatMap(found.layers))
 
