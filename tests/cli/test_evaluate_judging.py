@@ -242,3 +242,63 @@ def test_the_split_of_a_list_is_the_one_that_is_learned(run, crops, tmp_path):
     assert (found["people"]["value"], found["queries"]["value"]) == (4, 16)
     ran = run("data", "inspect", listed, "--json")
     assert ran.objects[0]["facts"]["training images"] == 8
+
+
+# Invariance
+
+
+@pytest.fixture
+def few_kinds(monkeypatch):
+    """Fewer kinds, for time's sake; every kind is tried by the tests of robustness."""
+    from faceverify.evaluation.robustness import invariance
+
+    monkeypatch.setattr(
+        invariance,
+        "FACTORS",
+        {"occlusion": ("mask",), "viewpoint": ("mirrored",), "light": ("warm",)},
+    )
+
+
+@pytest.mark.usefixtures("few_kinds")
+def test_invariance_of_photos_and_of_crops(run, small_faces, crops, tmp_path):
+    for name in ("obama", "obama2", "obama3", "biden"):
+        folder = tmp_path / "people" / name.rstrip("0123456789")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.jpg").write_bytes(small_faces[name])
+    common = ("--protocol", "invariance", "--json", "--out", tmp_path / "report")
+    ran = run("evaluate", tmp_path / "people", *common)
+    assert ran.status == 0, ran.err
+    (found,) = ran.objects
+    assert found["protocol"] == "invariance"
+    clean = found["clean"]
+    assert clean["untouched"]["value"] == pytest.approx(0, abs=1e-6)
+    assert 0 < clean["genuine"]["value"] < clean["impostor"]["value"]
+    masks = found["occlusion"]
+    assert list(masks) == ["mask 0.25", "mask 0.4", "mask 0.55", "mask 0.7", "mask 0.85"]
+    assert 0.005 < masks["mask 0.25"]["value"] < masks["mask 0.55"]["value"]
+    assert found["viewpoint"]["mirrored"]["value"] < 0.1
+    assert set(found["viewpoint"]) >= {"yaw 0 to 15", "yaw 45 or more"}
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Distance moved" in page
+    assert "Occlusion: distance moved, by share covered" in page
+    ran = run("evaluate", tmp_path / "people", "--protocol", "invariance")  # cached
+    assert "rank 1: " in ran.out
+
+    ran = run("evaluate", crops, *common, *ALIGNED)
+    assert ran.status == 0, ran.err
+    viewpoint = ran.objects[0]["viewpoint"]
+    assert viewpoint["yaw"]["value"] is None
+    assert "crops have no yaw" in viewpoint["yaw"]["reason"]
+    assert viewpoint["mirrored"]["photos"] == 16  # two of each person
+
+
+def test_invariance_of_nobody(run, crops, tmp_path):
+    for person in sorted(crops.iterdir())[:2]:
+        (tmp_path / person.name).mkdir()
+        (tmp_path / person.name / "0.png").symlink_to(person / "0.png")
+    ran = run("evaluate", crops, *ALIGNED, "--protocol", "invariance", "--threshold", 0.5)
+    assert ran.status == 2
+    assert "--protocol invariance changes photos itself" in ran.err
+    ran = run("evaluate", tmp_path, *ALIGNED, "--protocol", "invariance", "--k", 3)
+    assert ran.status == 2
+    assert "--k is no option of invariance" in ran.err

@@ -80,8 +80,8 @@ def evaluate_invariance(
         workers=workers, progress=progress,
     )  # fmt: skip
     _require_people(few, clean)
-    resampled = {"replicates": replicates, "seed": seed}
-    sections = [_clean_section(few, clean, resampled)]
+    estimate = partial(moved_estimate, replicates=replicates, seed=seed)
+    sections = [_clean_section(few, clean, estimate("untouched", _moved(few, clean, clean)))]
     curves = []
     for factor, members in FACTORS.items():
         estimates = []
@@ -95,14 +95,14 @@ def evaluate_invariance(
                         if len(DEGRADATIONS[kind].strengths) == 1
                         else (f"{kind} {one.strength:g}")
                     )
-                    estimates.append(moved_estimate(name, made, resampled))
+                    estimates.append(estimate(name, made))
                     steps.append(estimates[-1].value)
             curves.append((kind, tuple(steps)))
         if factor == "viewpoint":
             turned = yaw_movements(
                 benchmark, load, file, options, cache, workers=workers, progress=progress
             )
-            estimates += [moved_estimate(name, made, resampled) for name, made in turned.items()]
+            estimates += [estimate(name, made) for name, made in turned.items()]
             if not turned:
                 why = "needs photos with a face found in them: crops have no yaw of their own"
                 estimates.append(Estimate("yaw", "yaw", None, "distance", detail=why))
@@ -118,7 +118,7 @@ def evaluate_invariance(
     )
 
 
-def moved_estimate(name: str, made: Movement, resampled: dict[str, int]) -> Estimate:
+def moved_estimate(name: str, made: Movement, *, replicates: int, seed: int = 0) -> Estimate:
     """Mean distance moved, with the rank of the right person in the detail.
 
     A photo without an embedding has not moved, and its person is not found.
@@ -126,7 +126,9 @@ def moved_estimate(name: str, made: Movement, resampled: dict[str, int]) -> Esti
     decided, count = made.decided, len(made.identities)
     who = [one for one, kept in zip(made.identities, decided, strict=True) if kept]
     asked = [one for one, kept in zip(made.identities, made.ranked, strict=True) if kept]
-    first = share_estimate("rank_1", "rank 1", made.rank[made.ranked] == 1, asked, **resampled)
+    first = share_estimate(
+        "rank_1", "rank 1", made.rank[made.ranked] == 1, asked, replicates=replicates, seed=seed
+    )
     ranks = made.rank[made.ranked & decided]
     mean_rank = float(ranks.mean()) if len(ranks) else None
     share = float(decided.mean()) if count else None
@@ -152,7 +154,7 @@ def moved_estimate(name: str, made: Movement, resampled: dict[str, int]) -> Esti
         name,
         float(moved.mean()),
         "distance",
-        mean_interval(moved, who, **resampled),
+        mean_interval(moved, who, replicates=replicates, seed=seed),
         "identities",
         f"{detail}; decided {len(who):,} of {count:,}",
         extra,
@@ -182,7 +184,7 @@ def _require_people(few: Benchmark, clean: DegradedFaces) -> None:
         )
 
 
-def _clean_section(few: Benchmark, clean: DegradedFaces, resampled: dict[str, int]) -> Section:
+def _clean_section(few: Benchmark, clean: DegradedFaces, untouched: Estimate) -> Section:
     """The photos as they are: distances of the right and of wrong people, to compare with."""
     made = compare(clean, clean)
     code = np.unique(np.asarray(few.identities, dtype=str), return_inverse=True)[1]
@@ -192,7 +194,6 @@ def _clean_section(few: Benchmark, clean: DegradedFaces, resampled: dict[str, in
     def mean(values: Sequence[bool]) -> float:
         return float(distance[np.asarray(values)].mean())
 
-    untouched = moved_estimate("untouched", _moved(few, clean, clean), resampled)
     photos = Estimate("photos", "photos", len(few.photos), "count")
     return Section(
         CLEAN,
