@@ -307,7 +307,7 @@ def evaluate(
             from faceverify.evaluation.robustness.selection import select_photos
 
             listed = read_benchmark(
-                source, images=images, pattern=pattern, protocol="all", kind=kind
+                source, images=images, pattern=pattern, protocol="all", kind=kind, classes=classes
             )
             benchmark = select_photos(listed)
             _, evaluation = evaluate_robustness(
@@ -334,6 +334,9 @@ def evaluate(
         if media is not None or protocol is Protocol.TEMPLATES:
             if protocol not in (None, Protocol.TEMPLATES) or compare or group or reference:
                 raise UsageError("--media goes with --protocol templates, and with no comparison")
+            judging.require_used_by("templates")
+            if classes is not Classes.ALL:
+                raise UsageError("--classes is of people or classes, not of templates")
             benchmark = read_template_benchmark(
                 source, media, points=points, galleries=gallery or [], probes=probes,
                 images=images, check_files=embeddings is None,
