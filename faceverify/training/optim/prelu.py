@@ -1,8 +1,8 @@
 """PReLU with a backward pass of matrix products and few sweeps over memory, faster on a CPU.
 
 Torch's writes the gradient of the slopes as large as the maps, then sums it. Measured, 128 maps of
-28 x 28 with 128 channels in channels-last memory, one thread: float32 76 and 19 ms, bfloat16 82 and 18 ms. It was four
-tenths of a step of MobileFaceNet.
+28 x 28 with 128 channels in channels-last memory, one thread: float32 76 and 19 ms, bfloat16 82 and
+18 ms. It was four tenths of a step of MobileFaceNet.
 """
 
 from __future__ import annotations

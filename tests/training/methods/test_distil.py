@@ -134,7 +134,7 @@ def test_the_teacher_sees_the_views_where_asked_and_of_a_stream(tmp_path):
     for method, shown in ((learner(shown="views"), stills(crops())), (learner(), None)):
         method.prepare(shown, tmp_path, no_progress)
         assert method._known is None
-    with pytest.raises(TrainingError, match="method.shown is 'both', not one of photos, views"):
+    with pytest.raises(TrainingError, match=r"method.shown is .both., not one of photos, views"):
         learner(shown="both")
 
 
