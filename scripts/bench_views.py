@@ -1,11 +1,11 @@
 """SimCLR's two views of aligned crops, beside lightly's ``SimCLRTransform`` in a DataLoader.
 
 From encoded JPEGs to two float tensors of each image, 112 x 112, in batches. The peer is what
-lightly's documentation has one write: a Dataset that decodes with Pillow, ``SimCLRTransform``, and a
-DataLoader with as many worker processes as ours has threads. Kinds, chances and amounts of the
+lightly's documentation has one write: a Dataset that decodes with Pillow, ``SimCLRTransform``, and
+a DataLoader with as many worker processes as ours has threads. Kinds, chances and amounts of the
 augmentation are the same on both sides: random resized crop, flip, colour, grey, Gaussian blur.
 
-Both sides take the same batches in turn, round after round; the least of their times counts, because
+Both sides take the same batches in turn, round after round; the least of their times counts, as
 other work on the machine can only add to it. On a busy one the processors' time tells more than the
 clock's. "decoding" reads and decodes each file in every epoch, as the peer does; "packed" has the
 crops decoded once, as ``faceverify pretrain`` has them after its first minute.
