@@ -36,8 +36,11 @@ class Method(nn.Module):
         least_batch: images that a batch needs, over all processes.
         compares_images: whether the loss of an image depends on the rest of the batch, so that
             gradient accumulation would change it.
-        embeds_whole_views: whether :meth:`forward` embeds its views as they are, of one size, as
+        embeds_whole_views: whether :meth:`forward` embeds images of one size, to a row of each, as
             gradient caching needs it.
+        remembers_images: whether it keeps something of each image, by its position in the set; a
+            stream has none.
+        needs_colour: whether it learns nothing of grey photos.
         watched: whether the log tells how its embeddings spread.
         collapse: what usually makes them collapse, and what to change; one line. Empty for a
             method that cannot: then the run is not stopped.
@@ -49,6 +52,8 @@ class Method(nn.Module):
     least_batch: ClassVar[int] = 2
     compares_images: ClassVar[bool] = True
     embeds_whole_views: ClassVar[bool] = True
+    remembers_images: ClassVar[bool] = False
+    needs_colour: ClassVar[bool] = False
     watched: ClassVar[bool] = True
     collapse: ClassVar[str] = "try a lower --learning-rate, a longer schedule.warm_up"
 
@@ -106,6 +111,11 @@ class Method(nn.Module):
 def gathered(views: Sequence[Tensor]) -> list[Tensor]:
     """Embeddings of each view, of the batch of all processes, in float32 or float64, (N, D)."""
     return [gather_rows(rows.to(torch.promote_types(rows.dtype, torch.float32))) for rows in views]
+
+
+def mean_of_all(values: Tensor) -> float:
+    """Mean of a value of each image, (N,), over the batch of all processes."""
+    return float(gather_rows(values.detach().float()).cpu().double().mean())
 
 
 def exact(rows: Tensor) -> torch.autocast:

@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import nn
 
 from faceverify.models.contract import Contract
@@ -31,7 +30,8 @@ from faceverify.training.data.sets.shard_stream import (
 from faceverify.training.data.views import Views
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.methods.method import Method
-from faceverify.training.optim.freezing import eval_mode
+from faceverify.training.optim.view_encoder import embeds_side
+from faceverify.training.run.grey_photos import refuse_grey
 from faceverify.training.run.training_set import TrainingSet
 
 FEWEST_HELD_OUT, MOST_HELD_OUT = 16, 256  # photos; more say no more about spread and rank
@@ -54,8 +54,21 @@ def check_method(config: Config, method: type[Method]) -> None:
         )
     if compute.gradient_cache and not method.embeds_whole_views:
         raise config_error(
-            f"compute.gradient_cache: method {name} has views of several sizes or parts of them",
+            f"compute.gradient_cache: method {name} has views of several sizes, parts of them "
+            "or their feature maps",
             "leave it out, and use a smaller --batch-size",
+        )
+    if method.remembers_images and is_stream(config.data.source):
+        raise config_error(
+            f"method {name} remembers each photo by its place in the set, and "
+            f"{config.data.source} is a stream, which has none",
+            "copy the photos to a disk, `faceverify data convert`, or use --method moco",
+        )
+    if method.needs_colour and config.augmentation.grey >= 1:
+        raise config_error(
+            f"augmentation.grey is {config.augmentation.grey:g}: every view is grey, and method "
+            f"{name} learns from colour",
+            "use --set augmentation.grey=0",
         )
     if config.batches.size < method.least_batch:
         raise config_error(
@@ -71,6 +84,7 @@ def open_unnamed(
     processes: Processes,
     *,
     views: Views,
+    needs_colour: bool = False,
     show_progress: ShowProgress,
     warn: Callable[[str], None],
     say: Callable[[str], None],
@@ -82,6 +96,7 @@ def open_unnamed(
         contract: of the backbone.
         processes: this one and the others.
         views: of each image.
+        needs_colour: whether grey photos are refused.
         show_progress: shown the photos of a stream as they are counted.
         warn: called once, when images had to be resized.
         say: called for each image that is left out.
@@ -104,6 +119,8 @@ def open_unnamed(
             )
     if is_stream(data.source):
         stream, said = counted_stream(config, processes, show_progress)
+        if needs_colour:
+            said += refuse_grey(stream, data.source, config.method.name)
         config = replace(
             config,
             data=replace(data, stream_images=len(stream), stream_people=1),
@@ -117,6 +134,8 @@ def open_unnamed(
         return TrainingSet(streamed, None, said, config, named=False)
     whole = open_face_set(data.source, named=False)
     notes = list(whole.notes)
+    if needs_colour:
+        notes += refuse_grey(whole, data.source, config.method.name)
     if len(whole) < 2:
         raise data_error(
             f"{data.source}: found {len(whole)} photo, nothing to compare it with",
@@ -184,16 +203,12 @@ def check_small_views(backbone: nn.Module, views: Views, size: int) -> None:
     if not views.local:
         return
     side = max(1, round(views.small.side * size))
-    device = next(backbone.parameters()).device
-    try:
-        with torch.no_grad(), eval_mode(backbone):
-            backbone(torch.zeros(1, 3, side, side, device=device))
-    except (RuntimeError, AssertionError) as error:  # timm's checks are assertions
+    if not embeds_side(backbone, side):
         raise config_error(
             f"the method has views of {side} pixels beside those of {size}, and this backbone "
             "embeds one size alone",
             "use --set backbone.neck=pool, or --set views.local=0",
-        ) from error
+        )
 
 
 def held_out_of(count: int, share: float, seed: int) -> np.ndarray:

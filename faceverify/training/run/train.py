@@ -48,6 +48,7 @@ from faceverify.training.methods.supervised import Supervised
 from faceverify.training.metrics_log import MetricsLog, ProgressLine, read_metrics
 from faceverify.training.optim.cpu import tuned_process
 from faceverify.training.optim.precision import Executor, emulates_bfloat16
+from faceverify.training.run.batch_statistics import check_statistics
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.imprinting import has_directions, imprint
 from faceverify.training.run.pretraining_set import (
@@ -154,8 +155,8 @@ def train_model(
             )  # fmt: skip
         else:
             data = open_unnamed(
-                config, contract, processes, views=views, show_progress=show_progress, warn=say,
-                say=say_of_images,
+                config, contract, processes, views=views, needs_colour=method.needs_colour,
+                show_progress=show_progress, warn=say, say=say_of_images,
             )  # fmt: skip
         for note in data.notes:
             say(note)
@@ -181,6 +182,10 @@ def train_model(
         held.enter_context(tuned_process(processes.device))
         state = build()  # wrong options are reported before the slow work
         check_small_views(state.backbone, views, contract.width)
+        check_statistics(
+            state.backbone, state.frozen, config, contract,
+            world=processes.world, views=views.number,
+        )  # fmt: skip
         source.prepare(training_cache(), show_progress)
         state.method.prepare(source.stills, training_cache(), show_progress)
         embed = _embedding(contract, state.executor)
