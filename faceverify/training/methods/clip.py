@@ -126,17 +126,21 @@ class CLIP(Method):
             ) from error
 
     @torch.no_grad()
-    def caption_accuracy(self, images: Tensor, captions: Sequence[Sequence[str]]) -> float:
+    def caption_accuracy(
+        self, images: NDArray[np.float64], captions: Sequence[Sequence[str]]
+    ) -> float:
         """Share of photos whose nearest caption, of all different ones, is one of their own.
 
         Args:
-            images: embeddings of P photos, (P, D), on any device.
+            images: embeddings of P photos, (P, D).
             captions: of each photo, P.
         """
         different = sorted({caption for own in captions for caption in own})
         tokens = self.tokens_of(different).to(self.tokens.device)
         texts = torch.cat([self.text(part) for part in torch.split(tokens, AT_ONCE)]).float()
-        nearest = cosines(images.to(texts.device), texts).argmax(dim=1).tolist()
+        with exact(texts):
+            rows = torch.from_numpy(images).to(texts)
+            nearest = cosines(rows, texts).argmax(dim=1).tolist()
         found = [different[at] in own for at, own in zip(nearest, captions, strict=True)]
         return sum(found) / len(found)
 

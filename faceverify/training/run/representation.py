@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from faceverify.matching.sphere import alignment, spread_and_rank, uniformity
 from faceverify.models.contract import Contract
 from faceverify.training.config.schema import Config
 from faceverify.training.data.loading.epochs import transform_of
@@ -19,7 +20,6 @@ from faceverify.training.data.sets.face_set import FaceSet
 from faceverify.training.data.views import ONE_VIEW, Batch, Views
 from faceverify.training.methods.clip import CLIP
 from faceverify.training.methods.method import Method
-from faceverify.training.methods.signs import alignment, spread_and_rank, uniformity
 from faceverify.training.optim.freezing import eval_mode
 from faceverify.training.optim.precision import Executor
 
@@ -88,11 +88,11 @@ def representation_of(
     """
 
     @torch.no_grad()
-    def embedded(images: Tensor) -> Tensor:
+    def embedded(images: Tensor) -> NDArray[np.float64]:
         parts = [
             backbone(part.to(executor.device)).float() for part in torch.split(images, AT_ONCE)
         ]
-        return torch.cat(parts).cpu()
+        return np.asarray(torch.cat(parts).cpu().double().numpy())
 
     with eval_mode(backbone), executor.autocast():
         plain = embedded(photos.plain)

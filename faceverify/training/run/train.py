@@ -194,6 +194,7 @@ def train_model(
             world=processes.world, views=views.number,
         )  # fmt: skip
         source.prepare(training_cache(), show_progress)
+        state.method.prepare(source.stills, training_cache(), show_progress)
         embed = _embedding(contract, state.executor)
         validate = _validation(
             validation_set, embed, looked_at, state.executor, lambda: state.method
@@ -225,6 +226,7 @@ def train_model(
             say(plan.in_words(config.validation))
             config, first_weights = plan.written_into(config), plan.first_weights
             state = build()
+            state.method.prepare(source.stills, training_cache(), no_progress)
         steps = config.budget.steps or round((config.budget.epochs or 0) * source.steps) or 1
         progress = Progress(steps=steps)
         if processes.first:
@@ -300,6 +302,7 @@ def contract_of(backbone: Backbone, data: Data) -> Contract:
         embedding_size=backbone.embedding_size,
         size=data.size,
         alignment=data.alignment,
+        flip_average=backbone.flip_average,
     )
 
 
