@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceverify.faces.alignment import FivePoints, named_alignment, reference_points
-from faceverify.faces.similarity import HALF, similarity
+from faceverify.faces.similarity import similarity
 from faceverify.models.contract import Contract
 from faceverify.runtime.progress import ShowProgress
 from faceverify.training.config.fields import config_error
@@ -273,9 +273,8 @@ def frame_of(contract: Contract, alignment: str, size: tuple[int, int]) -> Frame
             "cut the crops again, `faceverify align --alignment`",
         )
     face = reference_points(alignment).face((size[1], size[0]))
-    to_frame = similarity(face.points - HALF, contract.alignment.points, contract.alignment.weights)
+    to_frame = similarity(face.points, contract.alignment.points, contract.alignment.weights)
     turn = np.linalg.inv(to_frame[:, :2])
-    # the similarity has its origin at the centre of the first pixel, half a pixel from the edge
-    shift = 0.5 - turn @ (0.5 + to_frame[:, 2])
+    shift = -turn @ to_frame[:, 2]
     rows = [(*turn[axis].tolist(), float(shift[axis])) for axis in (0, 1)]
     return rows[0], rows[1]
