@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from faceverify.runtime.progress import ShowProgress
+from faceverify.training.data.loading.source import Stills
 from faceverify.training.data.views import ONE_VIEW, Batch, Views
 from faceverify.training.distributed.collectives import Shard, gather_rows, shards_of
 from faceverify.training.optim.view_encoder import Embed
@@ -71,6 +74,15 @@ class Method(nn.Module):
             batch: images and labels of this process, or a part of them.
         """
         raise NotImplementedError
+
+    def prepare(self, stills: Stills | None, cache: Path, show_progress: ShowProgress) -> None:
+        """Slow preparation, once, before the first step; in every process.
+
+        Args:
+            stills: the images without augmentation; None for a stream.
+            cache: folder for what another run may use again.
+            show_progress: wraps what takes long.
+        """
 
     def begin_step(self, step: int, total: int) -> None:
         """Update what depends on the step: a margin, a temperature, a momentum.

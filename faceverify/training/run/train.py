@@ -187,6 +187,7 @@ def train_model(
             world=processes.world, views=views.number,
         )  # fmt: skip
         source.prepare(training_cache(), show_progress)
+        state.method.prepare(source.stills, training_cache(), show_progress)
         embed = _embedding(contract, state.executor)
         validate = _validation(validation_set, embed, looked_at, state.executor)
         learned_by = config.loss.name if method is Supervised else config.method.name
@@ -214,6 +215,7 @@ def train_model(
             say(plan.in_words(config.validation))
             config, first_weights = plan.written_into(config), plan.first_weights
             state = build()
+            state.method.prepare(source.stills, training_cache(), no_progress)
         steps = config.budget.steps or round((config.budget.epochs or 0) * source.steps) or 1
         progress = Progress(steps=steps)
         if processes.first:
@@ -289,6 +291,7 @@ def contract_of(backbone: Backbone, data: Data) -> Contract:
         embedding_size=backbone.embedding_size,
         size=data.size,
         alignment=data.alignment,
+        flip_average=backbone.flip_average,
     )
 
 
