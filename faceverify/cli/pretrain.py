@@ -186,7 +186,6 @@ def run(
     from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
     from faceverify.training.config.schema import config_from_dict
     from faceverify.training.methods import find_method
-    from faceverify.training.methods.supervised import Supervised
     from faceverify.training.run.folder import RunFolder
     from faceverify.training.run.follow_weights import following_weights
 
@@ -196,8 +195,8 @@ def run(
         raise UsageError("--resume: which run?", cure="give its --name")
     given = overridden(changes, changes_of(settings))
     chosen = given.get("method", {}).get("name")
-    if chosen is not None and find_method(chosen) is Supervised:
-        raise UsageError("--method supervised learns people's names", cure="use `faceverify train`")
+    if chosen is not None and find_method(chosen).learns_by_loss:
+        raise UsageError(f"--method {chosen} learns people's names", cure="use `faceverify train`")
     if not resume and recipe is None and chosen is None:
         raise UsageError("which method?", cure="give --method NAME; --methods lists them")
     recipe = recipe or f"{RECIPE}{chosen}"
@@ -210,7 +209,7 @@ def run(
     if not resume:
         values = following_weights(values, given)
     config = config_from_dict(values)
-    if find_method(config.method.name) is Supervised:
+    if find_method(config.method.name).learns_by_loss:
         raise UsageError(
             f"{folder.path if resume else recipe}: no method of pre-training in it",
             cure="use `faceverify train`, or give --method NAME",
@@ -232,9 +231,8 @@ def show_methods(console: Console) -> None:
     import sys
 
     from faceverify.training.methods import METHODS
-    from faceverify.training.methods.supervised import Supervised
 
     for name, method in METHODS.items():
-        if method is not Supervised:
+        if not method.learns_by_loss:
             about = (sys.modules[method.__module__].__doc__ or "").partition("\n")[0]
             console.result({"method": name, "about": about}, f"{name:10} {about}")

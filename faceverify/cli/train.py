@@ -76,6 +76,22 @@ def train(
             show_default=False,
         ),
     ] = None,
+    joined: Annotated[
+        str | None,
+        typer.Option(
+            "--with",
+            metavar="METHOD",
+            help="A method without names beside the loss, on the same embeddings, such as simclr; "
+            "`faceverify pretrain --methods` lists them.",
+            show_default=False,
+        ),
+    ] = None,
+    weight: Annotated[
+        float | None,
+        typer.Option(
+            "--weight", help="Factor of that method's loss.  [default: 0.3]", show_default=False
+        ),
+    ] = None,
     init: Annotated[
         str | None,
         typer.Option(
@@ -163,6 +179,8 @@ def train(
 
     `faceverify train people112 --recipe finetune-default --minutes 20`
 
+    `faceverify train people112 --loss softmax --with simclr --weight 0.3`
+
     `torchrun --nproc-per-node 8 -m faceverify train ms1mv3 --recipe arcface-ms1mv3-r50`
     """
     rank = launched("RANK", 0)
@@ -176,6 +194,7 @@ def train(
         "data": {"source": place_of(data), "workers": workers},
         "backbone": {"name": backbone, "init": place_of(init), "freeze": words(freeze)},
         "loss": {"name": loss},
+        "joined": {"name": joined, "weight": weight},
         "budget": {"epochs": epochs, "steps": steps, "minutes": minutes},
         "batches": {"size": batch_size},
         "optimiser": {"learning_rate": learning_rate},
@@ -243,10 +262,11 @@ def run(
 
     config = config_from_dict(values)
     from faceverify.training.methods import find_method
-    from faceverify.training.methods.supervised import Supervised
     from faceverify.training.run.train import train_model
 
-    if not resume and find_method(config.method.name) is not Supervised:
+    if given["joined"].get("weight") is not None and not config.joined.name:
+        raise UsageError("--weight: of which method?", cure="give --with METHOD as well")
+    if not resume and not find_method(config.method.name).learns_by_loss:
         raise UsageError(
             f"{config.method.name} is a method of pre-training, which no loss of people belongs to",
             cure="use `faceverify pretrain`, and `faceverify train --init` after it",

@@ -24,7 +24,7 @@ from faceverify.training.data.views import Batch
 from faceverify.training.distributed.collectives import Shard
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.losses import build_loss
-from faceverify.training.methods import build_method
+from faceverify.training.methods import configured_method
 from faceverify.training.methods.method import Method, gathered
 from faceverify.training.methods.signs import spread_and_rank
 from faceverify.training.optim.ema import ExponentialMovingAverage
@@ -209,8 +209,8 @@ def build_train_state(
     backbone = backbone.to(processes.device)
     executor = make_executor(backbone, config.compute, processes)
     torch.manual_seed(config.seed)  # the method's initial weights do not depend on the backbone
-    method = build_method(
-        config.method.name,
+    method = configured_method(
+        config,
         contract=contract,
         backbone=backbone,
         images=images,
@@ -220,7 +220,6 @@ def build_train_state(
             classes=classes,
             **config.loss.options,
         ),
-        **config.method.options,
     ).to(processes.device)
     optimiser = make_optimiser(
         config.optimiser.name,

@@ -135,6 +135,17 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class Joined:
+    """``[joined]``: a method without names beside the loss. Other keys are its options."""
+
+    name: str = setting("", "method whose loss is added to that of ``[loss]``; empty: none")
+    weight: float = setting(0.3, "factor of its loss", above=0)
+    options: dict[str, Any] = field(
+        default_factory=dict, metadata={"text": "options of the method: temperature, ..."}
+    )
+
+
+@dataclass(frozen=True)
 class Optimiser:
     """``[optimiser]``: the optimiser."""
 
@@ -277,6 +288,7 @@ class Config:
     backbone: Backbone = field(default_factory=Backbone)
     method: Method = field(default_factory=Method)
     loss: Loss = field(default_factory=Loss)
+    joined: Joined = field(default_factory=Joined)
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
     budget: Budget = field(default_factory=Budget)

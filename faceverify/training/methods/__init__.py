@@ -9,14 +9,17 @@ from typing import Any, get_type_hints
 
 from torch import nn
 
+from faceverify.errors import TrainingError
 from faceverify.models.contract import Contract
 from faceverify.training.config.fields import config_error
+from faceverify.training.config.schema import Config
 from faceverify.training.losses import check_kind
 from faceverify.training.losses.loss import Loss
 from faceverify.training.methods.barlow import BarlowTwins
 from faceverify.training.methods.byol import BYOL
 from faceverify.training.methods.dino import DINO
 from faceverify.training.methods.distil import Distillation
+from faceverify.training.methods.joined import Joined, joined_class
 from faceverify.training.methods.mae import MAE
 from faceverify.training.methods.method import Method
 from faceverify.training.methods.moco import MoCo
@@ -48,6 +51,35 @@ METHODS: dict[str, type[Method]] = {
 }
 # what a constructor may ask for of the run; all its other arguments are options
 OF_THE_RUN = ("embedding_size", "backbone", "images", "input_size", "contract", "loss")
+
+
+def configured_method(
+    config: Config,
+    *,
+    contract: Contract,
+    backbone: nn.Module,
+    images: int,
+    loss: Callable[[], Loss],
+) -> Method:
+    """Build the method of a configuration, or its two methods together.
+
+    Arguments and errors as of :func:`build_method`.
+    """
+
+    def built(name: str, options: dict[str, Any]) -> Method:
+        return build_method(
+            name, contract=contract, backbone=backbone, images=images, loss=loss, **options
+        )
+
+    method = built(config.method.name, config.method.options)
+    if not config.joined.name:
+        return method
+    method_class(config)
+    try:
+        other = built(config.joined.name, config.joined.options)
+    except TrainingError as error:  # its options are keys of another section here
+        raise config_error(str(error).replace("method.", "joined.")) from error
+    return Joined(method, other, weight=config.joined.weight)
 
 
 def build_method(
@@ -98,6 +130,16 @@ def method_options(name: str) -> dict[str, Any]:
     """Options of a method and their default values."""
     parameters = inspect.signature(find_method(name)).parameters
     return {key: one.default for key, one in parameters.items() if key not in OF_THE_RUN}
+
+
+def method_class(config: Config) -> type[Method]:
+    """Class of the method of a configuration: what it needs of data and batches.
+
+    Raises:
+        TrainingError: unknown method, or two that cannot be joined.
+    """
+    method, joined = find_method(config.method.name), config.joined.name
+    return joined_class(joined, method, find_method(joined)) if joined else method
 
 
 def find_method(name: str) -> type[Method]:

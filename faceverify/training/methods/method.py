@@ -33,6 +33,9 @@ class Method(nn.Module):
         least_batch: images that a batch needs, over all processes.
         compares_images: whether the loss of an image depends on the rest of the batch, so that
             gradient accumulation would change it.
+        learns_by_loss: whether it learns people by the loss of ``[loss]``.
+        embeds_images: whether what :meth:`forward` embeds are images, so that a loss of people can
+            be joined with it; not some of their patches.
         embeds_whole_views: whether :meth:`forward` embeds its views as they are, of one size, as
             gradient caching needs it.
         watched: whether the log tells how its embeddings spread.
@@ -45,6 +48,8 @@ class Method(nn.Module):
     separates_nobody: ClassVar[bool] = True
     least_batch: ClassVar[int] = 2
     compares_images: ClassVar[bool] = True
+    learns_by_loss: ClassVar[bool] = False
+    embeds_images: ClassVar[bool] = True
     embeds_whole_views: ClassVar[bool] = True
     watched: ClassVar[bool] = True
     collapse: ClassVar[str] = "try a lower --learning-rate, a longer schedule.warm_up"

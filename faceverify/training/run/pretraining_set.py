@@ -43,7 +43,7 @@ def check_method(config: Config, method: type[Method]) -> None:
     Raises:
         TrainingError: they do.
     """
-    name, compute = config.method.name, config.compute
+    name, compute = config.joined.name or config.method.name, config.compute
     if compute.accumulate > 1 and method.compares_images:
         raise config_error(
             f"compute.accumulate splits a batch, whose images method {name} compares with each "

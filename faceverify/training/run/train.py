@@ -34,7 +34,7 @@ from faceverify.training.checkpoint.checkpoint import (
 )
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.files import as_dict, to_toml
-from faceverify.training.config.schema import Backbone, Config, Data, Validation
+from faceverify.training.config.schema import Backbone, Config, Data, Method, Validation
 from faceverify.training.data.loading.left_out import BAD_IMAGE
 from faceverify.training.data.loading.source import Source
 from faceverify.training.data.sets.face_set import FaceSet
@@ -43,19 +43,19 @@ from faceverify.training.data.views import configured
 from faceverify.training.distributed.processes import device_name, join_processes
 from faceverify.training.export.embed_crops import embed_crops
 from faceverify.training.loop import Results, train
-from faceverify.training.methods import find_method
-from faceverify.training.methods.supervised import Supervised
+from faceverify.training.methods import method_class
 from faceverify.training.metrics_log import MetricsLog, ProgressLine, read_metrics
 from faceverify.training.optim.cpu import tuned_process
 from faceverify.training.optim.precision import Executor, emulates_bfloat16
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.imprinting import has_directions, imprint
 from faceverify.training.run.pretraining_set import (
+    check_fills,
     check_method,
     check_small_views,
     open_unnamed,
 )
-from faceverify.training.run.publish import best_weights, make_model
+from faceverify.training.run.publish import LearnedBy, best_weights, make_model, names_of
 from faceverify.training.run.report import write_run_report
 from faceverify.training.run.representation import (
     RANKED_BY,
@@ -144,7 +144,7 @@ def train_model(
         elif not resume:
             run.refuse_if_begun()
         contract = contract_of(config.backbone, config.data)
-        method = find_method(config.method.name)
+        method = method_class(config)
         check_method(config, method)
         views = configured(method.views, config.views)
         if method.needs_labels:
@@ -160,6 +160,8 @@ def train_model(
         for note in data.notes:
             say(note)
         config, source = data.config, data.source
+        if config.joined.name and method.compares_images:
+            check_fills(config.data.source, source.images, config.batches.size)
         validation_set, looked_at = None, None
         if processes.first and config.validation.times != 0:
             validation_set = _validation_set(
@@ -184,10 +186,10 @@ def train_model(
         source.prepare(training_cache(), show_progress)
         embed = _embedding(contract, state.executor)
         validate = _validation(validation_set, embed, looked_at, state.executor)
-        learned_by = config.loss.name if method is Supervised else config.method.name
         say(
             f"{described(source, named=method.needs_labels)}; "
-            f"{config.backbone.name} and {learned_by} on {device_name(processes.device)}"
+            f"{config.backbone.name} and {names_of(learned_by(config))} "
+            f"on {device_name(processes.device)}"
             + (f", {processes.world} processes" if processes.world > 1 else "")
         )
         if looked_at is not None and validation_set is None:
@@ -426,12 +428,11 @@ def _finished(
     say: Say,
 ) -> Trained:
     """Export the best weights as a model file, and write the report."""
-    method = find_method(config.method.name)
-    learned_by = config.loss if method is Supervised else config.method
+    method = method_class(config)
     checkpoint = best_weights(run.checkpoints, state)
     made = make_model(
         run, state, data, contract, validation_set, checkpoint, progress,
-        architecture=config.backbone.name, learned_by=learned_by, licence=config.licence,
+        architecture=config.backbone.name, learned_by=learned_by(config), licence=config.licence,
         seed=config.seed,
     )  # fmt: skip
     say(f"exported; its embeddings are within {made.difference:.1g} of torch's")
@@ -447,7 +448,7 @@ def _finished(
         "checkpoint": checkpoint,
         "images learned": described(data.source, named=method.needs_labels),
         "backbone": config.backbone.name,
-        "loss" if method is Supervised else "method": learned_by.name,
+        "loss" if method.learns_by_loss else "method": names_of(learned_by(config)),
         "steps": f"{progress.step:,}, {progress.images:,} images in {progress.seconds:,.0f} s",
         **{name: f"{100 * value:.2f} %" for name, value in made.results.items()},
     }
@@ -472,6 +473,14 @@ def nothing_gained(
         f"the weights it began with verified {100 * began:.2f} %, its best ones "
         f"{100 * found[1]:.2f} %: on these pairs nothing was gained"
     ]
+
+
+def learned_by(config: Config) -> list[LearnedBy]:
+    """The sections of a configuration that say what is learned."""
+    if not method_class(config).learns_by_loss:
+        return [config.method]
+    beside = [config.method] if config.method.name != Method.name else []
+    return [config.loss, *beside, *([config.joined] if config.joined.name else [])]
 
 
 def described(source: Source, *, named: bool) -> str:
