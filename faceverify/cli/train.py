@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from faceverify.training.run.train import Trained
 
 DEFAULT_RECIPE, FINE_TUNING = "small-arcface", "finetune-default"
+TAUGHT = "soft-targets"  # method of --teacher
 PATIENCE = 2.0  # seconds that other processes give the first one to print the same error
 
 
@@ -90,6 +91,24 @@ def train(
         float | None,
         typer.Option(
             "--weight", help="Factor of that method's loss.  [default: 0.3]", show_default=False
+        ),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher",
+            metavar="MODEL",
+            help="A model whose opinion of each image is learned beside its label: a name, a model "
+            "file, or a run.",
+            show_default=False,
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            "--temperature",
+            help="Divides the logits of teacher and student in that.  [default: 4]",
+            show_default=False,
         ),
     ] = None,
     init: Annotated[
@@ -194,6 +213,11 @@ def train(
         "data": {"source": place_of(data), "workers": workers},
         "backbone": {"name": backbone, "init": place_of(init), "freeze": words(freeze)},
         "loss": {"name": loss},
+        "method": {
+            "name": None if teacher is None else TAUGHT,
+            "teacher": place_of(teacher),
+            "temperature": temperature,
+        },
         "joined": {"name": joined, "weight": weight},
         "budget": {"epochs": epochs, "steps": steps, "minutes": minutes},
         "batches": {"size": batch_size},
@@ -260,6 +284,8 @@ def run(
         values = following_weights(following_loss(values, began, given), given)
     from faceverify.training.config.schema import config_from_dict
 
+    if given["method"].get("temperature") is not None and "teacher" not in values["method"]:
+        raise UsageError("--temperature: of which teacher?", cure="give --teacher MODEL as well")
     config = config_from_dict(values)
     from faceverify.training.methods import find_method
     from faceverify.training.run.train import train_model

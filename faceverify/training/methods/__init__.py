@@ -25,6 +25,7 @@ from faceverify.training.methods.method import Method
 from faceverify.training.methods.moco import MoCo
 from faceverify.training.methods.simclr import SimCLR
 from faceverify.training.methods.simsiam import SimSiam
+from faceverify.training.methods.soft_targets import SoftTargets
 from faceverify.training.methods.supcon import SupConViews
 from faceverify.training.methods.supervised import Supervised
 from faceverify.training.methods.swav import SwAV
@@ -32,6 +33,7 @@ from faceverify.training.methods.vicreg import VICReg
 
 METHODS: dict[str, type[Method]] = {
     "supervised": Supervised,
+    "soft-targets": SoftTargets,
     # without names: contrastive
     "simclr": SimCLR,
     "moco": MoCo,

@@ -9,24 +9,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceverify.faces.alignment import FivePoints
 from faceverify.models.contract import Contract
-from faceverify.models.embedder import Embedder
-from faceverify.models.model_file import load_model_file
-from faceverify.models.registry import find_model
-from faceverify.runtime.parallel import map_ordered
-from faceverify.training.config.fields import config_error
 from faceverify.training.data.views import Batch, Views
 from faceverify.training.losses.loss import require
 from faceverify.training.methods.method import Method, exact, gathered
+from faceverify.training.methods.teacher_model import TeacherModel
 from faceverify.training.optim.view_encoder import Embed
-
-AT_ONCE = 16  # images that the teacher embeds on one processor
 
 
 class Distillation(Method):
@@ -36,7 +28,7 @@ class Distillation(Method):
     gives the teacher's; else a linear layer between them is learned and left behind.
 
     Args:
-        teacher: a model by its name, or a model file.
+        teacher: a model by its name, a model file, or the folder of a run.
         cosine: weight of the first term.
         relation: weight of the second.
     """
@@ -63,54 +55,20 @@ class Distillation(Method):
         require(
             cosine + relation > 0, "method.cosine and method.relation", 0, "above 0, one of them"
         )
-        if not teacher:
-            raise config_error("method distil learns from a model", "give --teacher MODEL")
-        self._teacher = Embedder(load_model_file(find_model(teacher), teacher))
-        theirs = self._teacher.model.contract
-        if not same_frame(theirs, contract):
-            raise config_error(
-                f"the teacher {teacher} sees crops of another alignment than the student",
-                "cut the crops as it wants them, `faceverify align --alignment`, and name it: "
-                "--set data.alignment=NAME",
-            )
-        self._contract = contract
+        self._teacher = TeacherModel(teacher, contract, method="distil")
         self.cosine, self.relation = cosine, relation
-        same = theirs.embedding_size == embedding_size
-        self.bridge = nn.Identity() if same else nn.Linear(embedding_size, theirs.embedding_size)
+        theirs = self._teacher.embedding_size
+        same = theirs == embedding_size
+        self.bridge = nn.Identity() if same else nn.Linear(embedding_size, theirs)
 
     def forward(self, embed: Embed, batch: Batch) -> Tensor:
         """See :meth:`Method.forward`."""
         (rows,) = gathered(embed(batch.views))  # (N, D)
-        (targets,) = gathered([self.taught(batch.views[0])])  # (N, D of the teacher)
+        (targets,) = gathered([self._teacher.embed(batch.views[0])])  # (N, D of the teacher)
         with exact(rows):
             student = self.bridge(rows)
             apart = (1 - F.cosine_similarity(student, targets, dim=1)).mean()
             return self.cosine * apart + self.relation * relations_apart(student, targets)
-
-    @torch.no_grad()
-    def taught(self, images: Tensor) -> Tensor:
-        """The teacher's embeddings of the student's input, (N, D), on its device."""
-        ours, theirs = self._contract, self._teacher.model.contract
-        mean, scale = (images.new_tensor(one)[:, None, None] for one in (ours.mean, ours.scale))
-        pixels = images.float() * scale + mean
-        if ours.colour_order == "BGR":
-            pixels = pixels.flip(1)
-        size = (theirs.height, theirs.width)
-        if pixels.shape[2:] != size:
-            pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
-        crops = pixels.round().clamp(0, 255).to("cpu", torch.uint8).permute(0, 2, 3, 1)
-        parts = [part.numpy() for part in torch.split(crops, AT_ONCE)]
-        rows = np.concatenate(list(map_ordered(self._teacher.embed, parts)))
-        return torch.from_numpy(rows).to(images.device)
-
-
-def same_frame(first: Contract, second: Contract) -> bool:
-    """Whether crops of two contracts show the same part of a face, be it at other sizes."""
-    one, other = first.alignment, second.alignment
-    if not isinstance(one, FivePoints) or not isinstance(other, FivePoints):
-        return one.as_dict() == other.as_dict()
-    sides = [np.array([[each.width, each.height]]) for each in (first, second)]
-    return np.allclose(one.points / sides[0], other.points / sides[1], atol=0.005)
 
 
 def relations_apart(student: Tensor, teacher: Tensor) -> Tensor:

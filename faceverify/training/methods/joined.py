@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from faceverify.training.config.fields import config_error
+from faceverify.training.data.loading.source import Stills
 from faceverify.training.data.views import Batch
 from faceverify.training.distributed.collectives import process_count, sum_over_processes
 from faceverify.training.losses.loss import require
@@ -72,6 +73,14 @@ class Joined(Method):
         value: Tensor = named + self.weight * unnamed
         return value
 
+    def known(self, stills: Stills | None) -> dict[str, Tensor]:
+        """See :meth:`Method.known`."""
+        return {
+            f"{part}.{name}": value
+            for part, method in (("named", self.named), ("unnamed", self.unnamed))
+            for name, value in method.known(stills).items()
+        }
+
     def begin_step(self, step: int, total: int) -> None:
         """See :meth:`Method.begin_step`."""
         self.named.begin_step(step, total)
@@ -124,5 +133,6 @@ def joined_class(name: str, named: type[Method], unnamed: type[Method]) -> type[
             f"method {name} embeds parts of images, and a loss of people whole ones",
             "pre-train with it, and go on with `faceverify train --init`",
         )
-    wanted = {key: getattr(unnamed, key) for key in OF_THE_OTHER}
+    wanted: dict[str, object] = {key: getattr(unnamed, key) for key in OF_THE_OTHER}
+    wanted["looks_at_people"] = named.looks_at_people or unnamed.looks_at_people
     return cast(type[Method], type(Joined.__name__, (Joined,), wanted))

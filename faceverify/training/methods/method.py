@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from faceverify.training.data.loading.source import Stills
 from faceverify.training.data.views import ONE_VIEW, Batch, Views
 from faceverify.training.distributed.collectives import Shard, gather_rows, shards_of
 from faceverify.training.optim.view_encoder import Embed
@@ -34,6 +35,8 @@ class Method(nn.Module):
         compares_images: whether the loss of an image depends on the rest of the batch, so that
             gradient accumulation would change it.
         learns_by_loss: whether it learns people by the loss of ``[loss]``.
+        looks_at_people: whether it looks at people's images before the first step, which a stream
+            does not have at hand.
         embeds_images: whether what :meth:`forward` embeds are images, so that a loss of people can
             be joined with it; not some of their patches.
         embeds_whole_views: whether :meth:`forward` embeds its views as they are, of one size, as
@@ -49,6 +52,7 @@ class Method(nn.Module):
     least_batch: ClassVar[int] = 2
     compares_images: ClassVar[bool] = True
     learns_by_loss: ClassVar[bool] = False
+    looks_at_people: ClassVar[bool] = False
     embeds_images: ClassVar[bool] = True
     embeds_whole_views: ClassVar[bool] = True
     watched: ClassVar[bool] = True
@@ -71,6 +75,16 @@ class Method(nn.Module):
             batch: images and labels of this process, or a part of them.
         """
         raise NotImplementedError
+
+    def known(self, stills: Stills | None) -> dict[str, Tensor]:
+        """What it knows of the training set before the first step: entries of its state_dict.
+
+        Called in every process, and not by a run that goes on from a checkpoint.
+
+        Args:
+            stills: the images, not augmented; None for a stream.
+        """
+        return {}
 
     def begin_step(self, step: int, total: int) -> None:
         """Update what depends on the step: a margin, a temperature, a momentum.

@@ -57,6 +57,12 @@ def check_method(config: Config, method: type[Method]) -> None:
             f"compute.gradient_cache: method {name} has views of several sizes or parts of them",
             "leave it out, and use a smaller --batch-size",
         )
+    if method.looks_at_people and is_stream(config.data.source):
+        raise config_error(
+            f"method {config.method.name} looks at images of each person before the first step, "
+            f"and {config.data.source} is a stream",
+            "copy the shards to a disk",
+        )
     if config.batches.size < method.least_batch:
         raise config_error(
             f"batches.size is {config.batches.size}, and method {name} needs at least "

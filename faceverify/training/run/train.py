@@ -199,6 +199,10 @@ def train_model(
             )
         if state.executor.precision == "bfloat16" and emulates_bfloat16(processes.device):
             say("bfloat16 is emulated: this device has no instructions for it, float32 is faster")
+        checkpoint = latest(run.checkpoints) if resume else None
+        if method.looks_at_people and checkpoint is None:
+            say("the teacher embeds images of each person")
+        known = state.method.known(source.stills) if checkpoint is None else {}
         first_weights = bool(state.origin)
         imprints = first_weights and source.stills is not None and has_directions(state.method)
         if config.budget.minutes is not None:
@@ -216,7 +220,8 @@ def train_model(
         if processes.first:
             held.enter_context(run.locked())
             run.write_config(config)
-        if resume and (checkpoint := latest(run.checkpoints)) is not None:
+        state.method.load_state_dict(known, strict=False)
+        if checkpoint is not None:
             state.restore(checkpoint)
             progress = replace(load_progress(checkpoint), steps=steps)
             say(f"going on from {checkpoint.name}")
