@@ -149,10 +149,10 @@ def _compute(
 
     def outcome(photo: Path | bytes) -> Outcome:
         try:
-            (face,) = extractor.extract(photo)
+            (embedding,) = extractor.embeddings(photo)
         except (ImageError, NoDecisionError) as error:
             return failed(error.code)
-        return Outcome(face.embedding)
+        return Outcome(embedding)
 
     return map_ordered(outcome, photos, workers=workers)
 

@@ -80,15 +80,31 @@ class FaceEmbedder:
             ModelError: the model returned something that is no embedding.
         """
         found = self._finder.find(source)
-        faces = [self._embedding(face) for face in found]
+        faces = [self._measured(face, *self._embed(face)) for face in found]
         return good_enough(found[0].photo, faces, self.options.min_quality)
 
-    def _embedding(self, found: FoundFace) -> FaceEmbedding:
+    def embeddings(self, source: Source) -> NDArray[np.float32]:
+        """Embeddings alone of the selected faces, (N, D); quality is measured only if it counts.
+
+        Raises:
+            ImageError, NoDecisionError, ModelError: as :meth:`extract`.
+        """
+        if self.options.min_quality:
+            return np.stack([face.embedding for face in self.extract(source)])
+        return np.stack([self._embed(face)[0] for face in self._finder.find(source)])
+
+    def _embed(self, found: FoundFace) -> tuple[NDArray[np.float32], float]:
+        """Embedding of a face, (D,), and its length before it was scaled to 1."""
         crops = np.stack([np.asarray(found.crop(one, self._size)) for one in self._alignments])
         responses = self._embedder.responses(crops)
         mean = self._embedder.normalised(responses).mean(axis=0, keepdims=True)
         (embedding,) = self._embedder.normalised(mean)
-        length = float(np.linalg.norm(responses[0]))
+        return embedding, float(np.linalg.norm(responses[0]))
+
+    def _measured(
+        self, found: FoundFace, embedding: NDArray[np.float32], length: float
+    ) -> FaceEmbedding:
+        """A face with its embedding and quality."""
         quality, usual = found.quality, self.model.usual_length
         if usual is not None:
             quality = quality.with_response(length / usual)

@@ -55,12 +55,15 @@ class Face:
             face, (5, 2) x and y in pixels.
         turned: degrees by which the photo is to be turned anticlockwise for the face to be upright:
             0, 90, 180 or 270.
+        placed: exact points, where they are known already; of the image in which the face was
+            detected, and of no other.
     """
 
     box: tuple[float, float, float, float]
     score: float
     points: Floats
     turned: int = 0
+    placed: Floats | None = None
 
     @property
     def size(self) -> float:
@@ -87,7 +90,7 @@ class Face:
         left, top, right, bottom = self.box
         box = ((left + dx) * scale, (top + dy) * scale, (right + dx) * scale, (bottom + dy) * scale)
         points = (self.points + np.array([dx, dy], np.float32)) * np.float32(scale)
-        return replace(self, box=box, points=points)
+        return replace(self, box=box, points=points, placed=None)
 
 
 def detector_files(folder: Path) -> list[Path]:
@@ -124,45 +127,45 @@ class Detector:
             enough: whether to stop, called after each scale with the faces so far and the largest
                 size that other faces can have. None for all faces.
         """
-        faces = self._upright(image, min_face, enough)
-        best = self._confidence(image, faces)
+        faces, best = self._upright(image, min_face, enough)
         if best < CONFIDENT:
             best += ADVANTAGE
             for degrees, turn in TURNS.items():
-                turned = image.transpose(turn)
-                seen = self._upright(turned, min_face, enough)
-                confidence = self._confidence(turned, seen)
+                seen, confidence = self._upright(image.transpose(turn), min_face, enough)
                 if confidence > best:
                     best = confidence
                     faces = [turned_back(face, degrees, image.size) for face in seen]
         return sorted(faces, key=lambda face: face.size, reverse=True)
-
-    def _confidence(self, image: Image.Image, faces: list[Face]) -> float:
-        """How sure both networks are, 0 to 2, that the best of some faces is one and upright."""
-        if not faces:
-            return 0.0
-        best = max(faces, key=lambda face: face.score)
-        return best.score + self._onet.points(image, best.points)[1]
 
     def locate(self, image: Image.Image, face: Face) -> Face | None:
         """A detected face with exact points; None where they contradict a face.
 
         Args:
             image: RGB; the photo, at the scale at which the face has its detail.
-            face: in pixels of this image.
+            face: in pixels of this image; detected in it, or moved into it.
         """
-        located = replace(face, points=self._onet.points(image, face.points)[0])
+        points = face.placed
+        if points is None:
+            points, _ = self._onet.points(image, face.points)
+        located = replace(face, points=points)
         return located if abs(located.roll) <= MOST_ROLL else None
 
-    def _upright(self, image: Image.Image, min_face: float, enough: Enough | None) -> list[Face]:
-        """Upright faces of a photo."""
+    def _upright(
+        self, image: Image.Image, min_face: float, enough: Enough | None
+    ) -> tuple[list[Face], float]:
+        """Upright faces of a photo, and how sure both networks are of the best, 0 to 2."""
         faces: list[Face] = []
         for scale in scales(max(image.size), min_face):
             found = [face for face in self._shown(image, scale) if face.size >= min_face]
             faces = merged(faces + found)
             if enough is not None and faces and enough(faces, LEAST_SEEN / scale):
                 break
-        return faces
+        if not faces:
+            return [], 0.0
+        best = max(range(len(faces)), key=lambda index: faces[index].score)
+        placed, sureness = self._onet.points(image, faces[best].points)
+        faces[best] = replace(faces[best], placed=placed)
+        return faces, faces[best].score + sureness
 
     def _shown(self, image: Image.Image, scale: float) -> list[Face]:
         """Upright faces of a photo that is shown at one scale."""

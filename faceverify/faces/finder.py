@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, TypeVar
 
 from PIL import Image
@@ -33,20 +34,27 @@ class FoundFace:
     Attributes:
         photo: name of the photo, as given by the user.
         face: box and points, in pixels of the upright photo.
-        quality: of the face.
         image: the photo's pixels, possibly at a reduced scale.
         scale: pixels of the photo per pixel of ``image``.
     """
 
     photo: str
     face: Face
-    quality: Quality
     image: Image.Image
     scale: float
 
+    @cached_property
+    def quality(self) -> Quality:
+        """Quality of the face, without the component of the model."""
+        return measure_quality(self.image, self._in_image, self.scale)
+
     def crop(self, alignment: Alignment, size: tuple[int, int]) -> Image.Image:
         """The aligned face, (width, height) = size."""
-        return alignment.crop(self.image, self.face.moved(0, 0, 1 / self.scale), size)
+        return alignment.crop(self.image, self._in_image, size)
+
+    @property
+    def _in_image(self) -> Face:
+        return self.face.moved(0, 0, 1 / self.scale)
 
 
 Item = TypeVar("Item", bound="HasQuality")
@@ -61,11 +69,13 @@ class HasQuality(Protocol):
 
 
 def good_enough(photo: str, faces: list[Item], least: float) -> list[Item]:
-    """The faces of a photo whose quality is at least ``least``.
+    """The faces of a photo whose quality is at least ``least``; it is not measured for 0.
 
     Raises:
         LowQualityError: there is none.
     """
+    if not least:
+        return faces
     good = [face for face in faces if face.quality.score >= least]
     if faces and not good:
         best = max((face.quality for face in faces), key=lambda quality: quality.score)
@@ -102,16 +112,7 @@ class FaceFinder:
         photo = open_photo(source)
         image, faces = self._look(photo)
         scale = photo.width / image.width
-        found = [
-            FoundFace(
-                photo.name,
-                face.moved(0, 0, scale),
-                measure_quality(image, face, scale),
-                image,
-                scale,
-            )
-            for face in faces
-        ]
+        found = [FoundFace(photo.name, face.moved(0, 0, scale), image, scale) for face in faces]
         return good_enough(photo.name, found, self.options.min_quality)
 
     def _look(self, photo: Photo) -> tuple[Image.Image, list[Face]]:
