@@ -13,6 +13,7 @@ from faceverify.cli.console import Console
 from faceverify.cli.exit import BY_A_SIGNAL
 from faceverify.cli.options import Json, Quiet, Verbose
 from faceverify.cli.run_options import (
+    Align,
     Backbone,
     Device,
     Precision,
@@ -57,6 +58,7 @@ def pretrain(
             show_default=False,
         ),
     ] = None,
+    align: Align = False,
     name: RunName = None,
     out: Runs = Path("runs"),
     resume: Resume = False,
@@ -150,7 +152,7 @@ def pretrain(
         return
     changes = {
         "seed": seed,
-        "data": {"source": place_of(photos), "workers": workers},
+        "data": {"source": place_of(photos), "workers": workers, "align": align or None},
         "backbone": {"name": backbone, "init": place_of(init)},
         "method": {"name": method, "teacher": place_of(teacher)},
         "budget": {"epochs": epochs, "steps": steps, "minutes": minutes},

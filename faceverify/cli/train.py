@@ -13,6 +13,7 @@ from faceverify.cli.console import Console
 from faceverify.cli.exit import BY_A_SIGNAL
 from faceverify.cli.options import Json, Quiet, Verbose
 from faceverify.cli.run_options import (
+    Align,
     Backbone,
     Device,
     Precision,
@@ -54,6 +55,7 @@ def train(
             show_default=False,
         ),
     ] = None,
+    align: Align = False,
     name: RunName = None,
     out: Runs = Path("runs"),
     resume: Resume = False,
@@ -210,7 +212,7 @@ def train(
         return
     changes = {
         "seed": seed,
-        "data": {"source": place_of(data), "workers": workers},
+        "data": {"source": place_of(data), "workers": workers, "align": align or None},
         "backbone": {"name": backbone, "init": place_of(init), "freeze": words(freeze)},
         "loss": {"name": loss},
         "method": {

@@ -28,6 +28,9 @@ class Data:
         "of the crops",
         choices=("arcface-112", "dlib-150", "facenet-160"),
     )
+    align: bool = setting(
+        False, "whether faces are cut out of the photos of a folder first; the run keeps the crops"
+    )
     size: int = setting(112, "side of the input images, pixels", least=16, most=512)
     workers: int = setting(-1, "loader threads; -1: by the number of processors, 0: none", least=-1)
     cache: str = setting(

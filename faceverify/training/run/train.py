@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +35,21 @@ from faceverify.training.checkpoint.checkpoint import (
 )
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.files import as_dict, to_toml
-from faceverify.training.config.schema import Backbone, Config, Data, Method, Validation
+from faceverify.training.config.schema import Backbone, Config, Data, Validation
 from faceverify.training.data.loading.left_out import BAD_IMAGE
 from faceverify.training.data.loading.source import Source
 from faceverify.training.data.sets.face_set import FaceSet
 from faceverify.training.data.sets.open import open_face_set
 from faceverify.training.data.views import configured
-from faceverify.training.distributed.processes import device_name, join_processes
+from faceverify.training.distributed.processes import Processes, device_name, join_processes
 from faceverify.training.export.embed_crops import embed_crops
 from faceverify.training.loop import Results, train
 from faceverify.training.methods import method_class
+from faceverify.training.methods.method import Method
 from faceverify.training.metrics_log import MetricsLog, ProgressLine, read_metrics
 from faceverify.training.optim.cpu import tuned_process
 from faceverify.training.optim.precision import Executor, emulates_bfloat16
+from faceverify.training.run.aligned_photos import with_crops
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.imprinting import has_directions, imprint
 from faceverify.training.run.pretraining_set import (
@@ -146,6 +149,12 @@ def train_model(
         contract = contract_of(config.backbone, config.data)
         method = method_class(config)
         check_method(config, method)
+        if config.data.align:
+            config = with_crops(
+                config, run, processes,
+                try_out=partial(check_photos, config, contract, method, processes),
+                show_progress=show_progress, say=say,
+            )  # fmt: skip
         views = configured(method.views, config.views)
         if method.needs_labels:
             data = open_training_set(
@@ -292,6 +301,31 @@ def contract_of(backbone: Backbone, data: Data) -> Contract:
         size=data.size,
         alignment=data.alignment,
     )
+
+
+def check_photos(
+    config: Config,
+    contract: Contract,
+    method: type[Method],
+    processes: Processes,
+    photos: int,
+) -> None:
+    """Refuse settings that cannot be for so many photos, before these are cut out.
+
+    Args:
+        config: of the run.
+        contract: of the backbone.
+        method: its class.
+        processes: this one and the others.
+        photos: number of them; there will be no more crops.
+
+    Raises:
+        TrainingError: as :func:`build_train_state`; or too few photos for a batch.
+    """
+    if method.compares_images or not method.needs_labels:
+        check_fills(config.data.source, photos, config.batches.size)
+    people = max(2, processes.world)
+    build_train_state(config, contract=contract, classes=people, images=photos, processes=processes)
 
 
 def training_cache() -> Path:
@@ -484,7 +518,7 @@ def learned_by(config: Config) -> list[LearnedBy]:
     """The sections of a configuration that say what is learned."""
     if not method_class(config).learns_by_loss:
         return [config.method]
-    beside = [config.method] if config.method.name != Method.name else []
+    beside = [config.method] if config.method.name != "supervised" else []
     return [config.loss, *beside, *([config.joined] if config.joined.name else [])]
 
 
