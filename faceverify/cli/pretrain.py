@@ -90,6 +90,16 @@ def pretrain(
             show_default=False,
         ),
     ] = None,
+    positives: Annotated[
+        str | None,
+        typer.Option(
+            "--positives",
+            metavar="photo|tracks",
+            help="What a second view of a photo is of: the photo, or another one of its folder, "
+            "as frames of a track in a video.  [default: photo]",
+            show_default=False,
+        ),
+    ] = None,
     probe: Annotated[
         str | None,
         typer.Option(
@@ -155,6 +165,7 @@ def pretrain(
         "data": {"source": place_of(photos), "workers": workers, "align": align or None},
         "backbone": {"name": backbone, "init": place_of(init)},
         "method": {"name": method, "teacher": place_of(teacher)},
+        "views": {"positives": positives},
         "budget": {"epochs": epochs, "steps": steps, "minutes": minutes},
         "batches": {"size": batch_size},
         "optimiser": {"learning_rate": learning_rate},

@@ -15,6 +15,7 @@ from faceverify.training.config.fields import config_error, section_from_dict, s
 
 AUTOMATIC, VALIDATIONS = -1, 10  # validation.times by default, and what it stands for
 BY_THE_LOSS = "auto"
+TRACKS = "tracks"
 PAIR_SAMPLERS = ("identities", "facenet")  # several images per identity in a batch
 
 
@@ -60,7 +61,13 @@ class Data:
 
 @dataclass(frozen=True)
 class Views:
-    """``[views]``: the small views of a method with multi-crop; the others are augmented alike."""
+    """``[views]``: what the views of an image are of, and the small ones of multi-crop."""
+
+    positives: str = setting(
+        "photo",
+        "what a second view is of: photo, the same one; tracks, another photo of its folder",
+        choices=("photo", TRACKS),
+    )
 
     local: int = setting(
         -1, "small views of each image; -1: as many as the method has", least=-1, most=32

@@ -15,7 +15,7 @@ from torch import nn
 from faceverify.models.contract import Contract
 from faceverify.runtime.progress import ShowProgress
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import BY_THE_LOSS, Config, check_together
+from faceverify.training.config.schema import BY_THE_LOSS, TRACKS, Config, check_together
 from faceverify.training.data.loading.epochs import StoredSource, StreamedSource
 from faceverify.training.data.loading.left_out import BAD_IMAGE
 from faceverify.training.data.sets.errors import data_error
@@ -57,6 +57,17 @@ def check_method(config: Config, method: type[Method]) -> None:
             f"compute.gradient_cache: method {name} has views of several sizes or parts of them",
             "leave it out, and use a smaller --batch-size",
         )
+    if config.views.positives == TRACKS:
+        if method.views.number < 2:
+            raise config_error(
+                f"--positives tracks: method {name} has no second view, of another frame",
+                "use a method with two views, such as simclr",
+            )
+        if is_stream(config.data.source):
+            raise config_error(
+                f"--positives tracks: {config.data.source} is a stream, which has no folders",
+                "copy it to a disk, a folder a track",
+            )
     if method.looks_at_people and is_stream(config.data.source):
         raise config_error(
             f"method {config.method.name} looks at images of each person before the first step, "
