@@ -15,6 +15,7 @@ from faceverify.training.config.fields import config_error, section_from_dict, s
 
 AUTOMATIC, VALIDATIONS = -1, 10  # validation.times by default, and what it stands for
 BY_THE_LOSS = "auto"
+SALIENCY = "saliency"
 TRACKS = "tracks"
 PAIR_SAMPLERS = ("identities", "facenet")  # several images per identity in a batch
 
@@ -69,6 +70,11 @@ class Views:
         choices=("photo", TRACKS),
     )
 
+    crops: str = setting(
+        "uniform",
+        "where random resized crops are: uniform, anywhere; saliency, about salient places",
+        choices=("uniform", SALIENCY),
+    )
     local: int = setting(
         -1, "small views of each image; -1: as many as the method has", least=-1, most=32
     )
@@ -377,6 +383,11 @@ def check_together(config: Config) -> None:
             raise config_error(
                 f"{area.format('least')} is {least:g}, above {area.format('most')}, {most:g}"
             )
+    if config.views.crops == SALIENCY and config.augmentation.least_area == 1:
+        raise config_error(
+            "views.crops is saliency, and augmentation.least_area 1: there are no crops",
+            "give --set augmentation.least_area=0.4",
+        )
     if config.average.initial and not config.backbone.init:
         raise config_error(
             f"average.initial is {config.average.initial}, and no weights are given to begin with",

@@ -238,6 +238,7 @@ def transform_of(
         contract.colour_order,
         config.augmentation,
         frame,
+        config.views.crops,
     )
     return transform, (config.data.size, config.data.size) if frame is None else stored
 
