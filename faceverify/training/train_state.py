@@ -87,6 +87,8 @@ class TrainState:
             self.seen = rows[0].detach()
             return rows
 
+        if self.method.viewmaker is not None:
+            batch = self.method.viewmaker(batch)
         value: Tensor = self.method(kept if self.method.watched else embed, batch)
         return value
 

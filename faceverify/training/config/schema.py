@@ -16,6 +16,7 @@ from faceverify.training.config.fields import config_error, section_from_dict, s
 AUTOMATIC, VALIDATIONS = -1, 10  # validation.times by default, and what it stands for
 BY_THE_LOSS = "auto"
 SALIENCY = "saliency"
+VIEWMAKER = "viewmaker"
 TRACKS = "tracks"
 PAIR_SAMPLERS = ("identities", "facenet")  # several images per identity in a batch
 
@@ -74,6 +75,14 @@ class Views:
         "uniform",
         "where random resized crops are: uniform, anywhere; saliency, about salient places",
         choices=("uniform", SALIENCY),
+    )
+    learned: str = setting(
+        "none",
+        "what is learned about views; viewmaker: what is added to them, against the method",
+        choices=("none", VIEWMAKER),
+    )
+    budget: float = setting(
+        0.05, "mean size of what a viewmaker adds, share of the range of a pixel", above=0, most=0.5
     )
     local: int = setting(
         -1, "small views of each image; -1: as many as the method has", least=-1, most=32

@@ -12,7 +12,7 @@ from torch import nn
 from faceverify.errors import TrainingError
 from faceverify.models.contract import Contract
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import Config
+from faceverify.training.config.schema import VIEWMAKER, Config
 from faceverify.training.losses import check_kind
 from faceverify.training.losses.loss import Loss
 from faceverify.training.methods.barlow import BarlowTwins
@@ -30,6 +30,7 @@ from faceverify.training.methods.supcon import SupConViews
 from faceverify.training.methods.supervised import Supervised
 from faceverify.training.methods.swav import SwAV
 from faceverify.training.methods.vicreg import VICReg
+from faceverify.training.methods.viewmaker import Viewmaker
 
 METHODS: dict[str, type[Method]] = {
     "supervised": Supervised,
@@ -73,15 +74,22 @@ def configured_method(
             name, contract=contract, backbone=backbone, images=images, loss=loss, **options
         )
 
+    def joined_with(method: Method) -> Method:
+        method_class(config)
+        try:
+            other = built(config.joined.name, config.joined.options)
+        except TrainingError as error:  # its options are keys of another section here
+            raise config_error(str(error).replace("method.", "joined.")) from error
+        return Joined(method, other, weight=config.joined.weight)
+
     method = built(config.method.name, config.method.options)
-    if not config.joined.name:
-        return method
-    method_class(config)
-    try:
-        other = built(config.joined.name, config.joined.options)
-    except TrainingError as error:  # its options are keys of another section here
-        raise config_error(str(error).replace("method.", "joined.")) from error
-    return Joined(method, other, weight=config.joined.weight)
+    if config.joined.name:
+        method = joined_with(method)
+    if config.views.learned == VIEWMAKER:
+        method.viewmaker = Viewmaker(
+            budget=config.views.budget, mean=contract.mean, scale=contract.scale
+        )
+    return method
 
 
 def build_method(

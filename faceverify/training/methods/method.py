@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from faceverify.training.data.loading.source import Stills
 from faceverify.training.data.views import ONE_VIEW, Batch, Views
 from faceverify.training.distributed.collectives import Shard, gather_rows, shards_of
+from faceverify.training.methods.viewmaker import Viewmaker
 from faceverify.training.optim.view_encoder import Embed
 
 
@@ -42,6 +43,7 @@ class Method(nn.Module):
         embeds_whole_views: whether :meth:`forward` embeds its views as they are, of one size, as
             gradient caching needs it.
         watched: whether the log tells how its embeddings spread.
+        viewmaker: learns what to add to the views that it gets; None: nothing is.
         collapse: what usually makes them collapse, and what to change; one line. Empty for a
             method that cannot: then the run is not stopped.
     """
@@ -60,6 +62,7 @@ class Method(nn.Module):
 
     def __init__(self, *, embedding_size: int = 0) -> None:
         super().__init__()
+        self.viewmaker: Viewmaker | None = None
 
     def forward(self, embed: Embed, batch: Batch) -> Tensor:
         """Mean loss of a batch, ().

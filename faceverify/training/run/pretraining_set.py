@@ -15,7 +15,7 @@ from torch import nn
 from faceverify.models.contract import Contract
 from faceverify.runtime.progress import ShowProgress
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import BY_THE_LOSS, TRACKS, Config, check_together
+from faceverify.training.config.schema import BY_THE_LOSS, TRACKS, VIEWMAKER, Config, check_together
 from faceverify.training.data.loading.epochs import StoredSource, StreamedSource
 from faceverify.training.data.loading.left_out import BAD_IMAGE
 from faceverify.training.data.sets.errors import data_error
@@ -67,6 +67,19 @@ def check_method(config: Config, method: type[Method]) -> None:
             raise config_error(
                 f"--positives tracks: {config.data.source} is a stream, which has no folders",
                 "copy it to a disk, a folder a track",
+            )
+    if config.views.learned == VIEWMAKER:
+        if method.views.number < 2:
+            raise config_error(
+                f"views.learned is viewmaker, which learns against views that are compared, and "
+                f"method {name} has one",
+                "use a method with two views, such as simclr",
+            )
+        if compute.gradient_cache:
+            raise config_error(
+                "compute.gradient_cache keeps no gradient of the views, by which views.learned "
+                "learns",
+                "leave one of them out",
             )
     if method.looks_at_people and is_stream(config.data.source):
         raise config_error(

@@ -110,7 +110,7 @@ def test_crops_show_what_is_salient():
         made = Transform((64, 64), (0, 0, 0), (1, 1, 1), augmentation=CROPS, crops=crops)
         views = made(images.expand(200, -1, -1, -1), draws)
         shown[crops] = float((views.amax(dim=(1, 2, 3)) > 200).float().mean())
-    assert shown["saliency"] > 0.8 > 0.6 > shown["uniform"]
+    assert shown["saliency"] > 1.5 * shown["uniform"] > 0.2
 
 
 def test_crops_about_an_edge_are_moved_inside():
