@@ -210,6 +210,11 @@ def run(
     chosen = given.get("method", {}).get("name")
     if chosen is not None and find_method(chosen).learns_by_loss:
         raise UsageError(f"--method {chosen} learns people's names", cure="use `faceverify train`")
+    if given.get("loss"):
+        raise UsageError(
+            f"loss.{next(iter(given['loss']))}: a method of pre-training has no loss of people",
+            cure="leave it out, or use `faceverify train --with METHOD`",
+        )
     if not resume and recipe is None and chosen is None:
         raise UsageError("which method?", cure="give --method NAME; --methods lists them")
     recipe = recipe or f"{RECIPE}{chosen}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Callable
@@ -224,6 +225,41 @@ def check_small_views(backbone: nn.Module, views: Views, size: int) -> None:
             "embeds one size alone",
             "use --set backbone.neck=pool, or --set views.local=0",
         ) from error
+
+
+def check_norms(backbone: nn.Module, config: Config, processes: Processes, size: int) -> None:
+    """Check that a backbone with batch norms never sees one image alone, which has no statistics.
+
+    Args:
+        backbone: on any device; not changed.
+        config: of the run.
+        processes: that a batch is shared by.
+        size: side of the backbone's input, in pixels.
+
+    Raises:
+        TrainingError: it would, and does not take it.
+    """
+    if fewest_at_once(config, processes.world) > 1:
+        return
+    trial = copy.deepcopy(backbone).train()
+    try:
+        with torch.no_grad():
+            trial(torch.zeros(1, 3, size, size, device=next(trial.parameters()).device))
+    except ValueError as error:  # torch's norms: "more than 1 value per channel"
+        raise config_error(
+            f"a batch of {config.batches.size} images leaves one alone, in a process or in a part "
+            "of the batch, and the batch norms of this backbone need two",
+            "use a larger --batch-size, or other parts (compute.gradient_cache, "
+            "compute.accumulate)",
+        ) from error
+
+
+def fewest_at_once(config: Config, processes: int) -> int:
+    """Images in the smallest part of a batch that the backbone embeds in one go."""
+    share, compute = config.batches.size // processes, config.compute
+    if compute.gradient_cache:
+        return share % compute.gradient_cache or min(share, compute.gradient_cache)
+    return share // compute.accumulate
 
 
 def held_out_of(count: int, share: float, seed: int) -> np.ndarray:

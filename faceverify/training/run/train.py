@@ -55,6 +55,7 @@ from faceverify.training.run.imprinting import has_directions, imprint
 from faceverify.training.run.pretraining_set import (
     check_fills,
     check_method,
+    check_norms,
     check_small_views,
     open_unnamed,
 )
@@ -192,6 +193,7 @@ def train_model(
         held.enter_context(tuned_process(processes.device))
         state = build()  # wrong options are reported before the slow work
         check_small_views(state.backbone, views, contract.width)
+        check_norms(state.backbone, config, processes, contract.width)
         source.prepare(training_cache(), show_progress)
         embed = _embedding(contract, state.executor)
         validate = _validation(validation_set, embed, looked_at, state.executor)
