@@ -19,7 +19,7 @@ from faceverify.training.methods.barlow import BarlowTwins
 from faceverify.training.methods.byol import BYOL
 from faceverify.training.methods.dino import DINO
 from faceverify.training.methods.distil import Distillation
-from faceverify.training.methods.joined import Joined, joined_class
+from faceverify.training.methods.joined import joined_class
 from faceverify.training.methods.mae import MAE
 from faceverify.training.methods.method import Method
 from faceverify.training.methods.moco import MoCo
@@ -75,12 +75,12 @@ def configured_method(
         )
 
     def joined_with(method: Method) -> Method:
-        method_class(config)
+        joined = joined_class(config.joined.name, type(method), find_method(config.joined.name))
         try:
             other = built(config.joined.name, config.joined.options)
         except TrainingError as error:  # its options are keys of another section here
             raise config_error(str(error).replace("method.", "joined.")) from error
-        return Joined(method, other, weight=config.joined.weight)
+        return joined(method, other, weight=config.joined.weight)
 
     method = built(config.method.name, config.method.options)
     if config.joined.name:

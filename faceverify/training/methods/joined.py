@@ -8,7 +8,7 @@ any other of its kind.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,9 +21,6 @@ from faceverify.training.distributed.collectives import process_count, sum_over_
 from faceverify.training.losses.loss import require
 from faceverify.training.methods.method import Method
 from faceverify.training.optim.view_encoder import Embed
-
-# what the method without names decides for both
-OF_THE_OTHER = ("views", "least_batch", "compares_images", "embeds_whole_views")
 
 
 class Joined(Method):
@@ -60,9 +57,8 @@ class Joined(Method):
             beside = [] if any(view is first for view in views) else [first]
             rows = embed([*beside, *views], **options)
             whole = {id(view) for view in batch.views if view.shape == first.shape}
-            seen.extend(
-                pair for pair in zip([*beside, *views], rows, strict=True) if id(pair[0]) in whole
-            )
+            pairs = zip([*beside, *views], rows, strict=False)  # feature maps may come after them
+            seen.extend(pair for pair in pairs if id(pair[0]) in whole)
             return rows[len(beside) :]
 
         unnamed = self.unnamed(shared, batch)
@@ -108,7 +104,7 @@ def stacked(batch: Batch, views: Sequence[Tensor]) -> Batch:
     )
 
 
-def joined_class(name: str, named: type[Method], unnamed: type[Method]) -> type[Method]:
+def joined_class(name: str, named: type[Method], unnamed: type[Method]) -> type[Joined]:
     """Class of two methods together, with what the one without names wants of loader and batch.
 
     Args:
@@ -133,6 +129,8 @@ def joined_class(name: str, named: type[Method], unnamed: type[Method]) -> type[
             f"method {name} embeds parts of images, and a loss of people whole ones",
             "pre-train with it, and go on with `faceverify train --init`",
         )
-    wanted: dict[str, object] = {key: getattr(unnamed, key) for key in OF_THE_OTHER}
+    wanted: dict[str, object] = {
+        key: getattr(unnamed, key) for key in Method.__annotations__ if key not in vars(Joined)
+    }
     wanted["looks_at_people"] = named.looks_at_people or unnamed.looks_at_people
-    return cast(type[Method], type(Joined.__name__, (Joined,), wanted))
+    return type(Joined.__name__, (Joined,), wanted)
