@@ -80,7 +80,8 @@ def peer(python: str) -> Decide:
     child = subprocess.Popen(
         [python, "-c", PEER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert child.stdin and child.stdout
+    assert child.stdin is not None
+    assert child.stdout is not None
     questions, answers = child.stdin, child.stdout
     assert json.loads(answers.readline()) == "ready"
 

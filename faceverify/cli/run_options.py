@@ -30,7 +30,7 @@ Align = Annotated[
 ]
 Backbone = Annotated[
     str | None,
-    typer.Option("--backbone", help="Architecture, or timm:NAME.", show_default=False),
+    typer.Option("--backbone", help="Architecture, timm:NAME, or lab:NAME.", show_default=False),
 ]
 Steps = Annotated[
     int | None, typer.Option("--steps", help="Optimiser steps instead.", show_default=False)

@@ -17,8 +17,13 @@ STOPPING = [
 SAME_SIGNAL = 1.0  # seconds: torchrun passes on a Ctrl-C that the terminal sent already
 SMOOTHING = 0.8  # of the running loss: half of its weight is on the last three losses
 # signs (methods/signs.py) of which a value below the first number means that all embeddings are
-# alike, if it lasts for the second, in steps; the last, in nats, is next to nothing at the start
-ALIKE = {"spread": (0.02, 30), "effective_rank": (1.5, 30), "teacher_information": (0.005, 300)}
+# alike, if it lasts for the second, in steps; the last two, in nats, may begin next to nothing
+ALIKE = {
+    "spread": (0.02, 30),
+    "effective_rank": (1.5, 30),
+    "teacher_information": (0.005, 300),
+    "divergence": (0.1, 300),
+}
 COLLAPSED_LINES = 3  # of the log, at least
 DIVERGED = 10.0  # times the first running loss; a margin that warms up may multiply it by 4
 

@@ -234,6 +234,7 @@ def build_train_state(
             layer_decay=config.optimiser.layer_decay,
         ),
         momentum=config.optimiser.momentum,
+        sharded=[one for name, one in method.named_parameters() if name in method.shards()],
     )
     chosen = config.average
     averaged = chosen.decay > 0 or chosen.initial > 0

@@ -2,6 +2,9 @@
 
 Their top-level modules are their stages, from input to output: freezing (``optim/freezing.py``) and
 layer decay (``optim/optimisers.py``) use their names.
+
+A backbone with feature maps has two methods beside: ``maps``, crops to features, (N, C, h, w), and
+``from_maps``, those to embeddings; the one after the other is the backbone.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from faceverify.models.contract import Contract
 from faceverify.training.backbones import resnet29 as bundled
 from faceverify.training.backbones.facenet import inception_resnet_v1
 from faceverify.training.backbones.iresnet import iresnet
+from faceverify.training.backbones.lab import lab
 from faceverify.training.backbones.mobilefacenet import mobilefacenet
 from faceverify.training.backbones.resnet import resnet
 from faceverify.training.backbones.resnet29 import resnet29
@@ -41,13 +45,14 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "facenet:inception-resnet-v1": inception_resnet_v1,
 }
 TIMM = "timm:"
+LAB = "lab:"  # two encoders of the backbone named after it
 
 
 def build_backbone(name: str, *, embedding_size: int, size: int = 112, **options: Any) -> nn.Module:
     """Build a backbone with random weights.
 
     Args:
-        name: a key of ``BACKBONES``, or ``timm:NAME``.
+        name: a key of ``BACKBONES``, or ``timm:NAME``, or ``lab:`` before either.
         embedding_size: numbers in an embedding.
         size: side of a crop, in pixels.
         options: of that backbone, such as ``stem``, ``neck``, ``dropout``.
@@ -79,6 +84,10 @@ def builder(name: str) -> Callable[..., nn.Module]:
     """
     if name.startswith(TIMM):
         return partial(timm_backbone, name.removeprefix(TIMM))
+    if name.startswith(LAB):
+        encoder = name.removeprefix(LAB)
+        builder(encoder)
+        return partial(lab, partial(build_backbone, encoder))
     if name not in BACKBONES:
         near = difflib.get_close_matches(name, BACKBONES, n=2)
         cure = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(BACKBONES)}"

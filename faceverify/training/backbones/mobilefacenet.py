@@ -59,7 +59,16 @@ class MobileFaceNet(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """(N, 3, size, size), normalised, to (N, embedding size)."""
-        embeddings: Tensor = self.neck(self.stage3(self.stage2(self.stage1(self.stem(crops)))))
+        return self.from_maps(self.maps(crops))
+
+    def maps(self, crops: Tensor) -> Tensor:
+        """Features before the neck, (N, channels, side, side)."""
+        features: Tensor = self.stage3(self.stage2(self.stage1(self.stem(crops))))
+        return features
+
+    def from_maps(self, features: Tensor) -> Tensor:
+        """Embeddings of the features, (N, embedding size)."""
+        embeddings: Tensor = self.neck(features)
         return embeddings
 
 

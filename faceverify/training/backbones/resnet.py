@@ -28,9 +28,17 @@ class ResNet(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """(N, 3, size, size), normalised, to (N, embedding size)."""
+        return self.from_maps(self.maps(crops))
+
+    def maps(self, crops: Tensor) -> Tensor:
+        """Features before the neck, (N, channels, side, side)."""
         x = self.stem(crops)
-        x = self.stage4(self.stage3(self.stage2(self.stage1(x))))
-        embeddings: Tensor = self.neck(x)
+        features: Tensor = self.stage4(self.stage3(self.stage2(self.stage1(x))))
+        return features
+
+    def from_maps(self, features: Tensor) -> Tensor:
+        """Embeddings of the features, (N, embedding size)."""
+        embeddings: Tensor = self.neck(features)
         return embeddings
 
 

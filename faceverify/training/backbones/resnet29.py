@@ -119,10 +119,18 @@ class ResNet29(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """(N, 3, 150, 150), normalised, to (N, 128)."""
-        x = self.stem(crops)
+        return self.from_maps(self.maps(crops))
+
+    def maps(self, crops: Tensor) -> Tensor:
+        """Features before the mean, (N, channels, side, side)."""
+        x: Tensor = self.stem(crops)
         for index in range(len(BLOCKS)):
             x = self.get_submodule(f"block{index:02d}")(x)
-        embeddings: Tensor = self.fc(x.mean((2, 3)))
+        return x
+
+    def from_maps(self, features: Tensor) -> Tensor:
+        """Embeddings of the features, (N, 128)."""
+        embeddings: Tensor = self.fc(features.mean((2, 3)))
         return embeddings
 
 

@@ -66,6 +66,15 @@ class ViT(nn.Module):
         """
         return self.tokens(crops).mean(dim=1)
 
+    def maps(self, crops: Tensor) -> Tensor:
+        """Embeddings of the patches in their places, (N, embedding size, rows, columns)."""
+        rows, columns = crops.shape[-2] // self.patch, crops.shape[-1] // self.patch
+        return self.tokens(crops).transpose(1, 2).reshape(len(crops), -1, rows, columns)
+
+    def from_maps(self, features: Tensor) -> Tensor:
+        """Embeddings of whole crops from those of their patches, (N, embedding size)."""
+        return features.mean((2, 3))
+
     def tokens(self, crops: Tensor, keep: Tensor | None = None) -> Tensor:
         """Embeddings of the patches, (N, L, embedding size).
 

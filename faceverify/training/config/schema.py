@@ -122,7 +122,10 @@ class Batches:
 class Backbone:
     """``[backbone]``: the embedding network. Other keys are options of the architecture."""
 
-    name: str = setting("mobilefacenet", "architecture; timm:NAME for one of timm")
+    name: str = setting(
+        "mobilefacenet",
+        "architecture; timm:NAME for one of timm, lab:NAME for two, of luminance and chrominance",
+    )
     embedding_size: int = setting(512, "length of an embedding", least=2, most=65_536)
     init: str = setting("", "initial weights: model file, checkpoint, facenet:NAME; empty: random")
     imprint: int = setting(
@@ -174,7 +177,7 @@ class Joined:
 class Optimiser:
     """``[optimiser]``: the optimiser."""
 
-    name: str = setting("sgd", "optimiser", choices=("sgd", "adamw"))
+    name: str = setting("sgd", "optimiser", choices=("sgd", "adamw", "lars"))
     learning_rate: float = setting(0.1, "peak learning rate of the backbone", above=0)
     loss_factor: float = setting(
         1.0, "learning rate of the loss's own parameters over that of the backbone", above=0
@@ -185,7 +188,9 @@ class Optimiser:
         above=0,
         most=1,
     )
-    momentum: float = setting(0.9, "momentum of SGD, or beta 1 of AdamW", least=0, most=0.9999)
+    momentum: float = setting(
+        0.9, "momentum of SGD and LARS, or beta 1 of AdamW", least=0, most=0.9999
+    )
     weight_decay: float = setting(5e-4, "weight decay, not of norms and biases", least=0)
     clip_norm: float = setting(
         5.0, "largest gradient norm of the backbone; 0: no clipping", least=0

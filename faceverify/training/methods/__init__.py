@@ -15,20 +15,31 @@ from faceverify.training.config.fields import config_error
 from faceverify.training.config.schema import VIEWMAKER, Config
 from faceverify.training.losses import check_kind
 from faceverify.training.losses.loss import Loss
+from faceverify.training.methods.autoencoder import Autoencoder
 from faceverify.training.methods.barlow import BarlowTwins
+from faceverify.training.methods.bigan import BiGAN
 from faceverify.training.methods.byol import BYOL
+from faceverify.training.methods.cmc import CMC
+from faceverify.training.methods.context import Context
+from faceverify.training.methods.cpc import CPC
+from faceverify.training.methods.densecl import DenseCL
 from faceverify.training.methods.dino import DINO
 from faceverify.training.methods.distil import Distillation
+from faceverify.training.methods.inpaint import Inpaint
+from faceverify.training.methods.instdisc import InstanceDiscrimination
+from faceverify.training.methods.jigsaw import Jigsaw
 from faceverify.training.methods.joined import joined_class
 from faceverify.training.methods.mae import MAE
 from faceverify.training.methods.method import Method
 from faceverify.training.methods.moco import MoCo
+from faceverify.training.methods.rotation import Rotation
 from faceverify.training.methods.simclr import SimCLR
 from faceverify.training.methods.simsiam import SimSiam
 from faceverify.training.methods.soft_targets import SoftTargets
 from faceverify.training.methods.supcon import SupConViews
 from faceverify.training.methods.supervised import Supervised
 from faceverify.training.methods.swav import SwAV
+from faceverify.training.methods.vae import VAE
 from faceverify.training.methods.vicreg import VICReg
 from faceverify.training.methods.viewmaker import Viewmaker
 
@@ -38,6 +49,10 @@ METHODS: dict[str, type[Method]] = {
     # without names: contrastive
     "simclr": SimCLR,
     "moco": MoCo,
+    "cmc": CMC,
+    "cpc": CPC,
+    "densecl": DenseCL,
+    "instdisc": InstanceDiscrimination,
     "swav": SwAV,
     # ... without negatives
     "byol": BYOL,
@@ -45,8 +60,16 @@ METHODS: dict[str, type[Method]] = {
     "dino": DINO,
     "barlow": BarlowTwins,
     "vicreg": VICReg,
+    # ... predictive
+    "rotation": Rotation,
+    "jigsaw": Jigsaw,
+    "context": Context,
+    "inpaint": Inpaint,
     # ... generative
     "mae": MAE,
+    "autoencoder": Autoencoder,
+    "vae": VAE,
+    "bigan": BiGAN,
     # ... from another model
     "distil": Distillation,
     # with names as well

@@ -40,8 +40,12 @@ class Method(nn.Module):
             does not have at hand.
         embeds_images: whether what :meth:`forward` embeds are images, so that a loss of people can
             be joined with it; not some of their patches.
-        embeds_whole_views: whether :meth:`forward` embeds its views as they are, of one size, as
+        embeds_one_view: whether the first view alone goes through the backbone that learns.
+        embeds_whole_views: whether :meth:`forward` embeds images of one size, to a row of each, as
             gradient caching needs it.
+        remembers_images: whether it keeps something of each image, by its position in the set; a
+            stream has none.
+        needs_colour: whether it learns nothing of grey photos.
         watched: whether the log tells how its embeddings spread.
         viewmaker: learns what to add to the views that it gets; None: nothing is.
         collapse: what usually makes them collapse, and what to change; one line. Empty for a
@@ -56,7 +60,10 @@ class Method(nn.Module):
     learns_by_loss: ClassVar[bool] = False
     looks_at_people: ClassVar[bool] = False
     embeds_images: ClassVar[bool] = True
+    embeds_one_view: ClassVar[bool] = False
     embeds_whole_views: ClassVar[bool] = True
+    remembers_images: ClassVar[bool] = False
+    needs_colour: ClassVar[bool] = False
     watched: ClassVar[bool] = True
     collapse: ClassVar[str] = "try a lower --learning-rate, a longer schedule.warm_up"
 
@@ -116,6 +123,11 @@ class Method(nn.Module):
 def gathered(views: Sequence[Tensor]) -> list[Tensor]:
     """Embeddings of each view, of the batch of all processes, in float32 or float64, (N, D)."""
     return [gather_rows(rows.to(torch.promote_types(rows.dtype, torch.float32))) for rows in views]
+
+
+def mean_of_all(values: Tensor) -> float:
+    """Mean of a value of each image, (N,), over the batch of all processes."""
+    return float(gather_rows(values.detach().float()).cpu().double().mean())
 
 
 def exact(rows: Tensor) -> torch.autocast:

@@ -32,6 +32,7 @@ class MoCo(Method):
     """
 
     views: ClassVar[Views] = Views(2)
+    embeds_one_view: ClassVar[bool] = True
     collapse: ClassVar[str] = (
         "usual causes: too high a learning rate, a teacher that follows too fast, a queue that is "
         "too short; try a lower --learning-rate, --set method.momentum=0.999"
@@ -69,7 +70,7 @@ class MoCo(Method):
     def forward(self, embed: Embed, batch: Batch) -> Tensor:
         """See :meth:`Method.forward`."""
         (rows,) = gathered(embed(batch.views[:1]))  # (N, D)
-        seen = self.teacher.embed_shuffled(batch.views[1], seed=self._step)  # (N, D)
+        (seen,) = self.teacher.embed_shuffled(batch.views[1], seed=self._step)  # (N, D)
         with exact(rows):
             queries = F.normalize(self.projector(rows), dim=1)
             self._keys = F.normalize(self.teacher.heads(seen), dim=1).detach()

@@ -20,6 +20,7 @@ from faceverify.training.distributed.collectives import (
 )
 from faceverify.training.distributed.wrappers import plain_module
 from faceverify.training.methods.method import gathered
+from faceverify.training.optim.view_encoder import ViewEncoder
 
 
 class Teacher(nn.Module):
@@ -44,8 +45,10 @@ class Teacher(nn.Module):
         return list(torch.split(rows, [len(view) for view in views]))
 
     @torch.no_grad()
-    def embed_shuffled(self, view: Tensor, *, seed: int) -> Tensor:
+    def embed_shuffled(self, view: Tensor, *, seed: int, maps: bool = False) -> list[Tensor]:
         """Embeddings of a view of the batch of all processes, (N, D), each made by any of them.
+
+        With ``maps`` their feature maps come after them, (N, C, h, w).
 
         So the norms of a process do not see the same images in teacher and student, which would
         give away which two belong together (He et al. 2020, section 3.3, shuffling BN).
@@ -53,16 +56,17 @@ class Teacher(nn.Module):
         Args:
             view: of the images of this process.
             seed: of the order, the same in all processes.
+            maps: whether the feature maps are wanted; of a backbone that has them.
         """
+        encoder = ViewEncoder(self.backbone)
         if process_count() == 1:
-            return gathered(self.embed([view]))[0]
+            return gathered(encoder([view], maps=maps))
         everyone = gather_rows(view)
         order = torch.randperm(len(everyone), generator=torch.Generator().manual_seed(seed))
         own = order.tensor_split(process_count())[process_index()]
-        (rows,) = gathered(self.embed([everyone[own.to(view.device)]]))
-        result = torch.empty_like(rows)
-        result[order.to(rows.device)] = rows
-        return result
+        back = order.argsort().to(view.device)
+        found = gathered(encoder([everyone[own.to(view.device)]], maps=maps))
+        return [rows[back] for rows in found]
 
     @torch.no_grad()
     def follow(self, backbone: nn.Module, heads: nn.Module, momentum: float) -> None:

@@ -18,10 +18,11 @@ def stage_names(backbone: nn.Module) -> tuple[str, ...]:
     """Names of the stages of a backbone that have weights, from input to output.
 
     They are its top-level modules; each block of a list of blocks (timm's ``blocks``) is a
-    stage.
+    stage. Encoders side by side have theirs in common: a stage is a part of each.
     """
     names: list[str] = []
-    for name, part in backbone.named_children():
+    whole = backbone.get_submodule(sides_of(backbone)[0].rstrip("."))
+    for name, part in whole.named_children():
         blocks = dict(part.named_children())
         listed = isinstance(part, nn.ModuleList) or name in ("blocks", "stages")
         candidates = {f"{name}.{key}": block for key, block in blocks.items()} if listed else {}
@@ -31,10 +32,18 @@ def stage_names(backbone: nn.Module) -> tuple[str, ...]:
     return tuple(names)
 
 
-def stage_of(parameter: str, stages: Sequence[str]) -> int:
+def sides_of(backbone: nn.Module) -> tuple[str, ...]:
+    """Beginnings of the names in each of the encoders that a backbone has side by side.
+
+    They are named in its ``encoders``; of any other backbone it is one empty text.
+    """
+    return tuple(f"{name}." for name in getattr(backbone, "encoders", ())) or ("",)
+
+
+def stage_of(parameter: str, stages: Sequence[str], sides: Sequence[str] = ("",)) -> int:
     """Index of a parameter's stage, by its name; 0 for one outside any stage (a class token)."""
     for index, stage in enumerate(stages):
-        if parameter.startswith(f"{stage}."):
+        if parameter.startswith(tuple(f"{side}{stage}." for side in sides)):
             return index
     return 0
 
@@ -56,16 +65,18 @@ def freeze(backbone: nn.Module, names: Sequence[str]) -> tuple[str, ...]:
         TrainingError: there is no such stage, or no trainable parameter is left.
     """
     stages = stage_names(backbone)
-    parts = dict(backbone.named_modules())
+    parts, sides = dict(backbone.named_modules()), sides_of(backbone)
     frozen: list[str] = []
     for name in names:
-        if name != BODY and (not name or name not in parts):
+        own = [name] if name in parts else [f"{side}{name}" for side in sides]
+        if name != BODY and (not name or any(one not in parts for one in own)):
             near = difflib.get_close_matches(name, [*stages, BODY], n=1)
             known = f"known: {', '.join((*stages, BODY))}"
             raise config_error(
                 f"no stage {name!r} to freeze", f"did you mean {near[0]}?" if near else known
             )
-        frozen += stages[:-1] if name == BODY else [name]
+        body = [f"{side}{stage}" for side in sides for stage in stages[:-1]]
+        frozen += body if name == BODY else own
     for name in frozen:
         parts[name].requires_grad_(requires_grad=False)
     if not any(parameter.requires_grad for parameter in backbone.parameters()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -9,9 +10,10 @@ from torch import nn
 
 from faceverify.training.config.fields import config_error
 from faceverify.training.distributed.wrappers import plain_module
-from faceverify.training.optim.freezing import stage_names, stage_of
+from faceverify.training.optim.freezing import sides_of, stage_names, stage_of
+from faceverify.training.optim.lars import LARS
 
-OPTIMISERS = ("sgd", "adamw")
+OPTIMISERS = ("sgd", "adamw", "lars")
 FUSED_ON = ("cpu", "cuda")
 
 
@@ -40,11 +42,11 @@ def parameter_groups(
         layer_decay: learning rate of a stage over that of the next, in (0, 1].
 
     Returns:
-        Groups for an optimiser, each with ``name``, ``params``, ``lr`` and ``weight_decay``; always
-        in the same order.
+        Groups for an optimiser, each with ``name``, ``params``, ``lr``, ``weight_decay`` and, for
+        LARS, ``adapts``; always in the same order.
     """
     net = plain_module(backbone)
-    stages = stage_names(net)
+    stages, sides = stage_names(net), sides_of(net)
     spared = frozenset(getattr(net, "no_weight_decay", frozenset)())
     groups: dict[tuple[str, bool], dict[str, Any]] = {}
 
@@ -59,12 +61,13 @@ def parameter_groups(
                 "params": [],
                 "lr": rate,
                 "weight_decay": weight_decay if decays else 0.0,
+                "adapts": decays,
             },
         )
         group["params"].append(parameter)
 
     for name, parameter in net.named_parameters():
-        stage = stage_of(name, stages)
+        stage = stage_of(name, stages, sides)
         part = "backbone" if layer_decay == 1 else f"backbone.{stages[stage]}"
         add(part, name, parameter, learning_rate * layer_decay ** (len(stages) - 1 - stage))
     for name, parameter in loss.named_parameters():
@@ -73,14 +76,19 @@ def parameter_groups(
 
 
 def make_optimiser(
-    name: str, groups: list[dict[str, Any]], *, momentum: float = 0.9
+    name: str,
+    groups: list[dict[str, Any]],
+    *,
+    momentum: float = 0.9,
+    sharded: Collection[nn.Parameter] = (),
 ) -> torch.optim.Optimizer:
     """Make an optimiser; a fused one where the device has it.
 
     Args:
         name: one of ``OPTIMISERS``.
         groups: as :func:`parameter_groups` makes them.
-        momentum: of SGD; the first beta of AdamW.
+        momentum: of SGD and LARS; the first beta of AdamW.
+        sharded: parameters of which each process has some rows.
 
     Raises:
         TrainingError: no such optimiser, or no trainable parameter.
@@ -96,4 +104,6 @@ def make_optimiser(
         return torch.optim.SGD(groups, lr=0.0, momentum=momentum, fused=fused)
     if name == "adamw":
         return torch.optim.AdamW(groups, lr=0.0, betas=(momentum, 0.999), fused=fused)
+    if name == "lars":
+        return LARS(groups, momentum=momentum, sharded=sharded)
     raise config_error(f"optimiser.name is {name!r}, not one of {', '.join(OPTIMISERS)}")

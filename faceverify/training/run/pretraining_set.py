@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import nn
 
 from faceverify.models.contract import Contract
@@ -32,7 +30,8 @@ from faceverify.training.data.sets.shard_stream import (
 from faceverify.training.data.views import Views
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.methods.method import Method
-from faceverify.training.optim.freezing import eval_mode
+from faceverify.training.optim.view_encoder import embeds_side
+from faceverify.training.run.grey_photos import refuse_grey
 from faceverify.training.run.training_set import TrainingSet
 
 FEWEST_HELD_OUT, MOST_HELD_OUT = 16, 256  # photos; more say no more about spread and rank
@@ -55,7 +54,8 @@ def check_method(config: Config, method: type[Method]) -> None:
         )
     if compute.gradient_cache and not method.embeds_whole_views:
         raise config_error(
-            f"compute.gradient_cache: method {name} has views of several sizes or parts of them",
+            f"compute.gradient_cache: method {name} has views of several sizes, parts of them "
+            "or their feature maps",
             "leave it out, and use a smaller --batch-size",
         )
     if config.views.positives == TRACKS:
@@ -88,6 +88,18 @@ def check_method(config: Config, method: type[Method]) -> None:
             f"and {config.data.source} is a stream",
             "copy the shards to a disk",
         )
+    if method.remembers_images and is_stream(config.data.source):
+        raise config_error(
+            f"method {name} remembers each photo by its place in the set, and "
+            f"{config.data.source} is a stream, which has none",
+            "copy the photos to a disk, `faceverify data convert`, or use --method moco",
+        )
+    if method.needs_colour and config.augmentation.grey >= 1:
+        raise config_error(
+            f"augmentation.grey is {config.augmentation.grey:g}: every view is grey, and method "
+            f"{name} learns from colour",
+            "use --set augmentation.grey=0",
+        )
     if config.batches.size < method.least_batch:
         raise config_error(
             f"batches.size is {config.batches.size}, and method {name} needs at least "
@@ -102,6 +114,7 @@ def open_unnamed(
     processes: Processes,
     *,
     views: Views,
+    needs_colour: bool = False,
     show_progress: ShowProgress,
     warn: Callable[[str], None],
     say: Callable[[str], None],
@@ -113,6 +126,7 @@ def open_unnamed(
         contract: of the backbone.
         processes: this one and the others.
         views: of each image.
+        needs_colour: whether grey photos are refused.
         show_progress: shown the photos of a stream as they are counted.
         warn: called once, when images had to be resized.
         say: called for each image that is left out.
@@ -135,6 +149,8 @@ def open_unnamed(
             )
     if is_stream(data.source):
         stream, said = counted_stream(config, processes, show_progress)
+        if needs_colour:
+            said += refuse_grey(stream, data.source, config.method.name)
         config = replace(
             config,
             data=replace(data, stream_images=len(stream), stream_people=1),
@@ -148,6 +164,8 @@ def open_unnamed(
         return TrainingSet(streamed, None, said, config, named=False)
     whole = open_face_set(data.source, named=False)
     notes = list(whole.notes)
+    if needs_colour:
+        notes += refuse_grey(whole, data.source, config.method.name)
     if len(whole) < 2:
         raise data_error(
             f"{data.source}: found {len(whole)} photo, nothing to compare it with",
@@ -215,51 +233,12 @@ def check_small_views(backbone: nn.Module, views: Views, size: int) -> None:
     if not views.local:
         return
     side = max(1, round(views.small.side * size))
-    device = next(backbone.parameters()).device
-    try:
-        with torch.no_grad(), eval_mode(backbone):
-            backbone(torch.zeros(1, 3, side, side, device=device))
-    except (RuntimeError, AssertionError) as error:  # timm's checks are assertions
+    if not embeds_side(backbone, side):
         raise config_error(
             f"the method has views of {side} pixels beside those of {size}, and this backbone "
             "embeds one size alone",
             "use --set backbone.neck=pool, or --set views.local=0",
-        ) from error
-
-
-def check_norms(backbone: nn.Module, config: Config, processes: Processes, size: int) -> None:
-    """Check that a backbone with batch norms never sees one image alone, which has no statistics.
-
-    Args:
-        backbone: on any device; not changed.
-        config: of the run.
-        processes: that a batch is shared by.
-        size: side of the backbone's input, in pixels.
-
-    Raises:
-        TrainingError: it would, and does not take it.
-    """
-    if fewest_at_once(config, processes.world) > 1:
-        return
-    trial = copy.deepcopy(backbone).train()
-    try:
-        with torch.no_grad():
-            trial(torch.zeros(1, 3, size, size, device=next(trial.parameters()).device))
-    except ValueError as error:  # torch's norms: "more than 1 value per channel"
-        raise config_error(
-            f"a batch of {config.batches.size} images leaves one alone, in a process or in a part "
-            "of the batch, and the batch norms of this backbone need two",
-            "use a larger --batch-size, or other parts (compute.gradient_cache, "
-            "compute.accumulate)",
-        ) from error
-
-
-def fewest_at_once(config: Config, processes: int) -> int:
-    """Images in the smallest part of a batch that the backbone embeds in one go."""
-    share, compute = config.batches.size // processes, config.compute
-    if compute.gradient_cache:
-        return share % compute.gradient_cache or min(share, compute.gradient_cache)
-    return share // compute.accumulate
+        )
 
 
 def held_out_of(count: int, share: float, seed: int) -> np.ndarray:

@@ -50,12 +50,12 @@ from faceverify.training.metrics_log import MetricsLog, ProgressLine, read_metri
 from faceverify.training.optim.cpu import tuned_process
 from faceverify.training.optim.precision import Executor, emulates_bfloat16
 from faceverify.training.run.aligned_photos import with_crops
+from faceverify.training.run.batch_statistics import check_statistics
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.imprinting import has_directions, imprint
 from faceverify.training.run.pretraining_set import (
     check_fills,
     check_method,
-    check_norms,
     check_small_views,
     open_unnamed,
 )
@@ -164,8 +164,8 @@ def train_model(
             )  # fmt: skip
         else:
             data = open_unnamed(
-                config, contract, processes, views=views, show_progress=show_progress, warn=say,
-                say=say_of_images,
+                config, contract, processes, views=views, needs_colour=method.needs_colour,
+                show_progress=show_progress, warn=say, say=say_of_images,
             )  # fmt: skip
         for note in data.notes:
             say(note)
@@ -193,7 +193,10 @@ def train_model(
         held.enter_context(tuned_process(processes.device))
         state = build()  # wrong options are reported before the slow work
         check_small_views(state.backbone, views, contract.width)
-        check_norms(state.backbone, config, processes, contract.width)
+        check_statistics(
+            state.backbone, state.frozen, config, contract,
+            world=processes.world, views=1 if method.embeds_one_view else views.number,
+        )  # fmt: skip
         source.prepare(training_cache(), show_progress)
         embed = _embedding(contract, state.executor)
         validate = _validation(validation_set, embed, looked_at, state.executor)

@@ -227,6 +227,20 @@ def test_a_contract_is_that_of_the_crops():
         contract_for("mobilenet")
 
 
+@pytest.mark.parametrize("name", [one for one in BACKBONES if one[-2:] not in ("34", "50", "00")])
+def test_maps_lead_to_the_embeddings(name):
+    size = {"resnet29": 150, "facenet:inception-resnet-v1": 80}.get(name, 32)
+    net = lived_in(build_backbone(name, embedding_size=128, size=size))
+    if not hasattr(net, "maps"):
+        assert name.startswith("facenet:")  # facenet-pytorch's own
+        return
+    images = torch.randn(2, 3, size, size)
+    with torch.no_grad():
+        features = net.maps(images)
+        assert features.dim() == 4
+        torch.testing.assert_close(net.from_maps(features), net(images))
+
+
 # --- stages ---------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """Every recipe that ships: it loads, fits its backbone and its loss, and takes a step."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,32 @@ from generated_people import TINY, write_people
 
 from faceverify.errors import TrainingError
 from faceverify.training.backbones import build_backbone
-from faceverify.training.config.files import as_dict, overridden, read_recipe, recipe_names
+from faceverify.training.config.files import (
+    RECIPES,
+    as_dict,
+    overridden,
+    read_recipe,
+    recipe_names,
+)
 from faceverify.training.config.schema import config_from_dict
 from faceverify.training.losses import LOSSES, build_loss
+from faceverify.training.methods import METHODS
 from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.train import contract_of, train_model
 
 SIX = ("softmax", "center", "sphereface", "cosface", "arcface", "triplet")
+EIGHT_GPUS = "-8gpu"
+PUBLISHED = (
+    "simclr", "moco", "densecl", "instdisc", "swav", "byol", "simsiam", "dino", "barlow", "vicreg",
+    "mae",
+)  # fmt: skip
+TINY_VIT = {"width": 16, "depth": 1, "heads": 2, "embedding_size": 16}
+SIDES = {"densecl": 64, "cpc": 112}  # pixels that leave a map, or rows of patches
+FEW = {  # no more than there are photos, and heads of a second
+    "queue": 8, "prototypes": 8, "noise": 64, "hidden": 32, "projection": 32,
+    "decoder_width": 32, "decoder_depth": 1, "decoder_heads": 4,
+}  # fmt: skip
 ONE_STEP = {
     "compute": {"device": "cpu", "threads": 1},
     "data": {"workers": 0, "cache": "none"},
@@ -57,18 +76,37 @@ def test_a_recipe_is_whole(name):
             **config.backbone.options,
         )
     build_loss(config.loss.name, embedding_size=8, classes=12, **config.loss.options)
-    assert name == f"pretrain-{config.method.name}" or config.method.name == "supervised"
+    if config.method.name != "supervised":
+        small = f"pretrain-{config.method.name}"
+        assert name == small or (name.startswith(f"{small}-") and name.endswith(EIGHT_GPUS))
+
+
+@pytest.mark.parametrize("method", PUBLISHED)
+def test_each_method_has_its_published_settings_for_eight_gpus(method):
+    names = [one for one in recipe_names() if one.startswith(f"pretrain-{method}-")]
+    assert [one.endswith(EIGHT_GPUS) for one in names] == [True]
+    text = (RECIPES / f"{names[0]}.toml").read_text()
+    assert "https://arxiv.org/abs/" in text.splitlines()[0]
+    assert re.match(r"# (Section|Table) \d", text.splitlines()[1])
+    assert config_from_dict(read_recipe(names[0])).batches.size % 8 == 0
+
+
+@pytest.mark.parametrize("method", [one for one in METHODS if one != "supervised"])
+def test_each_method_has_a_small_one(method):
+    assert config_from_dict(read_recipe(f"pretrain-{method}")).method.name == method
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_takes_a_step(name, people, tmp_path):
     values = read_recipe(name)
-    if name == "pretrain-mae":
-        values = overridden(values, {"data": {"size": 32}})
+    own, size = values["backbone"], SIDES.get(values.get("method", {}).get("name"), 32)
+    if own["name"] == "vit":
+        values = overridden(values, {"data": {"size": size}, "backbone": TINY_VIT})
     elif name != "finetune-default":  # the rest of it, on a net of a second
-        neck = {"neck": values["backbone"].get("neck", "fc")}
-        tiny = {"backbone": TINY["backbone"] | neck, "data": {"size": 32}}
-        values = overridden(values, tiny)
+        tiny = TINY["backbone"] | {"neck": own.get("neck", "fc")}
+        if own["name"].startswith("lab:"):
+            tiny["name"] = f"lab:{tiny['name']}"
+        values = overridden(values, {"backbone": tiny, "data": {"size": size}})
     one_step(values, people, RunFolder(tmp_path / "run"))
 
 
@@ -86,9 +124,8 @@ def test_a_recipe_takes_a_step_with_its_own_backbone(name, people, tmp_path):
 
 def one_step(values: dict, people: Path, run: RunFolder) -> None:
     changes = overridden(ONE_STEP, {**small_batch(values), "data": {"source": str(people)}})
-    if "method" in values:  # no more than there are photos
-        few = {"queue": 8, "prototypes": 8}
-        given = {key: few[key] for key in few if key in values["method"]}
+    if "method" in values:
+        given = {key: few for key, few in FEW.items() if key in values["method"]}
         changes = overridden(changes, {"method": given})
     cache = values.get("compute", {}).get("gradient_cache")
     if cache:

@@ -32,17 +32,37 @@ from faceverify.training.stopping import StopRequest
 from faceverify.training.train_state import TrainState, build_train_state
 
 SIDE, SIZE, IMAGES, BATCH = 16, 12, 48, 16
+TINY_VIT = {"name": "vit", "patch": 4, "width": 16, "depth": 1, "heads": 2}
 UNNAMED = [name for name, method in METHODS.items() if not method.learns_by_loss]
 # what a method needs beside the least
 CASES: dict[str, dict[str, Any]] = {
     "moco": {"method": {"queue": 24}},
+    "instdisc": {"method": {"noise": 64}},
     "swav": {"method": {"prototypes": 12, "queue": 32}, "views": {"local": 2}},
     "dino": {
         "method": {"prototypes": 32},
         "views": {"local": 2},
         "optimiser": {"name": "adamw", "learning_rate": 0.005},
     },
-    "mae": {"backbone": {"name": "vit", "patch": 4, "width": 16, "depth": 1, "heads": 2}},
+    "jigsaw": {
+        "method": {"permutations": 6},
+        "optimiser": {"name": "adamw", "learning_rate": 0.01},
+    },
+    "context": {"optimiser": {"name": "adamw", "learning_rate": 0.01}},
+    "autoencoder": {
+        "method": {"channels": 4, "noise": 0.2},
+        "optimiser": {"name": "adamw", "learning_rate": 0.005},
+    },
+    "inpaint": {"method": {"channels": 4}, "optimiser": {"name": "adamw", "learning_rate": 0.005}},
+    "vae": {"method": {"channels": 4}, "optimiser": {"name": "adamw", "learning_rate": 0.005}},
+    "bigan": {
+        "method": {"channels": 4, "hidden": 32},
+        "optimiser": {"name": "adamw", "learning_rate": 0.002},
+    },
+    "cmc": {"backbone": {"name": "lab:tiny"}},
+    "cpc": {"method": {"patch": 8, "stride": 4, "last": 2, "depth": 1, "width": 16}},
+    "densecl": {"method": {"queue": 24}, "backbone": TINY_VIT},
+    "mae": {"backbone": TINY_VIT},
 }
 SMALL: dict[str, Any] = {
     "data": {"size": SIDE},

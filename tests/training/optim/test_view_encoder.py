@@ -5,6 +5,7 @@ from torch import distributed as dist
 from torch import multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from faceverify.training.backbones import build_backbone
 from faceverify.training.optim.view_encoder import ViewEncoder
 
 
@@ -29,6 +30,24 @@ def test_all_views_pass_in_one_call():
     torch.testing.assert_close(torch.cat([first, second]), backbone()(torch.cat(views())))
     (alone,) = ViewEncoder(backbone())(views()[:1])
     assert torch.equal(alone, backbone()(views()[0]))
+
+
+def test_parts_of_images_are_embedded_each_by_itself():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 3)).double()
+    parts = torch.randn(4, 5, 3, 2, 2, dtype=torch.float64)
+    first, second = ViewEncoder(net)([parts, parts + 1])
+    assert first.shape == (4, 5, 3)
+    torch.testing.assert_close(first[2, 3], net(parts[2, 3:4])[0])
+    torch.testing.assert_close(second[1], net(parts[1] + 1))
+
+
+def test_maps_come_after_the_embeddings_of_all_views():
+    net = build_backbone("vit", embedding_size=6, size=12, patch=4, width=8, depth=1, heads=2)
+    images = [torch.randn(3, 3, 12, 12), torch.randn(3, 3, 12, 12), torch.randn(3, 3, 8, 8)]
+    found = ViewEncoder(net)(images, maps=True)
+    for index, image in enumerate(images):
+        torch.testing.assert_close(found[index], net(image))
+        torch.testing.assert_close(found[3 + index], net.maps(image))
 
 
 def one_of_two(rank, folder):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from generated_people import tiny_config, write_people
+from PIL import Image
 
 from faceverify.errors import TrainingError
 from faceverify.models.model_file import load_model_file
@@ -142,6 +143,46 @@ def test_train_goes_on_from_it(photos, tmp_path):
         ({"batches": {"sampler": "identities"}}, "batches.sampler is about people"),
         ({"data": {"source": ""}}, "no photos to learn from"),
         ({"method": {"name": "mae"}}, "masks patches, and this backbone has none"),
+        (
+            {"method": {"name": "jigsaw"}, "backbone": {"stem": "face"}},
+            "method jigsaw has tiles of 8 pixels, and this backbone does not embed them; use --b",
+        ),
+        (
+            {"method": {"name": "context"}, "backbone": {"name": "mobilefacenet", "stem": None,
+                                                         "width": None}},
+            "method context has tiles of 6 pixels, and this backbone does not embed them; use --ba",
+        ),
+        ({"method": {"name": "inpaint", "masked": 1.0}}, r"method.masked is 1.0, not above 0 and"),
+        ({"method": {"name": "densecl"}}, "queue is 4096, not in 1 to the number of photos, 43"),
+        (
+            {"method": {"name": "densecl", "queue": 8}},
+            "at 32 pixels that of this backbone has one; use --set backbone.stem=face",
+        ),
+        (
+            {"method": {"name": "densecl", "queue": 8}, "backbone": {"name": "lab:resnet18"}},
+            "compares places of a feature map, and this backbone gives none; use --backbone",
+        ),
+        (
+            {"method": {"name": "densecl"}, "compute": {"gradient_cache": 4}},
+            "method densecl has views of several sizes, parts of them or their feature maps",
+        ),
+        ({"method": {"name": "cmc"}}, "an encoder of luminance .* use --backbone lab:resnet18"),
+        (
+            {"method": {"name": "cmc"}, "augmentation": {"grey": 1.0}},
+            "augmentation.grey is 1: every view is grey, and method cmc learns from colour",
+        ),
+        ({"method": {"name": "cpc"}}, "method.last is 3, not in .* to below the 1 rows of patches"),
+        (
+            {
+                "method": {"name": "cpc", "patch": 8, "stride": 4},
+                "backbone": {"name": "mobilefacenet", "stem": None, "width": None},
+            },
+            "method cpc embeds patches of 8 pixels, and this backbone embeds crops of 32 alone",
+        ),
+        (
+            {"method": {"name": "instdisc"}, "data": {"source": "pipe:cat nowhere/0.tar"}},
+            "method instdisc remembers each photo by its place in the set, and .* is a stream",
+        ),
         ({"method": {"name": "distil"}}, "method distil learns from a model; give --teacher"),
         ({"method": {"name": "simclr", "temperature": 0.0}}, "method.temperature is 0.0, not"),
         ({"method": {"name": "simclr", "temperature": "hot"}}, "of simclr is 'hot', not a number"),
@@ -157,6 +198,46 @@ def test_what_a_method_cannot_use_is_one_line_before_the_work(photos, tmp_path, 
         train_model(config_of(photos, **changes), run)
     assert len(str(found.value).splitlines()) == 1
     assert not run.path.exists()
+
+
+def grey_copies(photos, folder, every=1):
+    """Copies of photos, of which each so many is grey."""
+    folder.mkdir()
+    for number, path in enumerate(sorted(photos.rglob("*.png"))):
+        with Image.open(path) as image:
+            (image if number % every else image.convert("L")).save(folder / f"{number:02d}.png")
+    return folder
+
+
+def test_grey_photos_are_refused_where_colour_is_learned_from(photos, tmp_path):
+    given = {
+        "method": {"name": "cmc"},
+        "backbone": {"name": "lab:resnet18"},
+        "budget": {"steps": 1},
+    }
+    grey = grey_copies(photos, tmp_path / "grey")
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(TrainingError, match="the 49 photos looked at are grey, and method cmc"):
+        train_model(config_of(grey, **given), run)
+    assert not run.path.exists()
+    with tarfile.open(tmp_path / "0.tar", "w") as archive:
+        for path in sorted(grey.iterdir()):
+            archive.add(path, path.name)
+    with pytest.raises(TrainingError, match=r"0\.tar: the 49 photos looked at are grey"):
+        train_model(config_of(f"pipe:cat {tmp_path}/0.tar", **given), run)
+    said = []
+    some = grey_copies(photos, tmp_path / "some", every=7)
+    trained = train_model(config_of(some, **given), run, say=said.append)
+    assert "7 of 49 photos looked at are grey: method cmc learns nothing of such" in said
+    assert trained.model.is_file()
+
+
+def test_the_memory_bank_is_as_long_as_what_is_learned_from(photos, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    train_model(config_of(photos, method={"name": "instdisc", "noise": 64}), run)
+    stored = read_part(latest(run.checkpoints), "method")
+    assert stored["bank.rows"].shape == (43, 16)
+    assert stored["log_partition"] != 0
 
 
 def test_one_photo_is_refused(photos, tmp_path):

@@ -59,6 +59,17 @@ def draws_of(keys: Words, count: int) -> NDArray[np.float64]:
     return draws
 
 
+def normal_draws(keys: Words, count: int) -> NDArray[np.float64]:
+    """Random numbers of each key, of the standard normal distribution, (N, count).
+
+    Box and Muller 1958, https://doi.org/10.1214/aoms/1177706645.
+    """
+    draws = draws_of(keys, 2 * count)
+    radius = np.sqrt(-2 * np.log1p(-draws[:, :count]))
+    numbers: NDArray[np.float64] = radius * np.cos(2 * np.pi * draws[:, count:])
+    return numbers
+
+
 def mixed(words: Words) -> Words:
     """SplitMix64's finaliser: each input bit changes about half of the output bits."""
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
