@@ -32,6 +32,7 @@ from faceverify.training.methods.joined import joined_class
 from faceverify.training.methods.mae import MAE
 from faceverify.training.methods.method import Method
 from faceverify.training.methods.moco import MoCo
+from faceverify.training.methods.parts.viewmaker import Viewmaker
 from faceverify.training.methods.rotation import Rotation
 from faceverify.training.methods.simclr import SimCLR
 from faceverify.training.methods.simsiam import SimSiam
@@ -41,7 +42,6 @@ from faceverify.training.methods.supervised import Supervised
 from faceverify.training.methods.swav import SwAV
 from faceverify.training.methods.vae import VAE
 from faceverify.training.methods.vicreg import VICReg
-from faceverify.training.methods.viewmaker import Viewmaker
 
 METHODS: dict[str, type[Method]] = {
     "supervised": Supervised,

@@ -17,7 +17,7 @@ from faceverify.models.contract import Contract
 from faceverify.training.data.views import Batch, Views
 from faceverify.training.losses.loss import require
 from faceverify.training.methods.method import Method, exact, gathered
-from faceverify.training.methods.teacher_model import TeacherModel
+from faceverify.training.methods.parts.teacher_model import TeacherModel
 from faceverify.training.optim.view_encoder import Embed
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from faceverify.training.data.loading.source import Stills
 from faceverify.training.data.views import ONE_VIEW, Batch, Views
 from faceverify.training.distributed.collectives import Shard, gather_rows, shards_of
-from faceverify.training.methods.viewmaker import Viewmaker
+from faceverify.training.methods.parts.viewmaker import Viewmaker
 from faceverify.training.optim.view_encoder import Embed
 
 

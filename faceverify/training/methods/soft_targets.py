@@ -26,7 +26,7 @@ from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
 from faceverify.training.losses.l2_normalize import l2_normalize
 from faceverify.training.losses.loss import Loss, require
 from faceverify.training.methods.method import Method, exact
-from faceverify.training.methods.teacher_model import TeacherModel
+from faceverify.training.methods.parts.teacher_model import TeacherModel
 from faceverify.training.optim.view_encoder import Embed
 
 WITHOUT_SCALE = 16.0  # of the teacher's cosines, beside a loss whose logits have none

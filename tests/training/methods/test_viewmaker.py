@@ -15,7 +15,7 @@ from faceverify.errors import TrainingError
 from faceverify.training.checkpoint.checkpoint import load_progress
 from faceverify.training.data.views import Batch
 from faceverify.training.distributed.processes import join_processes
-from faceverify.training.methods.viewmaker import Viewmaker, noise_of
+from faceverify.training.methods.parts.viewmaker import Viewmaker, noise_of
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.train import train_model
 
