@@ -8,6 +8,14 @@ MIN_FACE = 40.0
 """Side of the smallest face that is detected, in pixels; smaller ones are rarely recognisable."""
 
 
+class Distance(str, Enum):
+    """Distance of two embeddings of length 1."""
+
+    COSINE = "cosine"  # 1 - cosine; thresholds are of this one
+    EUCLIDEAN = "euclidean"  # sqrt(2 x cosine distance): the same order of pairs
+    MANHATTAN = "manhattan"  # sum of the differences' absolute values
+
+
 class Engine(str, Enum):
     """Execution of work on many photos."""
 
@@ -53,3 +61,10 @@ class SearchMethod(str, Enum):
 
     EXACT = "exact"  # every embedding is compared
     CODES = "codes"  # binary templates find a shortlist, embeddings decide
+
+
+class Classes(str, Enum):
+    """People or classes of a benchmark that are evaluated."""
+
+    ALL = "all"
+    LAST_HALF = "last-half"  # of their sorted numbers or names: what metric learning tests on

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from faceverify.choices import Classes, Distance
 from faceverify.cli.console import Console
 from faceverify.cli.options import (
     Json,
@@ -17,7 +18,9 @@ from faceverify.cli.options import (
     Workers,
     face_options,
 )
+from faceverify.cli.protocol_options import protocol_options
 from faceverify.errors import UsageError
+from faceverify.evaluation.options import ProtocolOptions
 from faceverify.faces.options import FaceOptions
 
 if TYPE_CHECKING:
@@ -37,6 +40,11 @@ class Protocol(str, Enum):
     ALL = "all"
     TEMPLATES = "templates"
     RETRIEVAL = "retrieval"
+    KNN = "knn"
+    LINEAR = "linear"
+    FEW_SHOT = "few-shot"
+    REPRESENTATION = "representation"
+    INVARIANCE = "invariance"
 
 
 class ReferenceProtocol(str, Enum):
@@ -90,11 +98,14 @@ Replicates = Annotated[
 
 
 @face_options()
+@protocol_options()
 def evaluate(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="LIST", help="A pair list, a .bin pack, or a folder with a folder a person."
+            metavar="LIST",
+            help="A pair list, a .bin pack, a list of photos with people or classes, or a folder "
+            "with a folder a person.",
         ),
     ],
     images: Images = None,
@@ -106,10 +117,21 @@ def evaluate(
             "--protocol",
             help="10fold: threshold of a fold chosen on the others. fixed: the model's own. "
             "all: every photo against every other. templates: IJB. retrieval: Recall@k, mAP, NMI. "
+            "knn: by votes of the nearest photos. linear: a classifier on embeddings. few-shot: "
+            "people told apart after a few photos. representation: how embeddings are spread. "
+            "invariance: how far they move with occlusion, viewpoint, light, resolution. "
             "By default 10fold; all for a folder; templates with --media.",
             show_default=False,
         ),
     ] = None,
+    classes: Annotated[
+        Classes,
+        typer.Option(
+            "--classes",
+            help="Of people or classes, sorted; last-half: what metric learning tests on "
+            "(CUB, Cars).",
+        ),
+    ] = Classes.ALL,
     model: OneModel = None,
     compare: Annotated[
         list[str] | None,
@@ -117,6 +139,15 @@ def evaluate(
             "--compare",
             metavar="MODEL",
             help="Measure this model too and test the difference; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="MODEL",
+            help="representation: compare the layers with those of this model (linear CKA).",
             show_default=False,
         ),
     ] = None,
@@ -207,6 +238,7 @@ def evaluate(
         ),
     ] = None,
     replicates: Replicates = 1000,
+    judging: ProtocolOptions = ProtocolOptions(),
     faces: FaceOptions = FaceOptions(),
     workers: Workers = None,
     no_cache: NoCache = False,
@@ -227,6 +259,8 @@ def evaluate(
 
     `faceverify evaluate people/ --protocol all --json | jq .curve.eer.value`
 
+    `faceverify evaluate people/ --protocol knn --model runs/after/model.onnx`
+
     `faceverify evaluate pairs.txt --images lfw --face center --robustness`
     """
     console = Console(json, quiet, verbose)
@@ -234,6 +268,7 @@ def evaluate(
     from faceverify.embeddings.source import feature_source, file_source, model_source
     from faceverify.evaluation.benchmark import read_benchmark
     from faceverify.evaluation.evaluate import measure
+    from faceverify.evaluation.protocols.benchmark import Benchmark
     from faceverify.evaluation.protocols.protocol import Measurement, Settings
     from faceverify.evaluation.protocols.template_benchmark import (
         TemplateBenchmark,
@@ -245,6 +280,22 @@ def evaluate(
     other = (compare, embeddings, group, reference, media, protocol not in (None, Protocol.ALL))
     if robustness and any(other):
         raise UsageError("--robustness degrades photos itself, and goes with --protocol all alone")
+    if against is not None and (protocol is not Protocol.REPRESENTATION or embeddings):
+        raise UsageError(
+            "--against compares the layers of two models",
+            cure="use it with --protocol representation, and without --embeddings",
+        )
+    if robustness:
+        judging.require_used_by("--robustness")
+    if protocol is Protocol.INVARIANCE:
+        judging.require_used_by(protocol.value)
+        if any((embeddings, group, reference, media, threshold is not None)):
+            raise UsageError(
+                "--protocol invariance changes photos itself, and has no threshold",
+                cure="leave --embeddings, --group, --compat, --media and --threshold out",
+            )
+    if reference is not None and judging.distance is not Distance.COSINE:
+        raise UsageError("--compat has a distance of its own", cure="leave --distance out")
     with EmbeddingCache(None if no_cache else cache_folder(), console.message) as cache:
 
         def of_model(name: str) -> Any:
@@ -256,7 +307,7 @@ def evaluate(
             from faceverify.evaluation.robustness.selection import select_photos
 
             listed = read_benchmark(
-                source, images=images, pattern=pattern, protocol="all", kind=kind
+                source, images=images, pattern=pattern, protocol="all", kind=kind, classes=classes
             )
             benchmark = select_photos(listed)
             _, evaluation = evaluate_robustness(
@@ -265,9 +316,27 @@ def evaluate(
             )  # fmt: skip
             show_and_report([Measurement(evaluation)], [], benchmark, out, console)
             return
+        if protocol is Protocol.INVARIANCE:
+            from faceverify.evaluation.robustness.invariance import evaluate_invariance
+
+            benchmark = read_benchmark(
+                source, images=images, pattern=pattern, protocol="all", kind=kind, classes=classes
+            )
+            moved = [
+                evaluate_invariance(
+                    benchmark, name, faces, cache,
+                    replicates=replicates, workers=workers, progress=console.progress,
+                )
+                for name in (model or "default", *(compare or ()))
+            ]  # fmt: skip
+            show_and_report([Measurement(one) for one in moved], [], benchmark, out, console)
+            return
         if media is not None or protocol is Protocol.TEMPLATES:
             if protocol not in (None, Protocol.TEMPLATES) or compare or group or reference:
                 raise UsageError("--media goes with --protocol templates, and with no comparison")
+            judging.require_used_by("templates")
+            if classes is not Classes.ALL:
+                raise UsageError("--classes is of people or classes, not of templates")
             benchmark = read_template_benchmark(
                 source, media, points=points, galleries=gallery or [], probes=probes,
                 images=images, check_files=embeddings is None,
@@ -276,7 +345,7 @@ def evaluate(
             column, groups_of = grouping(group)
             benchmark = read_benchmark(
                 source, images=images, pattern=pattern, protocol=protocol and protocol.value,
-                kind=kind, group_column=column, check_files=embeddings is None,
+                kind=kind, group_column=column, check_files=embeddings is None, classes=classes,
             )  # fmt: skip
             benchmark = replace(benchmark, groups=groups_of(benchmark))
         if embeddings is None:
@@ -286,11 +355,21 @@ def evaluate(
         else:
             sources = [file_source(embeddings, model, console.message)]
         how = Settings(
-            fmr, threshold, reference and reference.value, replicates, report=out is not None
+            fmr, threshold, reference and reference.value, replicates, report=out is not None,
+            options=judging,
         )  # fmt: skip
         measured = [measure(benchmark, one, how) for one in sources]
     console.detail(f"{sum(one.photos.computed for one in measured)} photos were not cached")
     found = [one.measurement for one in measured]
+    if against is not None:
+        from faceverify.evaluation.similarity.layers import with_layers
+
+        assert isinstance(benchmark, Benchmark)
+        layers = with_layers(
+            found[0].evaluation, benchmark, (model or "default", against), faces,
+            workers=workers, progress=console.progress,
+        )  # fmt: skip
+        found[0] = replace(found[0], evaluation=layers)
     show_and_report(found, compared(found), benchmark, out, console)
 
 

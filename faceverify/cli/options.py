@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import wraps
 from typing import Annotated, Any
@@ -85,28 +85,38 @@ def face_options(*names: str) -> Callable[[Command], Command]:
     Args:
         names: of the options; all of them, if none is named.
     """
+    return fields_as_options("faces", {name: FACES[name] for name in names or FACES})
+
+
+def fields_as_options(parameter: str, options: Mapping[str, Any]) -> Callable[[Command], Command]:
+    """Give a command the fields of a frozen dataclass as options, in the place of a parameter.
+
+    Args:
+        parameter: name of the command's parameter; its default holds the options' defaults.
+        options: annotated type of each option by the name of its field.
+    """
 
     def declared(command: Command) -> Command:
         signature = inspect.signature(command, eval_str=True)
-        default = signature.parameters["faces"].default
+        default = signature.parameters[parameter].default
         own = [
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=getattr(default, name),
-                annotation=FACES[name],
+                annotation=annotation,
             )
-            for name in names or FACES
+            for name, annotation in options.items()
         ]
 
         @wraps(command)
         def parsed(**given: Any) -> None:
             chosen = {one.name: given.pop(one.name) for one in own}
-            command(**given, faces=replace(default, **chosen))
+            command(**given, **{parameter: replace(default, **chosen)})
 
         parameters: list[inspect.Parameter] = []
         for name, one in signature.parameters.items():
-            parameters += own if name == "faces" else [one.replace(kind=one.KEYWORD_ONLY)]
+            parameters += own if name == parameter else [one.replace(kind=one.KEYWORD_ONLY)]
         parsed.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         parsed.__annotations__ = {one.name: one.annotation for one in parameters}
         return parsed

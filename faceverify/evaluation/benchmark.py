@@ -9,13 +9,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from faceverify.choices import Classes
 from faceverify.errors import PairListError, UsageError
 from faceverify.evaluation.lists.cfp import is_cfp
-from faceverify.evaluation.lists.identity_photos import photos_of_pairs, read_identity_folder
-from faceverify.evaluation.lists.image_roots import map_images
+from faceverify.evaluation.lists.cub import is_cub
+from faceverify.evaluation.lists.identity_list import IdentityList, classes_of
+from faceverify.evaluation.lists.identity_photos import (
+    IdentityPhotos,
+    photos_of_pairs,
+    read_identity_folder,
+)
+from faceverify.evaluation.lists.image_roots import map_images, map_names
 from faceverify.evaluation.lists.insightface_bin import read_pack
 from faceverify.evaluation.lists.pair_list import PairList
-from faceverify.evaluation.lists.reading import read_pairs, sniff
+from faceverify.evaluation.lists.reading import (
+    PEOPLE_KINDS,
+    read_pairs,
+    read_people_list,
+    sniff,
+)
 from faceverify.evaluation.protocols import PROTOCOLS
 from faceverify.evaluation.protocols.benchmark import Benchmark
 from faceverify.evaluation.protocols.protocol import Needs
@@ -38,39 +50,37 @@ def read_benchmark(
     kind: str | None = None,
     group_column: str = "group",
     check_files: bool = True,
+    classes: Classes = Classes.ALL,
 ) -> Benchmark:
-    """The benchmark of a pair list, a pack, or a folder of identities.
+    """The benchmark of a pair list, a pack, a list of photos with identities, or a folder of them.
 
     Args:
         path: the list, pack or folder.
         images: folder of the listed photos; None for the folder of the list.
         pattern: from a listed name to a file, see ``map_images``.
-        protocol: None for "all" with a folder, "10fold" otherwise.
+        protocol: None for "all" with a folder or a list of identities, "10fold" otherwise.
         kind: format of the list; None to detect it.
         group_column: of a CSV, TSV or JSON-lines file.
         check_files: whether missing photos are an error; False with precomputed embeddings.
+        classes: which identities are kept.
 
     Raises:
         PairListError: the list is invalid, or photos are missing.
         UsageError: the protocol does not fit.
     """
-    nowhere = np.zeros(0, np.int64)
-    if path.is_dir() and not is_cfp(path):
-        protocol = protocol or "all"
-        if protocol not in IDENTITY_PROTOCOLS:
-            raise UsageError(
-                f"{path}: found a folder, but protocol {protocol} needs a pair list",
-                cure=f"use --protocol {' or '.join(IDENTITY_PROTOCOLS)}",
-            )
+    if path.is_dir() and not is_cfp(path) and not is_cub(path):
+        _require_identity_protocol(path, protocol, "a folder")
         people = read_identity_folder(path)
-        files: list[Path | bytes] = list(people.photos)
         names = [str(photo) for photo in people.photos]
-        return Benchmark(
-            str(path), protocol, files, names, None, nowhere, nowhere, people.identities,
-            people.notes,
-        )  # fmt: skip
-    protocol = protocol or "10fold"
+        return _of_identities(path, protocol or "all", people, names, classes)
     kind = kind or sniff(path)
+    if kind in PEOPLE_KINDS:
+        _require_identity_protocol(path, protocol, "photos with people")
+        listed = read_people_list(path, kind)
+        return _listed_benchmark(
+            path, protocol or "all", listed.of_classes(classes), images, pattern, check=check_files
+        )
+    protocol = protocol or "10fold"
     if kind == "pack":
         return _pack_benchmark(path, protocol)
     pairs = read_pairs(path, kind=kind, group_column=group_column)
@@ -80,12 +90,11 @@ def read_benchmark(
     name_of = dict(zip(mapped.first, pairs.first, strict=True))
     name_of |= dict(zip(mapped.second, pairs.second, strict=True))
     if protocol in IDENTITY_PROTOCOLS:
-        listed = photos_of_pairs(pairs, mapped)
-        names = [name_of[photo] for photo in listed.photos]
-        return Benchmark(
-            str(path), protocol, list(listed.photos), names, None, nowhere, nowhere,
-            listed.identities,
-        )  # fmt: skip
+        people = photos_of_pairs(pairs, mapped)
+        names = [name_of[photo] for photo in people.photos]
+        return _of_identities(path, protocol, people, names, classes)
+    if classes is not Classes.ALL:
+        raise UsageError(f"--classes {classes.value}: {path} is a list of pairs, not of classes")
     position = {file: index for index, file in enumerate(name_of)}
     return Benchmark(
         source=str(path),
@@ -97,6 +106,51 @@ def read_benchmark(
         second=_positions(position, mapped.second),
         identities=[],
     )
+
+
+def _require_identity_protocol(path: Path, protocol: str | None, found: str) -> None:
+    if protocol is not None and protocol not in IDENTITY_PROTOCOLS:
+        raise UsageError(
+            f"{path}: found {found}, but protocol {protocol} needs a pair list",
+            cure=f"use --protocol {' or '.join(IDENTITY_PROTOCOLS)}",
+        )
+
+
+def _of_identities(
+    path: Path, protocol: str, people: IdentityPhotos, names: list[str], classes: Classes
+) -> Benchmark:
+    kept = set(classes_of(people.identities, classes, str(path)))
+    rows = [index for index, person in enumerate(people.identities) if person in kept]
+    nowhere = np.zeros(0, np.int64)
+    return Benchmark(
+        str(path), protocol, [people.photos[row] for row in rows], [names[row] for row in rows],
+        None, nowhere, nowhere, [people.identities[row] for row in rows], people.notes,
+    )  # fmt: skip
+
+
+def _listed_benchmark(
+    path: Path,
+    protocol: str,
+    listed: IdentityList,
+    images: Path | None,
+    pattern: str,
+    *,
+    check: bool,
+) -> Benchmark:
+    names = [one.photo for one in listed.entries]
+    files = map_names(names, listed.root if images is None else images, pattern)
+    missing = [file for file in files.values() if check and not file.is_file()]
+    if missing:
+        named = ", ".join(map(str, missing[:3])) + (", ..." if len(missing) > 3 else "")
+        raise PairListError(
+            f"{path}: found {len(missing)} of {len(files)} photos missing ({named})",
+            cure="name the right image root or pattern",
+        )
+    nowhere = np.zeros(0, np.int64)
+    return Benchmark(
+        str(path), protocol, list(files.values()), names, None, nowhere, nowhere,
+        [one.identity for one in listed.entries], training=listed.training,
+    )  # fmt: skip
 
 
 def _pack_benchmark(path: Path, protocol: str) -> Benchmark:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from faceverify.choices import Distance
 from faceverify.embeddings.compute import PhotoEmbeddings, failure_notes
 from faceverify.embeddings.source import EmbeddingSource, ListedPhotos
 from faceverify.errors import ModelError, UsageError
@@ -20,6 +21,14 @@ from faceverify.evaluation.protocols.protocol import (
 )
 from faceverify.evaluation.protocols.template_benchmark import TemplateBenchmark
 from faceverify.matching.operating_point import OperatingPoint
+
+OTHER_DISTANCE = {
+    Distance.EUCLIDEAN: "Euclidean distance: of embeddings of length 1 it is sqrt(2 x cosine "
+    "distance) and orders every pair alike; the model's thresholds are cosine distances, and are "
+    "not used",
+    Distance.MANHATTAN: "Manhattan distance: it orders pairs otherwise than the cosine, for which "
+    "the model was trained; its thresholds are cosine distances, and are not used",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +60,7 @@ def measure(
         PairListError: the benchmark holds no comparison.
     """
     protocol = PROTOCOLS[benchmark.protocol]
+    settings.options.require_used_by(benchmark.protocol)
     point, missing = _point(source, settings, protocol)
     if point is None and benchmark.protocol == "fixed":
         raise UsageError(
@@ -69,6 +79,14 @@ def _point(
     source: EmbeddingSource, settings: Settings, protocol: Protocol
 ) -> tuple[OperatingPoint | None, list[str]]:
     """The model's operating point; for tolerant protocols, None and a note where it has none."""
+    distance = settings.options.distance
+    if distance is not Distance.COSINE:
+        if settings.threshold is not None:
+            raise UsageError(
+                f"--threshold is a cosine distance, not a {distance.value} one",
+                cure="leave out --threshold or --distance",
+            )
+        return None, [OTHER_DISTANCE[distance]]
     try:
         return source.operating_point(settings.fmr, settings.threshold), []
     except ModelError as error:

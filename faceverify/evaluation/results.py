@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from faceverify.choices import Distance
 from faceverify.evaluation.metrics.wilson import Interval, wilson
 
 if TYPE_CHECKING:
@@ -88,6 +89,33 @@ class Section:
         return {estimate.key: estimate.as_dict() for estimate in self.estimates}
 
 
+@dataclass(frozen=True)
+class LayerTable:
+    """Similarity (linear CKA) of the layers of two models.
+
+    Args:
+        names: of the models.
+        layers: names of the layers, of one model and of the other.
+        values: a row a layer of the first model, a column a layer of the second; None where a layer
+            is the same for all photos.
+        photos: number of photos.
+    """
+
+    names: tuple[str, str]
+    layers: tuple[tuple[str, ...], tuple[str, ...]]
+    values: tuple[tuple[float | None, ...], ...]
+    photos: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "models": list(self.names),
+            "layers": [list(names) for names in self.layers],
+            "values": [list(row) for row in self.values],
+            "photos": self.photos,
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """The evaluation of one model on one benchmark.
@@ -104,6 +132,9 @@ class Evaluation:
         band: confidence band of the ROC; empty if not computed.
         reliability: of the calibrated probability; None if not computed.
         discards: error-versus-discard curves of FMR and FNMR by kind of degradation.
+        distance: that was measured.
+        movements: distance moved by kind of change, from its mildest strength to its strongest.
+        layers: similarity of the model's layers to those of another; None if not computed.
     """
 
     source: str
@@ -117,6 +148,9 @@ class Evaluation:
     band: Band = ()
     reliability: Reliability | None = None
     discards: tuple[tuple[str, DiscardCurve | None, DiscardCurve | None], ...] = ()
+    distance: Distance = Distance.COSINE
+    layers: LayerTable | None = None
+    movements: tuple[tuple[str, tuple[float | None, ...]], ...] = ()
 
     def estimate(self, key: str) -> Estimate | None:
         """The estimate with a key; None if there is none."""
@@ -133,7 +167,9 @@ class Evaluation:
             "protocol": self.protocol,
             "model": self.model,
             "model_id": self.model_id,
+            "distance": self.distance.value,
             **{section.key: section.as_dict() for section in self.sections},
+            **({"cka": self.layers.as_dict()} if self.layers is not None else {}),
             "notes": list(self.notes),
         }
 

@@ -16,7 +16,7 @@ STOPPING = [
 ]
 SAME_SIGNAL = 1.0  # seconds: torchrun passes on a Ctrl-C that the terminal sent already
 SMOOTHING = 0.8  # of the running loss: half of its weight is on the last three losses
-# signs (methods/signs.py) of which a value below the first number means that all embeddings are
+# signs (matching/sphere.py) of which a value below the first number means that all embeddings are
 # alike, if it lasts for the second, in steps; the last two, in nats, may begin next to nothing
 ALIKE = {
     "spread": (0.02, 30),

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from faceverify.matching.sphere import spread_and_rank
 from faceverify.models.contract import Contract
 from faceverify.training.backbones import build_backbone
 from faceverify.training.backbones.pretrained import initialise
@@ -26,7 +27,6 @@ from faceverify.training.distributed.processes import Processes
 from faceverify.training.losses import build_loss
 from faceverify.training.methods import configured_method
 from faceverify.training.methods.method import Method, gathered
-from faceverify.training.methods.signs import spread_and_rank
 from faceverify.training.optim.ema import ExponentialMovingAverage
 from faceverify.training.optim.freezing import freeze, train_mode
 from faceverify.training.optim.optimisers import make_optimiser, parameter_groups
@@ -102,7 +102,7 @@ class TrainState:
         (rows,) = gathered([self.seen.mean(dim=1) if self.seen.dim() == 3 else self.seen])
         if len(rows) < FEWEST_WATCHED:
             return {}
-        return {**spread_and_rank(rows), **self.method.signs()}
+        return {**spread_and_rank(rows.detach().cpu().double().numpy()), **self.method.signs()}
 
     @property
     def shared_parameters(self) -> list[nn.Parameter]:

@@ -71,12 +71,18 @@ COMMANDS = {
         "pairs of photos": "evaluate pairs.csv --images people --group group --replicates 50",
         "all photos": "evaluate people --replicates 50",
         "retrieval": "evaluate patterns --aligned arcface-112 --protocol retrieval",
+        "nearest neighbours": "evaluate patterns --aligned arcface-112 --protocol knn --k 3",
+        "linear classifier": "evaluate patterns --aligned arcface-112 --protocol linear",
+        "few-shot": "evaluate patterns --aligned arcface-112 --protocol few-shot --queries 2"
+        " --shots 1 --shots 2 --episodes 50",
         "calibrate": "calibrate --images patterns --aligned arcface-112 --fmr 0.1 --dry-run"
         " --replicates 50",
         "calibrate to a rate that the data cannot tell": "calibrate --images people --dry-run",
     },
     "evaluate_embeddings": {
         "10 folds": "evaluate rows.csv --embeddings rows.npz --replicates 50 --compat facenet",
+        "10 folds, Manhattan distance": "evaluate rows.csv --embeddings rows.npz --replicates 50"
+        " --distance manhattan",
         "fixed": "evaluate rows.csv --embeddings rows.npz --protocol fixed --threshold 0.3"
         " --group group --replicates 0",
         "templates": "evaluate template_pairs.txt --embeddings features.npy --media media.txt"

@@ -39,11 +39,12 @@ def inspect(
     from dataclasses import asdict
 
     from faceverify.evaluation.lists.cfp import is_cfp
+    from faceverify.evaluation.lists.cub import is_cub
     from faceverify.evaluation.lists.reading import Inspection
     from faceverify.evaluation.lists.reading import inspect as look_into
     from faceverify.training.data.sets.summary import is_face_set, summarise
 
-    if kind is None and is_face_set(file) and not is_cfp(Path(file)):
+    if kind is None and is_face_set(file) and not (is_cfp(Path(file)) or is_cub(Path(file))):
         summary = summarise(file)
         found = Inspection(file, summary.kind, summary.title, summary.facts, list(summary.notes))
         heading = f"{file}: {found.title}"

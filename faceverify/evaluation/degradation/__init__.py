@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from faceverify.errors import UsageError
+from faceverify.evaluation.degradation import cast, light
 from faceverify.evaluation.degradation.bar import bar
 from faceverify.evaluation.degradation.blocks import blocks
 from faceverify.evaluation.degradation.blur import blur
@@ -24,6 +25,7 @@ from faceverify.evaluation.degradation.enlarged import enlarged
 from faceverify.evaluation.degradation.face_frame import FaceFrame, Pixels
 from faceverify.evaluation.degradation.hand import hand
 from faceverify.evaluation.degradation.mask import mask
+from faceverify.evaluation.degradation.mirrored import mirrored
 from faceverify.evaluation.degradation.motion import motion
 from faceverify.evaluation.degradation.noise import noise
 from faceverify.evaluation.degradation.turned import turned
@@ -59,6 +61,12 @@ DEGRADATIONS: dict[str, Degradation] = {
     "bar": Degradation(bar, (0.15, 0.3, 0.5, 0.7, 0.9), "share covered, about the eyes"),
     "hand": Degradation(hand, (0.3, 0.5, 0.7, 0.9, 1.2), "side of a hand, of the face's"),
     "turned": Degradation(turned, (15, 30, 45, 90, 180, 270), "degrees"),
+    "mirrored": Degradation(mirrored, (1,), "once"),
+    "side-light": Degradation(light.from_the_side, (2, 4, 8, 16), "near over far"),
+    "top-light": Degradation(light.from_above, (2, 4, 8, 16), "near over far"),
+    "under-light": Degradation(light.from_below, (2, 4, 8, 16), "near over far"),
+    "warm": Degradation(cast.warm, (2, 4, 8), "red over blue"),
+    "cold": Degradation(cast.cold, (2, 4, 8), "blue over red"),
 }
 
 

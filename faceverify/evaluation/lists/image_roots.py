@@ -14,6 +14,8 @@ from faceverify.errors import PairListError, UsageError
 from faceverify.evaluation.lists.rows import identity_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from faceverify.evaluation.lists.pair_list import PairList
 
 PLACEHOLDERS = ("path", "folder", "file", "stem", "suffix", "identity")
@@ -66,15 +68,7 @@ def map_images(pairs: PairList, root: Path, *, pattern: str = "{path}") -> PairI
     Raises:
         UsageError: the pattern has an unknown placeholder, or none.
     """
-    found = re.findall(r"\{(.*?)\}", pattern)
-    unknown = [name for name in found if name not in PLACEHOLDERS]
-    if unknown or not found:
-        raise UsageError(
-            f"image pattern {pattern!r}: found {'{' + unknown[0] + '}' if unknown else 'no braces'}"
-            f", expected some of {', '.join('{' + name + '}' for name in PLACEHOLDERS)}",
-            cure="the default is {path}",
-        )
-    files = {image: root / _fill(pattern, image) for image in pairs.images}
+    files = map_names(pairs.images, root, pattern)
     present = {image: file.is_file() for image, file in files.items()}
     return PairImages(
         source=pairs.source,
@@ -86,6 +80,23 @@ def map_images(pairs: PairList, root: Path, *, pattern: str = "{path}") -> PairI
             bool,
         ),
     )
+
+
+def map_names(images: Iterable[str], root: Path, pattern: str = "{path}") -> dict[str, Path]:
+    """File of each listed photo, see :func:`map_images`.
+
+    Raises:
+        UsageError: the pattern has an unknown placeholder, or none.
+    """
+    found = re.findall(r"\{(.*?)\}", pattern)
+    unknown = [name for name in found if name not in PLACEHOLDERS]
+    if unknown or not found:
+        raise UsageError(
+            f"image pattern {pattern!r}: found {'{' + unknown[0] + '}' if unknown else 'no braces'}"
+            f", expected some of {', '.join('{' + name + '}' for name in PLACEHOLDERS)}",
+            cure="the default is {path}",
+        )
+    return {image: root / _fill(pattern, image) for image in images}
 
 
 def _fill(pattern: str, image: str) -> str:

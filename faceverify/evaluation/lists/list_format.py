@@ -77,6 +77,7 @@ class ListFormat:
         matches: whether a file has this format, given that no earlier format matched.
         read: from a path and the name of the group column (tables only) to the contents.
         pairs: whether the contents are pairs of photo files.
+        people: whether the contents are photo files with identities.
     """
 
     kind: str
@@ -84,3 +85,4 @@ class ListFormat:
     matches: Callable[[ListFile], bool]
     read: Callable[[Path, str], Listing]
     pairs: bool = True
+    people: bool = False

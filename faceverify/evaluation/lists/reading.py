@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from faceverify.errors import PairListError, UsageError
 from faceverify.evaluation.lists import FORMATS
+from faceverify.evaluation.lists.identity_list import IdentityList
 from faceverify.evaluation.lists.list_format import ListFile
 from faceverify.evaluation.lists.pair_list import PairList
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KINDS = tuple(kind for kind, one in FORMATS.items() if one.pairs)
+PEOPLE_KINDS = tuple(kind for kind, one in FORMATS.items() if one.people)
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,21 @@ def read_pairs(path: Path, *, kind: str | None = None, group_column: str = "grou
         raise unknown_kind(path, kind)
     found = FORMATS[kind].read(path, group_column)
     assert isinstance(found, PairList)
+    return found
+
+
+def read_people_list(path: Path, kind: str) -> IdentityList:
+    """The photos and identities of a list.
+
+    Args:
+        path: of the list.
+        kind: one of ``PEOPLE_KINDS``.
+
+    Raises:
+        PairListError: ``file:line: found ..., expected ...; cure``.
+    """
+    found = FORMATS[kind].read(path, "group")
+    assert isinstance(found, IdentityList)
     return found
 
 

@@ -13,10 +13,15 @@ a histogram of 2^24 + 1 bins holds the scores of any number of comparisons.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
+from faceverify.choices import Distance
 from faceverify.errors import ModelError
+
+Rows = NDArray[np.float64]
 
 STEPS = 2**23  # per unit of distance
 COORDINATE = 2.0**-26
@@ -70,3 +75,28 @@ def distance_steps(
     np.rint(cosines, out=cosines)
     np.clip(cosines, 0, 2 * STEPS, out=cosines)  # lengths are 1 up to 2^-24
     return cosines.astype(np.int32)
+
+
+def manhattan_distances(
+    first: NDArray[np.float64], second: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Pairwise Manhattan distances, the sums of absolute differences, (N, M).
+
+    Exact, as above: differences are multiples of 2^-26, and their sums stay below 2^27 of them
+    times the dimensions.
+
+    Args:
+        first: from :func:`exact_rows`, (N, D).
+        second: likewise, (M, D).
+    """
+    from sklearn.metrics.pairwise import manhattan_distances as sums
+
+    return np.asarray(sums(first, second))
+
+
+RANKINGS: dict[Distance, Callable[[Rows, Rows], NDArray[np.int32] | Rows]] = {
+    Distance.COSINE: distance_steps,
+    Distance.EUCLIDEAN: distance_steps,  # of unit rows it is sqrt(2 x cosine distance)
+    Distance.MANHATTAN: manhattan_distances,
+}
+"""Matrices that rank as a distance does; none exceeds 2 x STEPS."""

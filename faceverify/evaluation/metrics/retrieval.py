@@ -1,7 +1,8 @@
-"""Retrieval metrics: Recall@k, mAP, and the NMI of k-means clusters with identities.
+"""Retrieval metrics: Recall@k, mAP, R-precision, mAP@R, and the NMI of clusters with identities.
 
 Each photo is a query against all others. Manning, Raghavan and Schütze, "Introduction to
-Information Retrieval", 2008, chapters 8 and 16.
+Information Retrieval", 2008, chapters 8 and 16; mAP@R: Musgrave, Belongie and Lim, "A metric
+learning reality check", 2020, https://arxiv.org/abs/2003.08505, eq. 1 and 2.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from faceverify.choices import Distance
 from faceverify.errors import UsageError
 from faceverify.evaluation.metrics.exact_distances import (
+    RANKINGS,
     STEPS,
-    distance_steps,
     exact_rows,
     unit_rows,
 )
@@ -27,32 +29,41 @@ QUERIES = 512  # per block
 BEYOND = 2 * STEPS + 1  # above any distance: excludes the query itself
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Retrieval:
-    """Retrieval metrics; None without queries.
+    """Retrieval results of Q queries, the photos whose identity has another photo.
 
     Args:
-        recall: Recall@k by k: queries with a photo of their identity among the k nearest.
-        mean_average_precision: over the whole ranking.
-        queries: number of photos whose identity has another photo.
-        alone: number of photos whose identity has no other; they are never a query.
+        query: index of each query's photo, ascending, (Q,).
+        rank: of the nearest photo of its identity, from 1, (Q,).
+        average_precision: over the whole ranking, (Q,).
+        r_precision: share of the identity's R other photos among the R nearest, (Q,).
+        average_precision_at_r: average precision over the R nearest, (Q,).
     """
 
-    recall: dict[int, float | None]
-    mean_average_precision: float | None
-    queries: int
-    alone: int
+    query: NDArray[np.int64]
+    rank: NDArray[np.int64]
+    average_precision: NDArray[np.float64]
+    r_precision: NDArray[np.float64]
+    average_precision_at_r: NDArray[np.float64]
+
+    def found_within(self, k: int) -> NDArray[np.bool_]:
+        """Whether a photo of the identity is among the k nearest, (Q,): Recall@k is the mean."""
+        return np.asarray(self.rank <= k)
 
 
 def retrieval(
-    embeddings: NDArray[np.floating], identities: Sequence[str], *, ks: Sequence[int] = (1, 5, 10)
+    embeddings: NDArray[np.floating],
+    identities: Sequence[str],
+    *,
+    distance: Distance = Distance.COSINE,
 ) -> Retrieval:
     """Retrieval of each photo among all others, worst case in ties.
 
     Args:
         embeddings: (N, D).
         identities: N.
-        ks: values of k in Recall@k.
+        distance: by which photos are ranked.
 
     Raises:
         ModelError: an embedding is NaN, infinite or zero.
@@ -60,10 +71,12 @@ def retrieval(
     """
     rows, code = exact_rows(embeddings), _codes(embeddings, identities)
     queries = np.flatnonzero(np.bincount(code, minlength=1)[code] > 1)
-    ranks, precisions = [], []
+    ranks = np.zeros(len(queries), np.int64)
+    precisions = np.zeros((3, len(queries)))
     for top in range(0, len(queries), QUERIES):
         block = queries[top : top + QUERIES]
-        for query, distances in zip(block, distance_steps(rows[block], rows), strict=True):
+        matrix = RANKINGS[distance](rows[block], rows)
+        for place, (query, distances) in enumerate(zip(block, matrix, strict=True), top):
             relevant = code == code[query]
             relevant[query] = False
             own = np.sort(distances[relevant])
@@ -71,15 +84,12 @@ def retrieval(
             distances.sort()
             above = np.searchsorted(distances, own, side="right")  # ranks, worst case in ties
             hits = np.searchsorted(own, own, side="right")
-            precisions.append(float(np.mean(hits / above)))
-            ranks.append(int(above[0] - hits[0]) + 1)
-    rank = np.array(ranks)
-    return Retrieval(
-        recall={k: float(np.mean(rank <= k)) if ranks else None for k in ks},
-        mean_average_precision=float(np.mean(precisions)) if ranks else None,
-        queries=len(queries),
-        alone=len(rows) - len(queries),
-    )
+            near = above <= len(own)
+            ranks[place] = above[0] - hits[0] + 1
+            precisions[:, place] = (
+                np.mean(hits / above), np.mean(near), np.mean(hits / above * near)
+            )  # fmt: skip
+    return Retrieval(queries, ranks, *precisions)
 
 
 def cluster_agreement(

@@ -6,7 +6,16 @@ To add a protocol: a file with a ``Protocol``, a line here, a test, and its name
 
 from __future__ import annotations
 
-from faceverify.evaluation.protocols import all_pairs, pairs, retrieval, templates
+from faceverify.evaluation.protocols import (
+    all_pairs,
+    few_shot,
+    knn,
+    linear,
+    pairs,
+    representation,
+    retrieval,
+    templates,
+)
 from faceverify.evaluation.protocols.protocol import Protocol
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -14,5 +23,9 @@ PROTOCOLS: dict[str, Protocol] = {
     "fixed": pairs.FIXED,
     "all": all_pairs.PROTOCOL,
     "retrieval": retrieval.PROTOCOL,
+    "knn": knn.PROTOCOL,
+    "linear": linear.PROTOCOL,
+    "few-shot": few_shot.PROTOCOL,
+    "representation": representation.PROTOCOL,
     "templates": templates.PROTOCOL,
 }

@@ -29,6 +29,7 @@ class Benchmark:
         identities: of the photos, P; empty for protocols on pairs.
         notes: caveats, one line each.
         groups: of each pair, N; None without rates by group.
+        training: whether the list has each photo for training, P; None without such a split.
     """
 
     source: str
@@ -41,3 +42,4 @@ class Benchmark:
     identities: list[str]
     notes: tuple[str, ...] = ()
     groups: list[str] | None = None
+    training: list[bool] | None = None

@@ -60,7 +60,11 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
     assert benchmark.pairs is not None
     same = benchmark.pairs.same
     distances = pair_distances(
-        photos.embeddings, photos.enrolled, benchmark.first, benchmark.second
+        photos.embeddings,
+        photos.enrolled,
+        benchmark.first,
+        benchmark.second,
+        settings.options.distance,
     )
     found, replicates = evaluate_pairs(
         PairScores(benchmark.pairs, distances, len(photos.enrolled), photos.failures),
@@ -77,7 +81,12 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
     if settings.reference is not None:
         rows = photos.embeddings[benchmark.first], photos.embeddings[benchmark.second]
         sections = (*sections, reference_section(settings.reference, *rows, same, photos.failures))
-    found = replace(found, sections=sections, notes=(*found.notes, *photos.notes))
+    found = replace(
+        found,
+        sections=sections,
+        notes=(*found.notes, *photos.notes),
+        distance=settings.options.distance,
+    )
     if not settings.report:
         return Measurement(found, replicates)
     people = identities_of_pairs(benchmark.pairs)
@@ -93,7 +102,7 @@ class PairScores:
 
     Args:
         pairs: N pairs.
-        distances: cosine distances, (N,); ``inf`` where a photo has no embedding.
+        distances: (N,); ``inf`` where a photo has no embedding.
         photos: number of photos in the list.
         failures: number of photos without an embedding.
     """

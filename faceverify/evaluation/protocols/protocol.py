@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from faceverify.evaluation.options import ProtocolOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +39,7 @@ class Settings:
         replicates: of the bootstrap over identities; 0 for Wilson's intervals alone.
         seed: of the bootstrap.
         report: whether to compute what the report shows: bands, probability, worst errors.
+        options: of single protocols.
     """
 
     fmr: float = 1e-3
@@ -45,6 +48,7 @@ class Settings:
     replicates: int = 1000
     seed: int = 0
     report: bool = False
+    options: ProtocolOptions = field(default_factory=ProtocolOptions)
 
 
 @dataclass(frozen=True, eq=False)

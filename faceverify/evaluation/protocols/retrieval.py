@@ -1,10 +1,14 @@
-"""Protocol ``retrieval``: Recall@k, mAP and clustering (NMI)."""
+"""Protocol ``retrieval``: Recall@k, mAP, R-precision, mAP@R and clustering (NMI)."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from faceverify.evaluation.intervals.identity_mean import mean_interval, share_estimate
 from faceverify.evaluation.metrics.retrieval import cluster_agreement, retrieval
 from faceverify.evaluation.protocols.all_pairs import split_enrolled
 from faceverify.evaluation.protocols.protocol import (
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from faceverify.evaluation.protocols.benchmark import Benchmark
 
 RANKS = (1, 5, 10)
+NO_SEARCH = "needs a person with two photos"
 
 
 def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -> Measurement:
@@ -35,26 +40,45 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
     rows, names, failed = split_enrolled(photos.embeddings, photos.enrolled, benchmark.identities)
     everyone = Counter(benchmark.identities)
     lost = sum(everyone[name] > 1 for name in failed)
-    why = "needs a person with two photos"
-    found = retrieval(rows, names, ks=RANKS)
+    found = retrieval(rows, names, distance=settings.options.distance)
     # A query whose identity has no other enrolled photo is a miss, too.
-    searches = sum(count for count in everyone.values() if count > 1)
-    share = found.queries / searches if searches else 0.0
+    who = [names[index] for index in found.query]
+    missed = Counter({name: count for name, count in everyone.items() if count > 1})
+    missed.subtract(who)
+    who += missed.elements()
+    resampled = {"replicates": settings.replicates, "seed": settings.seed}
     estimates = [
         Estimate("photos", "photos", len(benchmark.identities), "count"),
         Estimate("people", "people", len(everyone), "count"),
-        Estimate("queries", "searches (photos whose person has another)", searches, "count"),
+        Estimate("queries", "searches (photos whose person has another)", len(who), "count"),
         Estimate("failed_queries", "of them without a face: no results", lost, "count"),
     ]
+
+    def of_all(values: NDArray[np.generic]) -> NDArray[np.float64]:
+        return np.append(values, np.zeros(len(who) - len(values))).astype(np.float64)
+
     for k in RANKS:
-        value = found.recall[k]
-        value = value * share if value is not None else None
+        right = of_all(found.found_within(k)).astype(bool)
         estimates.append(
-            Estimate(f"recall_at_{k}", f"Recall@{k}", value, detail="" if searches else why)
+            share_estimate(f"recall_at_{k}", f"Recall@{k}", right, who, why=NO_SEARCH, **resampled)
         )
-    precision = found.mean_average_precision
-    precision = precision * share if precision is not None else None
-    estimates.append(Estimate("map", "mAP", precision, "number", detail="" if searches else why))
+    for key, name, each in (
+        ("map", "mAP", found.average_precision),
+        ("r_precision", "R-precision", found.r_precision),
+        ("map_at_r", "mAP@R", found.average_precision_at_r),
+    ):
+        values = of_all(each)
+        estimates.append(
+            Estimate(
+                key,
+                name,
+                float(values.mean()) if len(who) else None,
+                "number",
+                mean_interval(values, who, **resampled) if len(who) else None,
+                "identities",
+                "" if len(who) else NO_SEARCH,
+            )
+        )
     agreement = cluster_agreement(rows, names, seed=settings.seed) if len(rows) else None
     estimates.append(
         Estimate(
@@ -68,8 +92,11 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
     sections = (Section("retrieval", "Retrieval", tuple(estimates)),)
     notes = (*benchmark.notes, *photos.notes)
     return Measurement(
-        Evaluation(benchmark.source, "retrieval", photos.model, photos.model_id, sections, notes)
-    )
+        Evaluation(
+            benchmark.source, "retrieval", photos.model, photos.model_id, sections, notes,
+            distance=settings.options.distance,
+        )
+    )  # fmt: skip
 
 
 PROTOCOL = Protocol(Needs.IDENTITIES, evaluate)

@@ -9,12 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from faceverify.evaluation.results import Evaluation, Section
-
-if TYPE_CHECKING:
-    from faceverify.evaluation.report.svg import Chart
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
@@ -33,6 +30,13 @@ figure.error { border-color: #d55e00 } figcaption { font-size: 12px; overflow-wr
 figure img, .blank { width: 132px; height: 132px; object-fit: contain; background: #f2f2f2;
   display: inline-block; vertical-align: top; margin-right: 4px; font-size: 11px; color: #777 }
 """
+
+
+class Plot(Protocol):
+    """A picture of the report."""
+
+    def svg(self) -> str:
+        """It as an SVG element."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,13 @@ class ShownModel:
     """
 
     evaluation: Evaluation
-    plots: Sequence[Chart]
+    plots: Sequence[Plot]
     false_matches: Sequence[ShownPair]
     false_non_matches: Sequence[ShownPair]
 
 
 def page(
-    models: Sequence[ShownModel], plots: Sequence[Chart], differences: Sequence[Section]
+    models: Sequence[ShownModel], plots: Sequence[Plot], differences: Sequence[Section]
 ) -> str:
     """The HTML text of the report.
 
@@ -101,7 +105,7 @@ def page(
     )
 
 
-def _plots(plots: Sequence[Chart]) -> str:
+def _plots(plots: Sequence[Plot]) -> str:
     return f'<div class="plots">{"".join(plot.svg() for plot in plots)}</div>' if plots else ""
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from faceverify.choices import Distance
 from faceverify.evaluation.intervals.bands import smallest_fmr
 from faceverify.evaluation.metrics.error_rates import roc
 from faceverify.evaluation.metrics.scores import ScoreCounts, histogram
@@ -69,17 +70,22 @@ def det_chart(series: Sequence[Series]) -> Chart:
     return chart
 
 
-def histogram_chart(counts: ScoreCounts, threshold: float | None, name: str) -> Chart:
+def histogram_chart(
+    counts: ScoreCounts,
+    threshold: float | None,
+    name: str,
+    distance: Distance = Distance.COSINE,
+) -> Chart:
     """Histograms of genuine and impostor distances, each with a sum of 1."""
     last = counts.distances[-1] if len(counts.distances) else 2.0
-    top = float(np.ceil(20 * min(max(last, 0.05), 2.0)) / 20)
+    top = float(np.ceil(20 * max(last, 0.05)) / 20)
     edges = np.linspace(0, top, BINS + 1)
     columns = histogram(counts, edges)
     shares = [column / max(int(column.sum()), 1) for column in columns]
     highest = max(float(max(share.max() for share in shares)) * 1.15, 1e-9)
     chart = Chart(
         f"Scores of {name}",
-        Axis("cosine distance", 0.0, top),
+        Axis(f"{distance.value} distance", 0.0, top),
         Axis(f"share in a bin of {edges[1]:.3g}", 0.0, highest, percent=True),
         legend="top right",
     )
@@ -127,6 +133,23 @@ def discard_chart(rate: str, curves: Sequence[tuple[str, DiscardCurve | None]]) 
         points = [(share, found.at(share)) for share in shares.tolist()]
         again = number >= len(COLOURS)
         chart.line(points, colour, f"{kind}, dashed" if again else kind, dashed=again)
+    return chart
+
+
+def movement_chart(movements: Sequence[tuple[str, Sequence[float | None]]]) -> Chart:
+    """Distance moved over the strengths of each kind of change, from mild to strong."""
+    most = max(len(values) for _, values in movements)
+    known = [value for _, values in movements for value in values if value is not None]
+    chart = Chart(
+        "Distance moved",
+        Axis("strength, from the mildest", 1.0, max(most, 2), ticks=range(1, max(most, 2) + 1)),
+        Axis("cosine distance to the untouched photo", 0.0, max(max(known, default=0.0), 1e-6)),
+    )
+    for number, (kind, values) in enumerate(movements):
+        points = [(step, value) for step, value in enumerate(values, 1) if value is not None]
+        colour, again = COLOURS[number % len(COLOURS)], number >= len(COLOURS)
+        chart.line(points, colour, f"{kind}, dashed" if again else kind, dashed=again)
+        chart.dots(points, colour)
     return chart
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceverify.errors import OutputError
-from faceverify.evaluation.report.page import ShownModel, ShownPair, page
+from faceverify.evaluation.report.heat_map import HeatMap
+from faceverify.evaluation.report.page import Plot, ShownModel, ShownPair, page
 from faceverify.evaluation.report.plots import (
     Series,
     det_chart,
     discard_chart,
     histogram_chart,
+    movement_chart,
     reliability_chart,
     roc_chart,
 )
@@ -59,6 +61,8 @@ def write_report(
     }
     files = {FIGURES: json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
     files |= {f"{name}.svg": chart.svg() for name, chart in plots.items()}
+    if (layers := models[0].evaluation.layers) is not None:
+        files["cka.svg"] = HeatMap(layers).svg()
     files[PAGE] = page(shown, list(plots.values()), differences)  # last: exists only if all do
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,15 +85,20 @@ def _common_plots(evaluations: Sequence[Evaluation]) -> dict[str, Chart]:
 
 
 def _shown(one: Measurement, photos: Sequence[Path | bytes], names: Sequence[str]) -> ShownModel:
-    found, plots = one.evaluation, []
+    found, plots = one.evaluation, list[Plot]()
     threshold = _threshold(found)
     if found.counts is not None:
-        plots.append(histogram_chart(found.counts, threshold, found.model))
+        plots.append(histogram_chart(found.counts, threshold, found.model, found.distance))
     if found.reliability is not None:
         plots.append(reliability_chart(found.reliability))
     if found.discards:
         plots.append(discard_chart("FMR", [(kind, fmr) for kind, fmr, _ in found.discards]))
         plots.append(discard_chart("FNMR", [(kind, fnmr) for kind, _, fnmr in found.discards]))
+
+    if found.movements:
+        plots.append(movement_chart(found.movements))
+    if found.layers is not None:
+        plots.append(HeatMap(found.layers))
 
     def pair(worst: WorstPair, *, genuine: bool) -> ShownPair:
         ends = worst.first, worst.second

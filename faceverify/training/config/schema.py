@@ -127,6 +127,11 @@ class Backbone:
         "architecture; timm:NAME for one of timm, lab:NAME for two, of luminance and chrominance",
     )
     embedding_size: int = setting(512, "length of an embedding", least=2, most=65_536)
+    flip_average: bool = setting(
+        True,
+        "whether the model adds the embedding of the mirrored crop: twice the time a face; with "
+        "init as it has it",
+    )
     init: str = setting("", "initial weights: model file, checkpoint, facenet:NAME; empty: random")
     imprint: int = setting(
         16,

@@ -8,12 +8,14 @@ any other of its kind.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from faceverify.runtime.progress import ShowProgress
 from faceverify.training.config.fields import config_error
 from faceverify.training.data.loading.source import Stills
 from faceverify.training.data.views import Batch
@@ -69,13 +71,10 @@ class Joined(Method):
         value: Tensor = named + self.weight * unnamed
         return value
 
-    def known(self, stills: Stills | None) -> dict[str, Tensor]:
-        """See :meth:`Method.known`."""
-        return {
-            f"{part}.{name}": value
-            for part, method in (("named", self.named), ("unnamed", self.unnamed))
-            for name, value in method.known(stills).items()
-        }
+    def prepare(self, stills: Stills | None, cache: Path, show_progress: ShowProgress) -> None:
+        """See :meth:`Method.prepare`."""
+        self.named.prepare(stills, cache, show_progress)
+        self.unnamed.prepare(stills, cache, show_progress)
 
     def begin_step(self, step: int, total: int) -> None:
         """See :meth:`Method.begin_step`."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from faceverify.runtime.progress import ShowProgress
 from faceverify.training.data.loading.source import Stills
 from faceverify.training.data.views import ONE_VIEW, Batch, Views
 from faceverify.training.distributed.collectives import Shard, gather_rows, shards_of
@@ -86,15 +88,14 @@ class Method(nn.Module):
         """
         raise NotImplementedError
 
-    def known(self, stills: Stills | None) -> dict[str, Tensor]:
-        """What it knows of the training set before the first step: entries of its state_dict.
-
-        Called in every process, and not by a run that goes on from a checkpoint.
+    def prepare(self, stills: Stills | None, cache: Path, show_progress: ShowProgress) -> None:
+        """Slow preparation, once, before the first step; in every process.
 
         Args:
-            stills: the images, not augmented; None for a stream.
+            stills: the images without augmentation; None for a stream.
+            cache: folder for what another run may use again.
+            show_progress: wraps what takes long.
         """
-        return {}
 
     def begin_step(self, step: int, total: int) -> None:
         """Update what depends on the step: a margin, a temperature, a momentum.

@@ -6,13 +6,16 @@ section 2.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceverify.models.contract import Contract
+from faceverify.runtime.progress import ShowProgress
 from faceverify.training.config.fields import config_error
 from faceverify.training.data.loading.source import Stills, some_of_each
 from faceverify.training.data.views import Batch
@@ -29,6 +32,7 @@ from faceverify.training.methods.method import Method, exact
 from faceverify.training.methods.parts.teacher_model import TeacherModel
 from faceverify.training.optim.view_encoder import Embed
 
+BLOCK = 256  # images whose embeddings are one file of the cache
 WITHOUT_SCALE = 16.0  # of the teacher's cosines, beside a loss whose logits have none
 
 
@@ -36,7 +40,7 @@ class SoftTargets(Method):
     """The loss of the labels plus weight T^2 KL(teacher || student), both softened by T.
 
     The teacher is any model of embeddings: its logits are scale cos(t), t the angle between its
-    embedding of the image and its mean embedding of each person, taken once, before the first step,
+    embedding of the image and its mean embedding of each person, taken before the first step,
     and kept in the checkpoint. Class weights of its own are not used, even of a run of faceverify:
     most models come without, and a run may have held other people out than this one. The scale is
     by default that of the student's loss, so that the divergence is least where the student's
@@ -95,17 +99,22 @@ class SoftTargets(Method):
         """The class centres of the loss."""
         return next(one for one in self.loss.modules() if isinstance(one, SoftmaxEngine))
 
-    def known(self, stills: Stills | None) -> dict[str, Tensor]:
-        """See :meth:`Method.known`: the teacher's unit mean embedding of each person, (C, D)."""
+    def prepare(self, stills: Stills | None, cache: Path, show_progress: ShowProgress) -> None:
+        """See :meth:`Method.prepare`: the teacher's unit mean embedding of each person."""
         assert stills is not None  # looks_at_people
         shard = self.engine.shard
         sums = torch.zeros_like(self.means)
         some = some_of_each(stills.labels, range(shard.start, shard.stop), self._of_a_person)
-        for images, people in stills.at(some):
+        starts = range(0, len(some), BLOCK)
+        for start in show_progress(starts, "people embedded by the teacher", len(starts)):
+            parts = list(stills.at(some[start : start + BLOCK]))
+            people = torch.cat([labels for _, labels in parts])
+            crops = np.concatenate([self._teacher.pixels(images) for images, _ in parts])
+            rows = torch.from_numpy(self._teacher.kept(crops, cache)).to(sums)
             # another's image stands for a person's where none of theirs can be read
             own = (people >= shard.start) & (people < shard.stop)
-            sums.index_add_(0, people[own], self._teacher.embed(images)[own])
-        return {"means": F.normalize(sum_over_processes(sums), dim=1)}
+            sums.index_add_(0, people[own], rows[own])
+        self.means.copy_(F.normalize(sum_over_processes(sums), dim=1))
 
     def forward(self, embed: Embed, batch: Batch) -> Tensor:
         """See :meth:`Method.forward`."""

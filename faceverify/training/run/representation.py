@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from faceverify.matching.sphere import alignment, spread_and_rank, uniformity
 from faceverify.models.contract import Contract
 from faceverify.training.config.schema import Config
 from faceverify.training.data.loading.epochs import transform_of
@@ -17,7 +18,6 @@ from faceverify.training.data.loading.left_out import LeftOut
 from faceverify.training.data.loading.loader import batches, stored_size
 from faceverify.training.data.sets.face_set import FaceSet
 from faceverify.training.data.views import ONE_VIEW, Views
-from faceverify.training.methods.signs import alignment, spread_and_rank, uniformity
 from faceverify.training.optim.freezing import eval_mode
 from faceverify.training.optim.precision import Executor
 
@@ -80,11 +80,11 @@ def representation_of(
     """
 
     @torch.no_grad()
-    def embedded(images: Tensor) -> Tensor:
+    def embedded(images: Tensor) -> NDArray[np.float64]:
         parts = [
             backbone(part.to(executor.device)).float() for part in torch.split(images, AT_ONCE)
         ]
-        return torch.cat(parts).cpu()
+        return np.asarray(torch.cat(parts).cpu().double().numpy())
 
     with eval_mode(backbone), executor.autocast():
         plain = embedded(photos.plain)

@@ -198,6 +198,7 @@ def train_model(
             world=processes.world, views=1 if method.embeds_one_view else views.number,
         )  # fmt: skip
         source.prepare(training_cache(), show_progress)
+        state.method.prepare(source.stills, training_cache(), show_progress)
         embed = _embedding(contract, state.executor)
         validate = _validation(validation_set, embed, looked_at, state.executor)
         say(
@@ -214,9 +215,6 @@ def train_model(
         if state.executor.precision == "bfloat16" and emulates_bfloat16(processes.device):
             say("bfloat16 is emulated: this device has no instructions for it, float32 is faster")
         checkpoint = latest(run.checkpoints) if resume else None
-        if method.looks_at_people and checkpoint is None:
-            say("the teacher embeds images of each person")
-        known = state.method.known(source.stills) if checkpoint is None else {}
         first_weights = bool(state.origin)
         imprints = first_weights and source.stills is not None and has_directions(state.method)
         if config.budget.minutes is not None:
@@ -229,12 +227,12 @@ def train_model(
             say(plan.in_words(config.validation))
             config, first_weights = plan.written_into(config), plan.first_weights
             state = build()
+            state.method.prepare(source.stills, training_cache(), no_progress)
         steps = config.budget.steps or round((config.budget.epochs or 0) * source.steps) or 1
         progress = Progress(steps=steps)
         if processes.first:
             held.enter_context(run.locked())
             run.write_config(config)
-        state.method.load_state_dict(known, strict=False)
         if checkpoint is not None:
             state.restore(checkpoint)
             progress = replace(load_progress(checkpoint), steps=steps)
@@ -305,6 +303,7 @@ def contract_of(backbone: Backbone, data: Data) -> Contract:
         embedding_size=backbone.embedding_size,
         size=data.size,
         alignment=data.alignment,
+        flip_average=backbone.flip_average,
     )
 
 

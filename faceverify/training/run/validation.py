@@ -205,9 +205,8 @@ def nearest_results(
     identities, enrolled = validation_set.task.identities, np.flatnonzero(validation_set.enrolled)
     if not identities:
         return {}
-    found = retrieval(embeddings[enrolled], [identities[one] for one in enrolled], ks=(1,))
-    share = found.recall[1]
-    return {} if share is None else {"nearest": share}
+    found = retrieval(embeddings[enrolled], [identities[one] for one in enrolled])
+    return {"nearest": float(found.found_within(1).mean())} if len(found.query) else {}
 
 
 def pair_results(validation_set: ValidationSet, embeddings: NDArray[np.float32]) -> PairResults:

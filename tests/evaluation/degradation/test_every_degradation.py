@@ -34,13 +34,15 @@ def test_a_photo_stays_a_photo(kind, strength, photo):
 
 @pytest.mark.parametrize("kind", DEGRADATIONS)
 def test_it_depends_on_photo_and_key_alone(kind, photo):
-    strength = DEGRADATIONS[kind].strengths[1]
+    strength = DEGRADATIONS[kind].strengths[:2][-1]
     first = degrade(kind, strength, photo, POINTS, key=KEY)
     degrade(kind, strength, photo[::-1], POINTS, key=b"another")  # draws of its own
     np.testing.assert_array_equal(degrade(kind, strength, photo, POINTS, key=KEY), first)
 
 
-@pytest.mark.parametrize("kind", ["motion", "noise", "dark", "mask", "bar", "hand", "turned"])
+@pytest.mark.parametrize(
+    "kind", ["motion", "noise", "dark", "mask", "bar", "hand", "turned", "side-light"]
+)
 def test_photos_differ_in_their_draws(kind, photo):
     strength = DEGRADATIONS[kind].strengths[2]
     found = {degrade(kind, strength, photo, POINTS, key=bytes([n])).tobytes() for n in range(8)}
@@ -70,7 +72,7 @@ def test_strengths_follow_the_face(photo):
         assert np.abs(halved - small).mean() < 2.5, kind
 
 
-@pytest.mark.parametrize("kind", ["mask", "bar", "hand"])
+@pytest.mark.parametrize("kind", ["mask", "bar", "hand", "top-light", "under-light"])
 def test_what_is_drawn_turns_with_the_face(kind, photo):
     middle = np.array([photo.shape[1] - 1, photo.shape[0] - 1]) / 2
     upside_down = 2 * middle - POINTS
@@ -161,5 +163,35 @@ def test_an_unknown_kind():
 
 def test_every_kind_has_a_file():
     folder = Path(__file__).parents[3] / "faceverify" / "evaluation" / "degradation"
-    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "face_frame"}
-    assert {one.apply.__name__ for one in DEGRADATIONS.values()} == files
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "face_frame", "linear_light"}
+    assert {one.apply.__module__.rsplit(".", 1)[-1] for one in DEGRADATIONS.values()} == files
+
+
+def test_mirrored_twice_is_the_photo(photo):
+    once = degrade("mirrored", 1, photo, POINTS, key=KEY)
+    np.testing.assert_array_equal(once[:, ::-1], photo)
+
+
+@pytest.mark.parametrize("kind", ["top-light", "under-light", "side-light"])
+def test_light_falls_from_one_end_of_the_face_to_the_other(kind):
+    """By its strength, in amounts of light (sRGB), and no further beyond the face."""
+    grey = np.full((220, 260, 3), 110, np.uint8)
+    found = degrade(kind, 4, grey, POINTS, key=KEY)[..., 0] / 255
+    light = ((found + 0.055) / 1.055) ** 2.4
+    along = light.mean(axis=1) if kind != "side-light" else light.mean(axis=0)
+    ends = along[[0, -1]] / ((110 / 255 + 0.055) / 1.055) ** 2.4
+    assert sorted(ends) == pytest.approx([0.5, 2], rel=0.02)
+    across = light.std(axis=1 if kind != "side-light" else 0)
+    assert across.max() < 1e-9
+    if kind != "side-light":
+        assert (ends[0] > ends[1]) == (kind == "top-light")
+
+
+@pytest.mark.parametrize(("kind", "channel"), [("warm", 0), ("cold", 2)])
+def test_a_cast_is_a_factor_a_channel(kind, channel):
+    grey = np.full((30, 30, 3), 120, np.uint8)
+    found = degrade(kind, 4, grey, POINTS, key=KEY)[0, 0] / 255
+    light = ((found + 0.055) / 1.055) ** 2.4
+    assert light[channel] / light[2 - channel] == pytest.approx(4, rel=0.03)
+    assert light[channel] / light[1] == pytest.approx(2, rel=0.03)
+    assert found[1] == 120 / 255

@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
+from faceverify.choices import Distance
+from faceverify.evaluation.metrics.exact_distances import unit_rows
 from faceverify.evaluation.metrics.retrieval import cluster_agreement, retrieval
 
 GRID = np.eye(6, dtype=np.float32)  # few directions: ties are the rule
@@ -21,22 +23,44 @@ def gallery(draw, least=1):
 @given(gallery())
 def test_retrieval_written_out(faces):
     rows, names = faces
-    found = retrieval(rows, names, ks=(1, 3))
-    precisions, ranks = [], []
+    found = retrieval(rows, names)
+    queries, precisions, ranks, at_r, precise = [], [], [], [], []
     for query, name in enumerate(names):
         others = [i for i in range(len(names)) if i != query]
         own = np.array([names[i] == name for i in others], bool)
         if not own.any():
             continue
+        queries.append(query)
         distances = np.array([1 - rows[query] @ rows[i] for i in others])
         precisions.append(average_precision_score(own, -distances))
         ranks.append(1 + np.sum(distances[~own] <= distances[own].min()))
-    assert (found.queries, found.alone) == (len(ranks), len(names) - len(ranks))
-    if ranks:
-        assert found.mean_average_precision == pytest.approx(np.mean(precisions))
-        assert found.recall == {k: pytest.approx(np.mean(np.array(ranks) <= k)) for k in (1, 3)}
-    else:
-        assert found.mean_average_precision is None
+        # of equally far photos, other people's first; average_precision_score takes them together
+        order = np.lexsort((own, distances))
+        hits = own[order]
+        tied = [hits[distances[order] <= distances[order][i]].sum() for i in range(len(hits))]
+        size = [np.sum(distances <= distances[order][i]) for i in range(len(hits))]
+        count = int(own.sum())
+        inside = [hits[i] and size[i] <= count for i in range(len(hits))]
+        precise.append(sum(inside) / count)
+        at_r.append(sum(t / s for t, s, one in zip(tied, size, inside, strict=True) if one) / count)
+    assert found.query.tolist() == queries
+    assert found.average_precision == pytest.approx(precisions)
+    assert found.rank.tolist() == ranks
+    assert found.r_precision == pytest.approx(precise)
+    assert found.average_precision_at_r == pytest.approx(at_r)
+
+
+def test_manhattan_ranks_by_the_sum_of_differences():
+    rows = unit_rows(np.random.default_rng(0).standard_normal((30, 9)))
+    names = [f"p{i % 6}" for i in range(30)]
+    found = retrieval(rows, names, distance=Distance.MANHATTAN)
+    for query, rank in zip(found.query, found.rank, strict=True):
+        apart = np.abs(rows - rows[query]).sum(axis=1)
+        apart[query] = np.inf
+        own = np.array(names) == names[query]
+        assert rank == 1 + np.sum(apart[~own] <= apart[own].min())
+    cosine, euclidean = (retrieval(rows, names, distance=one) for one in ("cosine", "euclidean"))
+    assert cosine.rank.tolist() == euclidean.rank.tolist() != found.rank.tolist()
 
 
 def test_clusters():

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from torch import multiprocessing
 from faceverify.errors import FaceverifyError
 from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import load_model_file
+from faceverify.runtime.progress import no_progress
 from faceverify.training.backbones import contract_for
 from faceverify.training.checkpoint.checkpoint import load_progress
 from faceverify.training.data.loading.source import Stills
@@ -42,13 +44,18 @@ def stills():
     return Stills(PEOPLE.numpy(), lambda at: [(images()[at], PEOPLE[at])])
 
 
+def cache():
+    """A folder that is empty."""
+    return Path(mkdtemp())
+
+
 def taught(loss="normface", options=None, **own):
     torch.manual_seed(0)
     made = build_loss(loss, embedding_size=5, classes=3, **(options or {}))
     torch.nn.init.normal_(made.softmax.centres)
     contract = contract_for("resnet18", embedding_size=5, size=SIDE)
     method = SoftTargets(contract=contract, loss=made, teacher=teacher(), **own)
-    method.load_state_dict(method.known(stills()), strict=False)
+    method.prepare(stills(), cache(), no_progress)
     return method
 
 
@@ -110,7 +117,7 @@ def test_a_student_that_is_the_teacher_pays_for_the_labels_alone():
         student.softmax.centres.copy_(method.means)
     contract = contract_for("resnet18", embedding_size=SIZE, size=SIDE)
     twin = SoftTargets(contract=contract, loss=student, teacher=teacher())
-    twin.load_state_dict(twin.known(stills()), strict=False)
+    twin.prepare(stills(), cache(), no_progress)
     found = twin(lambda _: [embeddings], Batch([images()], PEOPLE, np.arange(5)))
     assert found.item() == pytest.approx(student(embeddings, PEOPLE).item(), rel=1e-4)
 
@@ -122,7 +129,7 @@ def test_some_images_of_each_person_are_looked_at():
         asked.extend(positions.tolist())
         return [(images()[positions], PEOPLE[positions])]
 
-    taught(of_a_person=1).known(Stills(PEOPLE.numpy(), at))
+    taught(of_a_person=1).prepare(Stills(PEOPLE.numpy(), at), cache(), no_progress)
     assert PEOPLE[asked].tolist() == [0, 1, 2]
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from faceverify.faces.alignment import FivePoints
@@ -14,10 +18,11 @@ from faceverify.models.contract import Contract
 from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import load_model_file
 from faceverify.models.registry import find_model
+from faceverify.runtime.files import atomic_write
 from faceverify.runtime.parallel import map_ordered
 from faceverify.training.config.fields import config_error
 
-AT_ONCE = 16  # images that the teacher embeds on one processor
+VERSION = 1  # of kept embeddings; a new one for another computation of them
 RUN_MODEL = "model.onnx"  # in the folder of a run
 
 
@@ -53,9 +58,13 @@ class TeacherModel:
         """Numbers in an embedding."""
         return self._theirs.embedding_size
 
-    @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:
         """Unit embeddings of the student's input, (N, 3, H, W) to (N, D), on its device."""
+        return torch.from_numpy(self.embed_crops(self.pixels(images))).to(images.device)
+
+    @torch.no_grad()
+    def pixels(self, images: Tensor) -> NDArray[np.uint8]:
+        """The student's input as the teacher's, (N, height, width, 3)."""
         ours, theirs = self._ours, self._theirs
         mean, scale = (images.new_tensor(one)[:, None, None] for one in (ours.mean, ours.scale))
         pixels = images.float() * scale + mean
@@ -64,10 +73,33 @@ class TeacherModel:
         size = (theirs.height, theirs.width)
         if pixels.shape[2:] != size:
             pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
-        crops = pixels.round().clamp(0, 255).to("cpu", torch.uint8).permute(0, 2, 3, 1)
-        parts = [part.numpy() for part in torch.split(crops, AT_ONCE)]
-        rows = np.concatenate(list(map_ordered(self._embedder.embed, parts)))
-        return torch.from_numpy(rows).to(images.device)
+        crops: NDArray[np.uint8] = (
+            pixels.round().clamp(0, 255).to("cpu", torch.uint8).permute(0, 2, 3, 1).numpy()
+        )
+        return crops
+
+    def embed_crops(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embeddings, one crop at a time: none depends on which others are beside it, (N, D)."""
+        one_by_one: Iterator[NDArray[np.uint8]] = (crop[None] for crop in crops)
+        return np.concatenate(list(map_ordered(self._embedder.embed, one_by_one)))
+
+    def kept(self, crops: NDArray[np.uint8], cache: Path) -> NDArray[np.float32]:
+        """Embeddings from a file named after teacher and crops; computed and kept if missing."""
+        key = hashlib.sha256(f"{VERSION} {self._embedder.model.id} {crops.shape}".encode())
+        key.update(np.ascontiguousarray(crops).data)
+        file = cache / f"taught-{key.hexdigest()[:32]}.npy"
+        try:
+            rows: NDArray[np.float32] = np.load(file, allow_pickle=False)
+            if rows.shape == (len(crops), self.embedding_size):
+                return rows
+        except (OSError, ValueError, EOFError):  # none, or damaged: computed
+            pass
+        rows = self.embed_crops(crops)
+        held = io.BytesIO()
+        np.save(held, rows, allow_pickle=False)
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        atomic_write(file, held.getvalue())
+        return rows
 
 
 def same_frame(first: Contract, second: Contract) -> bool:

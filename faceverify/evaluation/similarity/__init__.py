@@ -1,0 +1,1 @@
+"""Similarity of two models: what their layers make of the same photos."""
