@@ -59,6 +59,7 @@ class Photos(Dataset[list[Tensor]]):
     """Decode a file, make lightly's two views."""
 
     def __init__(self, files: list[Path], how: Augmentation) -> None:
+        os.environ["LIGHTLY_DID_VERSION_CHECK"] = "True"  # older ones ask a server
         from lightly.transforms import SimCLRTransform
 
         self.files = files

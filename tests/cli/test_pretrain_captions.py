@@ -174,6 +174,7 @@ def test_options_that_do_not_fit_are_one_line(run, model, here, options, said):
         ("learned/captions.csv", ("--set", "average.decay=0.9"), "averages the backbone alone"),
         ("learned/captions.csv", ("--batch-size", 512), "288 photos do not fill a batch"),
         ("learned/captions.csv", ("--set", "method.context=4"), "tokens, more than 4"),
+        ("learned", ("--align",), "cut them out with `faceverify align`"),
         ("bare.csv", (), "none of a caption"),
         ("alike.csv", (), "have one caption"),
     ],
@@ -187,6 +188,12 @@ def test_what_it_cannot_learn_from_is_one_line(run, here, source, options, said)
     assert ran.status == 2
     assert said in ran.err.splitlines()[-1]
     assert not (here / "runs" / "x").exists()
+
+
+def test_captions_are_not_joined_with_names(run, here):
+    ran = run("train", "learned", "--loss", "softmax", "--with", "clip")
+    assert ran.status == 2
+    assert "method clip learns from captions, and a loss of people from names" in ran.err
 
 
 def test_a_table_is_refused_by_a_method_without_captions(run, here):

@@ -78,7 +78,7 @@ def test_a_teacher_of_another_size_sees_the_crop_resized():
     method = Distillation(embedding_size=SIZE, contract=contract, teacher=teacher())
     small = torch.from_numpy((crops().transpose(0, 3, 1, 2) - 127.5) / 127.5).float()
     large = small.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    found = method.taught(large)
+    found = method._teacher.embed(large)
     wanted = torch.from_numpy(Embedder(load_model_file(Path(teacher()))).embed(crops()))
     assert torch.nn.functional.cosine_similarity(found, wanted).min() > 0.95
 
@@ -114,7 +114,7 @@ def test_the_teacher_sees_each_photo_once_as_it_is(tmp_path, monkeypatch):
     assert method(lambda _: [student], batch).item() == pytest.approx(wanted, rel=1e-4)
 
     again = learner()
-    monkeypatch.setattr(again, "_embedded", None)  # a call fails: all is kept
+    monkeypatch.setattr(again._teacher, "embed_crops", None)  # a call fails: all is kept
     again.prepare(stills(pictures), tmp_path / "new", no_progress)
     assert again._known.equal(method._known)
 
