@@ -27,7 +27,10 @@ from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.train import train_model
 
-JOINABLE = [name for name in UNNAMED if METHODS[name].embeds_images]
+JOINABLE = [
+    name for name in UNNAMED
+    if METHODS[name].embeds_images and not METHODS[name].needs_captions
+]  # fmt: skip
 PEOPLE = torch.tensor([0, 1, 0, 2, 1, 0])
 
 
