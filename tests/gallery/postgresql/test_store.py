@@ -364,6 +364,7 @@ def test_a_reader_misses_no_transaction_that_commits_late(postgresql, store, nam
 # A server that goes away
 
 
+@pytest.mark.slow
 def test_a_restart_in_the_middle_is_only_a_pause(postgresql, store):
     restarts = threading.Thread(target=restart, args=(postgresql,))
     restarts.start()

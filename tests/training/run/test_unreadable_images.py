@@ -171,6 +171,7 @@ def _one_of_two(rank, ports, people, folder):
             (folder / f"{limit} in {rank}").write_text(str(error))
 
 
+@pytest.mark.slow
 def test_two_processes_go_on_together_and_stop_together(people, tmp_path):
     ports = {0.1: free_port(), 0.0: free_port()}
     multiprocessing.spawn(_one_of_two, (ports, people, tmp_path), nprocs=2, join=True)
