@@ -13,6 +13,7 @@ from faceverify.cli.console import Console
 from faceverify.cli.exit import BY_A_SIGNAL
 from faceverify.cli.options import Json, Quiet, Verbose
 from faceverify.cli.run_options import (
+    Align,
     Backbone,
     Device,
     Precision,
@@ -57,6 +58,7 @@ def pretrain(
             show_default=False,
         ),
     ] = None,
+    align: Align = False,
     name: RunName = None,
     out: Runs = Path("runs"),
     resume: Resume = False,
@@ -85,6 +87,16 @@ def pretrain(
             "--teacher",
             metavar="MODEL",
             help="The model to learn from, with --method distil: a name or a model file.",
+            show_default=False,
+        ),
+    ] = None,
+    positives: Annotated[
+        str | None,
+        typer.Option(
+            "--positives",
+            metavar="photo|tracks",
+            help="What a second view of a photo is of: the photo, or another one of its folder, "
+            "as frames of a track in a video.  [default: photo]",
             show_default=False,
         ),
     ] = None,
@@ -150,9 +162,10 @@ def pretrain(
         return
     changes = {
         "seed": seed,
-        "data": {"source": place_of(photos), "workers": workers},
+        "data": {"source": place_of(photos), "workers": workers, "align": align or None},
         "backbone": {"name": backbone, "init": place_of(init)},
         "method": {"name": method, "teacher": place_of(teacher)},
+        "views": {"positives": positives},
         "budget": {"epochs": epochs, "steps": steps, "minutes": minutes},
         "batches": {"size": batch_size},
         "optimiser": {"learning_rate": learning_rate},
@@ -186,7 +199,6 @@ def run(
     from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
     from faceverify.training.config.schema import config_from_dict
     from faceverify.training.methods import find_method
-    from faceverify.training.methods.supervised import Supervised
     from faceverify.training.run.folder import RunFolder
     from faceverify.training.run.follow_weights import following_weights
 
@@ -196,8 +208,13 @@ def run(
         raise UsageError("--resume: which run?", cure="give its --name")
     given = overridden(changes, changes_of(settings))
     chosen = given.get("method", {}).get("name")
-    if chosen is not None and find_method(chosen) is Supervised:
-        raise UsageError("--method supervised learns people's names", cure="use `faceverify train`")
+    if chosen is not None and find_method(chosen).learns_by_loss:
+        raise UsageError(f"--method {chosen} learns people's names", cure="use `faceverify train`")
+    if given.get("loss"):
+        raise UsageError(
+            f"loss.{next(iter(given['loss']))}: a method of pre-training has no loss of people",
+            cure="leave it out, or use `faceverify train --with METHOD`",
+        )
     if not resume and recipe is None and chosen is None:
         raise UsageError("which method?", cure="give --method NAME; --methods lists them")
     recipe = recipe or f"{RECIPE}{chosen}"
@@ -210,7 +227,7 @@ def run(
     if not resume:
         values = following_weights(values, given)
     config = config_from_dict(values)
-    if find_method(config.method.name) is Supervised:
+    if find_method(config.method.name).learns_by_loss:
         raise UsageError(
             f"{folder.path if resume else recipe}: no method of pre-training in it",
             cure="use `faceverify train`, or give --method NAME",
@@ -232,9 +249,8 @@ def show_methods(console: Console) -> None:
     import sys
 
     from faceverify.training.methods import METHODS
-    from faceverify.training.methods.supervised import Supervised
 
     for name, method in METHODS.items():
-        if method is not Supervised:
+        if not method.learns_by_loss:
             about = (sys.modules[method.__module__].__doc__ or "").partition("\n")[0]
             console.result({"method": name, "about": about}, f"{name:10} {about}")

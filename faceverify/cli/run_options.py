@@ -20,6 +20,14 @@ Resume = Annotated[
         "--resume", help="Continue from the last checkpoint of the run.", show_default=False
     ),
 ]
+Align = Annotated[
+    bool,
+    typer.Option(
+        "--align",
+        help="Cut the faces out of a folder of photos first, into the folder of the run.",
+        show_default=False,
+    ),
+]
 Backbone = Annotated[
     str | None,
     typer.Option("--backbone", help="Architecture, timm:NAME, or lab:NAME.", show_default=False),

@@ -13,6 +13,7 @@ from faceverify.cli.console import Console
 from faceverify.cli.exit import BY_A_SIGNAL
 from faceverify.cli.options import Json, Quiet, Verbose
 from faceverify.cli.run_options import (
+    Align,
     Backbone,
     Device,
     Precision,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from faceverify.training.run.train import Trained
 
 DEFAULT_RECIPE, FINE_TUNING = "small-arcface", "finetune-default"
+TAUGHT = "soft-targets"  # method of --teacher
 PATIENCE = 2.0  # seconds that other processes give the first one to print the same error
 
 
@@ -53,6 +55,7 @@ def train(
             show_default=False,
         ),
     ] = None,
+    align: Align = False,
     name: RunName = None,
     out: Runs = Path("runs"),
     resume: Resume = False,
@@ -73,6 +76,40 @@ def train(
             "--head",
             help="Loss function, such as arcface; recipe and batches follow it where nothing else "
             "is said.",
+            show_default=False,
+        ),
+    ] = None,
+    joined: Annotated[
+        str | None,
+        typer.Option(
+            "--with",
+            metavar="METHOD",
+            help="A method without names beside the loss, on the same embeddings, such as simclr; "
+            "`faceverify pretrain --methods` lists them.",
+            show_default=False,
+        ),
+    ] = None,
+    weight: Annotated[
+        float | None,
+        typer.Option(
+            "--weight", help="Factor of that method's loss.  [default: 0.3]", show_default=False
+        ),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher",
+            metavar="MODEL",
+            help="A model whose opinion of each image is learned beside its label: a name, a model "
+            "file, or a run.",
+            show_default=False,
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            "--temperature",
+            help="Divides the logits of teacher and student in that.  [default: 4]",
             show_default=False,
         ),
     ] = None,
@@ -163,6 +200,8 @@ def train(
 
     `faceverify train people112 --recipe finetune-default --minutes 20`
 
+    `faceverify train people112 --loss softmax --with simclr --weight 0.3`
+
     `torchrun --nproc-per-node 8 -m faceverify train ms1mv3 --recipe arcface-ms1mv3-r50`
     """
     rank = launched("RANK", 0)
@@ -173,9 +212,15 @@ def train(
         return
     changes = {
         "seed": seed,
-        "data": {"source": place_of(data), "workers": workers},
+        "data": {"source": place_of(data), "workers": workers, "align": align or None},
         "backbone": {"name": backbone, "init": place_of(init), "freeze": words(freeze)},
         "loss": {"name": loss},
+        "method": {
+            "name": None if teacher is None else TAUGHT,
+            "teacher": place_of(teacher),
+            "temperature": temperature,
+        },
+        "joined": {"name": joined, "weight": weight},
         "budget": {"epochs": epochs, "steps": steps, "minutes": minutes},
         "batches": {"size": batch_size},
         "optimiser": {"learning_rate": learning_rate},
@@ -241,12 +286,15 @@ def run(
         values = following_weights(following_loss(values, began, given), given)
     from faceverify.training.config.schema import config_from_dict
 
+    if given["method"].get("temperature") is not None and "teacher" not in values["method"]:
+        raise UsageError("--temperature: of which teacher?", cure="give --teacher MODEL as well")
     config = config_from_dict(values)
     from faceverify.training.methods import find_method
-    from faceverify.training.methods.supervised import Supervised
     from faceverify.training.run.train import train_model
 
-    if not resume and find_method(config.method.name) is not Supervised:
+    if given["joined"].get("weight") is not None and not config.joined.name:
+        raise UsageError("--weight: of which method?", cure="give --with METHOD as well")
+    if not resume and not find_method(config.method.name).learns_by_loss:
         raise UsageError(
             f"{config.method.name} is a method of pre-training, which no loss of people belongs to",
             cure="use `faceverify pretrain`, and `faceverify train --init` after it",

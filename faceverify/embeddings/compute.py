@@ -21,7 +21,7 @@ from faceverify.runtime.parallel import map_ordered
 from faceverify.runtime.progress import ShowProgress
 
 KEPT_TOGETHER = 256  # outcomes stored at a time: at most these are lost by an interrupted run
-EMBEDDING_VERSION = 2
+EMBEDDING_VERSION = 3
 """Version of the computation, raised by one with every change by which a photo may give another
 embedding with the same model and options: of decoding, detection, selection, alignment, resampling
 or embedding. It invalidates cached embeddings and crops. Rounding is no such change.

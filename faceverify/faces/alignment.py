@@ -10,7 +10,7 @@ from PIL import Image
 
 from faceverify.errors import UsageError
 from faceverify.faces.detection import TURNS, Face
-from faceverify.faces.similarity import HALF, SHRINK, similarity, warp
+from faceverify.faces.similarity import SHRINK, similarity, warp
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class FivePoints:
 
     Attributes:
         points: left eye, right eye, nose, left and right mouth corner as seen in the crop; x and y
-            in pixels of the crop, from the centre of the first one.
+            in pixels from the crop's top left corner, as the points of a face in its photo.
         weights: how much each point counts in the fit.
     """
 
@@ -28,7 +28,7 @@ class FivePoints:
 
     def crop(self, image: Image.Image, face: Face, size: tuple[int, int]) -> Image.Image:
         """The aligned face of a photo, (width, height) = size."""
-        return warp(image, similarity(face.points - HALF, self.points, self.weights), size)
+        return warp(image, similarity(face.points, self.points, self.weights), size)
 
     def moved(self, zoom: float, shift: tuple[float, float], size: tuple[int, int]) -> FivePoints:
         """The alignment with faces enlarged by ``zoom`` about the crop's middle, then shifted."""
@@ -100,7 +100,7 @@ class ReferencePoints:
     def face(self, size: tuple[int, int]) -> Face:
         """The face that fills a crop of this alignment, stretched to (width, height) = size."""
         stretch = np.array(size) / self.side
-        points = ((np.array(self.points) + HALF) * stretch).astype(np.float32)
+        points = (np.array(self.points) * stretch).astype(np.float32)
         return Face((0.0, 0.0, float(size[0]), float(size[1])), 1.0, points)
 
 
@@ -116,7 +116,7 @@ REFERENCE_POINTS = {
         112,
     ),
     "dlib-150": ReferencePoints(
-        ((48.51, 46.60), (102.40, 46.73), (75.51, 78.67), (51.66, 105.16), (98.89, 105.45)), 150
+        ((49.01, 47.10), (102.90, 47.23), (76.01, 79.17), (52.16, 105.66), (99.39, 105.95)), 150
     ),
 }
 

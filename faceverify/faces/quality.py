@@ -22,7 +22,7 @@ from PIL import Image
 
 from faceverify.faces.alignment import REFERENCE_POINTS
 from faceverify.faces.detection import Face
-from faceverify.faces.similarity import HALF, similarity, warp
+from faceverify.faces.similarity import similarity, warp
 
 Grey: TypeAlias = "NDArray[np.float32]"
 
@@ -34,7 +34,8 @@ FLATNESS = (0.33, 0.08)  # 0.11, 0
 GRID = (3.2, 2.0)  # 2.7, 1.5
 RESPONSE = (0.65, 1.0)  # 1 at the 5th percentile
 
-SIDE = 112  # pixels of the crop
+FRAME = REFERENCE_POINTS["arcface-112"]
+SIDE = FRAME.side  # pixels of the crop
 FACE = (slice(30, 106), slice(22, 90))  # its rows and columns without hair and background
 UPPER = (slice(34, 70), slice(22, 90))  # without what a mask covers
 # Its left and its right half, and the eye in each
@@ -117,8 +118,7 @@ def measure_quality(image: Image.Image, face: Face, scale: float = 1.0) -> Quali
         face: in pixels of the image.
         scale: pixels of the photo per pixel of the image.
     """
-    target = REFERENCE_POINTS["arcface-112"].points
-    crop = warp(image, similarity(face.points - HALF, target), (SIDE, SIDE))
+    crop = warp(image, similarity(face.points, FRAME.points), (SIDE, SIDE))
     return quality_of_crop(np.asarray(crop.convert("L"), np.float32), face, scale)
 
 

@@ -16,7 +16,6 @@ Floats = NDArray[np.float64]
 
 SHRINK = Image.Resampling.HAMMING  # least aliasing for its cost; a box lets stripes through
 SAMPLE = Image.Resampling.BILINEAR
-HALF = 0.5  # pixels from the edge of the first one, where points count from, to its centre
 
 
 def similarity(source: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None) -> Floats:
@@ -47,13 +46,12 @@ def warp(image: Image.Image, matrix: Floats, size: tuple[int, int]) -> Image.Ima
 
     Args:
         image: RGB.
-        matrix: from image to crop, 2 x 3, in pixels with the centre of the first at (0, 0).
+        matrix: from image to crop, 2 x 3, in pixels from the top left corner of each.
         size: width and height of the crop.
     """
     scale = math.hypot(matrix[0, 0], matrix[1, 0])
-    half = np.array([0.5, 0.5])
-    inverse = np.linalg.inv(matrix[:, :2])  # from here on: crop to image, as Pillow takes it,
-    origin = half - inverse @ (half + matrix[:, 2])  # in pixels from the first one's edge
+    inverse = np.linalg.inv(matrix[:, :2])  # from here on: crop to image, as Pillow takes it
+    origin = -inverse @ matrix[:, 2]
     if scale < 1:
         corners = origin + np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * size @ inverse.T
         reach = 2 / scale  # of the filter kernel, with a margin, at the crop's resolution

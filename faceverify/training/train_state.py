@@ -25,7 +25,7 @@ from faceverify.training.data.views import Batch
 from faceverify.training.distributed.collectives import Shard
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.losses import build_loss
-from faceverify.training.methods import build_method
+from faceverify.training.methods import configured_method
 from faceverify.training.methods.method import Method, gathered
 from faceverify.training.optim.ema import ExponentialMovingAverage
 from faceverify.training.optim.freezing import freeze, train_mode
@@ -87,6 +87,8 @@ class TrainState:
             self.seen = rows[0].detach()
             return rows
 
+        if self.method.viewmaker is not None:
+            batch = self.method.viewmaker(batch)
         value: Tensor = self.method(kept if self.method.watched else embed, batch)
         return value
 
@@ -209,8 +211,8 @@ def build_train_state(
     backbone = backbone.to(processes.device)
     executor = make_executor(backbone, config.compute, processes)
     torch.manual_seed(config.seed)  # the method's initial weights do not depend on the backbone
-    method = build_method(
-        config.method.name,
+    method = configured_method(
+        config,
         contract=contract,
         backbone=backbone,
         images=images,
@@ -220,7 +222,6 @@ def build_train_state(
             classes=classes,
             **config.loss.options,
         ),
-        **config.method.options,
     ).to(processes.device)
     optimiser = make_optimiser(
         config.optimiser.name,

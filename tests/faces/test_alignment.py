@@ -13,8 +13,9 @@ from faceverify.faces.alignment import (
     jitters,
 )
 from faceverify.faces.detection import TURNS, Face, turned_back
-from faceverify.faces.similarity import HALF, similarity, warp
+from faceverify.faces.similarity import similarity, warp
 
+HALF = 0.5  # pixels from the edge of the first one, where points count from, to its centre
 POINTS = np.array(REFERENCE_POINTS["arcface-112"].points)
 
 
@@ -65,7 +66,7 @@ def test_points_land_on_the_reference_points(scale: float, angle: float):
     size = tuple(np.ceil(points.max(axis=0) + 60 * scale).astype(int).tolist())
     photo = dotted(points, size, 2 * scale)
     face = Face((0, 0, 1, 1), 1.0, (points + HALF).astype(np.float32))
-    crop = FivePoints(tuple(map(tuple, POINTS.tolist()))).crop(photo, face, (112, 112))
+    crop = FivePoints(tuple(map(tuple, (POINTS + HALF).tolist()))).crop(photo, face, (112, 112))
     assert np.abs(centres(crop, POINTS, 7) - POINTS).max() < 0.1
 
 
@@ -122,7 +123,7 @@ def test_box_crop_of_a_turned_photo_is_upright():
 def test_known_crop_is_a_face_that_fills_it():
     known = REFERENCE_POINTS["arcface-112"]
     face = known.face((224, 224))
-    assert np.allclose(face.points, 2 * (POINTS + HALF), atol=1e-4)
+    assert np.allclose(face.points, 2 * POINTS, atol=1e-4)
     crop = FivePoints(known.points).crop(Image.new("RGB", (224, 224), "white"), face, (112, 112))
     assert (np.asarray(crop)[1:-1, 1:-1] == 255).all()
 

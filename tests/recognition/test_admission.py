@@ -14,8 +14,8 @@ from faceverify.models.registry import load_model
 from faceverify.recognition.admission import Admission, DuplicateCheck, own_limit
 from faceverify.recognition.template_count import TemplateCount
 
-OTHER_LIMIT = 0.69254  # of the default model, for an FPIR of 0.01 in a gallery of one template
-OWN_LIMIT = 0.626632  # its calibrated distance that costs 0.7 % of genuine pairs; the next, 1.3 %
+OTHER_LIMIT = 0.69294  # of the default model, for an FPIR of 0.01 in a gallery of one template
+OWN_LIMIT = 0.626719  # its calibrated distance that costs 0.7 % of genuine pairs; the next, 1.3 %
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_face_of_another_person_is_refused_by_name_and_distance(store, model, 
     (refusal,) = refusals(admission, *first, ("bob", near)).values()
     assert refusal.code == "matches-another"
     assert refusal.exit_status == 3
-    for part in ("bob.jpg: ", "'alice'", "0.6915", "0.6925", "--force"):
+    for part in ("bob.jpg: ", "'alice'", "0.6919", "0.6929", "--force"):
         assert part in str(refusal)
     assert codes(Admission(store, model), *first, ("bob", far))[-1] == ""
 

@@ -7,12 +7,13 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from faceverify.training.backbones.necks import check_dropout
+from faceverify.training.config.fields import config_error
 
 # rows of the table: expansion, channels, repetitions, stride of the first
 STAGE1 = ((2, 64, 5, 2),)
 STAGE2 = ((4, 128, 1, 2), (2, 128, 6, 1))
 STAGE3 = ((4, 128, 1, 2), (2, 128, 2, 1))
-LAST = 512  # channels of the global depthwise convolution
+FIRST, LAST = 64, 512  # channels of the stem, and of the global depthwise convolution
 
 
 class Bottleneck(nn.Module):
@@ -37,18 +38,22 @@ class Bottleneck(nn.Module):
 class MobileFaceNet(nn.Module):
     """Stem, three stages, neck; see :func:`mobilefacenet`."""
 
-    def __init__(self, embedding_size: int, size: int, dropout: float) -> None:
+    def __init__(self, embedding_size: int, size: int, dropout: float, width: float) -> None:
         super().__init__()
+        first = narrowed(FIRST, width)
+        stages = []
+        channels = first
+        for rows in (STAGE1, STAGE2, STAGE3):
+            stages.append(bottlenecks(channels, rows, width))
+            channels = narrowed(rows[-1][1], width)
         self.stem = nn.Sequential(
-            convolution(3, 64, 3, 2, 1), convolution(64, 64, 3, 1, 1, groups=64)
+            convolution(3, first, 3, 2, 1), convolution(first, first, 3, 1, 1, groups=first)
         )
-        self.stage1 = bottlenecks(64, STAGE1)
-        self.stage2 = bottlenecks(64, STAGE2)
-        self.stage3 = bottlenecks(128, STAGE3)
+        self.stage1, self.stage2, self.stage3 = stages
         # A global depthwise convolution instead of a mean: learned weights for each position.
         self.neck = nn.Sequential(
             OrderedDict(
-                widen=convolution(128, LAST, 1),
+                widen=convolution(channels, LAST, 1),
                 places=convolution(LAST, LAST, -(-size // 16), groups=LAST, activation=False),
                 flatten=nn.Flatten(),
                 dropout=nn.Dropout(dropout),
@@ -72,19 +77,24 @@ class MobileFaceNet(nn.Module):
         return embeddings
 
 
-def mobilefacenet(*, embedding_size: int, size: int = 112, dropout: float = 0.0) -> MobileFaceNet:
+def mobilefacenet(
+    *, embedding_size: int, size: int = 112, dropout: float = 0.0, width: float = 1.0
+) -> MobileFaceNet:
     """Build a MobileFaceNet.
 
     Args:
         embedding_size: numbers in an embedding; 128 in the paper.
         size: side of a crop, in pixels.
         dropout: probability before the last layer, in [0, 1).
+        width: channels of all stages over the paper's, in multiples of 16.
 
     Raises:
-        TrainingError: dropout out of range.
+        TrainingError: dropout or width out of range.
     """
     check_dropout(dropout)
-    net = MobileFaceNet(embedding_size, size, dropout)
+    if not 0 < width <= 4:
+        raise config_error(f"backbone.width is {width:g}, not in 0 to 4")
+    net = MobileFaceNet(embedding_size, size, dropout, width)
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -109,10 +119,18 @@ def convolution(
     return nn.Sequential(*layers, *([nn.PReLU(outputs)] if activation else []))
 
 
-def bottlenecks(inputs: int, rows: tuple[tuple[int, int, int, int], ...]) -> nn.Sequential:
-    """Stage of the bottlenecks of some rows of the table."""
+def narrowed(channels: int, width: float) -> int:
+    """Channels of a net of another width: a multiple of 16, the numbers in the widest register."""
+    return max(16, round(channels * width / 16) * 16)
+
+
+def bottlenecks(
+    inputs: int, rows: tuple[tuple[int, int, int, int], ...], width: float
+) -> nn.Sequential:
+    """Stage of the bottlenecks of some rows of the table, at a width."""
     blocks = []
-    for expansion, outputs, count, stride in rows:
+    for expansion, channels, count, stride in rows:
+        outputs = narrowed(channels, width)
         for index in range(count):
             blocks.append(Bottleneck(inputs, outputs, 1 if index else stride, expansion))
             inputs = outputs

@@ -111,7 +111,6 @@ def misaligned(
     """
     from faceverify.faces.alignment import reference_points
     from faceverify.faces.detection import Detector
-    from faceverify.faces.similarity import HALF
     from faceverify.images.photo import open_photo
     from faceverify.models.registry import bundled_folder
     from faceverify.runtime.parallel import map_ordered
@@ -128,7 +127,7 @@ def misaligned(
         stretch = (image.width / crop.side, image.height / crop.side)
         faces = detector.detect(image, min_face=0.4 * min(image.size))
         face = detector.locate(image, faces[0]) if faces else None
-        return (None if face is None else face.points - HALF), stretch
+        return (None if face is None else face.points), stretch
 
     looked = list(map_ordered(look, places, workers=workers))
     off = offsets([points for points, _ in looked], crop.points, [share for _, share in looked])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import Backbone, Config, Loss, Method
+from faceverify.training.config.schema import Backbone, Config, Joined, Loss, Method
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,6 +21,7 @@ RECIPES = Path(__file__).parent / "recipes"
 # own keys of the sections that also take options of the loss or backbone they name
 WITH_OPTIONS = {
     "loss": tuple(field.name for field in dataclasses.fields(Loss)),
+    "joined": tuple(field.name for field in dataclasses.fields(Joined)),
     "method": tuple(field.name for field in dataclasses.fields(Method)),
     "backbone": tuple(field.name for field in dataclasses.fields(Backbone)),
 }

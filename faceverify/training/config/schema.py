@@ -15,6 +15,9 @@ from faceverify.training.config.fields import config_error, section_from_dict, s
 
 AUTOMATIC, VALIDATIONS = -1, 10  # validation.times by default, and what it stands for
 BY_THE_LOSS = "auto"
+SALIENCY = "saliency"
+VIEWMAKER = "viewmaker"
+TRACKS = "tracks"
 PAIR_SAMPLERS = ("identities", "facenet")  # several images per identity in a batch
 
 
@@ -27,6 +30,9 @@ class Data:
         "arcface-112",
         "of the crops",
         choices=("arcface-112", "dlib-150", "facenet-160"),
+    )
+    align: bool = setting(
+        False, "whether faces are cut out of the photos of a folder first; the run keeps the crops"
     )
     size: int = setting(112, "side of the input images, pixels", least=16, most=512)
     workers: int = setting(-1, "loader threads; -1: by the number of processors, 0: none", least=-1)
@@ -57,8 +63,27 @@ class Data:
 
 @dataclass(frozen=True)
 class Views:
-    """``[views]``: the small views of a method with multi-crop; the others are augmented alike."""
+    """``[views]``: what the views of an image are of, and the small ones of multi-crop."""
 
+    positives: str = setting(
+        "photo",
+        "what a second view is of: photo, the same one; tracks, another photo of its folder",
+        choices=("photo", TRACKS),
+    )
+
+    crops: str = setting(
+        "uniform",
+        "where random resized crops are: uniform, anywhere; saliency, about salient places",
+        choices=("uniform", SALIENCY),
+    )
+    learned: str = setting(
+        "none",
+        "what is learned about views; viewmaker: what is added to them, against the method",
+        choices=("none", VIEWMAKER),
+    )
+    budget: float = setting(
+        0.05, "mean size of what a viewmaker adds, share of the range of a pixel", above=0, most=0.5
+    )
     local: int = setting(
         -1, "small views of each image; -1: as many as the method has", least=-1, most=32
     )
@@ -102,6 +127,11 @@ class Backbone:
         "architecture; timm:NAME for one of timm, lab:NAME for two, of luminance and chrominance",
     )
     embedding_size: int = setting(512, "length of an embedding", least=2, most=65_536)
+    flip_average: bool = setting(
+        True,
+        "whether the model adds the embedding of the mirrored crop: twice the time a face; with "
+        "init as it has it",
+    )
     init: str = setting("", "initial weights: model file, checkpoint, facenet:NAME; empty: random")
     imprint: int = setting(
         16,
@@ -134,6 +164,17 @@ class Loss:
     name: str = setting("arcface", "loss function")
     options: dict[str, Any] = field(
         default_factory=dict, metadata={"text": "options of the loss: margin, ..."}
+    )
+
+
+@dataclass(frozen=True)
+class Joined:
+    """``[joined]``: a method without names beside the loss. Other keys are its options."""
+
+    name: str = setting("", "method whose loss is added to that of ``[loss]``; empty: none")
+    weight: float = setting(0.3, "factor of its loss", above=0)
+    options: dict[str, Any] = field(
+        default_factory=dict, metadata={"text": "options of the method: temperature, ..."}
     )
 
 
@@ -282,6 +323,7 @@ class Config:
     backbone: Backbone = field(default_factory=Backbone)
     method: Method = field(default_factory=Method)
     loss: Loss = field(default_factory=Loss)
+    joined: Joined = field(default_factory=Joined)
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
     budget: Budget = field(default_factory=Budget)
@@ -360,6 +402,11 @@ def check_together(config: Config) -> None:
             raise config_error(
                 f"{area.format('least')} is {least:g}, above {area.format('most')}, {most:g}"
             )
+    if config.views.crops == SALIENCY and config.augmentation.least_area == 1:
+        raise config_error(
+            "views.crops is saliency, and augmentation.least_area 1: there are no crops",
+            "give --set augmentation.least_area=0.4",
+        )
     if config.average.initial and not config.backbone.init:
         raise config_error(
             f"average.initial is {config.average.initial}, and no weights are given to begin with",

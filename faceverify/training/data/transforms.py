@@ -19,10 +19,12 @@ from PIL import Image
 from torch import Tensor
 
 from faceverify.training.config.augmentation import NONE, Augmentation
+from faceverify.training.config.schema import SALIENCY
+from faceverify.training.data.saliency import GREY, drawn_places, saliency
 from faceverify.training.data.views import View
 
 Draws = NDArray[np.float64]
-GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601, as JPEG has it
+Centres = tuple[NDArray[np.float64], NDArray[np.float64]]
 IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 # meaning of each column of the random numbers; new ones at the end, so that old runs stay the same
 (FLIP, CROP, ZOOM, SHIFT_X, SHIFT_Y, TURN, COLOUR, BRIGHTNESS, CONTRAST, SATURATION, GREYED,
@@ -44,6 +46,8 @@ class Transform:
         augmentation: probabilities and strengths.
         frame: affine map from a point (x, y, 1) of the output to the crop, 2 x 3, in pixels from
             the edge; None resizes the crop to the output.
+        crops: where random resized crops are: "uniform", anywhere; "saliency", with their centre
+            where the image is salient.
     """
 
     size: tuple[int, int]
@@ -52,6 +56,7 @@ class Transform:
     colour_order: str = "RGB"
     augmentation: Augmentation = field(default=NONE)
     frame: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
+    crops: str = "uniform"
 
     def of_view(self, view: View) -> Transform:
         """The transform of a view that is smaller, or augmented in another way."""
@@ -121,8 +126,17 @@ class Transform:
         whole = np.tile(np.eye(3), (len(images), 1, 1))
         whole[cropped, :2] = moves
         if resized:
-            whole = resized_crops(draws, how, self.size) @ whole
+            whole = resized_crops(draws, how, self.size, self._centres(images, draws)) @ whole
         result.copy_(warped(images.float(), frame @ whole, self.size))
+
+    def _centres(self, images: Tensor, draws: Draws) -> Centres | None:
+        """Centres of the crops where images are salient; None where they are anywhere."""
+        if self.crops != SALIENCY:
+            return None
+        if self.frame is not None:  # the crop is of what the backbone sees
+            frames = np.tile(np.array(self.frame), (len(images), 1, 1))
+            images = warped(images.float(), frames, self.size)
+        return drawn_places(saliency(images), draws[:, DOWN], draws[:, ACROSS])
 
 
 def chosen(draws: Draws, column: int, chance: float) -> NDArray[np.int64]:
@@ -166,19 +180,32 @@ def placements(draws: Draws, how: Augmentation, size: tuple[int, int]) -> NDArra
     return rows
 
 
-def resized_crops(draws: Draws, how: Augmentation, size: tuple[int, int]) -> NDArray[np.float64]:
+def resized_crops(
+    draws: Draws, how: Augmentation, size: tuple[int, int], centres: Centres | None = None
+) -> NDArray[np.float64]:
     """Affine maps of random resized crops, from output to input, (N, 3, 3).
 
     Szegedy et al. 2015, https://arxiv.org/abs/1409.4842, section 6; a side that would be longer
     than the image's is cut to it.
+
+    Args:
+        draws: random numbers, (N, DRAWS).
+        how: shares of the area, and ratios of the sides.
+        size: of the image, (height, width).
+        centres: of the crops, shares of height and width, (N,) each; a crop that would pass the
+            edge is moved back to it. None: drawn so that every place of a crop is as probable.
     """
     height, width = size
     area = between(draws, SHARE, min(how.least_area, how.most_area), how.most_area)
     shape = np.exp(between(draws, SHAPE, -1, 1) * math.log(how.aspect))
     wide, tall = np.minimum(np.sqrt(area * shape), 1), np.minimum(np.sqrt(area / shape), 1)
+    top, left = draws[:, DOWN] * (1 - tall), draws[:, ACROSS] * (1 - wide)
+    if centres is not None:
+        down, across = centres
+        top, left = np.clip(down - tall / 2, 0, 1 - tall), np.clip(across - wide / 2, 0, 1 - wide)
     maps = np.zeros((len(draws), 3, 3))
-    maps[:, 0, 0], maps[:, 0, 2] = wide, draws[:, ACROSS] * (1 - wide) * width
-    maps[:, 1, 1], maps[:, 1, 2] = tall, draws[:, DOWN] * (1 - tall) * height
+    maps[:, 0, 0], maps[:, 0, 2] = wide, left * width
+    maps[:, 1, 1], maps[:, 1, 2] = tall, top * height
     maps[:, 2, 2] = 1
     return maps
 

@@ -9,8 +9,10 @@ from typing import Any, get_type_hints
 
 from torch import nn
 
+from faceverify.errors import TrainingError
 from faceverify.models.contract import Contract
 from faceverify.training.config.fields import config_error
+from faceverify.training.config.schema import VIEWMAKER, Config
 from faceverify.training.losses import check_kind
 from faceverify.training.losses.loss import Loss
 from faceverify.training.methods.autoencoder import Autoencoder
@@ -26,12 +28,15 @@ from faceverify.training.methods.distil import Distillation
 from faceverify.training.methods.inpaint import Inpaint
 from faceverify.training.methods.instdisc import InstanceDiscrimination
 from faceverify.training.methods.jigsaw import Jigsaw
+from faceverify.training.methods.joined import joined_class
 from faceverify.training.methods.mae import MAE
 from faceverify.training.methods.method import Method
 from faceverify.training.methods.moco import MoCo
+from faceverify.training.methods.parts.viewmaker import Viewmaker
 from faceverify.training.methods.rotation import Rotation
 from faceverify.training.methods.simclr import SimCLR
 from faceverify.training.methods.simsiam import SimSiam
+from faceverify.training.methods.soft_targets import SoftTargets
 from faceverify.training.methods.supcon import SupConViews
 from faceverify.training.methods.supervised import Supervised
 from faceverify.training.methods.swav import SwAV
@@ -40,6 +45,7 @@ from faceverify.training.methods.vicreg import VICReg
 
 METHODS: dict[str, type[Method]] = {
     "supervised": Supervised,
+    "soft-targets": SoftTargets,
     # without names: contrastive
     "simclr": SimCLR,
     "moco": MoCo,
@@ -71,6 +77,42 @@ METHODS: dict[str, type[Method]] = {
 }
 # what a constructor may ask for of the run; all its other arguments are options
 OF_THE_RUN = ("embedding_size", "backbone", "images", "input_size", "contract", "loss")
+
+
+def configured_method(
+    config: Config,
+    *,
+    contract: Contract,
+    backbone: nn.Module,
+    images: int,
+    loss: Callable[[], Loss],
+) -> Method:
+    """Build the method of a configuration, or its two methods together.
+
+    Arguments and errors as of :func:`build_method`.
+    """
+
+    def built(name: str, options: dict[str, Any]) -> Method:
+        return build_method(
+            name, contract=contract, backbone=backbone, images=images, loss=loss, **options
+        )
+
+    def joined_with(method: Method) -> Method:
+        joined = joined_class(config.joined.name, type(method), find_method(config.joined.name))
+        try:
+            other = built(config.joined.name, config.joined.options)
+        except TrainingError as error:  # its options are keys of another section here
+            raise config_error(str(error).replace("method.", "joined.")) from error
+        return joined(method, other, weight=config.joined.weight)
+
+    method = built(config.method.name, config.method.options)
+    if config.joined.name:
+        method = joined_with(method)
+    if config.views.learned == VIEWMAKER:
+        method.viewmaker = Viewmaker(
+            budget=config.views.budget, mean=contract.mean, scale=contract.scale
+        )
+    return method
 
 
 def build_method(
@@ -121,6 +163,16 @@ def method_options(name: str) -> dict[str, Any]:
     """Options of a method and their default values."""
     parameters = inspect.signature(find_method(name)).parameters
     return {key: one.default for key, one in parameters.items() if key not in OF_THE_RUN}
+
+
+def method_class(config: Config) -> type[Method]:
+    """Class of the method of a configuration: what it needs of data and batches.
+
+    Raises:
+        TrainingError: unknown method, or two that cannot be joined.
+    """
+    method, joined = find_method(config.method.name), config.joined.name
+    return joined_class(joined, method, find_method(joined)) if joined else method
 
 
 def find_method(name: str) -> type[Method]:

@@ -15,8 +15,8 @@ from faceverify.models.contract import Contract
 from faceverify.training.data.loading.counter_rng import draws_of
 from faceverify.training.data.views import Batch, Views
 from faceverify.training.losses.loss import require
-from faceverify.training.methods.decoder import Decoder, Painted
 from faceverify.training.methods.method import Method, exact
+from faceverify.training.methods.parts.decoder import Decoder, Painted
 from faceverify.training.optim.view_encoder import Embed
 
 

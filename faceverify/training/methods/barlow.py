@@ -9,8 +9,8 @@ from torch import Tensor
 
 from faceverify.training.data.views import LESS_BLURRED, Batch, Views
 from faceverify.training.losses.loss import require
-from faceverify.training.methods.heads import mlp
 from faceverify.training.methods.method import Method, exact, gathered
+from faceverify.training.methods.parts.heads import mlp
 from faceverify.training.optim.view_encoder import Embed
 
 

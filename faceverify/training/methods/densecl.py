@@ -16,12 +16,12 @@ from faceverify.training.data.views import Batch, Views
 from faceverify.training.distributed.collectives import gather_rows, process_index
 from faceverify.training.distributed.wrappers import plain_module
 from faceverify.training.losses.loss import require
-from faceverify.training.methods.heads import mlp
 from faceverify.training.methods.mae import picked
 from faceverify.training.methods.method import Method, exact, gathered
 from faceverify.training.methods.moco import among_queue
-from faceverify.training.methods.queue import Queue
-from faceverify.training.methods.teacher import Teacher
+from faceverify.training.methods.parts.heads import mlp
+from faceverify.training.methods.parts.queue import Queue
+from faceverify.training.methods.parts.teacher import Teacher
 from faceverify.training.optim.freezing import eval_mode
 from faceverify.training.optim.view_encoder import Embed
 
@@ -42,6 +42,7 @@ class DenseCL(Method):
     """
 
     views: ClassVar[Views] = Views(2)
+    embeds_one_view: ClassVar[bool] = True
     embeds_whole_views: ClassVar[bool] = False
     collapse: ClassVar[str] = (
         "usual causes: too high a learning rate, a teacher that follows too fast, a queue that is "

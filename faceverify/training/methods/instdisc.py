@@ -16,8 +16,8 @@ from faceverify.training.data.loading.counter_rng import draws_of
 from faceverify.training.data.views import Batch, Views
 from faceverify.training.distributed.collectives import gather_rows, process_count
 from faceverify.training.losses.loss import require
-from faceverify.training.methods.memory_bank import MemoryBank
 from faceverify.training.methods.method import Method, exact, gathered
+from faceverify.training.methods.parts.memory_bank import MemoryBank
 from faceverify.training.optim.view_encoder import Embed
 
 FIRST_BATCHES = 10  # that Z is estimated from

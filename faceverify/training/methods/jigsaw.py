@@ -14,9 +14,9 @@ from faceverify.models.contract import Contract
 from faceverify.training.data.loading.counter_rng import draws_of
 from faceverify.training.data.views import Batch, Views
 from faceverify.training.losses.loss import require
-from faceverify.training.methods.heads import mlp
 from faceverify.training.methods.method import Method, exact, mean_of_all
-from faceverify.training.methods.tiles import AROUND, CELLS, CENTRE, make_grid
+from faceverify.training.methods.parts.heads import mlp
+from faceverify.training.methods.parts.tiles import AROUND, CELLS, CENTRE, make_grid
 from faceverify.training.optim.view_encoder import Embed
 
 MOST_ORDERS = 1000  # as many as the paper has

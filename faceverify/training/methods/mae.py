@@ -30,6 +30,7 @@ class MAE(Method):
     views: ClassVar[Views] = Views(1)
     least_batch: ClassVar[int] = 1
     compares_images: ClassVar[bool] = False
+    embeds_images: ClassVar[bool] = False
     embeds_whole_views: ClassVar[bool] = False
     collapse: ClassVar[str] = ""  # alike embeddings paint no patch
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from faceverify.runtime.progress import ShowProgress
+from faceverify.training.data.loading.source import Stills
 from faceverify.training.data.views import ONE_VIEW, Batch, Views
 from faceverify.training.distributed.collectives import Shard, gather_rows, shards_of
+from faceverify.training.methods.parts.viewmaker import Viewmaker
 from faceverify.training.optim.view_encoder import Embed
 
 
@@ -33,12 +37,19 @@ class Method(nn.Module):
         least_batch: images that a batch needs, over all processes.
         compares_images: whether the loss of an image depends on the rest of the batch, so that
             gradient accumulation would change it.
+        learns_by_loss: whether it learns people by the loss of ``[loss]``.
+        looks_at_people: whether it looks at people's images before the first step, which a stream
+            does not have at hand.
+        embeds_images: whether what :meth:`forward` embeds are images, so that a loss of people can
+            be joined with it; not some of their patches.
+        embeds_one_view: whether the first view alone goes through the backbone that learns.
         embeds_whole_views: whether :meth:`forward` embeds images of one size, to a row of each, as
             gradient caching needs it.
         remembers_images: whether it keeps something of each image, by its position in the set; a
             stream has none.
         needs_colour: whether it learns nothing of grey photos.
         watched: whether the log tells how its embeddings spread.
+        viewmaker: learns what to add to the views that it gets; None: nothing is.
         collapse: what usually makes them collapse, and what to change; one line. Empty for a
             method that cannot: then the run is not stopped.
     """
@@ -48,6 +59,10 @@ class Method(nn.Module):
     separates_nobody: ClassVar[bool] = True
     least_batch: ClassVar[int] = 2
     compares_images: ClassVar[bool] = True
+    learns_by_loss: ClassVar[bool] = False
+    looks_at_people: ClassVar[bool] = False
+    embeds_images: ClassVar[bool] = True
+    embeds_one_view: ClassVar[bool] = False
     embeds_whole_views: ClassVar[bool] = True
     remembers_images: ClassVar[bool] = False
     needs_colour: ClassVar[bool] = False
@@ -56,6 +71,7 @@ class Method(nn.Module):
 
     def __init__(self, *, embedding_size: int = 0) -> None:
         super().__init__()
+        self.viewmaker: Viewmaker | None = None
 
     def forward(self, embed: Embed, batch: Batch) -> Tensor:
         """Mean loss of a batch, ().
@@ -71,6 +87,15 @@ class Method(nn.Module):
             batch: images and labels of this process, or a part of them.
         """
         raise NotImplementedError
+
+    def prepare(self, stills: Stills | None, cache: Path, show_progress: ShowProgress) -> None:
+        """Slow preparation, once, before the first step; in every process.
+
+        Args:
+            stills: the images without augmentation; None for a stream.
+            cache: folder for what another run may use again.
+            show_progress: wraps what takes long.
+        """
 
     def begin_step(self, step: int, total: int) -> None:
         """Update what depends on the step: a margin, a temperature, a momentum.

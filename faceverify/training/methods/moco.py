@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from faceverify.training.data.views import Batch, Views
 from faceverify.training.losses.loss import require
-from faceverify.training.methods.heads import mlp
 from faceverify.training.methods.method import Method, exact, gathered
-from faceverify.training.methods.queue import Queue
-from faceverify.training.methods.teacher import Teacher
+from faceverify.training.methods.parts.heads import mlp
+from faceverify.training.methods.parts.queue import Queue
+from faceverify.training.methods.parts.teacher import Teacher
 from faceverify.training.optim.view_encoder import Embed
 
 
@@ -32,6 +32,7 @@ class MoCo(Method):
     """
 
     views: ClassVar[Views] = Views(2)
+    embeds_one_view: ClassVar[bool] = True
     collapse: ClassVar[str] = (
         "usual causes: too high a learning rate, a teacher that follows too fast, a queue that is "
         "too short; try a lower --learning-rate, --set method.momentum=0.999"

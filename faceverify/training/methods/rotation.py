@@ -12,8 +12,8 @@ from faceverify.models.contract import Contract
 from faceverify.training.config.fields import config_error
 from faceverify.training.data.views import Batch, Views
 from faceverify.training.losses.loss import require
-from faceverify.training.methods.heads import mlp
 from faceverify.training.methods.method import Method, exact, mean_of_all
+from faceverify.training.methods.parts.heads import mlp
 from faceverify.training.optim.view_encoder import Embed
 
 TURNS = 4  # by 0, 90, 180 and 270 degrees

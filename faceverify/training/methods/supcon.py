@@ -11,8 +11,8 @@ from faceverify.training.data.views import Batch, Views
 from faceverify.training.distributed.collectives import gather_rows
 from faceverify.training.losses.loss import require
 from faceverify.training.losses.supcon import SupCon
-from faceverify.training.methods.heads import mlp
 from faceverify.training.methods.method import Method, exact, gathered
+from faceverify.training.methods.parts.heads import mlp
 from faceverify.training.optim.view_encoder import Embed
 
 

@@ -21,6 +21,7 @@ class Supervised(Method):
 
     needs_labels: ClassVar[bool] = True
     separates_nobody: ClassVar[bool] = False
+    learns_by_loss: ClassVar[bool] = True
     compares_images: ClassVar[bool] = False  # where a loss does, the sampler tells
     watched: ClassVar[bool] = False
     collapse: ClassVar[str] = ""

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from faceverify.training.data.views import Batch, Views
 from faceverify.training.losses.loss import require
 from faceverify.training.methods.dino import cross_entropy
-from faceverify.training.methods.heads import mlp
 from faceverify.training.methods.method import Method, exact, gathered
-from faceverify.training.methods.prototypes import Prototypes
-from faceverify.training.methods.queue import Queue
+from faceverify.training.methods.parts.heads import mlp
+from faceverify.training.methods.parts.prototypes import Prototypes
+from faceverify.training.methods.parts.queue import Queue
 from faceverify.training.optim.view_encoder import Embed
 
 

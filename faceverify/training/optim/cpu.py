@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from faceverify.runtime.malloc import give_memory_back, keep_memory
+from faceverify.training.optim.prelu import use_few_sweeps
 from faceverify.training.optim.small_maps import use_for_small_maps
 from faceverify.training.optim.strided_pointwise import subsample_first
 
 
-def use_cpu_convolutions(backbone: nn.Module, device: torch.device) -> None:
-    """Replace convolutions that are slow or unsafe on a CPU by equivalent ones.
+def use_cpu_layers(backbone: nn.Module, device: torch.device) -> None:
+    """Replace layers that are slow or unsafe on a CPU by equivalent ones.
 
     GPUs need none of it. Memory layout, precision and compilation are up to the caller.
 
@@ -26,6 +27,7 @@ def use_cpu_convolutions(backbone: nn.Module, device: torch.device) -> None:
     if device.type == "cpu":
         subsample_first(backbone)
         use_for_small_maps(backbone)
+        use_few_sweeps(backbone)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.schema import Compute
 from faceverify.training.distributed.processes import Processes
-from faceverify.training.optim.cpu import use_cpu_convolutions
+from faceverify.training.optim.cpu import use_cpu_layers
 from faceverify.training.optim.view_encoder import ViewEncoder
 
 # the newer name where torch has it, as the older one warns there
@@ -69,7 +69,7 @@ def make_executor(backbone: nn.Module, compute: Compute, processes: Processes) -
     """
     device = processes.device
     precision = chosen_precision(compute.precision, device)
-    use_cpu_convolutions(backbone, device)
+    use_cpu_layers(backbone, device)
     if compute.channels_last:
         backbone.to(memory_format=torch.channels_last)
     if compute.sync_batch_norm and processes.world > 1:

@@ -4,6 +4,7 @@
 
     runs/NAME/
       config.toml        the whole configuration; repeats the run
+      crops/             faces cut out of the photos, with --align
       metrics.jsonl      one line every few steps, one for each validation
       checkpoints/       states to resume from (checkpoint/checkpoint.py)
       model.onnx         the exported model
@@ -34,6 +35,7 @@ class RunFolder:
         self.path = path
         self.config = path / "config.toml"
         self.metrics = path / "metrics.jsonl"
+        self.crops = path / "crops"
         self.checkpoints = path / "checkpoints"
         self.model = path / "model.onnx"
         self.report = path / "report.html"

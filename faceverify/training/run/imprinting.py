@@ -6,7 +6,6 @@ For pretrained backbones: random centres would give arbitrary gradients, which u
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -14,11 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from faceverify.training.data.loading.source import some_of_each
 from faceverify.training.losses.engine.softmax_engine import SPREAD, SoftmaxEngine
 from faceverify.training.losses.l2_normalize import l2_normalize
 from faceverify.training.optim.freezing import eval_mode
-
-MOST = 100_000  # images of all people together
 
 
 def imprint(
@@ -67,17 +65,3 @@ def engine_of_directions(method: nn.Module) -> SoftmaxEngine | None:
     """The softmax engine with normalised class centres; None where there is none."""
     engine = next((one for one in method.modules() if isinstance(one, SoftmaxEngine)), None)
     return engine if engine is not None and engine.unit else None
-
-
-def some_of_each(labels: NDArray[np.int64], people: range, of_a_person: int) -> NDArray[np.int64]:
-    """Positions of a few images of each of these people, evenly spread over all of theirs."""
-    order = np.argsort(labels, kind="stable")
-    bounds = np.searchsorted(labels[order], [*people, people.stop])
-    most = max(1, min(of_a_person, MOST // (int(labels.max()) + 1)))
-    return np.concatenate(
-        [
-            order[start + np.arange(count) * (end - start) // count]
-            for start, end in itertools.pairwise(bounds.tolist())
-            for count in [min(most, end - start)]
-        ]
-    )

@@ -14,7 +14,7 @@ from torch import nn
 from faceverify.models.contract import Contract
 from faceverify.runtime.progress import ShowProgress
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import BY_THE_LOSS, Config, check_together
+from faceverify.training.config.schema import BY_THE_LOSS, TRACKS, VIEWMAKER, Config, check_together
 from faceverify.training.data.loading.epochs import StoredSource, StreamedSource
 from faceverify.training.data.loading.left_out import BAD_IMAGE
 from faceverify.training.data.sets.errors import data_error
@@ -43,7 +43,7 @@ def check_method(config: Config, method: type[Method]) -> None:
     Raises:
         TrainingError: they do.
     """
-    name, compute = config.method.name, config.compute
+    name, compute = config.joined.name or config.method.name, config.compute
     if compute.accumulate > 1 and method.compares_images:
         raise config_error(
             f"compute.accumulate splits a batch, whose images method {name} compares with each "
@@ -57,6 +57,36 @@ def check_method(config: Config, method: type[Method]) -> None:
             f"compute.gradient_cache: method {name} has views of several sizes, parts of them "
             "or their feature maps",
             "leave it out, and use a smaller --batch-size",
+        )
+    if config.views.positives == TRACKS:
+        if method.views.number < 2:
+            raise config_error(
+                f"--positives tracks: method {name} has no second view, of another frame",
+                "use a method with two views, such as simclr",
+            )
+        if is_stream(config.data.source):
+            raise config_error(
+                f"--positives tracks: {config.data.source} is a stream, which has no folders",
+                "copy it to a disk, a folder a track",
+            )
+    if config.views.learned == VIEWMAKER:
+        if method.views.number < 2:
+            raise config_error(
+                f"views.learned is viewmaker, which learns against views that are compared, and "
+                f"method {name} has one",
+                "use a method with two views, such as simclr",
+            )
+        if compute.gradient_cache:
+            raise config_error(
+                "compute.gradient_cache keeps no gradient of the views, by which views.learned "
+                "learns",
+                "leave one of them out",
+            )
+    if method.looks_at_people and is_stream(config.data.source):
+        raise config_error(
+            f"method {config.method.name} looks at images of each person before the first step, "
+            f"and {config.data.source} is a stream",
+            "copy the shards to a disk",
         )
     if method.remembers_images and is_stream(config.data.source):
         raise config_error(

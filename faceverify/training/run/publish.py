@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,13 +20,14 @@ from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import ModelFile, Provenance, load_model_file
 from faceverify.runtime.text import printable
 from faceverify.training.checkpoint.checkpoint import Progress, best, latest, read_part
-from faceverify.training.config.schema import Loss, Method
+from faceverify.training.config.schema import Joined, Loss, Method
 from faceverify.training.export.export import export_model
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.training_set import TrainingSet
 from faceverify.training.run.validation import ValidationSet, pair_results
 from faceverify.training.train_state import TrainState
 
+LearnedBy = Loss | Method | Joined  # sections of the configuration
 RATES = (1e-2, 1e-3, 1e-4, 1e-5)  # false match rates that thresholds are set for
 PARITY_CROPS = 16  # of real faces, compared between torch and the file
 
@@ -72,7 +74,7 @@ def make_model(
     progress: Progress,
     *,
     architecture: str,
-    learned_by: Loss | Method,
+    learned_by: Sequence[LearnedBy],
     licence: str,
     seed: int,
 ) -> Made:
@@ -87,7 +89,7 @@ def make_model(
         checkpoint: name of the one that the weights come from.
         progress: where the run ended.
         architecture: of the backbone.
-        learned_by: the loss, or the method of pre-training: its name and options.
+        learned_by: the loss and what was joined with it, or the method of pre-training.
         licence: of the data.
         seed: of the run.
 
@@ -96,11 +98,11 @@ def make_model(
         OutputError: it cannot be written.
     """
     source, named = data.source, data.named
-    command = "train" if isinstance(learned_by, Loss) else "pretrain"
+    command = "train" if isinstance(learned_by[0], Loss) else "pretrain"
     provenance = Provenance(
         name=printable(run.path.name),
         architecture=architecture,
-        head=learned_by.name,
+        head=names_of(learned_by),
         dataset=printable(
             f"{source.title}: {source.images:,} "
             + (f"images of {source.num_identities:,} people" if named else "photos, without names")
@@ -185,7 +187,7 @@ def supported_rates(task: Benchmark) -> list[float]:
 
 def _card(
     model: ModelFile,
-    learned_by: Loss | Method,
+    learned_by: Sequence[LearnedBy],
     seed: int,
     results: dict[str, float],
     validation_set: ValidationSet | None,
@@ -195,7 +197,7 @@ def _card(
     lines = [
         f"Model: {about.name} ({model.id})",
         f"Architecture: {about.architecture}, {model.contract.embedding_size} numbers",
-        f"{type(learned_by).__name__}: {about.head} {_options(learned_by)}".rstrip(),
+        *(f"{type(one).__name__}: {one.name} {_options(one)}".rstrip() for one in learned_by),
         f"Data: {about.dataset}",
         f"Licence of the data: {about.licence}",
         f"Made by: {about.source}, seed {seed}",
@@ -217,6 +219,12 @@ def _card(
     return "\n".join(lines)
 
 
-def _options(learned_by: Loss | Method) -> str:
-    chosen = ", ".join(f"{key} {value}" for key, value in learned_by.options.items())
+def names_of(learned_by: Sequence[LearnedBy]) -> str:
+    """What a model learned by, in a few words."""
+    return " + ".join(one.name for one in learned_by)
+
+
+def _options(learned_by: LearnedBy) -> str:
+    values = {"weight": learned_by.weight} if isinstance(learned_by, Joined) else {}
+    chosen = ", ".join(f"{key} {value}" for key, value in {**values, **learned_by.options}.items())
     return f"({chosen})" if chosen else ""

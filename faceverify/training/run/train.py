@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,23 +41,25 @@ from faceverify.training.data.loading.source import Source
 from faceverify.training.data.sets.face_set import FaceSet
 from faceverify.training.data.sets.open import open_face_set
 from faceverify.training.data.views import configured
-from faceverify.training.distributed.processes import device_name, join_processes
+from faceverify.training.distributed.processes import Processes, device_name, join_processes
 from faceverify.training.export.embed_crops import embed_crops
 from faceverify.training.loop import Results, train
-from faceverify.training.methods import find_method
-from faceverify.training.methods.supervised import Supervised
+from faceverify.training.methods import method_class
+from faceverify.training.methods.method import Method
 from faceverify.training.metrics_log import MetricsLog, ProgressLine, read_metrics
 from faceverify.training.optim.cpu import tuned_process
 from faceverify.training.optim.precision import Executor, emulates_bfloat16
+from faceverify.training.run.aligned_photos import with_crops
 from faceverify.training.run.batch_statistics import check_statistics
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.imprinting import has_directions, imprint
 from faceverify.training.run.pretraining_set import (
+    check_fills,
     check_method,
     check_small_views,
     open_unnamed,
 )
-from faceverify.training.run.publish import best_weights, make_model
+from faceverify.training.run.publish import LearnedBy, best_weights, make_model, names_of
 from faceverify.training.run.report import write_run_report
 from faceverify.training.run.representation import (
     RANKED_BY,
@@ -145,8 +148,14 @@ def train_model(
         elif not resume:
             run.refuse_if_begun()
         contract = contract_of(config.backbone, config.data)
-        method = find_method(config.method.name)
+        method = method_class(config)
         check_method(config, method)
+        if config.data.align:
+            config = with_crops(
+                config, run, processes,
+                try_out=partial(check_photos, config, contract, method, processes),
+                show_progress=show_progress, say=say,
+            )  # fmt: skip
         views = configured(method.views, config.views)
         if method.needs_labels:
             data = open_training_set(
@@ -161,6 +170,8 @@ def train_model(
         for note in data.notes:
             say(note)
         config, source = data.config, data.source
+        if config.joined.name and method.compares_images:
+            check_fills(config.data.source, source.images, config.batches.size)
         validation_set, looked_at = None, None
         if processes.first and config.validation.times != 0:
             validation_set = _validation_set(
@@ -184,15 +195,16 @@ def train_model(
         check_small_views(state.backbone, views, contract.width)
         check_statistics(
             state.backbone, state.frozen, config, contract,
-            world=processes.world, views=views.number,
+            world=processes.world, views=1 if method.embeds_one_view else views.number,
         )  # fmt: skip
         source.prepare(training_cache(), show_progress)
+        state.method.prepare(source.stills, training_cache(), show_progress)
         embed = _embedding(contract, state.executor)
         validate = _validation(validation_set, embed, looked_at, state.executor)
-        learned_by = config.loss.name if method is Supervised else config.method.name
         say(
             f"{described(source, named=method.needs_labels)}; "
-            f"{config.backbone.name} and {learned_by} on {device_name(processes.device)}"
+            f"{config.backbone.name} and {names_of(learned_by(config))} "
+            f"on {device_name(processes.device)}"
             + (f", {processes.world} processes" if processes.world > 1 else "")
         )
         if looked_at is not None and validation_set is None:
@@ -202,6 +214,7 @@ def train_model(
             )
         if state.executor.precision == "bfloat16" and emulates_bfloat16(processes.device):
             say("bfloat16 is emulated: this device has no instructions for it, float32 is faster")
+        checkpoint = latest(run.checkpoints) if resume else None
         first_weights = bool(state.origin)
         imprints = first_weights and source.stills is not None and has_directions(state.method)
         if config.budget.minutes is not None:
@@ -214,12 +227,13 @@ def train_model(
             say(plan.in_words(config.validation))
             config, first_weights = plan.written_into(config), plan.first_weights
             state = build()
+            state.method.prepare(source.stills, training_cache(), no_progress)
         steps = config.budget.steps or round((config.budget.epochs or 0) * source.steps) or 1
         progress = Progress(steps=steps)
         if processes.first:
             held.enter_context(run.locked())
             run.write_config(config)
-        if resume and (checkpoint := latest(run.checkpoints)) is not None:
+        if checkpoint is not None:
             state.restore(checkpoint)
             progress = replace(load_progress(checkpoint), steps=steps)
             say(f"going on from {checkpoint.name}")
@@ -289,7 +303,33 @@ def contract_of(backbone: Backbone, data: Data) -> Contract:
         embedding_size=backbone.embedding_size,
         size=data.size,
         alignment=data.alignment,
+        flip_average=backbone.flip_average,
     )
+
+
+def check_photos(
+    config: Config,
+    contract: Contract,
+    method: type[Method],
+    processes: Processes,
+    photos: int,
+) -> None:
+    """Refuse settings that cannot be for so many photos, before these are cut out.
+
+    Args:
+        config: of the run.
+        contract: of the backbone.
+        method: its class.
+        processes: this one and the others.
+        photos: number of them; there will be no more crops.
+
+    Raises:
+        TrainingError: as :func:`build_train_state`; or too few photos for a batch.
+    """
+    if method.compares_images or not method.needs_labels:
+        check_fills(config.data.source, photos, config.batches.size)
+    people = max(2, processes.world)
+    build_train_state(config, contract=contract, classes=people, images=photos, processes=processes)
 
 
 def training_cache() -> Path:
@@ -431,12 +471,11 @@ def _finished(
     say: Say,
 ) -> Trained:
     """Export the best weights as a model file, and write the report."""
-    method = find_method(config.method.name)
-    learned_by = config.loss if method is Supervised else config.method
+    method = method_class(config)
     checkpoint = best_weights(run.checkpoints, state)
     made = make_model(
         run, state, data, contract, validation_set, checkpoint, progress,
-        architecture=config.backbone.name, learned_by=learned_by, licence=config.licence,
+        architecture=config.backbone.name, learned_by=learned_by(config), licence=config.licence,
         seed=config.seed,
     )  # fmt: skip
     say(f"exported; its embeddings are within {made.difference:.1g} of torch's")
@@ -452,7 +491,7 @@ def _finished(
         "checkpoint": checkpoint,
         "images learned": described(data.source, named=method.needs_labels),
         "backbone": config.backbone.name,
-        "loss" if method is Supervised else "method": learned_by.name,
+        "loss" if method.learns_by_loss else "method": names_of(learned_by(config)),
         "steps": f"{progress.step:,}, {progress.images:,} images in {progress.seconds:,.0f} s",
         **{name: f"{100 * value:.2f} %" for name, value in made.results.items()},
     }
@@ -477,6 +516,14 @@ def nothing_gained(
         f"the weights it began with verified {100 * began:.2f} %, its best ones "
         f"{100 * found[1]:.2f} %: on these pairs nothing was gained"
     ]
+
+
+def learned_by(config: Config) -> list[LearnedBy]:
+    """The sections of a configuration that say what is learned."""
+    if not method_class(config).learns_by_loss:
+        return [config.method]
+    beside = [config.method] if config.method.name != "supervised" else []
+    return [config.loss, *beside, *([config.joined] if config.joined.name else [])]
 
 
 def described(source: Source, *, named: bool) -> str:

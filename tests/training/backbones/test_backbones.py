@@ -70,6 +70,20 @@ def test_as_many_weights_as_published(name, size, millions):
     assert weights_in(net) / 1e6 == pytest.approx(millions, abs=0.01)
 
 
+def test_a_mobilefacenet_of_another_width():
+    net = build_backbone(SMALL, embedding_size=8, width=0.75)
+    channels = {module.out_channels for module in net.modules() if isinstance(module, nn.Conv2d)}
+    assert channels == {48, 96, 192, 384, 512}  # three fourths; the last convolution keeps its own
+    same, paper = (
+        build_backbone(SMALL, embedding_size=8, width=1.0),
+        build_backbone(SMALL, embedding_size=8),
+    )
+    assert [each.shape for each in same.parameters()] == [each.shape for each in paper.parameters()]
+    for width in (0.0, -1.0, 4.1):
+        with pytest.raises(TrainingError, match=r"backbone.width is .*, not in 0 to 4"):
+            build_backbone(SMALL, embedding_size=8, width=width)
+
+
 @pytest.mark.parametrize("name", [*(n for n in BACKBONES if "00" not in n), "timm:resnet10t"])
 def test_crops_become_embeddings(name):
     if name.startswith("timm:"):

@@ -12,7 +12,7 @@ from faceverify.errors import TrainingError
 from faceverify.training.data.loading.counter_rng import draws_of
 from faceverify.training.data.views import Batch
 from faceverify.training.methods.autoencoder import Autoencoder
-from faceverify.training.methods.decoder import Decoder, Painted
+from faceverify.training.methods.parts.decoder import Decoder, Painted
 from faceverify.training.optim.view_encoder import ViewEncoder
 
 

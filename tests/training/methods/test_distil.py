@@ -1,5 +1,6 @@
 """Distillation: cosine and relations to a model's embeddings, and what the model is shown."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,11 @@ from tiny_runs import SIDE, SIZE, teacher
 from faceverify.errors import TrainingError
 from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import load_model_file
+from faceverify.runtime.progress import no_progress
 from faceverify.training.backbones import contract_for
+from faceverify.training.data.loading.source import Stills
+from faceverify.training.distributed.collectives import Shard
+from faceverify.training.methods import distil
 from faceverify.training.methods.distil import Distillation, relations_apart
 
 
@@ -73,7 +78,7 @@ def test_a_teacher_of_another_size_sees_the_crop_resized():
     method = Distillation(embedding_size=SIZE, contract=contract, teacher=teacher())
     small = torch.from_numpy((crops().transpose(0, 3, 1, 2) - 127.5) / 127.5).float()
     large = small.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    found = method.taught(large)
+    found = method._teacher.embed(large)
     wanted = torch.from_numpy(Embedder(load_model_file(Path(teacher()))).embed(crops()))
     assert torch.nn.functional.cosine_similarity(found, wanted).min() > 0.95
 
@@ -84,3 +89,65 @@ def test_a_teacher_that_cannot_teach_is_one_line():
     contract = contract_for("facenet:inception-resnet-v1", size=160, alignment="facenet-160")
     with pytest.raises(TrainingError, match="sees crops of another alignment than the student"):
         Distillation(embedding_size=SIZE, contract=contract, teacher=teacher())
+
+
+def stills(pictures):
+    """Photos as a source gives them, two at a time."""
+    images = torch.from_numpy((pictures.transpose(0, 3, 1, 2) - 127.5) / 127.5).float()
+
+    def at(positions):
+        for part in np.array_split(positions, -(-len(positions) // 2)):
+            yield images[part], torch.zeros(len(part))
+
+    return Stills(np.zeros(len(pictures), np.int64), at)
+
+
+def test_the_teacher_sees_each_photo_once_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(distil, "BLOCK", 3)  # so that the five photos are two files
+    pictures, method = crops(), learner(relation=0.0)
+    method.prepare(stills(pictures), tmp_path / "new", no_progress)
+    student, order = rows(4, SIZE), np.array([4, 0, 0, 3])
+    other_views = torch.randn(4, 3, SIDE, SIDE)
+    batch = replace(batch_of(other_views), indices=order)
+    taught = Embedder(load_model_file(Path(teacher()))).embed(pictures)[order]
+    wanted = sum(1 - cosine(a, b) for a, b in zip(student, taught, strict=True)) / 4
+    assert method(lambda _: [student], batch).item() == pytest.approx(wanted, rel=1e-4)
+
+    again = learner()
+    monkeypatch.setattr(again._teacher, "embed_crops", None)  # a call fails: all is kept
+    again.prepare(stills(pictures), tmp_path / "new", no_progress)
+    assert again._known.equal(method._known)
+
+    files = sorted((tmp_path / "new").iterdir())
+    assert len(files) == 2
+    files[0].write_bytes(b"damaged")
+    third = learner()
+    third.prepare(stills(pictures), tmp_path / "new", no_progress)
+    assert third._known.equal(method._known)
+    changed = pictures.copy()
+    changed[0] ^= 1
+    third.prepare(stills(changed), tmp_path / "new", no_progress)
+    assert not third._known[0].equal(method._known[0])
+
+
+def test_the_teacher_sees_the_views_where_asked_and_of_a_stream(tmp_path):
+    for method, shown in ((learner(shown="views"), stills(crops())), (learner(), None)):
+        method.prepare(shown, tmp_path, no_progress)
+        assert method._known is None
+    with pytest.raises(TrainingError, match=r"method.shown is .both., not one of photos, views"):
+        learner(shown="both")
+
+
+def test_processes_share_the_photos_among_them(tmp_path, monkeypatch):
+    pictures, parts = crops(), []
+    for rank in (0, 1):
+        monkeypatch.setattr(
+            distil, "own_shard", lambda n, r=rank: Shard(n * r // 2, n * (r + 1) // 2, n)
+        )
+        method = learner()
+        method.prepare(stills(pictures), tmp_path / str(rank), no_progress)
+        parts.append(method._known)
+    monkeypatch.undo()
+    alone = learner()
+    alone.prepare(stills(pictures), tmp_path / "alone", no_progress)
+    assert (parts[0] + parts[1]).equal(alone._known)  # what the processes sum

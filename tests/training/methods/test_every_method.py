@@ -20,7 +20,7 @@ from faceverify.training.distributed.processes import join_processes
 from faceverify.training.export.export import export_model
 from faceverify.training.methods import METHODS, method_options
 from faceverify.training.methods.method import Method
-from faceverify.training.methods.teacher import Teacher
+from faceverify.training.methods.parts.teacher import Teacher
 from faceverify.training.stopping import ALIKE
 
 STEPS = 4

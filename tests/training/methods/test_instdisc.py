@@ -11,7 +11,7 @@ from slow_views import batch_of, cosine, passed, rows
 from faceverify.training.data.loading.counter_rng import draws_of
 from faceverify.training.data.views import Batch
 from faceverify.training.methods.instdisc import FIRST_BATCHES, InstanceDiscrimination
-from faceverify.training.methods.memory_bank import MemoryBank
+from faceverify.training.methods.parts.memory_bank import MemoryBank
 
 IMAGES, NOISE, HEAT = 20, 7, 0.3
 

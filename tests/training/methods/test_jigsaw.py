@@ -12,7 +12,7 @@ from faceverify.errors import TrainingError
 from faceverify.training.backbones import build_backbone
 from faceverify.training.data.loading.counter_rng import draws_of
 from faceverify.training.methods.jigsaw import Jigsaw, all_permutations, distant_permutations
-from faceverify.training.methods.tiles import Grid, levelled
+from faceverify.training.methods.parts.tiles import Grid, levelled
 from faceverify.training.optim.view_encoder import ViewEncoder
 
 

@@ -25,7 +25,7 @@ from faceverify.training.data.views import Batch, configured
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.export.export import export_model
 from faceverify.training.loop import train
-from faceverify.training.methods import METHODS, find_method
+from faceverify.training.methods import METHODS, method_class
 from faceverify.training.metrics_log import MetricsLog
 from faceverify.training.run.train import contract_of
 from faceverify.training.stopping import StopRequest
@@ -33,7 +33,7 @@ from faceverify.training.train_state import TrainState, build_train_state
 
 SIDE, SIZE, IMAGES, BATCH = 16, 12, 48, 16
 TINY_VIT = {"name": "vit", "patch": 4, "width": 16, "depth": 1, "heads": 2}
-UNNAMED = [name for name in METHODS if name != "supervised"]
+UNNAMED = [name for name, method in METHODS.items() if not method.learns_by_loss]
 # what a method needs beside the least
 CASES: dict[str, dict[str, Any]] = {
     "moco": {"method": {"queue": 24}},
@@ -118,7 +118,7 @@ class Pictures:
         self.labels = torch.arange(IMAGES) // 8
         noise = torch.from_numpy(rng.normal(0, 25, (IMAGES, 3, SIDE, SIDE)))
         self.pixels = (smooth[self.labels] + noise).clamp(0, 255).to(torch.uint8)
-        views = configured(find_method(config.method.name).views, config.views)
+        views = configured(method_class(config).views, config.views)
         transform = Transform((SIDE, SIDE), augmentation=Augmentation(**vars(config.augmentation)))
         self._transforms = [transform.of_view(kind) for kind in views.kinds]
         self._seed, self._processes = config.seed, processes

@@ -16,7 +16,7 @@ from torch.nn import functional  # noqa: E402
 from faceverify.training.backbones import build_backbone  # noqa: E402
 from faceverify.training.distributed.wrappers import plain_module  # noqa: E402
 from faceverify.training.export.onnx_graph import graph_of  # noqa: E402
-from faceverify.training.optim.cpu import tuned_process, use_cpu_convolutions  # noqa: E402
+from faceverify.training.optim.cpu import tuned_process, use_cpu_layers  # noqa: E402
 from faceverify.training.optim.small_maps import (  # noqa: E402
     LARGEST,
     MatrixConvolution,
@@ -171,7 +171,7 @@ def test_wrappers_come_off():
 
 def test_other_devices_are_left_alone():
     plain, _ = both()
-    use_cpu_convolutions(plain, torch.device("meta"))
+    use_cpu_layers(plain, torch.device("meta"))
     assert not any(isinstance(module, SmallMapConv2d) for module in plain.modules())
 
 

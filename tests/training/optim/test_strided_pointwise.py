@@ -17,7 +17,7 @@ from torch import nn  # noqa: E402
 
 from faceverify.training.backbones import build_backbone  # noqa: E402
 from faceverify.training.export.onnx_graph import graph_of  # noqa: E402
-from faceverify.training.optim.cpu import use_cpu_convolutions  # noqa: E402
+from faceverify.training.optim.cpu import use_cpu_layers  # noqa: E402
 from faceverify.training.optim.strided_pointwise import SAFE_CHANNELS, SubsampledConv2d  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -111,7 +111,7 @@ def test_the_convolution_stays_what_it_was(side):
     for convolution in convolutions():
         plain = convolution.double()
         safe = nn.Sequential(copy.deepcopy(plain))
-        use_cpu_convolutions(safe, CPU)
+        use_cpu_layers(safe, CPU)
         assert isinstance(safe[0], SubsampledConv2d)
         x = torch.randn(2, plain.in_channels, side, side, dtype=torch.float64)
         x = x.to(memory_format=torch.channels_last).requires_grad_()
@@ -132,7 +132,7 @@ def test_no_stride_reaches_the_convolution_where_gradients_follow(monkeypatch):
         nn.functional, "conv2d", lambda *a: strides.append(tuple(a[3])) or conv2d(*a)
     )
     net = nn.Sequential(nn.Conv2d(4, 8, 1, 2))
-    use_cpu_convolutions(net, CPU)
+    use_cpu_layers(net, CPU)
     net(torch.zeros(1, 4, 8, 8))
     with torch.no_grad():
         net(torch.zeros(1, 4, 8, 8))
@@ -150,20 +150,20 @@ def test_no_stride_reaches_the_convolution_where_gradients_follow(monkeypatch):
 )
 def test_safe_ones_are_left_alone(other):
     net = nn.Sequential(other)
-    use_cpu_convolutions(net, CPU)
+    use_cpu_layers(net, CPU)
     assert not isinstance(net[0], SubsampledConv2d)
 
 
 def test_other_devices_are_left_alone():
     net = nn.Sequential(nn.Conv2d(4, 8, 1, 2))
-    use_cpu_convolutions(net, torch.device("meta"))
+    use_cpu_layers(net, torch.device("meta"))
     assert type(net[0]) is nn.Conv2d
 
 
 def test_it_exports_as_the_plain_one_and_keeps_its_names():
     plain = build_backbone("resnet18", embedding_size=8, size=32, width=4)
     safe = copy.deepcopy(plain)
-    use_cpu_convolutions(safe, CPU)
+    use_cpu_layers(safe, CPU)
     assert list(safe.state_dict()) == list(plain.state_dict())
     assert sum(isinstance(one, SubsampledConv2d) for one in safe.modules()) == 3
     assert graph_of(safe, size=32) == graph_of(plain, size=32)

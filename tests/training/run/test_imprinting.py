@@ -6,12 +6,13 @@ import torch
 from generated_people import tiny_config, write_people
 from torch import nn
 
+from faceverify.training.data.loading.source import some_of_each
 from faceverify.training.distributed.collectives import Shard
 from faceverify.training.losses import build_loss
 from faceverify.training.losses.l2_normalize import l2_normalize
 from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run.folder import RunFolder
-from faceverify.training.run.imprinting import has_directions, imprint, some_of_each
+from faceverify.training.run.imprinting import has_directions, imprint
 from faceverify.training.run.train import train_model
 
 LABELS = np.array([2, 0, 1, 2, 0, 1, 2, 2, 0, 1])

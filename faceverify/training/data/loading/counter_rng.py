@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Words = NDArray[np.uint64]
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 OF_A_METHOD = 2**32  # in place of a view's number: what a method itself draws for an image
+OF_A_TRACK = 2**32 + 1  # ... which other frame of its track is a view of it
 
 
 def sample_draws(

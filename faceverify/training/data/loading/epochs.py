@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceverify.faces.alignment import FivePoints, named_alignment, reference_points
-from faceverify.faces.similarity import HALF, similarity
+from faceverify.faces.similarity import similarity
 from faceverify.models.contract import Contract
 from faceverify.runtime.progress import ShowProgress
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import Config
+from faceverify.training.config.schema import TRACKS, Config
 from faceverify.training.data.decoding import decode
 from faceverify.training.data.loading.left_out import LOOKED_AT, LeftOut, first_size
 from faceverify.training.data.loading.loader import batches, stored_size
@@ -32,6 +32,7 @@ from faceverify.training.data.samplers import build_sampler, rank_part
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.face_set import FaceSet
 from faceverify.training.data.sets.shard_stream import ShardStream, check_shards, first_images
+from faceverify.training.data.tracks import tracks_of
 from faceverify.training.data.transforms import Transform
 from faceverify.training.data.views import Batch, Views
 from faceverify.training.distributed.processes import Processes
@@ -69,6 +70,12 @@ class StoredSource:
         self.left_out = LeftOut(len(face_set), config.data.unreadable, say)
         self.title = Path(face_set.source).name
         self.images, self.num_identities = len(face_set), face_set.num_identities
+        self._tracks = tracks_of(face_set) if config.views.positives == TRACKS else None
+        if self._tracks is not None and self._tracks.alone:
+            warn(
+                f"{self._tracks.alone:,} of {len(face_set):,} photos have no other frame in their "
+                "folder: their views are of themselves"
+            )
         self.stills = Stills(face_set.labels, self._unvaried)
         self._face_set, self._config = face_set, config
         self._processes, self._views, self._warn = processes, views, warn
@@ -131,6 +138,7 @@ class StoredSource:
             parts,
             transform=self._transform,
             views=self._views,
+            tracks=self._tracks,
             seed=self._config.seed,
             packed=self._packed,
             crop_size=self._size,
@@ -230,6 +238,7 @@ def transform_of(
         contract.colour_order,
         config.augmentation,
         frame,
+        config.views.crops,
     )
     return transform, (config.data.size, config.data.size) if frame is None else stored
 
@@ -273,9 +282,8 @@ def frame_of(contract: Contract, alignment: str, size: tuple[int, int]) -> Frame
             "cut the crops again, `faceverify align --alignment`",
         )
     face = reference_points(alignment).face((size[1], size[0]))
-    to_frame = similarity(face.points - HALF, contract.alignment.points, contract.alignment.weights)
+    to_frame = similarity(face.points, contract.alignment.points, contract.alignment.weights)
     turn = np.linalg.inv(to_frame[:, :2])
-    # the similarity has its origin at the centre of the first pixel, half a pixel from the edge
-    shift = 0.5 - turn @ (0.5 + to_frame[:, 2])
+    shift = -turn @ to_frame[:, 2]
     rows = [(*turn[axis].tolist(), float(shift[axis])) for axis in (0, 1)]
     return rows[0], rows[1]

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import cycle
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +22,12 @@ from torch import Tensor
 from faceverify.errors import FaceverifyError
 from faceverify.runtime.parallel import default_workers
 from faceverify.training.data.decoding import decode_many, fitted
-from faceverify.training.data.loading.counter_rng import OF_A_METHOD, sample_draws, sample_keys
+from faceverify.training.data.loading.counter_rng import (
+    OF_A_METHOD,
+    OF_A_TRACK,
+    sample_draws,
+    sample_keys,
+)
 from faceverify.training.data.loading.left_out import (
     BAD_IMAGE,
     LOOKED_AT,
@@ -34,6 +40,7 @@ from faceverify.training.data.loading.packed_cache import PackedFaces
 from faceverify.training.data.samplers import rank_part
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.face_set import FaceSet
+from faceverify.training.data.tracks import Tracks
 from faceverify.training.data.transforms import DRAWS, Draws, Transform
 from faceverify.training.data.views import ONE_VIEW, Batch, Views
 
@@ -49,6 +56,7 @@ def batches(
     *,
     transform: Transform,
     views: Views = ONE_VIEW,
+    tracks: Tracks | None = None,
     seed: int = 0,
     epoch: int = 0,
     start: int = 0,
@@ -74,6 +82,7 @@ def batches(
         index_batches: positions of the images of each step, of all processes; consumed a few ahead.
         transform: from stored crops to the network's input.
         views: of each image.
+        tracks: every second view is of another frame of the image's track; None: of the image.
         seed, epoch: augmentation depends on them, on the step and on the image.
         start: number of the first batch in its epoch, in a resumed run.
         packed: decoded crops of the set, where there are any.
@@ -133,30 +142,44 @@ def batches(
             for view in range(len(transforms))
         ]
         keys = sample_keys(seed, epoch, step, everyone, view=OF_A_METHOD)[part]
+        others: list[Tensor] = []
+        if tracks is not None and vary:
+            turns = sample_draws(seed, epoch, step, everyone, 1, view=OF_A_TRACK)[part, 0]
+            others = [crops(tracks.others(indices, turns))[0]]
         images, indices = crops(indices)
+        frames = [images, *others]
         labels = torch.from_numpy(face_set.labels[indices])
         if device.type == "cpu":
-            return Batch(made_views(transforms, images, draws), labels, indices, keys), []
+            return Batch(made_views(transforms, frames, draws), labels, indices, keys), []
         if device.type == "cuda" and images.device.type == "cpu":
-            images = images.contiguous(memory_format=torch.channels_last).pin_memory()
+            frames = [
+                one.contiguous(memory_format=torch.channels_last).pin_memory() for one in frames
+            ]
             labels = labels.pin_memory()
-        return Batch([images], labels, indices, keys), draws
+        return Batch(frames, labels, indices, keys), draws
 
     for batch, draws in ahead(made, enumerate(index_batches, start), workers or default_workers()):
         if device.type == "cpu":
             yield batch
         else:  # queued on the device by the thread that uses the batch
-            images = batch.views[0].to(device, non_blocking=True)
+            frames = [one.to(device, non_blocking=True) for one in batch.views]
             labels = batch.labels.to(device, non_blocking=True)
-            ready = made_views(transforms, images, draws)
+            ready = made_views(transforms, frames, draws)
             yield Batch(ready, labels, batch.indices, batch.keys)
 
 
 def made_views(
-    transforms: Sequence[Transform], images: Tensor, draws: Sequence[Draws | None]
+    transforms: Sequence[Transform], frames: Sequence[Tensor], draws: Sequence[Draws | None]
 ) -> list[Tensor]:
-    """Each view of some images, by its transform and its random numbers."""
-    return [made(images, own) for made, own in zip(transforms, draws, strict=True)]
+    """Each view of some images, by its transform and its random numbers.
+
+    Args:
+        transforms: of each view.
+        frames: the images, and perhaps other frames of their tracks: the views are of each in turn.
+        draws: of each view.
+    """
+    turns = cycle(frames)
+    return [made(images, own) for made, images, own in zip(transforms, turns, draws, strict=False)]
 
 
 def ahead(make: Callable[[Task], Made], tasks: Iterable[Task], workers: int) -> Iterator[Made]:

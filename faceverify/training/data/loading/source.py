@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from torch import Tensor
 from faceverify.runtime.progress import ShowProgress
 from faceverify.training.data.loading.left_out import LeftOut
 from faceverify.training.data.views import Batch
+
+MOST = 100_000  # images of all people together, of each of whom some are looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,3 +76,17 @@ class Source(Protocol):
         Raises:
             ImageError, TrainingError: too many images are unreadable, or a shard is.
         """
+
+
+def some_of_each(labels: NDArray[np.int64], people: range, of_a_person: int) -> NDArray[np.int64]:
+    """Positions of a few images of each of these people, evenly spread over all of theirs."""
+    order = np.argsort(labels, kind="stable")
+    bounds = np.searchsorted(labels[order], [*people, people.stop])
+    most = max(1, min(of_a_person, MOST // (int(labels.max()) + 1)))
+    return np.concatenate(
+        [
+            order[start + np.arange(count) * (end - start) // count]
+            for start, end in itertools.pairwise(bounds.tolist())
+            for count in [min(most, end - start)]
+        ]
+    )

@@ -137,7 +137,7 @@ def stream_batches(
         ]
         keys = sample_keys(seed, epoch, step, indices, view=OF_A_METHOD)
         if device.type == "cpu":
-            return Batch(made_views(transforms, crops, draws), labels, indices, keys), []
+            return Batch(made_views(transforms, [crops], draws), labels, indices, keys), []
         return Batch([crops], labels, indices, keys), draws
 
     try:
@@ -146,7 +146,7 @@ def stream_batches(
                 yield batch
             else:
                 crops = batch.views[0].to(device, non_blocking=True)
-                ready = made_views(transforms, crops, draws)
+                ready = made_views(transforms, [crops], draws)
                 yield Batch(ready, batch.labels.to(device), batch.indices, batch.keys)
     finally:
         images.close()

@@ -76,12 +76,7 @@ def dense_scores(
         log-sum-exp over all classes but the target, (N,); the centres of the target class, not
         normalised, (N, K, D), and its bias, (N,); zeros where target is -1.
     """
-    directions = l2_normalize(centres) if scoring.unit else centres
-    logits = rows @ directions.flatten(0, 1).T  # (N, C * K)
-    if centres.shape[1] > 1:
-        logits = logits.view(len(rows), *centres.shape[:2]).max(dim=2).values  # (N, C)
-    if bias is not None:
-        logits = logits + bias
+    logits = class_logits(rows, centres, bias, unit=scoring.unit)
     if scoring.hard is not None:
         logits = scoring.hard.changed(logits)
     classes = torch.arange(len(centres), device=target.device)
@@ -90,6 +85,20 @@ def dense_scores(
     target_centres = centres[index] * here[:, None, None]
     target_bias = torch.zeros_like(log_sum_exp) if bias is None else bias[index] * here
     return log_sum_exp, target_centres, target_bias
+
+
+def class_logits(rows: Tensor, centres: Tensor, bias: Tensor | None, *, unit: bool) -> Tensor:
+    """Product with the nearest centre of each class, plus its bias, (N, C).
+
+    Args:
+        rows, centres, bias: as of :func:`dense_scores`.
+        unit: whether centres are normalised.
+    """
+    directions = l2_normalize(centres) if unit else centres
+    logits = rows @ directions.flatten(0, 1).T  # (N, C * K)
+    if centres.shape[1] > 1:
+        logits = logits.view(len(rows), *centres.shape[:2]).max(dim=2).values  # (N, C)
+    return logits if bias is None else logits + bias
 
 
 def add_rows(matrix: Tensor, index: Tensor, rows: Tensor) -> None:

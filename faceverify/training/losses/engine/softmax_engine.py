@@ -17,7 +17,12 @@ from faceverify.training.distributed.collectives import (
     sum_over_processes,
 )
 from faceverify.training.losses.engine.chunked_scores import chunked_scores
-from faceverify.training.losses.engine.class_scores import HardNegatives, Scoring, dense_scores
+from faceverify.training.losses.engine.class_scores import (
+    HardNegatives,
+    Scoring,
+    class_logits,
+    dense_scores,
+)
 from faceverify.training.losses.engine.negative_sampling import (
     pick_rows,
     position_in,
@@ -122,6 +127,15 @@ class SoftmaxEngine(nn.Module):
             log_sum_exp=log_sum_exp_over_processes(log_sum_exp),
             target_centre_norm=torch.linalg.vector_norm(target_centres, dim=2).amax(dim=1),
         )
+
+    def logits(self, rows: Tensor) -> Tensor:
+        """Logits of the global batch for the classes of this process, without margin, (N, C).
+
+        Args:
+            rows: as of :meth:`forward`; their gradient is summed over processes.
+        """
+        rows = sum_gradient_over_processes(rows)
+        return class_logits(rows, self._centres(), self.bias, unit=self.unit)
 
     def target_products(self, rows: Tensor, labels: Tensor) -> Tensor:
         """Products with the centres of the target classes, without bias, (N,)."""
