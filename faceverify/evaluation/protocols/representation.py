@@ -114,7 +114,7 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
             lambda weights: sums.spreads(weights)[1],
             "of these means",
         ),
-        estimate("ratio", "within / between", ratio, "the smaller, the better told apart"),
+        estimate("ratio", "within / between", ratio, "the less, the further apart, at a like rank"),
     )
     return Measurement(
         Evaluation(
