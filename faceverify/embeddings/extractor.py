@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.errors import ModelError
+from faceverify.errors import FaceverifyError, ImageError, ModelError, NoDecisionError
 from faceverify.faces.detection import Detector, Face
 from faceverify.faces.finder import FaceFinder, FoundFace, good_enough
 from faceverify.faces.options import FaceOptions
@@ -80,26 +81,56 @@ class FaceEmbedder:
             ModelError: the model returned something that is no embedding.
         """
         found = self._finder.find(source)
-        faces = [self._measured(face, *self._embed(face)) for face in found]
+        faces = [
+            self._measured(face, embedding, float(length))
+            for face, embedding, length in zip(found, *self._embed(found), strict=True)
+        ]
         return good_enough(found[0].photo, faces, self.options.min_quality)
 
-    def embeddings(self, source: Source) -> NDArray[np.float32]:
-        """Embeddings alone of the selected faces, (N, D); quality is measured only if it counts.
+    def embeddings(self, sources: Sequence[Source]) -> list[NDArray[np.float32] | FaceverifyError]:
+        """Embedding of the one selected face of each photo, (D,), or why it has none.
+
+        The network sees all faces at once, and reads its weights from memory once for all of them.
+        Quality is measured only if the options ask for some.
 
         Raises:
-            ImageError, NoDecisionError, ModelError: as :meth:`extract`.
+            ModelError: the model returned something that is no embedding.
         """
-        if self.options.min_quality:
-            return np.stack([face.embedding for face in self.extract(source)])
-        return np.stack([self._embed(face)[0] for face in self._finder.find(source)])
+        found = [self._found(source) for source in sources]
+        faces = [face for face in found if isinstance(face, FoundFace)]
+        embedded = zip(*self._embed(faces), strict=True) if faces else iter(())
+        return [
+            self._good_enough(face, *next(embedded)) if isinstance(face, FoundFace) else face
+            for face in found
+        ]
 
-    def _embed(self, found: FoundFace) -> tuple[NDArray[np.float32], float]:
-        """Embedding of a face, (D,), and its length before it was scaled to 1."""
-        crops = np.stack([np.asarray(found.crop(one, self._size)) for one in self._alignments])
-        responses = self._embedder.responses(crops)
-        mean = self._embedder.normalised(responses).mean(axis=0, keepdims=True)
-        (embedding,) = self._embedder.normalised(mean)
-        return embedding, float(np.linalg.norm(responses[0]))
+    def _found(self, source: Source) -> FoundFace | FaceverifyError:
+        try:
+            (face,) = self._finder.find(source)
+        except (ImageError, NoDecisionError) as error:
+            return error.with_traceback(None)  # its frames hold the photo's pixels
+        return face
+
+    def _good_enough(
+        self, face: FoundFace, embedding: NDArray[np.float32], length: float
+    ) -> NDArray[np.float32] | FaceverifyError:
+        least = self.options.min_quality
+        if least:
+            try:
+                good_enough(face.photo, [self._measured(face, embedding, float(length))], least)
+            except NoDecisionError as error:
+                return error
+        return embedding
+
+    def _embed(self, faces: Sequence[FoundFace]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embeddings of N faces, (N, D), and their lengths before they were scaled to 1, (N,)."""
+        crops = [
+            np.asarray(face.crop(one, self._size)) for face in faces for one in self._alignments
+        ]
+        responses = self._embedder.responses(np.stack(crops))  # (N * alignments, D)
+        unit = self._embedder.normalised(responses).reshape(len(faces), len(self._alignments), -1)
+        lengths = np.linalg.norm(responses[:: len(self._alignments)], axis=1)
+        return self._embedder.normalised(unit.mean(axis=1)), lengths
 
     def _measured(
         self, found: FoundFace, embedding: NDArray[np.float32], length: float
