@@ -45,7 +45,7 @@ from faceverify.training.distributed.processes import Processes
 from faceverify.training.loop import train
 from faceverify.training.metrics_log import MetricsLog
 from faceverify.training.optim.cpu import tuned_process
-from faceverify.training.run.train import contract_of
+from faceverify.training.run.contract import contract_of
 from faceverify.training.stopping import StopRequest
 from faceverify.training.train_state import build_train_state
 

@@ -28,7 +28,7 @@ from faceverify.cli.train import PATIENCE, place_of, refuse_command, show
 from faceverify.errors import FaceverifyError, UsageError
 
 if TYPE_CHECKING:
-    from faceverify.training.run.train import Trained
+    from faceverify.training.run.finish import Trained
 
 RECIPE = "pretrain-"  # and the name of the method
 

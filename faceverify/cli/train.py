@@ -28,7 +28,7 @@ from faceverify.errors import FaceverifyError, UsageError
 from faceverify.runtime.launch import launched
 
 if TYPE_CHECKING:
-    from faceverify.training.run.train import Trained
+    from faceverify.training.run.finish import Trained
 
 DEFAULT_RECIPE, FINE_TUNING = "small-arcface", "finetune-default"
 TAUGHT = "soft-targets"  # method of --teacher

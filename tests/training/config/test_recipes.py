@@ -21,8 +21,9 @@ from faceverify.training.config.schema import config_from_dict
 from faceverify.training.losses import LOSSES, build_loss
 from faceverify.training.methods import METHODS
 from faceverify.training.metrics_log import read_metrics
+from faceverify.training.run.contract import contract_of
 from faceverify.training.run.folder import RunFolder
-from faceverify.training.run.train import contract_of, train_model
+from faceverify.training.run.train import train_model
 
 SIX = ("softmax", "center", "sphereface", "cosface", "arcface", "triplet")
 EIGHT_GPUS = "-8gpu"

@@ -27,7 +27,7 @@ from faceverify.training.export.export import export_model
 from faceverify.training.loop import train
 from faceverify.training.methods import METHODS, method_class
 from faceverify.training.metrics_log import MetricsLog
-from faceverify.training.run.train import contract_of
+from faceverify.training.run.contract import contract_of
 from faceverify.training.stopping import StopRequest
 from faceverify.training.train_state import TrainState, build_train_state
 
