@@ -38,8 +38,8 @@ from torch import Tensor
 
 from faceverify.training.backbones import build_backbone
 from faceverify.training.checkpoint.checkpoint import Progress
+from faceverify.training.config.checked import config_from_dict
 from faceverify.training.config.files import read_recipe
-from faceverify.training.config.schema import config_from_dict
 from faceverify.training.data.views import Batch
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.loop import train

@@ -197,8 +197,8 @@ def run(
 ) -> Trained:
     """Make the configuration and train; arguments as of :func:`faceverify.cli.train.run`."""
     from faceverify.runtime.addresses import check_path
+    from faceverify.training.config.checked import config_from_dict
     from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
-    from faceverify.training.config.schema import config_from_dict
     from faceverify.training.methods import find_method
     from faceverify.training.run.folder import RunFolder
     from faceverify.training.run.follow_weights import following_weights

@@ -284,7 +284,7 @@ def run(
     values = overridden(values, given)
     if not resume:
         values = following_weights(following_loss(values, began, given), given)
-    from faceverify.training.config.schema import config_from_dict
+    from faceverify.training.config.checked import config_from_dict
 
     if given["method"].get("temperature") is not None and "teacher" not in values["method"]:
         raise UsageError("--temperature: of which teacher?", cure="give --teacher MODEL as well")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from faceverify.models.contract import Contract
 from faceverify.training.backbones import contract_for
 from faceverify.training.backbones.pretrained import read_weights
-from faceverify.training.config.schema import Backbone, Data
+from faceverify.training.config.data import Data
+from faceverify.training.config.schema import Backbone
 
 
 def contract_of(backbone: Backbone, data: Data) -> Contract:

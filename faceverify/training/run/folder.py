@@ -23,9 +23,10 @@ from faceverify.embeddings.cache import cache_folder
 from faceverify.errors import OutputError, TrainingError, UsageError
 from faceverify.models.text_model import FILE_NAME
 from faceverify.runtime.files import atomic_write
+from faceverify.training.config.checked import config_from_dict
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.files import as_dict, read_toml, to_toml
-from faceverify.training.config.schema import Config, config_from_dict
+from faceverify.training.config.schema import Config
 
 
 class RunFolder:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import nn
 
 from faceverify.models.contract import Contract
+from faceverify.training.config.data import TRACKS, VIEWMAKER
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import TRACKS, VIEWMAKER, Config
+from faceverify.training.config.schema import Config
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.shard_stream import is_stream
 from faceverify.training.data.views import Views

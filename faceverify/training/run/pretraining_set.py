@@ -9,8 +9,10 @@ import numpy as np
 
 from faceverify.models.contract import Contract
 from faceverify.runtime.progress import ShowProgress
+from faceverify.training.config.checked import check_together
+from faceverify.training.config.data import BY_THE_LOSS
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import BY_THE_LOSS, Config, check_together
+from faceverify.training.config.schema import Config
 from faceverify.training.data.loading.epochs import StoredSource, StreamedSource
 from faceverify.training.data.sets.captions import open_captions
 from faceverify.training.data.sets.errors import data_error

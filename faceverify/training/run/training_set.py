@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 from faceverify.models.contract import Contract
 from faceverify.runtime.progress import ShowProgress
+from faceverify.training.config.checked import check_together
+from faceverify.training.config.data import BY_THE_LOSS
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import BY_THE_LOSS, Config, check_together
+from faceverify.training.config.schema import Config
 from faceverify.training.data.loading.epochs import StoredSource, StreamedSource
 from faceverify.training.data.loading.source import Source
 from faceverify.training.data.sets.errors import data_error

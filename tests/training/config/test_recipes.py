@@ -10,6 +10,7 @@ from generated_people import TINY, write_people
 
 from faceverify.errors import TrainingError
 from faceverify.training.backbones import build_backbone
+from faceverify.training.config.checked import config_from_dict
 from faceverify.training.config.files import (
     RECIPES,
     as_dict,
@@ -17,7 +18,6 @@ from faceverify.training.config.files import (
     read_recipe,
     recipe_names,
 )
-from faceverify.training.config.schema import config_from_dict
 from faceverify.training.losses import LOSSES, build_loss
 from faceverify.training.methods import METHODS
 from faceverify.training.metrics_log import read_metrics
