@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from faceverify.cli.console import Console
-from faceverify.cli.exit import BY_A_SIGNAL
 from faceverify.cli.options import Json, Quiet, Verbose
 from faceverify.cli.run_options import (
     Align,
     Backbone,
+    BatchSize,
     Device,
+    Epochs,
+    LearningRate,
+    Minutes,
     Precision,
     Resume,
     RunName,
@@ -24,8 +25,8 @@ from faceverify.cli.run_options import (
     Steps,
     Workers,
 )
-from faceverify.cli.train import PATIENCE, place_of, refuse_command, show
-from faceverify.errors import FaceverifyError, UsageError
+from faceverify.cli.training_run import place_of, refuse_command, run_and_show
+from faceverify.errors import UsageError
 
 if TYPE_CHECKING:
     from faceverify.training.run.finish import Trained
@@ -111,27 +112,11 @@ def pretrain(
             show_default=False,
         ),
     ] = None,
-    epochs: Annotated[
-        float | None,
-        typer.Option("--epochs", help="Epochs, passes over the photos.", show_default=False),
-    ] = None,
+    epochs: Epochs = None,
     steps: Steps = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            "--minutes", help="As many steps as fit into this time instead.", show_default=False
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            "--batch-size", help="Photos in a global batch, over all processes.", show_default=False
-        ),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option("--learning-rate", help="Peak learning rate.", show_default=False),
-    ] = None,
+    minutes: Minutes = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
     device: Device = None,
     precision: Precision = None,
     workers: Workers = None,
@@ -156,7 +141,6 @@ def pretrain(
 
     `faceverify pretrain crops112 --method byol --probe people112 --epochs 100`
     """
-    rank = int(os.environ.get("RANK", "0"))
     console = Console(json, quiet, verbose)
     if methods:
         show_methods(console)
@@ -173,16 +157,9 @@ def pretrain(
         "validation": {"probe": place_of(probe)},
         "compute": {"device": device, "precision": precision},
     }
-    try:
-        trained = run(changes, settings or [], recipe, out, name, console, resume=resume)
-    except FaceverifyError:
-        if rank:  # most often the same error as in the first process, which prints it
-            time.sleep(PATIENCE)
-        raise
-    if rank == 0:
-        show(trained, console)
-    if trained.stopped_by:
-        raise typer.Exit(BY_A_SIGNAL + trained.stopped_by)
+    run_and_show(
+        lambda: run(changes, settings or [], recipe, out, name, console, resume=resume), console
+    )
 
 
 def run(

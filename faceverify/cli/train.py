@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from faceverify.cli.console import Console
-from faceverify.cli.exit import BY_A_SIGNAL
 from faceverify.cli.options import Json, Quiet, Verbose
 from faceverify.cli.run_options import (
     Align,
     Backbone,
+    BatchSize,
     Device,
+    Epochs,
+    LearningRate,
+    Minutes,
     Precision,
     Resume,
     RunName,
@@ -24,15 +25,14 @@ from faceverify.cli.run_options import (
     Steps,
     Workers,
 )
-from faceverify.errors import FaceverifyError, UsageError
-from faceverify.runtime.launch import launched
+from faceverify.cli.training_run import place_of, refuse_command, run_and_show
+from faceverify.errors import UsageError
 
 if TYPE_CHECKING:
     from faceverify.training.run.finish import Trained
 
 DEFAULT_RECIPE, FINE_TUNING = "small-arcface", "finetune-default"
 TAUGHT = "soft-targets"  # method of --teacher
-PATIENCE = 2.0  # seconds that other processes give the first one to print the same error
 
 
 def train(
@@ -133,31 +133,11 @@ def train(
             show_default=False,
         ),
     ] = None,
-    epochs: Annotated[
-        float | None,
-        typer.Option("--epochs", help="Epochs, passes over the data.", show_default=False),
-    ] = None,
+    epochs: Epochs = None,
     steps: Steps = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            "--minutes",
-            help="As many steps as fit into this time, with validations, instead.",
-            show_default=False,
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            "--batch-size", help="Images in a global batch, over all processes.", show_default=False
-        ),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            "--learning-rate", help="Peak learning rate of the backbone.", show_default=False
-        ),
-    ] = None,
+    minutes: Minutes = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
     validate: Annotated[
         str | None,
         typer.Option(
@@ -204,8 +184,6 @@ def train(
 
     `torchrun --nproc-per-node 8 -m faceverify train ms1mv3 --recipe arcface-ms1mv3-r50`
     """
-    rank = launched("RANK", 0)
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")  # its errors come as exceptions, too
     console = Console(json, quiet, verbose)
     if recipes:
         show_recipes(console)
@@ -227,16 +205,9 @@ def train(
         "validation": {"pairs": place_of(validate), "images": place_of(images)},
         "compute": {"device": device, "precision": precision},
     }
-    try:
-        trained = run(changes, settings or [], recipe, out, name, console, resume=resume)
-    except FaceverifyError:
-        if rank:  # most often the same error as in the first process, which prints it
-            time.sleep(PATIENCE)
-        raise
-    if rank == 0:
-        show(trained, console)
-    if trained.stopped_by:
-        raise typer.Exit(BY_A_SIGNAL + trained.stopped_by)
+    run_and_show(
+        lambda: run(changes, settings or [], recipe, out, name, console, resume=resume), console
+    )
 
 
 def run(
@@ -310,51 +281,9 @@ def run(
     )
 
 
-def refuse_command(section: object) -> None:
-    """UsageError if ``data.source`` of a file is a command: only the command line may give one."""
-    from faceverify.training.data.sets.shard_stream import has_command
-
-    source = section.get("source") if isinstance(section, dict) else None
-    if isinstance(source, str) and has_command(source):
-        raise UsageError(
-            f"data.source is a command in a file: {source}",
-            cure="read it, and give it as DATA if it may run",
-        )
-
-
-def place_of(text: str | None) -> str | None:
-    """Absolute path if it exists, so that the run can be resumed from any folder."""
-    return os.path.abspath(text) if text and os.path.exists(text) else text
-
-
 def words(text: str | None) -> list[str] | None:
     """List of comma-separated words."""
     return None if text is None else [one.strip() for one in text.split(",") if one.strip()]
-
-
-def show(trained: Trained, console: Console) -> None:
-    """Print what became of a run."""
-    figures = {key: round(value, 6) for key, value in trained.results.items()}
-    value = {
-        "run": str(trained.folder),
-        "step": trained.step,
-        "steps": trained.steps,
-        "finished": trained.model is not None,
-        "model": None if trained.model is None else str(trained.model),
-        "model_id": trained.model_id or None,
-        "checkpoint": trained.checkpoint or None,
-        "figures": figures,
-        "seconds": round(trained.seconds, 2),
-    }
-    if trained.model is None:
-        text = (
-            f"stopped at step {trained.step} of {trained.steps}, saved; go on with "
-            f"--name {trained.folder.name} --resume"
-        )
-    else:
-        shown = "".join(f"  {key} {100 * one:.2f} %" for key, one in figures.items())
-        text = f"{trained.model}{shown}"
-    console.result(value, text)
 
 
 def show_recipes(console: Console) -> None:
