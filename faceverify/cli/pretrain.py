@@ -25,7 +25,13 @@ from faceverify.cli.run_options import (
     Steps,
     Workers,
 )
-from faceverify.cli.training_run import place_of, refuse_command, run_and_show
+from faceverify.cli.training_run import (
+    check_resume,
+    place_of,
+    refuse_command,
+    run_and_show,
+    started,
+)
 from faceverify.errors import UsageError
 
 if TYPE_CHECKING:
@@ -180,10 +186,7 @@ def run(
     from faceverify.training.run.folder import RunFolder
     from faceverify.training.run.follow_weights import following_weights
 
-    if resume and recipe is not None:
-        raise UsageError("--resume keeps the run's own settings", cure="leave --recipe out")
-    if resume and name is None:
-        raise UsageError("--resume: which run?", cure="give its --name")
+    check_resume(resume, recipe, name)
     given = overridden(changes, changes_of(settings))
     chosen = given.get("method", {}).get("name")
     if chosen is not None and find_method(chosen).learns_by_loss:
@@ -210,16 +213,7 @@ def run(
             f"{folder.path if resume else recipe}: no method of pre-training in it",
             cure="use `faceverify train`, or give --method NAME",
         )
-    from faceverify.training.run.train import train_model
-
-    return train_model(
-        config,
-        folder,
-        resume=resume,
-        say=console.message,
-        show_progress=console.progress,
-        live=not console.quiet,
-    )
+    return started(config, folder, console, resume=resume)
 
 
 def show_methods(console: Console) -> None:

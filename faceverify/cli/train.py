@@ -25,7 +25,13 @@ from faceverify.cli.run_options import (
     Steps,
     Workers,
 )
-from faceverify.cli.training_run import place_of, refuse_command, run_and_show
+from faceverify.cli.training_run import (
+    check_resume,
+    place_of,
+    refuse_command,
+    run_and_show,
+    started,
+)
 from faceverify.errors import UsageError
 
 if TYPE_CHECKING:
@@ -237,8 +243,7 @@ def run(
     from faceverify.training.run.follow_loss import following_loss, recipe_of
     from faceverify.training.run.follow_weights import following_weights, learned_without_names
 
-    if resume and recipe is not None:
-        raise UsageError("--resume keeps the run's own settings", cure="leave --recipe out")
+    check_resume(resume, recipe, name)
     given = overridden(changes, changes_of(settings))
     init = given.get("backbone", {}).get("init")
     if recipe is None and init and not learned_without_names(init):
@@ -246,8 +251,6 @@ def run(
     recipe = recipe or recipe_of(given.get("loss", {}).get("name"), DEFAULT_RECIPE)
     check_path(name or "", "--name")
     folder = RunFolder(out / (name or Path(recipe).stem))
-    if resume and name is None:
-        raise UsageError("--resume: which run?", cure="give its --name")
     values = as_dict(folder.read_config()) if resume else read_recipe(recipe)
     if changes["data"]["source"] is None:
         refuse_command(values.get("data"))
@@ -261,7 +264,6 @@ def run(
         raise UsageError("--temperature: of which teacher?", cure="give --teacher MODEL as well")
     config = config_from_dict(values)
     from faceverify.training.methods import find_method
-    from faceverify.training.run.train import train_model
 
     if given["joined"].get("weight") is not None and not config.joined.name:
         raise UsageError("--weight: of which method?", cure="give --with METHOD as well")
@@ -271,14 +273,7 @@ def run(
             cure="use `faceverify pretrain`, and `faceverify train --init` after it",
         )
 
-    return train_model(
-        config,
-        folder,
-        resume=resume,
-        say=console.message,
-        show_progress=console.progress,
-        live=not console.quiet,
-    )
+    return started(config, folder, console, resume=resume)
 
 
 def words(text: str | None) -> list[str] | None:

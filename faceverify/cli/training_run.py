@@ -15,7 +15,9 @@ from faceverify.errors import FaceverifyError, UsageError
 from faceverify.runtime.launch import launched
 
 if TYPE_CHECKING:
+    from faceverify.training.config.schema import Config
     from faceverify.training.run.finish import Trained
+    from faceverify.training.run.folder import RunFolder
 
 PATIENCE = 2.0  # seconds that other processes give the first one to print the same error
 
@@ -38,6 +40,28 @@ def run_and_show(run: Callable[[], Trained], console: Console) -> None:
         show(trained, console)
     if trained.stopped_by:
         raise typer.Exit(BY_A_SIGNAL + trained.stopped_by)
+
+
+def check_resume(resume: bool, recipe: str | None, name: str | None) -> None:
+    """UsageError if a run is to be resumed that is not named, or by another recipe than its own."""
+    if resume and recipe is not None:
+        raise UsageError("--resume keeps the run's own settings", cure="leave --recipe out")
+    if resume and name is None:
+        raise UsageError("--resume: which run?", cure="give its --name")
+
+
+def started(config: Config, folder: RunFolder, console: Console, *, resume: bool) -> Trained:
+    """Train by a configuration, with messages and progress on a console."""
+    from faceverify.training.run.train import train_model
+
+    return train_model(
+        config,
+        folder,
+        resume=resume,
+        say=console.message,
+        show_progress=console.progress,
+        live=not console.quiet,
+    )
 
 
 def show(trained: Trained, console: Console) -> None:
