@@ -21,8 +21,8 @@ from torchvision import datasets, transforms
 from faceverify.embeddings.cache import cache_folder
 from faceverify.models.model_file import Provenance
 from faceverify.training.backbones import build_backbone, contract_for
+from faceverify.training.config.checked import config_from_dict
 from faceverify.training.config.files import read_recipe
-from faceverify.training.config.schema import config_from_dict
 from faceverify.training.export.embed_crops import embed_crops
 from faceverify.training.export.export import export_model
 from faceverify.training.loop import evenly_spaced

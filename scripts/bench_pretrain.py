@@ -38,14 +38,14 @@ from torch import Tensor
 
 from faceverify.training.backbones import build_backbone
 from faceverify.training.checkpoint.checkpoint import Progress
+from faceverify.training.config.checked import config_from_dict
 from faceverify.training.config.files import read_recipe
-from faceverify.training.config.schema import config_from_dict
 from faceverify.training.data.views import Batch
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.loop import train
 from faceverify.training.metrics_log import MetricsLog
 from faceverify.training.optim.cpu import tuned_process
-from faceverify.training.run.train import contract_of
+from faceverify.training.run.contract import contract_of
 from faceverify.training.stopping import StopRequest
 from faceverify.training.train_state import build_train_state
 

@@ -35,7 +35,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from faceverify.training.backbones import build_backbone
-from faceverify.training.config.schema import Compute
+from faceverify.training.config.optimisation import Compute
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.losses import build_loss
 from faceverify.training.optim.cpu import tuned_process

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceverify.cli.console import Console
-from faceverify.cli.evaluate import DEFAULT_PATTERN, Kind, NoCache, Pattern, Replicates
+from faceverify.cli.evaluation_options import DEFAULT_PATTERN, Kind, NoCache, Pattern, Replicates
 from faceverify.cli.options import (
     Json,
     Model,

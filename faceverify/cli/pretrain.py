@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from faceverify.cli.console import Console
-from faceverify.cli.exit import BY_A_SIGNAL
 from faceverify.cli.options import Json, Quiet, Verbose
 from faceverify.cli.run_options import (
     Align,
     Backbone,
+    BatchSize,
     Device,
+    Epochs,
+    LearningRate,
+    Minutes,
     Precision,
     Resume,
     RunName,
@@ -24,11 +25,17 @@ from faceverify.cli.run_options import (
     Steps,
     Workers,
 )
-from faceverify.cli.train import PATIENCE, place_of, refuse_command, show
-from faceverify.errors import FaceverifyError, UsageError
+from faceverify.cli.training_run import (
+    check_resume,
+    place_of,
+    refuse_command,
+    run_and_show,
+    started,
+)
+from faceverify.errors import UsageError
 
 if TYPE_CHECKING:
-    from faceverify.training.run.train import Trained
+    from faceverify.training.run.finish import Trained
 
 RECIPE = "pretrain-"  # and the name of the method
 
@@ -111,27 +118,11 @@ def pretrain(
             show_default=False,
         ),
     ] = None,
-    epochs: Annotated[
-        float | None,
-        typer.Option("--epochs", help="Epochs, passes over the photos.", show_default=False),
-    ] = None,
+    epochs: Epochs = None,
     steps: Steps = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            "--minutes", help="As many steps as fit into this time instead.", show_default=False
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            "--batch-size", help="Photos in a global batch, over all processes.", show_default=False
-        ),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option("--learning-rate", help="Peak learning rate.", show_default=False),
-    ] = None,
+    minutes: Minutes = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
     device: Device = None,
     precision: Precision = None,
     workers: Workers = None,
@@ -156,7 +147,6 @@ def pretrain(
 
     `faceverify pretrain crops112 --method byol --probe people112 --epochs 100`
     """
-    rank = int(os.environ.get("RANK", "0"))
     console = Console(json, quiet, verbose)
     if methods:
         show_methods(console)
@@ -173,16 +163,9 @@ def pretrain(
         "validation": {"probe": place_of(probe)},
         "compute": {"device": device, "precision": precision},
     }
-    try:
-        trained = run(changes, settings or [], recipe, out, name, console, resume=resume)
-    except FaceverifyError:
-        if rank:  # most often the same error as in the first process, which prints it
-            time.sleep(PATIENCE)
-        raise
-    if rank == 0:
-        show(trained, console)
-    if trained.stopped_by:
-        raise typer.Exit(BY_A_SIGNAL + trained.stopped_by)
+    run_and_show(
+        lambda: run(changes, settings or [], recipe, out, name, console, resume=resume), console
+    )
 
 
 def run(
@@ -197,16 +180,13 @@ def run(
 ) -> Trained:
     """Make the configuration and train; arguments as of :func:`faceverify.cli.train.run`."""
     from faceverify.runtime.addresses import check_path
+    from faceverify.training.config.checked import config_from_dict
     from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
-    from faceverify.training.config.schema import config_from_dict
     from faceverify.training.methods import find_method
     from faceverify.training.run.folder import RunFolder
     from faceverify.training.run.follow_weights import following_weights
 
-    if resume and recipe is not None:
-        raise UsageError("--resume keeps the run's own settings", cure="leave --recipe out")
-    if resume and name is None:
-        raise UsageError("--resume: which run?", cure="give its --name")
+    check_resume(resume, recipe, name)
     given = overridden(changes, changes_of(settings))
     chosen = given.get("method", {}).get("name")
     if chosen is not None and find_method(chosen).learns_by_loss:
@@ -233,16 +213,7 @@ def run(
             f"{folder.path if resume else recipe}: no method of pre-training in it",
             cure="use `faceverify train`, or give --method NAME",
         )
-    from faceverify.training.run.train import train_model
-
-    return train_model(
-        config,
-        folder,
-        resume=resume,
-        say=console.message,
-        show_progress=console.progress,
-        live=not console.quiet,
-    )
+    return started(config, folder, console, resume=resume)
 
 
 def show_methods(console: Console) -> None:

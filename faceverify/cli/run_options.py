@@ -35,6 +35,28 @@ Backbone = Annotated[
 Steps = Annotated[
     int | None, typer.Option("--steps", help="Optimiser steps instead.", show_default=False)
 ]
+Epochs = Annotated[
+    float | None,
+    typer.Option("--epochs", help="Epochs, passes over the data.", show_default=False),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        "--minutes",
+        help="As many steps as fit into this time, with validations, instead.",
+        show_default=False,
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size", help="Images in a global batch, over all processes.", show_default=False
+    ),
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option("--learning-rate", help="Peak learning rate of the backbone.", show_default=False),
+]
 Device = Annotated[
     str | None,
     typer.Option("--device", help="auto, cpu, cuda or mps.", show_default=False),

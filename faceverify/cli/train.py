@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from faceverify.cli.console import Console
-from faceverify.cli.exit import BY_A_SIGNAL
 from faceverify.cli.options import Json, Quiet, Verbose
 from faceverify.cli.run_options import (
     Align,
     Backbone,
+    BatchSize,
     Device,
+    Epochs,
+    LearningRate,
+    Minutes,
     Precision,
     Resume,
     RunName,
@@ -24,15 +25,20 @@ from faceverify.cli.run_options import (
     Steps,
     Workers,
 )
-from faceverify.errors import FaceverifyError, UsageError
-from faceverify.runtime.launch import launched
+from faceverify.cli.training_run import (
+    check_resume,
+    place_of,
+    refuse_command,
+    run_and_show,
+    started,
+)
+from faceverify.errors import UsageError
 
 if TYPE_CHECKING:
-    from faceverify.training.run.train import Trained
+    from faceverify.training.run.finish import Trained
 
 DEFAULT_RECIPE, FINE_TUNING = "small-arcface", "finetune-default"
 TAUGHT = "soft-targets"  # method of --teacher
-PATIENCE = 2.0  # seconds that other processes give the first one to print the same error
 
 
 def train(
@@ -133,31 +139,11 @@ def train(
             show_default=False,
         ),
     ] = None,
-    epochs: Annotated[
-        float | None,
-        typer.Option("--epochs", help="Epochs, passes over the data.", show_default=False),
-    ] = None,
+    epochs: Epochs = None,
     steps: Steps = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            "--minutes",
-            help="As many steps as fit into this time, with validations, instead.",
-            show_default=False,
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            "--batch-size", help="Images in a global batch, over all processes.", show_default=False
-        ),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            "--learning-rate", help="Peak learning rate of the backbone.", show_default=False
-        ),
-    ] = None,
+    minutes: Minutes = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
     validate: Annotated[
         str | None,
         typer.Option(
@@ -204,8 +190,6 @@ def train(
 
     `torchrun --nproc-per-node 8 -m faceverify train ms1mv3 --recipe arcface-ms1mv3-r50`
     """
-    rank = launched("RANK", 0)
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")  # its errors come as exceptions, too
     console = Console(json, quiet, verbose)
     if recipes:
         show_recipes(console)
@@ -227,16 +211,9 @@ def train(
         "validation": {"pairs": place_of(validate), "images": place_of(images)},
         "compute": {"device": device, "precision": precision},
     }
-    try:
-        trained = run(changes, settings or [], recipe, out, name, console, resume=resume)
-    except FaceverifyError:
-        if rank:  # most often the same error as in the first process, which prints it
-            time.sleep(PATIENCE)
-        raise
-    if rank == 0:
-        show(trained, console)
-    if trained.stopped_by:
-        raise typer.Exit(BY_A_SIGNAL + trained.stopped_by)
+    run_and_show(
+        lambda: run(changes, settings or [], recipe, out, name, console, resume=resume), console
+    )
 
 
 def run(
@@ -266,8 +243,7 @@ def run(
     from faceverify.training.run.follow_loss import following_loss, recipe_of
     from faceverify.training.run.follow_weights import following_weights, learned_without_names
 
-    if resume and recipe is not None:
-        raise UsageError("--resume keeps the run's own settings", cure="leave --recipe out")
+    check_resume(resume, recipe, name)
     given = overridden(changes, changes_of(settings))
     init = given.get("backbone", {}).get("init")
     if recipe is None and init and not learned_without_names(init):
@@ -275,8 +251,6 @@ def run(
     recipe = recipe or recipe_of(given.get("loss", {}).get("name"), DEFAULT_RECIPE)
     check_path(name or "", "--name")
     folder = RunFolder(out / (name or Path(recipe).stem))
-    if resume and name is None:
-        raise UsageError("--resume: which run?", cure="give its --name")
     values = as_dict(folder.read_config()) if resume else read_recipe(recipe)
     if changes["data"]["source"] is None:
         refuse_command(values.get("data"))
@@ -284,13 +258,12 @@ def run(
     values = overridden(values, given)
     if not resume:
         values = following_weights(following_loss(values, began, given), given)
-    from faceverify.training.config.schema import config_from_dict
+    from faceverify.training.config.checked import config_from_dict
 
     if given["method"].get("temperature") is not None and "teacher" not in values["method"]:
         raise UsageError("--temperature: of which teacher?", cure="give --teacher MODEL as well")
     config = config_from_dict(values)
     from faceverify.training.methods import find_method
-    from faceverify.training.run.train import train_model
 
     if given["joined"].get("weight") is not None and not config.joined.name:
         raise UsageError("--weight: of which method?", cure="give --with METHOD as well")
@@ -300,61 +273,12 @@ def run(
             cure="use `faceverify pretrain`, and `faceverify train --init` after it",
         )
 
-    return train_model(
-        config,
-        folder,
-        resume=resume,
-        say=console.message,
-        show_progress=console.progress,
-        live=not console.quiet,
-    )
-
-
-def refuse_command(section: object) -> None:
-    """UsageError if ``data.source`` of a file is a command: only the command line may give one."""
-    from faceverify.training.data.sets.shard_stream import has_command
-
-    source = section.get("source") if isinstance(section, dict) else None
-    if isinstance(source, str) and has_command(source):
-        raise UsageError(
-            f"data.source is a command in a file: {source}",
-            cure="read it, and give it as DATA if it may run",
-        )
-
-
-def place_of(text: str | None) -> str | None:
-    """Absolute path if it exists, so that the run can be resumed from any folder."""
-    return os.path.abspath(text) if text and os.path.exists(text) else text
+    return started(config, folder, console, resume=resume)
 
 
 def words(text: str | None) -> list[str] | None:
     """List of comma-separated words."""
     return None if text is None else [one.strip() for one in text.split(",") if one.strip()]
-
-
-def show(trained: Trained, console: Console) -> None:
-    """Print what became of a run."""
-    figures = {key: round(value, 6) for key, value in trained.results.items()}
-    value = {
-        "run": str(trained.folder),
-        "step": trained.step,
-        "steps": trained.steps,
-        "finished": trained.model is not None,
-        "model": None if trained.model is None else str(trained.model),
-        "model_id": trained.model_id or None,
-        "checkpoint": trained.checkpoint or None,
-        "figures": figures,
-        "seconds": round(trained.seconds, 2),
-    }
-    if trained.model is None:
-        text = (
-            f"stopped at step {trained.step} of {trained.steps}, saved; go on with "
-            f"--name {trained.folder.name} --resume"
-        )
-    else:
-        shown = "".join(f"  {key} {100 * one:.2f} %" for key, one in figures.items())
-        text = f"{trained.model}{shown}"
-    console.result(value, text)
 
 
 def show_recipes(console: Console) -> None:

@@ -20,6 +20,10 @@ from faceverify.runtime.text_lines import NotTextError, text_of
 
 Complain = Callable[[str, str], FaceverifyError]  # what is wrong, and the cure
 NEVER_CLOSED = 20  # lines that a quoted cell may span
+OF_PHOTOS = (  # words of a column of photos
+    "photo", "image", "img", "path", "file", "filename", "filepath", "fname", "image_path",
+    "relative_im_path",
+)  # fmt: skip
 
 
 class HeadedRow(NamedTuple):
@@ -49,14 +53,16 @@ def headed_rows(
             row is not as long as the header.
     """
     lines = list(enumerate(table_text(path, complain=complain).split("\n"), 1))
-    first = next((text for _, text in lines if is_row(text)), "")
+    number, first = next(((at, text) for at, text in lines if is_row(text)), (1, ""))
     split = split_of(first)
     if not first or split is json_object:
         found = shown(first) if first else "no line"
-        raise complain(f"{path}: found {found}", f"begin it with {example(required)}")
+        raise complain(f"{path}:{number}: found {found}", f"begin it with {example(required)}")
     records = lines if split is tab_cells else list(quoted_records(lines))
     rows = table_lines(records, split)
     header = next(rows)
+    if header.error:
+        raise complain(f"{path}:{header.number}: found {header.error}", "correct it")
     names = [name.strip().lower() for name in header.value]
     columns = dict[str, int]()
     for role, words in {**required, **optional}.items():

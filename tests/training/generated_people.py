@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from faceverify.training.config.checked import config_from_dict
 from faceverify.training.config.files import overridden
-from faceverify.training.config.schema import Config, config_from_dict
+from faceverify.training.config.schema import Config
 
 TINY: dict[str, Any] = {
     "data": {"size": 32, "workers": 0, "cache": "none"},

@@ -23,8 +23,9 @@ from faceverify.training.checkpoint.checkpoint import (
 from faceverify.training.config.schema import Config
 from faceverify.training.loop import evenly_spaced, seed_of_step
 from faceverify.training.metrics_log import read_metrics
+from faceverify.training.run.finish import nothing_gained
 from faceverify.training.run.folder import RunFolder
-from faceverify.training.run.train import nothing_gained, train_model
+from faceverify.training.run.train import train_model
 from faceverify.training.stopping import StopRequest
 
 

@@ -12,20 +12,18 @@ from faceverify.evaluation.lists.identity_list import (
 )
 from faceverify.evaluation.lists.list_format import ListFile
 from faceverify.evaluation.lists.pair_cells import is_header
-from faceverify.evaluation.lists.rows import no_pairs, read_text_lines, wrong_line
-from faceverify.runtime.table_lines import (
-    is_row,
-    quoted_records,
-    split_of,
-    tab_cells,
-    table_line,
-    table_lines,
-)
+from faceverify.evaluation.lists.rows import table_error, wrong_line
+from faceverify.runtime.headed_table import OF_PHOTOS, headed_rows
+from faceverify.runtime.table_lines import split_of, table_line
 
-PHOTO = ("photo", "image", "img", "path", "file", "filename", "fname", "relative_im_path")
-IDENTITY = ("person", "identity", "name", "class", "class_id", "label", "subject", "id")
-TEST, TRAINING, SPLIT = "test", ("train", "training", "is_training"), "split"
-WORDS = {  # of the column named by SPLIT
+COLUMNS = {
+    "photo": OF_PHOTOS,
+    "person": (
+        "person", "identity", "name", "class", "class_id", "label", "subject", "id",
+    ),
+}  # fmt: skip
+SPLIT = {"test": ("test",), "train": ("train", "training", "is_training"), "split": ("split",)}
+WORDS = {  # of the column split
     "train": True, "training": True, "gallery": True,
     "test": False, "val": False, "validation": False, "probe": False, "query": False,
 }  # fmt: skip
@@ -37,54 +35,26 @@ def identity_table(path: Path) -> IdentityList:
     """The list of a table.
 
     Raises:
-        PairListError: ``file:line: found ..., expected ...``.
+        PairListError: ``file:line: found ...; cure``.
     """
-    lines = read_text_lines(path)
-    first = next((text for _, text in lines if is_row(text)), None)
-    if first is None:
-        raise no_pairs(str(path))
-    split = split_of(first)
-    rows = table_lines(lines if split is tab_cells else list(quoted_records(lines)), split)
-    header = next(rows)
-    if header.error or not isinstance(header.value, list):
-        raise wrong_line(path, header.number, header.error or repr(first), "a header", "correct it")
-    names = [name.strip().lower() for name in header.value]
-    photo, identity = _column(names, PHOTO), _column(names, IDENTITY)
-    if photo is None or identity is None:
-        expected = f"columns {'|'.join(PHOTO)} and {'|'.join(IDENTITY)}"
-        raise wrong_line(path, header.number, ", ".join(names) or "none", expected, "add them")
     entries = []
-    for line in rows:
-        if line.error:
-            raise wrong_line(path, line.number, line.error, "a row", "correct it")
-        cells = [cell.strip() for cell in line.value]
-        if len(cells) != len(names):
-            found, expected = f"{len(cells)} fields", f"{len(names)} as in the header"
-            raise wrong_line(path, line.number, found, expected, "quote what holds a separator")
-        if not cells[photo] or not cells[identity]:
-            raise wrong_line(
-                path, line.number, "an empty cell", "a photo and its person", "fill in"
-            )
-        training = _training(path, line.number, dict(zip(names, cells, strict=True)))
-        entries.append(Entry(cells[photo], cells[identity], training))
+    for line, cells in headed_rows(path, COLUMNS, SPLIT, complain=table_error):
+        if not cells["photo"] or not cells["person"]:
+            raise wrong_line(path, line, "an empty cell", "a photo and its person", "fill in")
+        entries.append(Entry(cells["photo"], cells["person"], _training(path, line, cells)))
     return identity_list(path, "identities", path.parent, entries)
 
 
-def _column(names: list[str], words: tuple[str, ...]) -> int | None:
-    return next((names.index(word) for word in words if word in names), None)
-
-
-def _training(path: Path, line: int, row: dict[str, str]) -> bool | None:
+def _training(path: Path, line: int, cells: dict[str, str]) -> bool | None:
     """Whether a row is of the training photos; None for a table without a split."""
-    for name in (TEST, *TRAINING, SPLIT):
-        if name in row:
-            known = WORDS if name == SPLIT else BITS
-            value = known.get(row[name].lower())
+    for role in SPLIT:
+        if role in cells:
+            known = WORDS if role == "split" else BITS
+            value = known.get(cells[role].lower())
             if value is None:
-                raise wrong_line(
-                    path, line, f"{name} {row[name]!r}", " or ".join(known), "correct it"
-                )
-            return not value if name == TEST else value
+                found = f"{role} {cells[role]!r}"
+                raise wrong_line(path, line, found, " or ".join(known), "correct it")
+            return not value if role == "test" else value
     return None
 
 
@@ -96,8 +66,8 @@ def _matches(file: ListFile) -> bool:
     cells = table_line(number, first, split_of(first)).value
     if not isinstance(cells, list) or is_header(cells):
         return False
-    names = [cell.strip().lower() for cell in cells]
-    return _column(names, PHOTO) is not None and _column(names, IDENTITY) is not None
+    names = {cell.strip().lower() for cell in cells}
+    return all(names.intersection(words) for words in COLUMNS.values())
 
 
 FORMAT = identity_format("identities", "table of photos and people", _matches, identity_table)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faceverify.errors import PairListError
+from faceverify.evaluation.lists.rows import table_error
 from faceverify.images.people import read_people
-from faceverify.runtime.headed_table import headed_rows
+from faceverify.runtime.headed_table import OF_PHOTOS, headed_rows
 from faceverify.runtime.text import shown
 
 COLUMNS = {
-    "photo": ("photo", "image", "img", "path", "file", "filename"),
+    "photo": OF_PHOTOS,
     "label": ("label", "class", "category", "target"),
 }
 PERSON = {"person": ("person", "name", "identity", "id")}
@@ -67,24 +68,20 @@ def read_label_table(
     Raises:
         PairListError: it is no such table, or a photo is missing or listed twice.
     """
-
-    def complain(message: str, cure: str) -> PairListError:
-        return PairListError(message, cure=cure)
-
     root = path.parent if images is None else images
     lines, photos, labels, people = dict[str, int](), list[Path](), list[str](), list[str]()
-    for line, cells in headed_rows(path, COLUMNS, PERSON, complain=complain):
+    for line, cells in headed_rows(path, COLUMNS, PERSON, complain=table_error):
         for role, value in cells.items():
             if not value:
-                raise complain(f"{path}:{line}: has no {role}", "fill it in, or remove the line")
+                raise table_error(f"{path}:{line}: has no {role}", "fill it in, or remove the line")
         name = os.path.normpath(cells["photo"])
         if name in lines:
-            raise complain(
+            raise table_error(
                 f"{path}:{line}: {shown(name)} stands in line {lines[name]} already",
                 "name each photo once",
             )
         if check_files and not (root / name).is_file():
-            raise complain(
+            raise table_error(
                 f"{path}:{line}: no such photo: {shown(name)}",
                 "give paths relative to the table's folder, or --images ROOT",
             )
@@ -93,5 +90,5 @@ def read_label_table(
         labels.append(cells["label"])
         people += [cells["person"]] if "person" in cells else []
     if not photos:
-        raise complain(f"{path}: names no photo", "give a photo and its label in each line")
+        raise table_error(f"{path}: names no photo", "give a photo and its label in each line")
     return LabelledPhotos(photos, list(lines), labels, people)

@@ -50,6 +50,11 @@ def wrong_line(path: Path, line: int, found: str, expected: str, cure: str) -> P
     return PairListError(f"{path}:{line}: found {shown}, expected {expected}", cure=cure)
 
 
+def table_error(message: str, cure: str) -> PairListError:
+    """The error of a table with a header, see :func:`~faceverify.runtime.headed_table`."""
+    return PairListError(message, cure=cure)
+
+
 def read_lines(path: Path, *, size: int = -1) -> Lines:
     """Lines of a text file, stripped, without blank ones and comments (``# ...``).
 

@@ -1,7 +1,7 @@
 """Evaluation protocols: which comparisons are made, and which estimates are reported.
 
 To add a protocol: a file with a ``Protocol``, a line here, a test, and its name in
-``faceverify evaluate --protocol`` (``cli/evaluate.py``).
+``faceverify evaluate --protocol`` (``cli/evaluation_options.py``).
 """
 
 from __future__ import annotations

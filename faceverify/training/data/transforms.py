@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from faceverify.training.config.augmentation import NONE, Augmentation
-from faceverify.training.config.schema import SALIENCY
+from faceverify.training.config.data import SALIENCY
 from faceverify.training.data.saliency import GREY, drawn_places, saliency
 from faceverify.training.data.views import View
 

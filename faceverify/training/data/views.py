@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceverify.training.config.schema import Views as ViewSettings
+from faceverify.training.config.data import Views as ViewSettings
 
 
 @dataclass(frozen=True)

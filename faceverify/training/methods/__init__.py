@@ -11,8 +11,9 @@ from torch import nn
 
 from faceverify.errors import TrainingError
 from faceverify.models.contract import Contract
+from faceverify.training.config.data import VIEWMAKER
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import VIEWMAKER, Config
+from faceverify.training.config.schema import Config
 from faceverify.training.losses import check_kind
 from faceverify.training.losses.loss import Loss
 from faceverify.training.methods.autoencoder import Autoencoder

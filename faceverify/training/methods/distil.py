@@ -27,11 +27,10 @@ from faceverify.training.data.views import Batch, Views
 from faceverify.training.distributed.collectives import own_shard, sum_over_processes
 from faceverify.training.losses.loss import require
 from faceverify.training.methods.method import Method, exact, gathered
-from faceverify.training.methods.parts.teacher_model import TeacherModel
+from faceverify.training.methods.parts.teacher_model import BLOCK, TeacherModel
 from faceverify.training.optim.view_encoder import Embed
 
 SHOWN = ("photos", "views")
-BLOCK = 256  # photos whose embeddings are one file of the cache
 
 
 class Distillation(Method):
@@ -91,10 +90,7 @@ class Distillation(Method):
         starts = range(own.start, own.stop, BLOCK)
         for start in show_progress(starts, "embedding by the teacher once", len(starts)):
             positions = np.arange(start, min(start + BLOCK, own.stop))
-            crops = np.concatenate(
-                [self._teacher.pixels(images) for images, _ in stills.at(positions)]
-            )
-            known[positions] = torch.from_numpy(self._teacher.kept(crops, cache))
+            known[positions], _ = self._teacher.kept_of(stills, positions, cache)
         self._known = sum_over_processes(known)
 
     def forward(self, embed: Embed, batch: Batch) -> Tensor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,10 +28,9 @@ from faceverify.training.losses.engine.softmax_engine import SoftmaxEngine
 from faceverify.training.losses.l2_normalize import l2_normalize
 from faceverify.training.losses.loss import Loss, require
 from faceverify.training.methods.method import Method, exact
-from faceverify.training.methods.parts.teacher_model import TeacherModel
+from faceverify.training.methods.parts.teacher_model import BLOCK, TeacherModel
 from faceverify.training.optim.view_encoder import Embed
 
-BLOCK = 256  # images whose embeddings are one file of the cache
 WITHOUT_SCALE = 16.0  # of the teacher's cosines, beside a loss whose logits have none
 
 
@@ -107,13 +105,10 @@ class SoftTargets(Method):
         some = some_of_each(stills.labels, range(shard.start, shard.stop), self._of_a_person)
         starts = range(0, len(some), BLOCK)
         for start in show_progress(starts, "people embedded by the teacher", len(starts)):
-            parts = list(stills.at(some[start : start + BLOCK]))
-            people = torch.cat([labels for _, labels in parts])
-            crops = np.concatenate([self._teacher.pixels(images) for images, _ in parts])
-            rows = torch.from_numpy(self._teacher.kept(crops, cache)).to(sums)
+            rows, people = self._teacher.kept_of(stills, some[start : start + BLOCK], cache)
             # another's image stands for a person's where none of theirs can be read
             own = (people >= shard.start) & (people < shard.stop)
-            sums.index_add_(0, people[own], rows[own])
+            sums.index_add_(0, people[own], rows[own].to(sums))
         self.means.copy_(F.normalize(sum_over_processes(sums), dim=1))
 
     def forward(self, embed: Embed, batch: Batch) -> Tensor:

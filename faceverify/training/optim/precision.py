@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import Compute
+from faceverify.training.config.optimisation import Compute
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.optim.cpu import use_cpu_layers
 from faceverify.training.optim.view_encoder import ViewEncoder

@@ -16,14 +16,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from faceverify.errors import OutputError, TrainingError
+from faceverify.embeddings.cache import cache_folder
+from faceverify.errors import OutputError, TrainingError, UsageError
 from faceverify.models.text_model import FILE_NAME
 from faceverify.runtime.files import atomic_write
+from faceverify.training.config.checked import config_from_dict
+from faceverify.training.config.fields import config_error
 from faceverify.training.config.files import as_dict, read_toml, to_toml
-from faceverify.training.config.schema import Config, config_from_dict
+from faceverify.training.config.schema import Config
 
 
 class RunFolder:
@@ -117,3 +120,10 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be made ({error.strerror})") from error
+
+
+def training_cache() -> Path:
+    """Folder of decoded crops, shared by all runs."""
+    with suppress(UsageError):  # no home folder
+        return cache_folder() / "training"
+    raise config_error("no folder for decoded crops", "set FACEVERIFY_CACHE")

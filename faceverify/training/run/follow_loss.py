@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceverify.training.config.data import BY_THE_LOSS, PAIR_SAMPLERS, Batches
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.files import recipe_names
-from faceverify.training.config.schema import BY_THE_LOSS, PAIR_SAMPLERS, Batches
 from faceverify.training.data.sets.face_set import FaceSet
 from faceverify.training.losses import LOSSES, loss_options
 from faceverify.training.losses.loss import Loss

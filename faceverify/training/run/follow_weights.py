@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from faceverify.training.methods import METHODS
 from faceverify.training.run.folder import RunFolder
 
 SIZE = 112  # pixels, of weights that do not say for what input they are
-OF_THE_WEIGHTS = ("init", "imprint", "freeze")  # what is not said about the architecture
+OF_THE_WEIGHTS = tuple(  # what is not said about the architecture: init, imprint, freeze, ...
+    one.name for one in fields(Backbone) if one.name not in ("name", "embedding_size", "options")
+)
 
 
 def following_weights(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,16 +20,16 @@ from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import ModelFile, Provenance, load_model_file
 from faceverify.runtime.text import printable
 from faceverify.training.checkpoint.checkpoint import Progress, best, latest, read_part
-from faceverify.training.config.schema import Joined, Loss, Method
+from faceverify.training.config.schema import Joined, Loss
 from faceverify.training.export.export import export_model
 from faceverify.training.export.export_text import export_text
 from faceverify.training.methods.clip import CLIP
+from faceverify.training.run.description import LearnedBy, names_of
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.training_set import TrainingSet
 from faceverify.training.run.validation import ValidationSet, pair_results
 from faceverify.training.train_state import TrainState
 
-LearnedBy = Loss | Method | Joined  # sections of the configuration
 RATES = (1e-2, 1e-3, 1e-4, 1e-5)  # false match rates that thresholds are set for
 PARITY_CROPS = 16  # of real faces (and captions), compared between torch and the file
 
@@ -243,11 +243,6 @@ def _card(
         "and nobody looks: error rates differ between groups of people. Measure them on yours."
     )
     return "\n".join(lines)
-
-
-def names_of(learned_by: Sequence[LearnedBy]) -> str:
-    """What a model learned by, in a few words."""
-    return " + ".join(one.name for one in learned_by)
 
 
 def _options(learned_by: LearnedBy) -> str:

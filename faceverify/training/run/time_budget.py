@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import AUTOMATIC, Budget, Config, Validation
+from faceverify.training.config.optimisation import Budget
+from faceverify.training.config.schema import AUTOMATIC, Config, Validation
 
 VALIDATING, ASKED = 0.2, 0.5  # largest share of validations: by default; with a set number
 IMPRINTING = 0.1  # largest share of initial class centres

@@ -5,48 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from faceverify.errors import TrainingError
 from faceverify.models.contract import Contract
 from faceverify.runtime.progress import ShowProgress
+from faceverify.training.config.checked import check_together
+from faceverify.training.config.data import BY_THE_LOSS
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import BY_THE_LOSS, Config, check_together
+from faceverify.training.config.schema import Config
 from faceverify.training.data.loading.epochs import StoredSource, StreamedSource
 from faceverify.training.data.loading.source import Source
 from faceverify.training.data.sets.errors import data_error
 from faceverify.training.data.sets.face_set import FaceSet
-from faceverify.training.data.sets.open import open_face_set
-from faceverify.training.data.sets.shard_stream import (
-    ShardStream,
-    expand_urls,
-    is_stream,
-    open_stream,
-)
+from faceverify.training.data.sets.shard_stream import ShardStream, is_stream
 from faceverify.training.data.views import Views
 from faceverify.training.distributed.processes import Processes
 from faceverify.training.losses.loss import Loss
+from faceverify.training.run.counted_stream import counted_stream
 from faceverify.training.run.follow_loss import compares_pairs, settled_batches, settled_column
-
-FEWEST_HELD_OUT = 10  # people: with 15 images each, thresholds for a false match rate of 1e-3
-MOST_HELD_OUT = 200  # people; more do not choose the best checkpoint any better
-MOST_IMAGES = 4000  # of them
-FEWEST_LEARNED = 2
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOutSplit:
-    """Stored images split by person.
-
-    Args:
-        train: images to train on.
-        held_out: images of other people, to validate on; None where there are none.
-        notes: messages for the user, one line each.
-    """
-
-    train: FaceSet
-    held_out: FaceSet | None
-    notes: tuple[str, ...]
+from faceverify.training.run.held_out import check_people, open_and_hold_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +74,7 @@ def open_training_set(
     if not data.source:
         raise config_error("no data to learn from", "name a folder of people")
     if is_stream(data.source):
-        stream = _counted_stream(config, processes, show_progress)
+        stream = _open_stream(config, processes, show_progress)
         config, notes = _settled_for_stream(config, stream)
         streamed = StreamedSource(stream, contract, config, processes, views, warn, say)
         return TrainingSet(streamed, None, notes, config)
@@ -132,67 +107,7 @@ def open_training_set(
     return TrainingSet(stored, split.held_out, notes, config)
 
 
-def open_and_hold_out(
-    source: str,
-    *,
-    least_images: int,
-    held_out: float,
-    seed: int,
-    pairs_wanted: bool,
-    processes: int,
-) -> HeldOutSplit:
-    """Open stored data, leave out people with too few images, and hold people out.
-
-    The people held out depend on the seed and the names alone: the configured share, but at least
-    ten people where these are no more than a quarter of all.
-
-    Args:
-        source: as the user named it.
-        least_images: people with fewer are left out.
-        held_out: share of the people to hold out, in [0, 0.5].
-        seed: of the draw.
-        pairs_wanted: whether the loss compares images of one person.
-        processes: number of processes of the run.
-
-    Raises:
-        TrainingError: too few people, or images of each, for this loss or these processes.
-    """
-    whole = open_face_set(source)
-    notes = list(whole.notes)
-    counts = whole.counts()
-    least = max(least_images, 2 if pairs_wanted else 1)
-    few = int(np.count_nonzero((counts > 0) & (counts < least)))
-    if few:
-        if few == np.count_nonzero(counts):
-            raise data_error(
-                f"{source}: no person has {least} images"
-                + (", which this loss compares with each other" if pairs_wanted else ""),
-                "add images, or use a loss over classes such as arcface",
-            )
-        whole = whole.at(np.flatnonzero(counts[whole.labels] >= least))
-        notes.append(f"{few} people have fewer than {least} images: left out")
-    people = whole.identities
-    aside = _drawn(people, whole.counts(), held_out, seed)
-    train = whole.without(aside) if aside else whole
-    _check_people(source, train.num_identities, processes)
-    kept = None
-    if aside:
-        kept = whole.only(aside)
-        if len(kept) > MOST_IMAGES:
-            chosen = np.random.default_rng(seed).permutation(len(kept))[:MOST_IMAGES]
-            kept = kept.at(np.sort(chosen))
-        notes.append(f"{len(aside)} of {len(people)} people held out to validate on")
-    elif held_out:
-        notes.append(
-            f"{len(people)} people are too few to hold any out: the last step counts, without "
-            "thresholds; give --validate, or run `faceverify calibrate` afterwards"
-        )
-    return HeldOutSplit(train, kept, tuple(notes))
-
-
-def _counted_stream(
-    config: Config, processes: Processes, show_progress: ShowProgress
-) -> ShardStream:
+def _open_stream(config: Config, processes: Processes, show_progress: ShowProgress) -> ShardStream:
     """Shards that can only be read in order: no image is left out, no person held out.
 
     Unless the configuration has the numbers of images and people, the first process reads the whole
@@ -222,13 +137,11 @@ def _counted_stream(
             f"{data.source}: nobody can be held out of a stream",
             "give --validate LIST, or --set validation.times=0",
         )
-    counts = data.stream_images, data.stream_people
-    if not all(counts):
-        stream = open_stream(data.source, show_progress) if processes.first else None
-        own = (0, 0) if stream is None else (len(stream), stream.num_identities)
-        counts = int(processes.from_first(own[0])), int(processes.from_first(own[1]))
-    _check_people(data.source, counts[1], processes.world)
-    return ShardStream(data.source, tuple(expand_urls(data.source)), *counts)
+    stream = counted_stream(
+        data.source, data.stream_images, data.stream_people, processes, show_progress
+    )
+    check_people(data.source, stream.num_identities, processes.world)
+    return stream
 
 
 def _settled_for_stream(config: Config, stream: ShardStream) -> tuple[Config, tuple[str, ...]]:
@@ -245,30 +158,3 @@ def _settled_for_stream(config: Config, stream: ShardStream) -> tuple[Config, tu
         )
         return replace(config, validation=replace(config.validation, times=0)), (note,)
     return config, ()
-
-
-def _check_people(source: str, people: int, processes: int) -> None:
-    if people < FEWEST_LEARNED:
-        raise data_error(
-            f"{source}: {people} people to learn from, at least 2 are needed",
-            "add images of others",
-        )
-    if processes > people:
-        raise TrainingError(
-            f"{processes} processes for {people} people",
-            cure=f"start at most {people}",
-            code="training-processes",
-        )
-
-
-def _drawn(people: list[str], counts: np.ndarray, share: float, seed: int) -> list[str]:
-    """Names of people to hold out, each with two images or more; none where too few are left."""
-    able = [name for name, count in zip(people, counts, strict=True) if count > 1]
-    if share <= 0:
-        return []
-    wanted = max(round(share * len(people)), min(FEWEST_HELD_OUT, len(people) // 4))
-    wanted = min(wanted, MOST_HELD_OUT, len(people) - FEWEST_LEARNED, len(able))
-    if wanted < 2:  # of one person alone there are no impostors
-        return []
-    order = np.random.default_rng((seed, len(people))).permutation(len(able))
-    return sorted(able[index] for index in order[:wanted])

@@ -142,7 +142,7 @@ def test_a_table_of_pairs_is_one_of_pairs(tmp_path):
 
 
 WRONG = {
-    "path,name\na.jpg\n": r"l.csv:2: found 1 fields, expected 2",
+    "path,name\na.jpg\n": r"l.csv:2: found 1 cells, and 2 in the header",
     "path,name\na.jpg,\n": r"l.csv:2: found an empty cell",
     "path,name\n": "found no photos",
     "path,name\na.jpg,x\na.jpg,y\n": "found a.jpg twice, as x and as y",

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faceverify.errors import TrainingError
+from faceverify.training.config.checked import config_from_dict
 from faceverify.training.config.files import (
     as_dict,
     changes_of,
@@ -15,7 +16,6 @@ from faceverify.training.config.files import (
     read_toml,
     to_toml,
 )
-from faceverify.training.config.schema import config_from_dict
 
 if sys.version_info >= (3, 11):
     import tomllib

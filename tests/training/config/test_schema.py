@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from faceverify.errors import TrainingError
+from faceverify.training.config.checked import config_from_dict
 from faceverify.training.config.files import (
     recipe_names,
 )
-from faceverify.training.config.schema import Config, config_from_dict
+from faceverify.training.config.schema import Config
 
 ONE_STEP = {"budget": {"steps": 1}}
 

@@ -6,7 +6,7 @@ import torch
 from face_files import people_folder
 
 from faceverify.training.config.augmentation import Augmentation
-from faceverify.training.config.schema import Views as ViewSettings
+from faceverify.training.config.data import Views as ViewSettings
 from faceverify.training.data.loading.counter_rng import sample_draws
 from faceverify.training.data.loading.loader import batches
 from faceverify.training.data.sets.open import open_face_set

@@ -20,8 +20,8 @@ from faceverify.training.checkpoint.checkpoint import latest, load_progress, sto
 from faceverify.training.config.files import overridden, to_toml
 from faceverify.training.distributed.processes import find_device, join_processes
 from faceverify.training.run.folder import RunFolder
+from faceverify.training.run.held_out import open_and_hold_out
 from faceverify.training.run.train import train_model
-from faceverify.training.run.training_set import open_and_hold_out
 
 # No batch statistics in it: each process would have its own.
 SAME_ALONE = {

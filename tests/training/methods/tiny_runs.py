@@ -16,8 +16,9 @@ from faceverify.models.model_file import Provenance
 from faceverify.training.backbones import BACKBONES, contract_for
 from faceverify.training.checkpoint.checkpoint import Progress, save_checkpoint
 from faceverify.training.config.augmentation import Augmentation
+from faceverify.training.config.checked import config_from_dict
 from faceverify.training.config.files import overridden
-from faceverify.training.config.schema import Config, config_from_dict
+from faceverify.training.config.schema import Config
 from faceverify.training.data.loading.counter_rng import OF_A_METHOD, sample_draws, sample_keys
 from faceverify.training.data.samplers import rank_part
 from faceverify.training.data.transforms import DRAWS, Transform
@@ -27,7 +28,7 @@ from faceverify.training.export.export import export_model
 from faceverify.training.loop import train
 from faceverify.training.methods import METHODS, method_class
 from faceverify.training.metrics_log import MetricsLog
-from faceverify.training.run.train import contract_of
+from faceverify.training.run.contract import contract_of
 from faceverify.training.stopping import StopRequest
 from faceverify.training.train_state import TrainState, build_train_state
 

@@ -5,8 +5,9 @@ import pytest
 from generated_people import tiny_config, write_people
 
 from faceverify.errors import TrainingError
+from faceverify.training.config.checked import config_from_dict
+from faceverify.training.config.data import Batches
 from faceverify.training.config.files import overridden, read_recipe, recipe_names
-from faceverify.training.config.schema import Batches, config_from_dict
 from faceverify.training.losses import LOSSES
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.follow_loss import following_loss, recipe_of, settled_batches

@@ -21,8 +21,9 @@ from faceverify.training.checkpoint.checkpoint import (
 )
 from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run.folder import RunFolder
-from faceverify.training.run.pretraining_set import held_out_of
-from faceverify.training.run.train import deciding, train_model
+from faceverify.training.run.held_out import held_out_of
+from faceverify.training.run.selection import deciding
+from faceverify.training.run.train import train_model
 
 VARIED = {"least_area": 0.4, "colour": 0.5, "crop": 0.0}
 

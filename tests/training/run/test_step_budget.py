@@ -15,9 +15,10 @@ from faceverify.training.config.schema import Validation  # noqa: E402
 from faceverify.training.data.views import ONE_VIEW  # noqa: E402
 from faceverify.training.distributed.processes import Processes  # noqa: E402
 from faceverify.training.metrics_log import read_metrics  # noqa: E402
+from faceverify.training.run.contract import contract_of  # noqa: E402
 from faceverify.training.run.folder import RunFolder  # noqa: E402
 from faceverify.training.run.step_budget import measured_plan, time_of  # noqa: E402
-from faceverify.training.run.train import contract_of, train_model  # noqa: E402
+from faceverify.training.run.train import train_model  # noqa: E402
 from faceverify.training.run.training_set import open_training_set  # noqa: E402
 from faceverify.training.train_state import build_train_state  # noqa: E402
 

@@ -3,7 +3,7 @@
 import pytest
 
 from faceverify.errors import TrainingError
-from faceverify.training.run.training_set import open_and_hold_out
+from faceverify.training.run.held_out import open_and_hold_out
 
 
 @pytest.fixture

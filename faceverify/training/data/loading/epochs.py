@@ -20,8 +20,9 @@ from faceverify.faces.alignment import FivePoints, named_alignment, reference_po
 from faceverify.faces.similarity import similarity
 from faceverify.models.contract import Contract
 from faceverify.runtime.progress import ShowProgress
+from faceverify.training.config.data import TRACKS
 from faceverify.training.config.fields import config_error
-from faceverify.training.config.schema import TRACKS, Config
+from faceverify.training.config.schema import Config
 from faceverify.training.data.decoding import decode
 from faceverify.training.data.loading.left_out import LOOKED_AT, LeftOut, first_size
 from faceverify.training.data.loading.loader import batches, stored_size

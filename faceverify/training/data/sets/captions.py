@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from faceverify.runtime.headed_table import headed_rows
+from faceverify.runtime.headed_table import OF_PHOTOS, headed_rows
 from faceverify.runtime.text import shown
 from faceverify.training.config.fields import config_error
 from faceverify.training.data.sets.errors import data_error
@@ -19,7 +19,7 @@ from faceverify.training.data.sets.photos import set_of
 from faceverify.training.data.sets.shard_stream import is_stream
 
 COLUMNS = {
-    "photo": ("photo", "image", "img", "path", "file", "filename", "filepath", "image_path"),
+    "photo": OF_PHOTOS,
     "caption": ("caption", "text", "sentence", "title", "description"),
 }
 TABLES = frozenset({".csv", ".tsv"})

@@ -21,7 +21,9 @@ from faceverify.models.registry import find_model
 from faceverify.runtime.files import atomic_write
 from faceverify.runtime.parallel import map_ordered
 from faceverify.training.config.fields import config_error
+from faceverify.training.data.loading.source import Stills
 
+BLOCK = 256  # images whose embeddings are one file of the cache
 VERSION = 1  # of kept embeddings; a new one for another computation of them
 RUN_MODEL = "model.onnx"  # in the folder of a run
 
@@ -82,6 +84,14 @@ class TeacherModel:
         """Embeddings, one crop at a time: none depends on which others are beside it, (N, D)."""
         one_by_one: Iterator[NDArray[np.uint8]] = (crop[None] for crop in crops)
         return np.concatenate(list(map_ordered(self._embedder.embed, one_by_one)))
+
+    def kept_of(
+        self, stills: Stills, positions: NDArray[np.int64], cache: Path
+    ) -> tuple[Tensor, Tensor]:
+        """Embeddings of some images of a set, at most ``BLOCK``, (M, D), and their labels, (M,)."""
+        parts = list(stills.at(positions))
+        crops = np.concatenate([self.pixels(images) for images, _ in parts])
+        return torch.from_numpy(self.kept(crops, cache)), torch.cat([own for _, own in parts])
 
     def kept(self, crops: NDArray[np.uint8], cache: Path) -> NDArray[np.float32]:
         """Embeddings from a file named after teacher and crops; computed and kept if missing."""

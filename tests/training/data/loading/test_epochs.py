@@ -20,7 +20,7 @@ from faceverify.training.data.sets.open import open_face_set
 from faceverify.training.data.transforms import Transform
 from faceverify.training.data.views import ONE_VIEW
 from faceverify.training.distributed.processes import Processes
-from faceverify.training.run.train import contract_of
+from faceverify.training.run.contract import contract_of
 
 
 @pytest.mark.parametrize("sampler", ["shuffled", "identities"])
