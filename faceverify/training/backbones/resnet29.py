@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from faceverify.errors import TrainingError
-from faceverify.faces.alignment import FivePoints
+from faceverify.faces.alignment import REFERENCE_POINTS, FivePoints
 from faceverify.models.contract import Contract
 
 # blocks from input to output: output channels, whether the block downsamples
@@ -26,6 +26,7 @@ BLOCKS = (
     (256, True),
 )
 EMBEDDING_SIZE = 128
+CHIP, ZOOM = REFERENCE_POINTS["dlib-150"], 1.04  # ADR 4
 
 # As in the bundled file, so that inputs are as in its training.
 CONTRACT = Contract(
@@ -34,15 +35,7 @@ CONTRACT = Contract(
     colour_order="RGB",
     mean=(122.782, 117.001, 104.298),
     scale=(256.0, 256.0, 256.0),
-    alignment=FivePoints(
-        (
-            (47.4504, 45.464),
-            (103.496, 45.5992),
-            (75.5304, 78.8168),
-            (50.7264, 106.3664),
-            (99.8456, 106.668),
-        )
-    ),
+    alignment=FivePoints(CHIP.points).moved(ZOOM, (0.0, 0.0), (CHIP.side, CHIP.side)),
     embedding_size=EMBEDDING_SIZE,
     flip_average=True,
 )

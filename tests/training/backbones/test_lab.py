@@ -105,7 +105,7 @@ def test_the_body_is_that_of_both():
 def test_what_is_refused():
     for call, words in (
         (lambda: small("lab:mobilefacent"), "no backbone 'mobilefacent'; did you mean mobileface"),
-        (lambda: small(width=3), "unknown key backbone.width: mobilefacenet has no such option"),
+        (lambda: small(stem="x"), "unknown key backbone.stem: mobilefacenet has no such option"),
         (lambda: build_backbone("lab:vit", embedding_size=15), "embedding_size is 15.*; make it e"),
     ):
         with pytest.raises(TrainingError, match=words):
