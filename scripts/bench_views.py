@@ -141,7 +141,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     faces = open_face_set(given.faces)
-    files = [given.faces / faces.name(index) for index in range(len(faces))]
+    files = [Path(faces.source, faces.name(index)) for index in range(len(faces))]
     order = np.random.default_rng(0).permutation(len(faces))[: given.batches * BATCH]
     steps = list(order[: len(order) // BATCH * BATCH].reshape(-1, BATCH))
     console = Console(width=110)

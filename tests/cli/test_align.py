@@ -45,7 +45,7 @@ def test_a_crop_carries_the_reference_points(run, album, tmp_path, name):
     side = 2 * REFERENCE_POINTS[name].side  # larger than in the photo: nothing is filtered
     run("align", album, tmp_path / "crops", "--alignment", name, "--size", side, "-q")
     found = run("detect", "--json", album / "a b.jpg", "--face", "prominent").objects[0]
-    target = 2 * np.array(REFERENCE_POINTS[name].points) + 0.5  # from a pixel's edge, as Pillow
+    target = 2 * np.array(REFERENCE_POINTS[name].points)  # from the corner, as Pillow has it
     rows = [([x, -y, 1, 0], [y, x, 0, 1]) for x, y in found["faces"][0]["points"]]
     a, b, c, d = np.linalg.lstsq(np.reshape(rows, (10, 4)), target.ravel(), rcond=None)[0]
     inverse = np.linalg.inv([[a, -b, c], [b, a, d], [0, 0, 1]])
