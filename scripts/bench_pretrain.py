@@ -79,6 +79,7 @@ def main() -> None:
                 command = [sys.executable, __file__, "--one", json.dumps(job)]
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
                 found = json.loads(done.stdout.splitlines()[-1])
+                print(method, way, found, file=sys.stderr, flush=True)
                 known = figures.setdefault((method, way), found)
                 figures[method, way] = {key: min(known[key], found[key]) for key in found}
     table = Table(
