@@ -73,7 +73,7 @@ def bench_detection(images: list[Image.Image], table: Table) -> None:
     theirs = seconds(run_peer)
     peer_name = f"MTCNN, batches of {PEER_BATCH}"
     add_row(table, "detection, all faces", peer_name, len(images), seconds(run_ours), theirs)
-    what = "detection, the prominent face, and its quality"
+    what = "detection, the prominent face, exact points"
     add_row(table, what, peer_name, len(images), seconds(run_prominent), theirs)
     missed = [counts.count(0) for counts in (run_ours(), run_peer())]
     faces = [sum(counts) for counts in (run_ours(), run_peer())]
