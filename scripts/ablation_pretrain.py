@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -30,6 +29,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from processor_name import processor
 
 WITH_PEER = ("simclr", "moco", "byol", "simsiam", "swav", "dino", "barlow", "vicreg")
 OURS, PLAIN = "faceverify", "lightly"
@@ -163,13 +164,6 @@ def split(data: Path) -> tuple[list[Path], list[Path]]:
         for number, photo in enumerate(sorted(person.iterdir())):
             (aside if number % HELD_OUT == HELD_OUT - 1 else kept).append(photo)
     return kept, aside
-
-
-def processor() -> str:
-    """Name of the processor."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def in_a_process(

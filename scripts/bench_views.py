@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import resource
 import tempfile
 import time
@@ -28,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from processor_name import processor
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -121,13 +121,6 @@ def taken(run: Callable[[], Iterator[list[Tensor]]]) -> tuple[float, float]:
         assert first.shape == second.shape == (len(first), 3, SIDE, SIDE)
         images += len(first)
     return (time.perf_counter() - clock) / images, (processor_seconds() - used) / images
-
-
-def processor() -> str:
-    """Name of the processor."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def main() -> None:

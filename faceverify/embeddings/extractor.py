@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from faceverify.faces.quality import Quality
 from faceverify.images.photo import Source
 from faceverify.models.embedder import Embedder
 from faceverify.models.registry import bundled_folder, load_model
+
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,8 @@ class FaceEmbedder:
             ModelError: the model returned something that is no embedding.
         """
         found = self._finder.find(source)
-        faces = [
-            self._measured(face, embedding, float(length))
-            for face, embedding, length in zip(found, *self._embed(found), strict=True)
-        ]
+        rows, lengths = self._embed([self._crops(face) for face in found])
+        faces = list(map(self._measured, found, rows, lengths.tolist()))
         return good_enough(found[0].photo, faces, self.options.min_quality)
 
     def embeddings(self, sources: Sequence[Source]) -> list[NDArray[np.float32] | FaceverifyError]:
@@ -96,38 +97,36 @@ class FaceEmbedder:
         Raises:
             ModelError: the model returned something that is no embedding.
         """
-        found = [self._found(source) for source in sources]
-        faces = [face for face in found if isinstance(face, FoundFace)]
-        embedded = zip(*self._embed(faces), strict=True) if faces else iter(())
-        return [
-            self._good_enough(face, *next(embedded)) if isinstance(face, FoundFace) else face
-            for face in found
-        ]
+        if self.options.min_quality:
+            return [unless_refused(self._extract_one, source) for source in sources]
+        seen = [
+            unless_refused(self._crops_of_one, source) for source in sources
+        ]  # no photo is kept
+        crops = [one for one in seen if not isinstance(one, FaceverifyError)]
+        embedded = iter(self._embed(crops)[0] if crops else ())
+        return [one if isinstance(one, FaceverifyError) else next(embedded) for one in seen]
 
-    def _found(self, source: Source) -> FoundFace | FaceverifyError:
-        try:
-            (face,) = self._finder.find(source)
-        except (ImageError, NoDecisionError) as error:
-            return error.with_traceback(None)  # its frames hold the photo's pixels
-        return face
+    def _extract_one(self, source: Source) -> NDArray[np.float32]:
+        (face,) = self.extract(source)
+        return face.embedding
 
-    def _good_enough(
-        self, face: FoundFace, embedding: NDArray[np.float32], length: float
-    ) -> NDArray[np.float32] | FaceverifyError:
-        least = self.options.min_quality
-        if least:
-            try:
-                good_enough(face.photo, [self._measured(face, embedding, float(length))], least)
-            except NoDecisionError as error:
-                return error
-        return embedding
+    def _crops_of_one(self, source: Source) -> NDArray[np.uint8]:
+        (face,) = self._finder.find(source)
+        return self._crops(face)
 
-    def _embed(self, faces: Sequence[FoundFace]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Embeddings of N faces, (N, D), and their lengths before they were scaled to 1, (N,)."""
-        crops = [
-            np.asarray(face.crop(one, self._size)) for face in faces for one in self._alignments
-        ]
-        responses = self._embedder.responses(np.stack(crops))  # (N * alignments, D)
+    def _crops(self, face: FoundFace) -> NDArray[np.uint8]:
+        """Crops of a face, one for each alignment, (A, height, width, 3)."""
+        return np.stack([np.asarray(face.crop(one, self._size)) for one in self._alignments])
+
+    def _embed(
+        self, faces: Sequence[NDArray[np.uint8]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embeddings of N faces, (N, D), and their lengths before they were scaled to 1, (N,).
+
+        Args:
+            faces: crops of each, (A, height, width, 3).
+        """
+        responses = self._embedder.responses(np.concatenate(faces))  # (N A, D)
         unit = self._embedder.normalised(responses).reshape(len(faces), len(self._alignments), -1)
         lengths = np.linalg.norm(responses[:: len(self._alignments)], axis=1)
         return self._embedder.normalised(unit.mean(axis=1)), lengths
@@ -140,6 +139,14 @@ class FaceEmbedder:
         if usual is not None:
             quality = quality.with_response(length / usual)
         return FaceEmbedding(found.photo, embedding, found.face, quality, length)
+
+
+def unless_refused(look: Callable[[Source], Seen], source: Source) -> Seen | FaceverifyError:
+    """What is seen in a photo, or why it is refused, without the pixels in the error's frames."""
+    try:
+        return look(source)
+    except (ImageError, NoDecisionError) as error:
+        return error.with_traceback(None)
 
 
 def same_model(extractor: FaceEmbedder, model_id: str) -> FaceEmbedder:

@@ -4,10 +4,11 @@ import io
 
 import numpy as np
 import pytest
-from photographs import OBAMA
+from photographs import BIDEN, OBAMA
 from PIL import Image
 
 from faceverify.embeddings.extractor import FaceEmbedder
+from faceverify.errors import FaceverifyError
 from faceverify.faces.alignment import reference_points
 from faceverify.faces.options import FaceOptions
 from faceverify.models.registry import load_model
@@ -57,3 +58,23 @@ def test_augmented_embeddings_are_near_but_not_the_same(extractor, photos):
 
 def test_the_default_model_is_the_one_that_is_loaded(extractor):
     assert extractor.model.id == load_model("default").id
+
+
+@pytest.mark.parametrize("least", [0.0, 0.15])
+def test_many_photos_at_once_are_each_alone(photos, tmp_path, least):
+    blurred, nobody = io.BytesIO(), io.BytesIO()
+    photos["obama"].resize((48, 60)).resize((910, 1137)).save(blurred, "PNG")
+    Image.new("RGB", (90, 90)).save(nobody, "PNG")
+    extractor = FaceEmbedder.load(options=FaceOptions(min_quality=least))
+    asked = [OBAMA, tmp_path / "gone.jpg", blurred.getvalue(), nobody.getvalue(), BIDEN]
+    found = extractor.embeddings(asked)
+    for source, one in zip(asked, found, strict=True):
+        if isinstance(one, FaceverifyError):
+            with pytest.raises(type(one)) as raised:
+                extractor.extract(source)
+            assert raised.value.code == one.code
+        else:
+            (alone,) = extractor.extract(source)
+            assert 1 - one @ alone.embedding < 1e-6
+    refused = [one.code for one in found if isinstance(one, FaceverifyError)]
+    assert refused == ["image-missing", *(["low-quality"] if least else []), "no-face"]

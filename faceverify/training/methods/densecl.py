@@ -20,7 +20,7 @@ from faceverify.training.methods.mae import picked
 from faceverify.training.methods.method import Method, exact, gathered
 from faceverify.training.methods.moco import among_queue
 from faceverify.training.methods.parts.heads import mlp
-from faceverify.training.methods.parts.queue import Queue
+from faceverify.training.methods.parts.queue import Queue, check_queue
 from faceverify.training.methods.parts.teacher import Teacher
 from faceverify.training.optim.freezing import eval_mode
 from faceverify.training.optim.view_encoder import Embed
@@ -65,12 +65,7 @@ class DenseCL(Method):
     ) -> None:
         super().__init__()
         require(temperature > 0, "method.temperature", temperature, "above 0")
-        require(
-            0 < queue <= images,
-            "method.queue",
-            queue,
-            f"in 1 to the number of photos, {images}: a longer one holds a photo's own key",
-        )
+        check_queue(queue, images)
         require(0 <= momentum <= 1, "method.momentum", momentum, "in 0 to 1")
         require(0 <= dense <= 1, "method.dense", dense, "in 0 to 1")
         require(projection > 0, "method.projection", projection, "at least 1")

@@ -15,7 +15,7 @@ from faceverify.training.data.views import Batch, Views
 from faceverify.training.losses.loss import require
 from faceverify.training.methods.method import Method, exact, gathered
 from faceverify.training.methods.parts.heads import mlp
-from faceverify.training.methods.parts.queue import Queue
+from faceverify.training.methods.parts.queue import Queue, check_queue
 from faceverify.training.methods.parts.teacher import Teacher
 from faceverify.training.optim.view_encoder import Embed
 
@@ -52,12 +52,7 @@ class MoCo(Method):
     ) -> None:
         super().__init__()
         require(temperature > 0, "method.temperature", temperature, "above 0")
-        require(
-            0 < queue <= images,
-            "method.queue",
-            queue,
-            f"in 1 to the number of photos, {images}: a longer one holds a photo's own key",
-        )
+        check_queue(queue, images)
         require(0 <= momentum <= 1, "method.momentum", momentum, "in 0 to 1")
         require(projection > 0, "method.projection", projection, "at least 1")
         require(hidden >= 0, "method.hidden", hidden, "at least 0")

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceverify.training.losses.loss import require
+
 
 class Queue(nn.Module):
     """The last K embeddings; part of a method's state, so that a resumed run has them.
@@ -39,3 +41,18 @@ class Queue(nn.Module):
         places = (int(self.pushed) + torch.arange(len(rows), device=rows.device)) % length
         self.rows[places] = rows.to(self.rows.dtype)
         self.pushed += len(rows)
+
+
+def check_queue(queue: int, images: int) -> None:
+    """Refuse a queue of keys that holds more than one of the same photo.
+
+    Args:
+        queue: K, the option ``method.queue``.
+        images: of the training set.
+    """
+    require(
+        0 < queue <= images,
+        "method.queue",
+        queue,
+        f"in 1 to the number of photos, {images}: a longer one holds a photo's own key",
+    )
