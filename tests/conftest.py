@@ -17,6 +17,7 @@ os.environ["LIGHTLY_DID_VERSION_CHECK"] = "True"  # older ones ask a server as t
 
 import pytest
 from hypothesis import settings
+from loaded_nets import load_bundled_nets_once
 from photographs import FACES
 from PIL import Image
 
@@ -26,10 +27,11 @@ from faceverify.models.registry import bundled_folder
 from faceverify.runtime.file_lock import FileLock
 from faceverify.runtime.malloc import use_huge_pages
 
-use_huge_pages()  # for all the models that are loaded, again and again
+load_bundled_nets_once()
+use_huge_pages()  # for the others
 
 # the same examples every time: a test that fails should fail for whoever runs it
-settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
 
 NEEDS = {  # packages of extras, by the folder or file of tests that imports them

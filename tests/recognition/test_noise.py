@@ -78,7 +78,7 @@ def mutations(verifier: Verifier, enrolled: list[np.ndarray], photo: Image.Image
 
 
 def test_noise_matches_no_one(verifier, enrolled):
-    tries(verifier, enrolled, 150)
+    tries(verifier, enrolled, 60)
 
 
 def test_a_damaged_photo_matches_no_other_person(verifier, enrolled, photos):

@@ -24,7 +24,7 @@ def cloud(photos=120, people=8, size=12, seed=0):
 
 def written_out(query, own, rows, codes, k):
     """Whether a query's person has the most votes; of equally far photos, others are first."""
-    cosine = rows @ query
+    cosine = rows.astype(float) @ query
     order = sorted(
         range(len(rows)), key=lambda i: (-round(cosine[i], 6), codes[i] == own, codes[i])
     )
@@ -32,7 +32,7 @@ def written_out(query, own, rows, codes, k):
     for i in order[:k]:
         votes[codes[i]] = votes.get(codes[i], 0) + np.exp((cosine[i] - 1) / T)
     mine = votes.pop(own, 0)
-    return mine > (1 + 1e-6) * max(votes.values(), default=0)
+    return mine > (1 + 1e-9) * max(votes.values(), default=0)
 
 
 @pytest.mark.parametrize("k", [1, 3, 10, 20])

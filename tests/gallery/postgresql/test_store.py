@@ -409,6 +409,7 @@ def test_a_commit_or_its_answer_that_is_lost_neither_loses_nor_doubles(
     assert [one.sequence for one in store.since(0)] == [6, 7]
 
 
+@pytest.mark.slow
 def test_a_crash_is_not_taken_for_a_commit(postgresql, store, name):
     others = PostgresStore(postgresql.url(name))
     attempts = []
@@ -438,6 +439,7 @@ def test_who_has_closed_leaves_no_note(postgresql, store, name):
         assert connection.execute(count).fetchone() == (0,)
 
 
+@pytest.mark.slow
 def test_a_server_that_stays_away_is_one_line(postgresql, store, monkeypatch):
     monkeypatch.setattr(postgresql_session, "RETRY_SECONDS", 0.3)
     store.add(enrollments(1), model=MODEL)

@@ -29,9 +29,9 @@ def test_a_net_as_opencv_quantises_them():
     ("backbone", "size"),
     [
         ("mobilefacenet", 32),
-        ("iresnet18", 32),
+        pytest.param("iresnet18", 32, marks=pytest.mark.slow),
         pytest.param("iresnet50", 112, marks=pytest.mark.slow),
-        ("resnet29", 150),
+        pytest.param("resnet29", 150, marks=pytest.mark.slow),
     ],
 )
 def test_nets_as_torch_exports_them(backbone, size):

@@ -65,7 +65,7 @@ def write(net, path, *, name="mobilefacenet", size=SIDE, embedding_size=16, **op
     ("name", "options"),
     [
         ("mobilefacenet", {}),
-        ("iresnet18", {}),
+        pytest.param("iresnet18", {}, marks=pytest.mark.slow),
         ("resnet18", {"width": 16, "stem": "original", "neck": "pool"}),
     ],
 )

@@ -110,13 +110,13 @@ def test_a_batch_in_parts_changes_nothing(name):
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
-def as_one_of_two(rank: int, port: int, folder: Path) -> None:
-    """One process of two, forked: the losses of each method."""
+def as_one_of_two(rank: int, port: int, folder: Path, names: list[str]) -> None:
+    """One process of two, forked: the losses of these methods."""
     become_process(rank, 2, port)
     torch.set_num_threads(1)
     with join_processes("cpu") as processes:
         found = {}
-        for name in UNNAMED:
+        for name in names:
             config = config_of(name)
             state = state_of(config, processes)
             lines = learn(state, config, 3, folder=folder / name, processes=processes)
@@ -125,10 +125,14 @@ def as_one_of_two(rank: int, port: int, folder: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # no thread of ours runs yet
-def test_two_processes_are_one_and_one_goes_on(tmp_path):
-    multiprocessing.start_processes(as_one_of_two, (free_port(), tmp_path), 2, start_method="fork")
+@pytest.mark.parametrize(
+    "names", [["moco"], pytest.param(UNNAMED, marks=pytest.mark.slow)], ids=["a queue", "all"]
+)
+def test_two_processes_are_one_and_one_goes_on(tmp_path, names):
+    given = (free_port(), tmp_path, names)
+    multiprocessing.start_processes(as_one_of_two, given, 2, start_method="fork")
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
-    for name in UNNAMED:
+    for name in names:
         config = config_of(name)
         state = state_of(config)
         alone = [[line[key] for key in COMPARED] for line in learn(state, config, 3)]

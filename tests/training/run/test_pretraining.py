@@ -7,7 +7,7 @@ import tarfile
 import numpy as np
 import pytest
 import torch
-from generated_people import tiny_config, write_people
+from generated_people import TINY, tiny_config, write_people
 from PIL import Image
 
 from faceverify.errors import TrainingError
@@ -213,7 +213,7 @@ def grey_copies(photos, folder, every=1):
 def test_grey_photos_are_refused_where_colour_is_learned_from(photos, tmp_path):
     given = {
         "method": {"name": "cmc"},
-        "backbone": {"name": "lab:resnet18"},
+        "backbone": TINY["backbone"] | {"name": "lab:resnet18"},
         "budget": {"steps": 1},
     }
     grey = grey_copies(photos, tmp_path / "grey")

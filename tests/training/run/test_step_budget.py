@@ -115,7 +115,7 @@ def test_as_much_of_a_batch_as_there_is_room_for(batch, room):
 def test_minutes_become_steps_and_validations(people, tmp_path):
     run, said = RunFolder(tmp_path / "run"), []
     judged = {"times": -1, "held_out": 0.4}
-    config = tiny_config(people, budget={"steps": None, "minutes": 0.1}, validation=judged)
+    config = tiny_config(people, budget={"steps": None, "minutes": 0.03}, validation=judged)
     trained = train_model(config, run, say=said.append)
     kept = run.read_config()
     assert kept.budget.steps == trained.steps == trained.step
