@@ -235,7 +235,7 @@ def made(asked: argparse.Namespace, method: str, side: str) -> dict[str, Any]:
         begin = ["--init", str(folder / "pre")]
     named_data = ["train", str(asked.out / "learned"), "--recipe", "small-arcface", *begin]
     tuned = command(asked, folder, "tuned", named_data, asked.fine_tune_minutes, sets)
-    found["tuned"] = judged(asked, tuned)["view2"]
+    found["tuned"] = of_pairs(asked, load_model_file(tuned))["view2"]
     found["model_id"] = load_model_file(model).id
     return found
 
@@ -289,18 +289,26 @@ def judged(asked: argparse.Namespace, path: Path) -> dict[str, Any]:
 
     from faceverify.models.embedder import Embedder
     from faceverify.models.model_file import load_model_file
-    from faceverify.training.run.publish import embedded
-    from faceverify.training.run.validation import pair_results
 
     model = load_model_file(path)
     embedder = Embedder(model)
-    found: dict[str, Any] = {}
-    for view, pairs in lfw_views(asked, model.contract).items():
-        found[view] = pair_results(pairs, embedded(model, pairs).embeddings).as_dict()
-    found["knn"] = nearest(
-        asked, lambda crops: np.concatenate([embedder.embed(one[None]) for one in crops])
-    )
-    return found
+
+    def embed(crops: Any) -> Any:
+        starts = range(0, len(crops), 256)
+        return np.concatenate([embedder.embed(crops[at : at + 256]) for at in starts])
+
+    return {**of_pairs(asked, model), "knn": nearest(asked, embed)}
+
+
+def of_pairs(asked: argparse.Namespace, model: Any) -> dict[str, Any]:
+    """Figures of a model on LFW's pairs."""
+    from faceverify.training.run.publish import embedded
+    from faceverify.training.run.validation import pair_results
+
+    return {
+        view: pair_results(pairs, embedded(model, pairs).embeddings).as_dict()
+        for view, pairs in lfw_views(asked, model.contract).items()
+    }
 
 
 def judged_pixels(asked: argparse.Namespace) -> dict[str, Any]:

@@ -36,7 +36,7 @@ SHOWN = ("photos", "views")
 class Distillation(Method):
     """1 - cosine to the teacher's embedding, and the difference of the distances in the batch.
 
-    The teacher runs in ONNX Runtime. Where its embeddings are as long as the student's, the student
+    Where the teacher's embeddings are as long as the student's, the student
     gives the teacher's; else a linear layer between them is learned and left behind.
 
     Args:
@@ -45,6 +45,8 @@ class Distillation(Method):
         relation: weight of the second.
         shown: what the teacher sees: "photos", each once, before the first step; or "views", each
             as the student sees it. Of a stream it sees the views.
+        engine: that runs the teacher: "onnxruntime", on the processor; or "torch", on the device of
+            the student, for teachers that are a backbone of faceverify's.
     """
 
     views: ClassVar[Views] = Views(1)
@@ -63,6 +65,7 @@ class Distillation(Method):
         cosine: float = 1.0,
         relation: float = 1.0,
         shown: str = "photos",
+        engine: str = "onnxruntime",
     ) -> None:
         super().__init__()
         require(cosine >= 0, "method.cosine", cosine, "at least 0")
@@ -72,7 +75,7 @@ class Distillation(Method):
         )
         if shown not in SHOWN:
             raise config_error(f"method.shown is {shown!r}, not one of {', '.join(SHOWN)}")
-        self._teacher = TeacherModel(teacher, contract, method="distil")
+        self._teacher = TeacherModel(teacher, contract, method="distil", engine=engine)
         self._shown = shown
         self._known: Tensor | None = None  # (photos, D of the teacher)
         self.cosine, self.relation = cosine, relation

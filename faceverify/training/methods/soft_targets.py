@@ -50,6 +50,7 @@ class SoftTargets(Method):
         weight: of the divergence.
         scale: of the teacher's cosines; 0: that of the loss, or 16 where it has none.
         of_a_person: images of each person, evenly spread, that the mean embedding is of.
+        engine: that runs the teacher, as of :class:`Distillation`.
     """
 
     needs_labels: ClassVar[bool] = True
@@ -72,24 +73,25 @@ class SoftTargets(Method):
         weight: float = 1.0,
         scale: float = 0.0,
         of_a_person: int = 16,
+        engine: str = "onnxruntime",
     ) -> None:
         super().__init__()
         require(temperature > 0, "method.temperature", temperature, "above 0")
         require(weight >= 0, "method.weight", weight, "at least 0")
         require(scale >= 0, "method.scale", scale, "at least 0")
         require(of_a_person > 0, "method.of_a_person", of_a_person, "at least 1")
-        engine = next((one for one in loss.modules() if isinstance(one, SoftmaxEngine)), None)
-        if engine is None:
+        classes = next((one for one in loss.modules() if isinstance(one, SoftmaxEngine)), None)
+        if classes is None:
             raise config_error(
                 "a teacher's opinion is of classes, and this loss has none",
                 "use a loss over classes such as softmax or arcface",
             )
-        self._teacher = TeacherModel(teacher, contract, method="soft-targets")
+        self._teacher = TeacherModel(teacher, contract, method="soft-targets", engine=engine)
         self.loss, self.temperature, self.weight = loss, temperature, weight
         self._of_a_person = of_a_person
         self._own_scale = float(getattr(loss, "scale", 0.0))  # 0: embeddings are not normalised
         self._scale = scale or self._own_scale or WITHOUT_SCALE
-        size = (engine.shard.total, self._teacher.embedding_size)
+        size = (classes.shard.total, self._teacher.embedding_size)
         self.register_buffer("means", torch.zeros(size))
 
     @property

@@ -25,7 +25,9 @@ from faceverify.training.data.views import Batch
 from faceverify.training.distributed.processes import join_processes
 from faceverify.training.losses import build_loss
 from faceverify.training.methods import METHODS
+from faceverify.training.methods.parts.teacher_model import ENGINES
 from faceverify.training.methods.soft_targets import SoftTargets
+from faceverify.training.metrics_log import read_metrics
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.train import train_model
 
@@ -206,9 +208,25 @@ def test_a_run_teaches_the_next_one(run_of_a_teacher, tmp_path):
     assert run.read_config().method == config.method
 
 
+def test_torch_runs_a_teacher_as_onnx_runtime_does(run_of_a_teacher, tmp_path):
+    old, people = run_of_a_teacher
+    for name, options in (("soft-targets", {}), ("distil", {}), ("distil", {"shown": "views"})):
+        losses = []
+        for engine in ENGINES:
+            method = {"name": name, "teacher": str(old), "engine": engine, **options}
+            config = tiny_config(people, method=method, budget={"steps": 2})
+            run = RunFolder(tmp_path / f"{name}{len(options)}-{engine}")
+            train_model(config, run)
+            losses.append([line["loss"] for line in read_metrics(run.metrics) if "loss" in line])
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+        assert losses[0] != losses[1]  # two computations
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"method": {"engine": "torch", "teacher": "sface"}}, "sface is no backbone of faceverify"),
+        ({"method": {"engine": "tensorrt"}}, "'tensorrt', not one of onnxruntime, torch"),
         ({"method": {"teacher": ""}}, "method soft-targets learns from a model; give --teacher"),
         ({"method": {"teacher": "nobody"}}, "'nobody': no such model"),
         ({"method": {"temperature": 0.0}}, "method.temperature is 0.0, not above 0"),

@@ -1,4 +1,4 @@
-"""Teacher that is a model file: its embeddings of the student's input, by ONNX Runtime."""
+"""Teacher that is a model file: its embeddings of the student's input, by ONNX Runtime or torch."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ from torch import Tensor
 from faceverify.faces.alignment import FivePoints
 from faceverify.models.contract import Contract
 from faceverify.models.embedder import Embedder
-from faceverify.models.model_file import load_model_file
+from faceverify.models.model_file import ModelFile, load_model_file
 from faceverify.models.registry import find_model
 from faceverify.runtime.files import atomic_write
 from faceverify.runtime.parallel import map_ordered
+from faceverify.training.backbones.of_weights import backbone_of, built
+from faceverify.training.backbones.pretrained import initialise, read_weights
 from faceverify.training.config.fields import config_error
 from faceverify.training.data.loading.source import Stills
 
 BLOCK = 256  # images whose embeddings are one file of the cache
+ENGINES = ("onnxruntime", "torch")
+BATCH = 128  # of torch
 VERSION = 1  # of kept embeddings; a new one for another computation of them
 RUN_MODEL = "model.onnx"  # in the folder of a run
 
@@ -35,18 +39,25 @@ class TeacherModel:
         name: a model by its name, a model file, or the folder of a run.
         contract: of the student.
         method: named in errors.
+        engine: that runs it: "onnxruntime", on the processor; or "torch", on the device of the
+            student, for which its weights must be those of a backbone here.
 
     Raises:
-        TrainingError: none is named, or it sees crops of another alignment.
+        TrainingError: none is named, torch cannot run it, or it sees crops of another alignment.
         ModelError: there is no such model.
     """
 
-    def __init__(self, name: str, contract: Contract, *, method: str) -> None:
+    def __init__(
+        self, name: str, contract: Contract, *, method: str, engine: str = ENGINES[0]
+    ) -> None:
         if not name:
             raise config_error(f"method {method} learns from a model", "give --teacher MODEL")
+        if engine not in ENGINES:
+            raise config_error(f"method.engine is {engine!r}, not one of {', '.join(ENGINES)}")
         of_a_run = Path(name) / RUN_MODEL
         path = of_a_run if of_a_run.is_file() else find_model(name)
-        self._embedder = Embedder(load_model_file(path, name))
+        model = load_model_file(path, name)
+        self._embedder = TorchEmbedder(model, name) if engine == "torch" else Embedder(model)
         self._ours, self._theirs = contract, self._embedder.model.contract
         if not same_frame(self._theirs, contract):
             raise config_error(
@@ -62,6 +73,7 @@ class TeacherModel:
 
     def embed(self, images: Tensor) -> Tensor:
         """Unit embeddings of the student's input, (N, 3, H, W) to (N, D), on its device."""
+        self._run_on(images.device)
         return torch.from_numpy(self.embed_crops(self.pixels(images))).to(images.device)
 
     @torch.no_grad()
@@ -81,7 +93,9 @@ class TeacherModel:
         return crops
 
     def embed_crops(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embeddings, one crop at a time: none depends on which others are beside it, (N, D)."""
+        """Embeddings, (N, D); on the processor none depends on which others are beside it."""
+        if isinstance(self._embedder, TorchEmbedder):
+            return self._embedder.embed(crops)
         one_by_one: Iterator[NDArray[np.uint8]] = (crop[None] for crop in crops)
         return np.concatenate(list(map_ordered(self._embedder.embed, one_by_one)))
 
@@ -90,12 +104,14 @@ class TeacherModel:
     ) -> tuple[Tensor, Tensor]:
         """Embeddings of some images of a set, at most ``BLOCK``, (M, D), and their labels, (M,)."""
         parts = list(stills.at(positions))
+        self._run_on(parts[0][0].device)
         crops = np.concatenate([self.pixels(images) for images, _ in parts])
         return torch.from_numpy(self.kept(crops, cache)), torch.cat([own for _, own in parts])
 
     def kept(self, crops: NDArray[np.uint8], cache: Path) -> NDArray[np.float32]:
         """Embeddings from a file named after teacher and crops; computed and kept if missing."""
-        key = hashlib.sha256(f"{VERSION} {self._embedder.model.id} {crops.shape}".encode())
+        engine = type(self._embedder).__name__
+        key = hashlib.sha256(f"{VERSION} {engine} {self._embedder.model.id} {crops.shape}".encode())
         key.update(np.ascontiguousarray(crops).data)
         file = cache / f"taught-{key.hexdigest()[:32]}.npy"
         try:
@@ -110,6 +126,43 @@ class TeacherModel:
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         atomic_write(file, held.getvalue())
         return rows
+
+    def _run_on(self, device: torch.device) -> None:
+        if isinstance(self._embedder, TorchEmbedder):
+            self._embedder.net.to(device)
+
+
+class TorchEmbedder(Embedder):
+    """A model file run by torch, where its net is put.
+
+    Args:
+        model: the file.
+        name: of the model, as the user named it.
+
+    Raises:
+        TrainingError: its weights are of no backbone here.
+    """
+
+    def __init__(self, model: ModelFile, name: str) -> None:
+        weights = read_weights(name)
+        backbone = backbone_of(name, weights)
+        if backbone is None:
+            raise config_error(
+                f"the teacher {name} is no backbone of faceverify's, and torch cannot run it",
+                "leave out method.engine: ONNX Runtime runs any model file",
+            )
+        self.model = model
+        self.net = built(backbone, weights)
+        initialise(self.net, name)
+        self.net.eval()
+
+    @torch.inference_mode()
+    def run(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See :meth:`Embedder.run`."""
+        device = next(self.net.parameters()).device
+        parts = (planes[start : start + BATCH] for start in range(0, len(planes), BATCH))
+        rows = [self.net(torch.from_numpy(part).to(device)).cpu().numpy() for part in parts]
+        return np.concatenate(rows)
 
 
 def same_frame(first: Contract, second: Contract) -> bool:
