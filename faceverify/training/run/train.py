@@ -232,7 +232,8 @@ def _open(
     if method.needs_labels:
         return open_training_set(
             config, contract, processes,
-            views=views, show_progress=show_progress, warn=warn, say=say,
+            views=views, needs_colour=method.needs_colour,
+            show_progress=show_progress, warn=warn, say=say,
         )  # fmt: skip
     return open_unnamed(
         config, contract, processes,

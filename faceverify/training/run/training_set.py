@@ -21,6 +21,7 @@ from faceverify.training.distributed.processes import Processes
 from faceverify.training.losses.loss import Loss
 from faceverify.training.run.counted_stream import counted_stream
 from faceverify.training.run.follow_loss import compares_pairs, settled_batches, settled_column
+from faceverify.training.run.grey_photos import refuse_grey
 from faceverify.training.run.held_out import check_people, open_and_hold_out
 
 
@@ -51,6 +52,7 @@ def open_training_set(
     processes: Processes,
     *,
     views: Views,
+    needs_colour: bool = False,
     show_progress: ShowProgress,
     warn: Callable[[str], None],
     say: Callable[[str], None],
@@ -62,6 +64,7 @@ def open_training_set(
         contract: preprocessing contract of the backbone.
         processes: this one and the others.
         views: of each image, as the method needs them.
+        needs_colour: whether grey images are refused, for the method that is joined.
         show_progress: shown the labels of a stream as they are counted.
         warn: called once, when images had to be resized.
         say: called for each image that is left out, in every process.
@@ -76,6 +79,8 @@ def open_training_set(
     if is_stream(data.source):
         stream = _open_stream(config, processes, show_progress)
         config, notes = _settled_for_stream(config, stream)
+        if needs_colour:
+            notes += refuse_grey(stream, data.source, config.joined.name)
         streamed = StreamedSource(stream, contract, config, processes, views, warn, say)
         return TrainingSet(streamed, None, notes, config)
     if data.stream_images or data.stream_people:
@@ -94,6 +99,8 @@ def open_training_set(
     )
     settled = settled_batches(config.batches, config.loss.name, split.train.labels, processes.world)
     notes = split.notes
+    if needs_colour:
+        notes += refuse_grey(split.train, data.source, config.joined.name)
     if settled.size != config.batches.size:
         people = settled.size // settled.images_per_identity
         notes += (

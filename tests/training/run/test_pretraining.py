@@ -203,7 +203,7 @@ def test_what_a_method_cannot_use_is_one_line_before_the_work(photos, tmp_path, 
 
 def grey_copies(photos, folder, every=1):
     """Copies of photos, of which each so many is grey."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for number, path in enumerate(sorted(photos.rglob("*.png"))):
         with Image.open(path) as image:
             (image if number % every else image.convert("L")).save(folder / f"{number:02d}.png")
@@ -220,6 +220,12 @@ def test_grey_photos_are_refused_where_colour_is_learned_from(photos, tmp_path):
     run = RunFolder(tmp_path / "run")
     with pytest.raises(TrainingError, match="the 49 photos looked at are grey, and method cmc"):
         train_model(config_of(grey, **given), run)
+    people = tmp_path / "people"
+    for person in "ab":
+        grey_copies(photos, people / person)
+    joined = tiny_config(people, joined={"name": "cmc"}, backbone=given["backbone"])
+    with pytest.raises(TrainingError, match="looked at are grey, and method cmc learns"):
+        train_model(joined, run)
     assert not run.path.exists()
     with tarfile.open(tmp_path / "0.tar", "w") as archive:
         for path in sorted(grey.iterdir()):
