@@ -21,7 +21,7 @@ from faceverify.models.registry import find_model
 from faceverify.runtime.files import atomic_write
 from faceverify.runtime.parallel import map_ordered
 from faceverify.training.backbones.of_weights import backbone_of, built
-from faceverify.training.backbones.pretrained import initialise, read_weights
+from faceverify.training.backbones.pretrained import fitted, read_weights
 from faceverify.training.config.fields import config_error
 from faceverify.training.data.loading.source import Stills
 
@@ -153,7 +153,7 @@ class TorchEmbedder(Embedder):
             )
         self.model = model
         self.net = built(backbone, weights)
-        initialise(self.net, name)
+        self.net.load_state_dict(fitted(weights, self.net)[0], strict=False)
         self.net.eval()
 
     @torch.inference_mode()
