@@ -144,7 +144,15 @@ def test_smaller_faces_than_wanted_are_not_found(detector: Detector, photos):
     assert not detector.detect(canvas, min_face=150)
 
 
-@pytest.mark.parametrize("place", [(5, 5), (700, 400), (1000, 910), (1900, 1400)])
+@pytest.mark.parametrize(
+    "place",
+    [
+        (5, 5),
+        (1000, 910),
+        pytest.param((700, 400), marks=pytest.mark.slow),
+        pytest.param((1900, 1400), marks=pytest.mark.slow),
+    ],
+)
 def test_a_face_of_16_pixels_is_found_anywhere_in_a_large_photo(
     detector: Detector, photos, place: tuple[int, int]
 ):

@@ -542,7 +542,9 @@ def text_chunks(size):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("size", [1000, 3_000_000, 70_000_000])
+@pytest.mark.parametrize(
+    "size", [1000, 3_000_000, pytest.param(70_000_000, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("behind", [False, True])
 def test_metadata_of_any_size_leaves_a_png_whole(size, behind):
     data = encoded(scene(), "PNG")

@@ -70,7 +70,13 @@ def test_the_teacher_gets_no_gradient_and_all_else_learns(name):
                 assert parameter.grad.isfinite().all(), key
 
 
-@pytest.mark.parametrize("name", UNNAMED)
+def slow_if_it_paints_or_sorts(name: str) -> object:
+    """Those whose task no constant embedding solves: their sixty steps are seen less often."""
+    safe = ("rotation", "jigsaw", "context", "inpaint", "autoencoder", "vae", "bigan", "mae", "cpc")
+    return pytest.param(name, marks=pytest.mark.slow) if name in safe else name
+
+
+@pytest.mark.parametrize("name", [slow_if_it_paints_or_sorts(name) for name in UNNAMED])
 def test_it_learns_and_does_not_collapse(name):
     config = config_of(name, log={"steps": 10})
     state = state_of(config)

@@ -74,6 +74,7 @@ def trained_under_heap_check(folder, changes, *, environment, processes=1, port=
     assert (done.stdout, done.returncode) == ("trained\n", 0), done.stderr[-2000:]
 
 
+@pytest.mark.slow  # the layer itself is checked above
 def test_training_a_narrow_net_corrupts_no_memory(tmp_path):
     """Width 4: four channels come to a 1 x 1 convolution of stride 2."""
     trained_under_heap_check(tmp_path, [{}], environment=OLDER)
