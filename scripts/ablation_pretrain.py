@@ -3,8 +3,8 @@
 A cell is a method on one side: it learns for some minutes on one core with one thread, while the
 other side does on the other core. Then both are judged, on their cores: k-NN identification of
 photos held out, LFW View 2 with the checkpoint chosen on View 1, and View 2 again after some
-minutes of ArcFace with names. Beside them an untrained backbone, which is then trained like the
-others, and the cosine of raw pixels. Methods that lightly's loops lack run two at a time.
+minutes of ArcFace with names. Beside them an untrained backbone, that trained from scratch for as
+long, and the cosine of raw pixels. Methods that lightly's loops lack run two at a time.
 
     python scripts/ablation_pretrain.py --data train112 --lfw lfw --protocols protocols
     python scripts/ablation_pretrain.py --only-table --write docs/pretraining.md
@@ -232,7 +232,8 @@ def made(asked: argparse.Namespace, method: str, side: str) -> dict[str, Any]:
     sets = [f"backbone.{key}={value}" for key, value in recipe["backbone"].items()]
     run = folder / "pre"
     named = ["train", str(asked.out / "learned"), "--recipe", "small-arcface"]
-    named += ["--init", str(run if run.exists() else model)]  # also of first weights: all are alike
+    if not method.startswith(SCRATCH):
+        named += ["--init", str(run if run.exists() else model)]
     tuned = command(asked, folder, "tuned", named, asked.fine_tune_minutes, sets)
     found["tuned"] = of_pairs(asked, load_model_file(tuned))["view2"]
     found["model_id"] = load_model_file(model).id
