@@ -28,7 +28,7 @@ from faceverify.runtime.file_lock import FileLock
 from faceverify.runtime.malloc import use_huge_pages
 
 load_bundled_nets_once()
-use_huge_pages()  # for the others
+use_huge_pages()  # for the nets that are not
 
 # the same examples every time: a test that fails should fail for whoever runs it
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)

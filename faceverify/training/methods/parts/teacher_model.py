@@ -21,15 +21,15 @@ from faceverify.models.registry import find_model
 from faceverify.runtime.files import atomic_write
 from faceverify.runtime.parallel import map_ordered
 from faceverify.training.backbones.of_weights import backbone_of, built
-from faceverify.training.backbones.pretrained import fitted, read_weights
+from faceverify.training.backbones.pretrained import RUN_MODEL, fitted, read_weights
 from faceverify.training.config.fields import config_error
 from faceverify.training.data.loading.source import Stills
+from faceverify.training.methods.method import exact
 
 BLOCK = 256  # images whose embeddings are one file of the cache
 ENGINES = ("onnxruntime", "torch")
 BATCH = 128  # of torch
 VERSION = 1  # of kept embeddings; a new one for another computation of them
-RUN_MODEL = "model.onnx"  # in the folder of a run
 
 
 class TeacherModel:
@@ -57,6 +57,7 @@ class TeacherModel:
         of_a_run = Path(name) / RUN_MODEL
         path = of_a_run if of_a_run.is_file() else find_model(name)
         model = load_model_file(path, name)
+        self._engine = engine
         self._embedder = TorchEmbedder(model, name) if engine == "torch" else Embedder(model)
         self._ours, self._theirs = contract, self._embedder.model.contract
         if not same_frame(self._theirs, contract):
@@ -110,8 +111,8 @@ class TeacherModel:
 
     def kept(self, crops: NDArray[np.uint8], cache: Path) -> NDArray[np.float32]:
         """Embeddings from a file named after teacher and crops; computed and kept if missing."""
-        engine = type(self._embedder).__name__
-        key = hashlib.sha256(f"{VERSION} {engine} {self._embedder.model.id} {crops.shape}".encode())
+        made_by = f"{VERSION} {self._engine} {self._embedder.model.id}"
+        key = hashlib.sha256(f"{made_by} {crops.shape}".encode())
         key.update(np.ascontiguousarray(crops).data)
         file = cache / f"taught-{key.hexdigest()[:32]}.npy"
         try:
@@ -152,17 +153,20 @@ class TorchEmbedder(Embedder):
                 "leave out method.engine: ONNX Runtime runs any model file",
             )
         self.model = model
-        self.net = built(backbone, weights)
+        with torch.random.fork_rng(devices=[]):  # the student's first weights are the same
+            self.net = built(backbone, weights)
         self.net.load_state_dict(fitted(weights, self.net)[0], strict=False)
         self.net.eval()
 
     @torch.inference_mode()
     def run(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :meth:`Embedder.run`."""
-        device = next(self.net.parameters()).device
+        weight = next(self.net.parameters())
         parts = (planes[start : start + BATCH] for start in range(0, len(planes), BATCH))
-        rows = [self.net(torch.from_numpy(part).to(device)).cpu().numpy() for part in parts]
-        return np.concatenate(rows)
+        with exact(weight):  # also beside a student in bfloat16
+            return np.concatenate(
+                [self.net(torch.from_numpy(part).to(weight.device)).cpu().numpy() for part in parts]
+            )
 
 
 def same_frame(first: Contract, second: Contract) -> bool:
