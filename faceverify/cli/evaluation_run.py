@@ -202,5 +202,5 @@ def compared(measured: list[Measurement]) -> tuple[Section, ...]:
     """Paired differences of the other models from the first."""
     from faceverify.evaluation.protocols.comparison import difference_section
 
-    first, *others = [(one.evaluation, one.replicates) for one in measured]
-    return tuple(difference_section(first, other) for other in others if first[1] is not None)
+    first, *others = measured
+    return tuple(difference_section(first, other) for other in others if first.replicates)

@@ -74,7 +74,10 @@ def test_two_models_beside_each_other(run, crops):
         "evaluate", crops, "--protocol", "knn", *ALIGNED, "--compare", "dlib-resnet29", "--json"
     )
     assert ran.status == 0, ran.err
-    assert [one["model"] for one in ran.objects[0]["compared"]] == ["dlib-resnet29"]
+    (found,) = ran.objects
+    assert [one["model"] for one in found["compared"]] == ["dlib-resnet29"]
+    (difference,) = found["differences"]
+    assert 0 < difference["knn"]["p_value"] <= 1
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from faceverify.evaluation.intervals.bootstrap import interval
-from faceverify.evaluation.metrics.wilson import Interval
 from faceverify.evaluation.results import Estimate, rate_estimate
 
 Rows = NDArray[np.float64]
@@ -25,10 +24,10 @@ def drawn_identities(people: int, *, replicates: int, seed: int = 0) -> Rows:
     return draws.multinomial(people, chances, size=replicates).astype(np.float64)
 
 
-def mean_interval(
+def mean_replicates(
     values: ArrayLike, identities: Sequence[str], *, replicates: int, seed: int = 0
-) -> Interval | None:
-    """95 % interval of a mean; None without replicates, or with fewer than two identities.
+) -> Rows | None:
+    """Mean in each replicate, (R,); None without replicates, or with fewer than two identities.
 
     Args:
         values: one for each photo, (N,).
@@ -43,17 +42,15 @@ def mean_interval(
     counts = np.bincount(code, minlength=len(names))
     drawn = drawn_identities(len(names), replicates=replicates, seed=seed)
     with np.errstate(invalid="ignore"):
-        return interval((drawn @ sums) / (drawn @ counts))
+        return np.asarray((drawn @ sums) / (drawn @ counts))
 
 
 def share_estimate(
     key: str,
     name: str,
     right: NDArray[np.bool_],
-    identities: Sequence[str],
+    replicates: Rows | None,
     *,
-    replicates: int,
-    seed: int = 0,
     why: str = "",
 ) -> Estimate:
     """The estimate of a share of photos: correct ones of all that were asked.
@@ -61,14 +58,12 @@ def share_estimate(
     Args:
         key, name: of the estimate.
         right: whether each photo is counted, (N,).
-        identities: of the photos, N.
-        replicates: of the bootstrap; 0 for Wilson's interval.
-        seed: of the resampling.
+        replicates: of the share, (R,); None for Wilson's interval.
         why: the reason why there is no estimate without photos.
     """
     if not len(right):
         return Estimate(key, name, None, detail=why)
-    bounds = mean_interval(right, identities, replicates=replicates, seed=seed)
+    bounds = interval(replicates)
     found = rate_estimate(key, name, int(right.sum()), len(right), over_identities=bounds)
     counts = {"correct": found.extra["errors"], "asked": found.extra["comparisons"]}
     return Estimate(

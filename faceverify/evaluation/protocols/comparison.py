@@ -7,34 +7,27 @@ both cancels out. The two-sided p-value is twice the share of replicates on the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.evaluation.intervals.bootstrap import Replicates, interval
-from faceverify.evaluation.metrics.error_rates import FMR_TARGETS
-from faceverify.evaluation.protocols.score_sections import tar_key
-from faceverify.evaluation.results import Estimate, Evaluation, Section
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from faceverify.evaluation.intervals.bootstrap import interval
+from faceverify.evaluation.protocols.protocol import Measurement
+from faceverify.evaluation.results import Estimate, Section
 
 Rows = NDArray[np.float64]
 
 
-def difference_section(
-    base: tuple[Evaluation, Replicates | None], other: tuple[Evaluation, Replicates | None]
-) -> Section:
+def difference_section(base: Measurement, other: Measurement) -> Section:
     """Estimates of another model minus those of the base, with interval and p-value.
 
     Args:
-        base: evaluation of the base model, and its replicates.
-        other: of the other model, on the same pairs and with the same seed.
+        base: of the base model.
+        other: of the other model, on the same photos and with the same seed.
     """
     estimates = []
-    for key, one, two in _replicated(base[1], other[1]):
-        first, second = base[0].estimate(key), other[0].estimate(key)
+    for key, one in base.replicates.items():
+        two = other.replicates.get(key)
+        first, second = base.evaluation.estimate(key), other.evaluation.estimate(key)
         if first is None or second is None:
             continue
         name = f"difference in {first.name}"
@@ -55,8 +48,8 @@ def difference_section(
                 {"p_value": probability},
             )
         )
-    title = f"{other[0].model} less {base[0].model}"
-    return Section(f"difference {other[0].model_id}", title, tuple(estimates))
+    title = f"{other.evaluation.model} less {base.evaluation.model}"
+    return Section(f"difference {other.evaluation.model_id}", title, tuple(estimates))
 
 
 def p_value(differences: Rows) -> float | None:
@@ -66,15 +59,3 @@ def p_value(differences: Rows) -> float | None:
         return None
     smaller = min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0))
     return float(min(2 * (smaller + 1) / (len(known) + 1), 1.0))
-
-
-def _replicated(
-    base: Replicates | None, other: Replicates | None
-) -> Iterator[tuple[str, Rows | None, Rows | None]]:
-    if base is None or other is None:
-        return
-    yield "accuracy", base.accuracy, other.accuracy
-    yield "auc", base.auc, other.auc
-    yield "eer", base.eer, other.eer
-    for target in FMR_TARGETS:
-        yield tar_key(target), base.tmr.get(target), other.tmr.get(target)

@@ -8,7 +8,7 @@ import numpy as np
 
 from faceverify.errors import UsageError
 from faceverify.evaluation.intervals.bootstrap import interval
-from faceverify.evaluation.intervals.identity_mean import drawn_identities
+from faceverify.evaluation.intervals.identity_mean import Rows, drawn_identities
 from faceverify.evaluation.metrics.few_shot import EpisodeAnswers, episodes
 from faceverify.evaluation.protocols.photo_split import codes_of, require_people, shuffled_photos
 from faceverify.evaluation.protocols.protocol import (
@@ -21,7 +21,6 @@ from faceverify.evaluation.protocols.protocol import (
 from faceverify.evaluation.results import Estimate, Evaluation, Section
 
 if TYPE_CHECKING:
-    from faceverify.evaluation.metrics.wilson import Interval
     from faceverify.evaluation.protocols.benchmark import Benchmark
 
 NAME = "few-shot"
@@ -49,6 +48,7 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
         Estimate("people", "people", len(people), "count"),
         Estimate("failed", "photos without a face: wrong where asked", photos.failures, "count"),
     ]
+    replicates = {}
     for shots in dict.fromkeys(options.shots):
         needed = shots + options.queries
         usable = [one for one in photos_of if len(one) >= needed]
@@ -63,7 +63,10 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
             photos.embeddings, photos.enrolled, usable, ways=options.ways, shots=shots,
             queries=options.queries, count=options.episodes, seed=options.seed,
         )  # fmt: skip
-        estimates.append(_estimate(answers, shots, len(usable), settings.replicates, settings.seed))
+        rows = _over_people(answers, len(usable), settings.replicates, settings.seed)
+        found = _estimate(answers, shots, len(usable), rows)
+        estimates.append(found)
+        replicates[found.key] = rows
     title = (
         f"Few-shot: {options.ways} people, {options.queries} queries each, "
         f"{options.episodes:,} episodes, seed {options.seed}"
@@ -82,12 +85,13 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
             photos.model_id,
             (Section("few_shot", title, tuple(estimates)),),
             notes,
-        )
+        ),
+        replicates,
     )
 
 
 def _estimate(
-    answers: EpisodeAnswers, shots: int, usable: int, replicates: int, seed: int
+    answers: EpisodeAnswers, shots: int, usable: int, replicates: Rows | None
 ) -> Estimate:
     count, ways = answers.people.shape
     accuracy = answers.accuracy
@@ -97,7 +101,7 @@ def _estimate(
         f"{ways}_way_{shots}_shot",
         f"accuracy, {ways}-way {shots}-shot",
         float(accuracy.mean()),
-        interval=_over_people(answers, usable, replicates, seed),
+        interval=interval(replicates),
         method="identities",
         detail=f"+- {100 * half:.3f} over episodes; each of {usable:,} people in "
         f"{count * ways / usable:.3g} of them",
@@ -110,10 +114,8 @@ def _estimate(
     )
 
 
-def _over_people(
-    answers: EpisodeAnswers, usable: int, replicates: int, seed: int
-) -> Interval | None:
-    """Interval over people: an answer counts as often as the person asked for is drawn.
+def _over_people(answers: EpisodeAnswers, usable: int, replicates: int, seed: int) -> Rows | None:
+    """Replicates over people, (R,): an answer counts as often as the person asked for is drawn.
 
     The other people of its episode do not weigh: the product of all weights, as pairs have it (see
     ``intervals.bootstrap``), would leave few episodes with any.
@@ -126,7 +128,7 @@ def _over_people(
         answers.people.ravel(), weights=answers.right.ravel().astype(float), minlength=usable
     )
     with np.errstate(invalid="ignore"):
-        return interval((drawn @ right) / (drawn @ asked))
+        return np.asarray((drawn @ right) / (drawn @ asked))
 
 
 PROTOCOL = Protocol(Needs.IDENTITIES, evaluate)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from faceverify.errors import UsageError
-from faceverify.evaluation.intervals.identity_mean import share_estimate
+from faceverify.evaluation.intervals.identity_mean import mean_replicates, share_estimate
 from faceverify.evaluation.metrics.nearest_neighbours import TEMPERATURE, votes_won
 from faceverify.evaluation.options import NEIGHBOURS, SPLIT
 from faceverify.evaluation.protocols.photo_split import codes_of, require_people, split_photos
@@ -93,10 +93,11 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
         ),
     ]
     names = {"nearest": "accuracy of the nearest photo", "knn": f"accuracy of {k} nearest, voting"}
+    replicates = {}
     for (key, name), one in zip(names.items(), right[:, asked], strict=True):
-        estimates.append(
-            share_estimate(key, name, one, who, replicates=settings.replicates, seed=settings.seed)
-        )
+        rows = mean_replicates(one, who, replicates=settings.replicates, seed=settings.seed)
+        replicates[key] = rows
+        estimates.append(share_estimate(key, name, one, rows))
     section = Section(NAME, "Nearest neighbours", tuple(estimates))
     notes = (
         *benchmark.notes,
@@ -107,7 +108,8 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
         Evaluation(
             benchmark.source, NAME, photos.model, photos.model_id, (section,), notes,
             distance=options.distance,
-        )
+        ),
+        replicates,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from faceverify.errors import UsageError
-from faceverify.evaluation.intervals.identity_mean import share_estimate
+from faceverify.evaluation.intervals.identity_mean import mean_replicates, share_estimate
 from faceverify.evaluation.metrics.linear_classifier import classify
 from faceverify.evaluation.options import SPLIT
 from faceverify.evaluation.protocols.photo_split import codes_of, require_people, split_photos
@@ -53,6 +53,9 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
     right = np.zeros(len(code), bool)
     right[asked] = answers.predicted == code[asked]
     who = [benchmark.identities[index] for index in np.flatnonzero(split.asked)]
+    rows = mean_replicates(
+        right[split.asked], who, replicates=settings.replicates, seed=settings.seed
+    )
     failed = int(np.count_nonzero(split.asked & ~photos.enrolled))
     commonest = int(np.bincount(code[split.asked]).max())
     estimates = (
@@ -67,14 +70,7 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
             commonest / len(who),
             detail=f"{commonest:,} of {len(who):,}",
         ),
-        share_estimate(
-            "linear",
-            "accuracy of the linear classifier",
-            right[split.asked],
-            who,
-            replicates=settings.replicates,
-            seed=settings.seed,
-        ),
+        share_estimate(NAME, "accuracy of the linear classifier", right[split.asked], rows),
     )
     stopped = () if answers.converged else ("the classifier stopped before its optimum",)
     return Measurement(
@@ -85,7 +81,8 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
             photos.model_id,
             (Section(NAME, "Linear classifier", estimates),),
             (*benchmark.notes, *photos.notes, *stopped),
-        )
+        ),
+        {NAME: rows},
     )
 
 

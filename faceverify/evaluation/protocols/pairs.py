@@ -32,6 +32,7 @@ from faceverify.evaluation.protocols.score_sections import (
     calibration_notes,
     curve_section,
     data_section,
+    replicates_by_key,
     threshold_section,
 )
 from faceverify.evaluation.protocols.worst import worst_pairs
@@ -88,12 +89,12 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
         distance=settings.options.distance,
     )
     if not settings.report:
-        return Measurement(found, replicates)
+        return Measurement(found, replicates_by_key(replicates))
     people = identities_of_pairs(benchmark.pairs)
     folds = folds_of_pairs(distances, same, people.first, people.second)
     found = with_probability(replace(found, band=band_of_replicates(replicates)), folds)
     worst = worst_pairs(distances, same, benchmark.first, benchmark.second)
-    return Measurement(found, replicates, worst)
+    return Measurement(found, replicates_by_key(replicates), worst)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from faceverify.evaluation.options import ProtocolOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from faceverify.evaluation.intervals.bootstrap import Replicates
     from faceverify.evaluation.protocols.label_embeddings import LabelEmbeddings
     from faceverify.evaluation.protocols.worst import Worst
     from faceverify.evaluation.results import Evaluation
@@ -87,12 +86,13 @@ class Measurement:
 
     Args:
         evaluation: the estimates.
-        replicates: bootstrap replicates, for paired comparison with another model; None without.
+        replicates: of estimates by their keys, (R,) each, for paired comparison with another model:
+            replicate r of both has the same identities. None where the data do not support one.
         worst: the worst errors; None if not requested.
     """
 
     evaluation: Evaluation
-    replicates: Replicates | None = None
+    replicates: Mapping[str, NDArray[np.float64] | None] = field(default_factory=dict)
     worst: Worst | None = None
 
 

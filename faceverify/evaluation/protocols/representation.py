@@ -62,6 +62,8 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
     if settings.replicates:
         drawn = drawn_identities(len(people), replicates=settings.replicates, seed=settings.seed)
 
+    replicates: dict[str, Rows | None] = {}
+
     def estimate(
         key: str, name: str, measure: Callable[[Rows], Rows | None], detail: str
     ) -> Estimate:
@@ -69,9 +71,11 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
         if value is None:
             why = f"{len(people):,} people, more than {MOST_PEOPLE:,}"
             return Estimate(key, name, None, "number", detail=why)
-        bounds = interval(measure(drawn)) if drawn is not None else None
+        rows = measure(drawn) if drawn is not None else None
+        if not photos.failures:  # else another model may have other people
+            replicates[key] = rows
         found = float(value[0]) if np.isfinite(value[0]) else None
-        return Estimate(key, name, found, "number", bounds, "identities", detail)
+        return Estimate(key, name, found, "number", interval(rows), "identities", detail)
 
     signs = spread_and_rank_of(rows)
     several = int(np.count_nonzero(sums.photos > 1))
@@ -124,7 +128,8 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
             photos.model_id,
             (Section(NAME, "Representation", estimates),),
             (*benchmark.notes, *photos.notes),
-        )
+        ),
+        replicates,
     )
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from faceverify.evaluation.intervals.identity_mean import mean_interval, share_estimate
+from faceverify.evaluation.intervals.bootstrap import interval
+from faceverify.evaluation.intervals.identity_mean import mean_replicates, share_estimate
 from faceverify.evaluation.metrics.retrieval import cluster_agreement, retrieval
 from faceverify.evaluation.protocols.all_pairs import split_enrolled
 from faceverify.evaluation.protocols.protocol import (
@@ -57,24 +58,27 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
     def of_all(values: NDArray[np.generic]) -> NDArray[np.float64]:
         return np.append(values, np.zeros(len(who) - len(values))).astype(np.float64)
 
+    replicates = {}
     for k in RANKS:
         right = of_all(found.found_within(k)).astype(bool)
-        estimates.append(
-            share_estimate(f"recall_at_{k}", f"Recall@{k}", right, who, why=NO_SEARCH, **resampled)
-        )
+        key = f"recall_at_{k}"
+        replicates[key] = mean_replicates(right, who, **resampled)
+        found_within = share_estimate(key, f"Recall@{k}", right, replicates[key], why=NO_SEARCH)
+        estimates.append(found_within)
     for key, name, each in (
         ("map", "mAP", found.average_precision),
         ("r_precision", "R-precision", found.r_precision),
         ("map_at_r", "mAP@R", found.average_precision_at_r),
     ):
         values = of_all(each)
+        replicates[key] = mean_replicates(values, who, **resampled)
         estimates.append(
             Estimate(
                 key,
                 name,
                 float(values.mean()) if len(who) else None,
                 "number",
-                mean_interval(values, who, **resampled) if len(who) else None,
+                interval(replicates[key]),
                 "identities",
                 "" if len(who) else NO_SEARCH,
             )
@@ -95,7 +99,8 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
         Evaluation(
             benchmark.source, "retrieval", photos.model, photos.model_id, sections, notes,
             distance=settings.options.distance,
-        )
+        ),
+        replicates,
     )  # fmt: skip
 
 

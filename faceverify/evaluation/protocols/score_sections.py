@@ -18,7 +18,7 @@ from faceverify.evaluation.results import Estimate, Section, rate_estimate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from faceverify.evaluation.intervals.bootstrap import Replicates
+    from faceverify.evaluation.intervals.bootstrap import Replicates, Rows
     from faceverify.evaluation.metrics.scores import ScoreCounts
     from faceverify.evaluation.metrics.wilson import Interval
     from faceverify.matching.operating_point import OperatingPoint
@@ -92,6 +92,15 @@ def curve_section(
         bounds = interval(replicates.tmr.get(target)) if replicates else None
         estimates.append(_tar(counts, target, bounds, fnmr_interval_at))
     return Section("curve", "At any threshold", tuple(estimates))
+
+
+def replicates_by_key(replicates: Replicates | None) -> dict[str, Rows | None]:
+    """Replicates of accuracy, AUC, EER and TAR, by the keys of their estimates; empty for None."""
+    if replicates is None:
+        return {}
+    rates = {tar_key(target): replicates.tmr.get(target) for target in FMR_TARGETS}
+    curve = {"auc": replicates.auc, "eer": replicates.eer, **rates}
+    return {"accuracy": replicates.accuracy, **curve}
 
 
 def tar_key(target: float) -> str:

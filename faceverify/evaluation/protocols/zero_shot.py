@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceverify.errors import UsageError
-from faceverify.evaluation.intervals.bootstrap import Replicates, identity_weights, interval
+from faceverify.evaluation.intervals.bootstrap import identity_weights, interval
 from faceverify.evaluation.metrics.exact_distances import distance_steps, exact_rows
 from faceverify.evaluation.metrics.wilson import Interval, wilson
 from faceverify.evaluation.protocols.protocol import (
@@ -97,9 +97,9 @@ def evaluate(benchmark: Benchmark, photos: EmbeddedPhotos, settings: Settings) -
         benchmark.source, "zero-shot", photos.model, photos.model_id, sections,
         (*benchmark.notes, *photos.notes, *notes),
     )  # fmt: skip
-    paired = None
+    paired = {}
     if replicates is not None:
-        paired = Replicates(None, None, {}, None, None, accuracy=replicates[:, 0])
+        paired = {"accuracy": replicates[:, 0], "balanced_accuracy": replicates[:, 1]}
     return Measurement(evaluation, paired)
 
 

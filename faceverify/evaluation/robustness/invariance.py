@@ -11,7 +11,8 @@ from faceverify.embeddings.cache import EmbeddingCache
 from faceverify.embeddings.extractor import FaceEmbedder
 from faceverify.errors import UsageError
 from faceverify.evaluation.degradation import DEGRADATIONS
-from faceverify.evaluation.intervals.identity_mean import mean_interval, share_estimate
+from faceverify.evaluation.intervals.bootstrap import interval
+from faceverify.evaluation.intervals.identity_mean import mean_replicates, share_estimate
 from faceverify.evaluation.metrics.exact_distances import STEPS
 from faceverify.evaluation.protocols.benchmark import Benchmark
 from faceverify.evaluation.results import Estimate, Evaluation, Section
@@ -126,9 +127,9 @@ def moved_estimate(name: str, made: Movement, *, replicates: int, seed: int = 0)
     decided, count = made.decided, len(made.identities)
     who = [one for one, kept in zip(made.identities, decided, strict=True) if kept]
     asked = [one for one, kept in zip(made.identities, made.ranked, strict=True) if kept]
-    first = share_estimate(
-        "rank_1", "rank 1", made.rank[made.ranked] == 1, asked, replicates=replicates, seed=seed
-    )
+    found = made.rank[made.ranked] == 1
+    over = mean_replicates(found, asked, replicates=replicates, seed=seed)
+    first = share_estimate("rank_1", "rank 1", found, over)
     ranks = made.rank[made.ranked & decided]
     mean_rank = float(ranks.mean()) if len(ranks) else None
     share = float(decided.mean()) if count else None
@@ -154,7 +155,7 @@ def moved_estimate(name: str, made: Movement, *, replicates: int, seed: int = 0)
         name,
         float(moved.mean()),
         "distance",
-        mean_interval(moved, who, replicates=replicates, seed=seed),
+        interval(mean_replicates(moved, who, replicates=replicates, seed=seed)),
         "identities",
         f"{detail}; decided {len(who):,} of {count:,}",
         extra,

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from faceverify.evaluation.intervals.identity_mean import mean_interval, share_estimate
+from faceverify.evaluation.intervals.bootstrap import interval
+from faceverify.evaluation.intervals.identity_mean import mean_replicates, share_estimate
 
 NAMES = [f"p{i % 40}" for i in range(400)]
 
@@ -11,7 +12,7 @@ NAMES = [f"p{i % 40}" for i in range(400)]
 def test_it_is_the_bootstrap_written_out():
     draws = np.random.default_rng(1)
     values = draws.random(400) + np.array([int(name[1:]) for name in NAMES]) / 40
-    found = mean_interval(values, NAMES, replicates=800, seed=3)
+    found = interval(mean_replicates(values, NAMES, replicates=800, seed=3))
     of = {name: values[[one == name for one in NAMES]] for name in set(NAMES)}
     people = sorted(of)
     means = [
@@ -22,19 +23,23 @@ def test_it_is_the_bootstrap_written_out():
     assert found.low == pytest.approx(low, abs=0.03)
     assert found.high == pytest.approx(high, abs=0.03)
     # photos of one person are not independent: as single photos they would promise too much
-    alone = mean_interval(values, [str(i) for i in range(400)], replicates=800)
+    alone = interval(mean_replicates(values, [str(i) for i in range(400)], replicates=800))
     assert found.high - found.low > 1.5 * (alone.high - alone.low)
 
 
 def test_without_people_or_replicates():
-    assert mean_interval([1, 0], ["a", "a"], replicates=10) is None
-    assert mean_interval([1, 0], ["a", "b"], replicates=0) is None
+    assert mean_replicates([1, 0], ["a", "a"], replicates=10) is None
+    assert mean_replicates([1, 0], ["a", "b"], replicates=0) is None
+
+
+def share_of(right):
+    return share_estimate("x", "x", right, mean_replicates(right, NAMES, replicates=50))
 
 
 def test_shares_with_few_errors_are_wilsons():
-    few = share_estimate("x", "x", np.arange(400) > 5, NAMES, replicates=50)
+    few = share_of(np.arange(400) > 5)
     assert (few.method, few.value) == ("wilson", 394 / 400)
     assert few.extra == {"correct": 394, "asked": 400}
-    many = share_estimate("x", "x", np.arange(400) > 100, NAMES, replicates=50)
+    many = share_of(np.arange(400) > 100)
     assert many.method == "identities"
-    assert share_estimate("x", "x", np.zeros(0, bool), [], replicates=5, why="no").detail == "no"
+    assert share_estimate("x", "x", np.zeros(0, bool), None, why="no").detail == "no"
