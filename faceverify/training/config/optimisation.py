@@ -11,7 +11,7 @@ from faceverify.training.config.fields import setting
 class Optimiser:
     """``[optimiser]``: the optimiser."""
 
-    name: str = setting("sgd", "optimiser", choices=("sgd", "adamw", "lars"))
+    name: str = setting("sgd", "optimiser", choices=("sgd", "adamw", "lars", "muon"))
     learning_rate: float = setting(0.1, "peak learning rate of the backbone", above=0)
     loss_factor: float = setting(
         1.0, "learning rate of the loss's own parameters over that of the backbone", above=0
@@ -23,7 +23,7 @@ class Optimiser:
         most=1,
     )
     momentum: float = setting(
-        0.9, "momentum of SGD and LARS, or beta 1 of AdamW", least=0, most=0.9999
+        0.9, "momentum of SGD, LARS and Muon, or beta 1 of AdamW", least=0, most=0.9999
     )
     weight_decay: float = setting(5e-4, "weight decay, not of norms and biases", least=0)
     clip_norm: float = setting(

@@ -12,9 +12,11 @@ from faceverify.training.config.fields import config_error
 from faceverify.training.distributed.wrappers import plain_module
 from faceverify.training.optim.freezing import sides_of, stage_names, stage_of
 from faceverify.training.optim.lars import LARS
+from faceverify.training.optim.muon import Muon
 
-OPTIMISERS = ("sgd", "adamw", "lars")
+OPTIMISERS = ("sgd", "adamw", "lars", "muon")
 FUSED_ON = ("cpu", "cuda")
+LOSS = "loss"  # the groups of the loss's own parameters
 
 
 def parameter_groups(
@@ -43,7 +45,7 @@ def parameter_groups(
 
     Returns:
         Groups for an optimiser, each with ``name``, ``params``, ``lr``, ``weight_decay`` and, for
-        LARS, ``adapts``; always in the same order.
+        LARS, ``adapts``, for Muon ``orthogonal``; always in the same order.
     """
     net = plain_module(backbone)
     stages, sides = stage_names(net), sides_of(net)
@@ -62,6 +64,7 @@ def parameter_groups(
                 "lr": rate,
                 "weight_decay": weight_decay if decays else 0.0,
                 "adapts": decays,
+                "orthogonal": decays and part != LOSS,
             },
         )
         group["params"].append(parameter)
@@ -71,7 +74,7 @@ def parameter_groups(
         part = "backbone" if layer_decay == 1 else f"backbone.{stages[stage]}"
         add(part, name, parameter, learning_rate * layer_decay ** (len(stages) - 1 - stage))
     for name, parameter in loss.named_parameters():
-        add("loss", name, parameter, learning_rate * loss_factor)
+        add(LOSS, name, parameter, learning_rate * loss_factor)
     return list(groups.values())
 
 
@@ -87,7 +90,7 @@ def make_optimiser(
     Args:
         name: one of ``OPTIMISERS``.
         groups: as :func:`parameter_groups` makes them.
-        momentum: of SGD and LARS; the first beta of AdamW.
+        momentum: of SGD, LARS and Muon; the first beta of AdamW.
         sharded: parameters of which each process has some rows.
 
     Raises:
@@ -106,4 +109,6 @@ def make_optimiser(
         return torch.optim.AdamW(groups, lr=0.0, betas=(momentum, 0.999), fused=fused)
     if name == "lars":
         return LARS(groups, momentum=momentum, sharded=sharded)
+    if name == "muon":
+        return Muon(groups, momentum=momentum, fused=fused)
     raise config_error(f"optimiser.name is {name!r}, not one of {', '.join(OPTIMISERS)}")

@@ -29,7 +29,7 @@ ONE_STEP = {"budget": {"steps": 1}}
         ({"optimiser": {"learning_rate": 0}}, "optimiser.learning_rate is 0, not above 0"),
         ({"optimiser": {"learning_rate": "fast"}}, "is 'fast', not a number"),
         ({"optimiser": {"learning_rate": math.nan}}, "not a number"),
-        ({"optimiser": {"name": "sdg"}}, "not one of sgd, adamw, lars; did you mean sgd?"),
+        ({"optimiser": {"name": "sdg"}}, "not one of sgd, adamw, lars, muon; did you mean sgd?"),
         ({"batches": {"size": 12.5}}, "batches.size is 12.5, not a whole number"),
         ({"batches": {"size": True}}, "batches.size is True, not a whole number"),
         ({"augmentation": {"flip": 1.5}}, "augmentation.flip is 1.5, not at most 1"),

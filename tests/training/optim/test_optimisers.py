@@ -140,7 +140,7 @@ def test_without_a_gradient_vectors_stay(net):
 def test_optimisers_that_are_refused(net):
     groups = groups_of(net)
     for call, says in (
-        (lambda: make_optimiser("lamb", groups), "'lamb', not one of sgd, adamw, lars"),
+        (lambda: make_optimiser("lamb", groups), "'lamb', not one of sgd, adamw, lars, muon"),
         (lambda: make_optimiser("sgd", []), "every parameter is frozen"),
     ):
         with pytest.raises(TrainingError, match=says):
