@@ -1,5 +1,6 @@
 """What several tests share."""
 
+import gc
 import io
 import json
 import os
@@ -57,6 +58,12 @@ class FileOfTests(pytest.Module):
             if name.startswith(start):
                 pytest.importorskip(package, reason=f"needs {package}, of an extra")
         return super().collect()
+
+
+def pytest_collection_finish():
+    """What was imported stays: the garbage collector need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_pycollect_makemodule(module_path, parent):
@@ -132,6 +139,13 @@ def signals_of_the_tests():
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def random_numbers_of_the_test():
+    """Draw torch's the same way, whichever tests ran before."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture
