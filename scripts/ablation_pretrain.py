@@ -34,7 +34,7 @@ from processor_name import processor
 
 WITH_PEER = ("simclr", "moco", "byol", "simsiam", "swav", "dino", "barlow", "vicreg")
 OURS, PLAIN = "faceverify", "lightly"
-PIXELS, SCRATCH = "pixels", "scratch-"  # baselines; the name of a backbone follows
+PIXELS, SCRATCH = "pixels", "scratch-"  # baselines; the name of a backbone and its neck follow
 TIMES = 5  # validations of a run
 HELD_OUT = 10  # every tenth photo of a person is not learned from
 NEIGHBOURS = 5
@@ -115,8 +115,8 @@ def every_method() -> list[str]:
 
 def rounds(methods: Sequence[str], done: set[Cell]) -> list[list[Cell]]:
     """Cells that run at the same time: a method and its peer, or two of what has none."""
-    backbones = {recipe_of(method)["backbone"]["name"] for method in methods}
-    alone = [(PIXELS, OURS), *((SCRATCH + name, OURS) for name in sorted(backbones))]
+    baselines = {untrained_name(recipe_of(method)) for method in methods}
+    alone = [(PIXELS, OURS), *((name, OURS) for name in sorted(baselines))]
     alone += [(method, OURS) for method in methods if method not in WITH_PEER]
     left = [cell for cell in alone if cell not in done]
     both = [[(method, OURS), (method, PLAIN)] for method in methods if method in WITH_PEER]
@@ -126,14 +126,20 @@ def rounds(methods: Sequence[str], done: set[Cell]) -> list[list[Cell]]:
 
 
 def recipe_of(name: str) -> dict[str, Any]:
-    """Recipe of a method, or of the backbone of a baseline; ResNets are all the same."""
+    """Recipe of a method; ResNets differ in the neck alone: small views need a pool."""
     from faceverify.training.config.files import read_recipe
 
     recipe: dict[str, Any] = dict(read_recipe(f"pretrain-{name}"))
     recipe.setdefault("backbone", {}).setdefault("name", "resnet18")
     if recipe["backbone"]["name"] == "resnet18":
-        recipe["backbone"]["neck"] = "pool"
+        recipe["backbone"].setdefault("neck", "fc")
     return recipe
+
+
+def untrained_name(recipe: dict[str, Any]) -> str:
+    """The baseline of a recipe: its backbone without pre-training."""
+    backbone = recipe["backbone"]
+    return "-".join([f"{SCRATCH}{backbone['name']}", *filter(None, [backbone.get("neck")])])
 
 
 def known(results: Path) -> dict[Cell, dict[str, Any]]:
@@ -213,8 +219,7 @@ def made(asked: argparse.Namespace, method: str, side: str) -> dict[str, Any]:
     if method == PIXELS:
         return judged_pixels(asked)
     if method.startswith(SCRATCH):
-        named = method.removeprefix(SCRATCH)
-        recipe = next(r for r in map(recipe_of, asked.methods) if r["backbone"]["name"] == named)
+        recipe = next(one for one in map(recipe_of, asked.methods) if untrained_name(one) == method)
         model = folder / "model.onnx"
         untrained(recipe["backbone"], model)
     elif side == OURS:
