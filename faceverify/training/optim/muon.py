@@ -44,6 +44,8 @@ class Muon(torch.optim.AdamW):
         self, groups: list[dict[str, Any]], *, momentum: float = 0.95, fused: bool = False
     ) -> None:
         super().__init__(groups, lr=0.0, betas=(momentum, 0.999), fused=fused)
+        # a fused one skips a step with infinite gradients by itself, but not that of matrices
+        self._step_supports_amp_scaling = False
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]

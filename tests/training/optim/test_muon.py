@@ -117,6 +117,23 @@ def test_without_a_gradient_nothing_moves():
     torch.testing.assert_close(parameter.detach(), weight, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_step_whose_gradients_overflowed_is_left_out(fused):
+    """As float16 has them now and then: neither weights nor velocities have seen them."""
+    weights = [nn.Parameter(some(4, 3).float()), nn.Parameter(some(3).float())]
+    before = [weight.detach().clone() for weight in weights]
+    group = {"params": weights, "weight_decay": DECAY, "orthogonal": True, "lr": 0.5}
+    optimiser = Muon([group], momentum=MOMENTUM, fused=fused)
+    scaler = torch.amp.GradScaler("cpu")
+    scaler.scale(sum(weight.square().sum() for weight in weights)).backward()
+    weights[0].grad[0, 0] = torch.inf
+    scaler.unscale_(optimiser)
+    scaler.step(optimiser)
+    for weight, kept in zip(weights, before, strict=True):
+        torch.testing.assert_close(weight.detach(), kept, rtol=0, atol=0)
+    assert not optimiser.state
+
+
 def test_a_resumed_run_has_its_velocities(tmp_path):
     config = config_of("simclr", optimiser={"name": "muon", "learning_rate": 0.01})
     whole = state_of(config)
