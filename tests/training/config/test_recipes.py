@@ -99,12 +99,15 @@ def test_each_method_has_a_small_one(method):
     assert config_from_dict(read_recipe(f"pretrain-{method}")).method.name == method
 
 
-def slow_if_published(name: str) -> object:
-    """Those for eight GPUs: the small recipe of the same method takes a step more often."""
-    return pytest.param(name, marks=pytest.mark.slow) if name.endswith(EIGHT_GPUS) else name
+def slow_if_costly(name: str) -> object:
+    """Those for eight GPUs, as the small recipe of the method takes a step more often; and
+    fine-tuning, of a whole bundled model, which other tests train.
+    """
+    costly = name.endswith(EIGHT_GPUS) or name == "finetune-default"
+    return pytest.param(name, marks=pytest.mark.slow) if costly else name
 
 
-@pytest.mark.parametrize("name", [slow_if_published(name) for name in recipe_names()])
+@pytest.mark.parametrize("name", [slow_if_costly(name) for name in recipe_names()])
 def test_a_recipe_takes_a_step(name, people, tmp_path):
     values = read_recipe(name)
     own, size = values["backbone"], SIDES.get(values.get("method", {}).get("name"), 32)
