@@ -13,11 +13,8 @@ import torch
 from torch import Tensor, nn
 
 ITERATIONS = 5
-COEFFICIENTS = (
-    3.4445,
-    -4.7750,
-    2.0315,
-)  # of the quintic; chosen by its author to rise steeply at 0
+# of the quintic, chosen by its author to rise steeply at 0
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 class Muon(torch.optim.AdamW):
