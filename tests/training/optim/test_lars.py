@@ -1,16 +1,13 @@
-"""LARS: the algorithm written out; what it leaves out; a matrix cut over processes; resuming."""
+"""LARS: the algorithm written out; what it leaves out; a matrix cut over processes."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from launched_processes import become_process, free_port
-from tiny_runs import config_of, learn, state_of
 from torch import multiprocessing, nn
 
-from faceverify.training.checkpoint.checkpoint import load_progress
 from faceverify.training.distributed.collectives import own_shard
 from faceverify.training.distributed.processes import join_processes
 from faceverify.training.optim.lars import LARS, TRUST
@@ -109,19 +106,6 @@ def test_a_matrix_cut_over_processes_moves_as_a_whole_one(tmp_path):
     found = torch.cat([torch.load(tmp_path / f"{rank}.pt") for rank in range(2)])
     wanted = moved(some(5, 3), [some(5, 3, seed=step) for step in (1, 2, 3)])
     torch.testing.assert_close(found, wanted)
-
-
-def test_a_resumed_run_has_its_velocities(tmp_path):
-    config = config_of("simclr", optimiser={"name": "lars", "learning_rate": 2.0})
-    whole = state_of(config)
-    learn(whole, config, 4, folder=tmp_path)
-    again = state_of(replace(config, seed=1))
-    again.restore(tmp_path / "step-00000002")
-    assert any(name.endswith(".velocity") for name in again.tensors())
-    learn(again, config, 4, progress=load_progress(tmp_path / "step-00000002"))
-    first, second = whole.tensors(), again.tensors()
-    assert first.keys() == second.keys()
-    assert all(torch.equal(first[key], second[key]) for key in first if key != "loss_sum")
 
 
 def test_lightly_gives_the_same():

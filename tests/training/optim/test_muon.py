@@ -1,13 +1,9 @@
 """Muon: the algorithm written out with a singular value decomposition; whom it leaves to AdamW."""
 
-from dataclasses import replace
-
 import pytest
 import torch
-from tiny_runs import config_of, learn, state_of
 from torch import nn
 
-from faceverify.training.checkpoint.checkpoint import load_progress
 from faceverify.training.optim.muon import COEFFICIENTS, ITERATIONS, Muon, orthogonal
 from faceverify.training.optim.optimisers import make_optimiser, parameter_groups
 
@@ -132,20 +128,6 @@ def test_a_step_whose_gradients_overflowed_is_left_out(fused):
     for weight, kept in zip(weights, before, strict=True):
         torch.testing.assert_close(weight.detach(), kept, rtol=0, atol=0)
     assert not optimiser.state
-
-
-def test_a_resumed_run_has_its_velocities(tmp_path):
-    config = config_of("simclr", optimiser={"name": "muon", "learning_rate": 0.01})
-    whole = state_of(config)
-    learn(whole, config, 4, folder=tmp_path)
-    again = state_of(replace(config, seed=1))
-    again.restore(tmp_path / "step-00000002")
-    assert any(name.endswith(".velocity") for name in again.tensors())
-    assert any(name.endswith(".exp_avg_sq") for name in again.tensors())
-    learn(again, config, 4, progress=load_progress(tmp_path / "step-00000002"))
-    first, second = whole.tensors(), again.tensors()
-    assert first.keys() == second.keys()
-    assert all(torch.equal(first[key], second[key]) for key in first if key != "loss_sum")
 
 
 def test_torch_gives_the_same():

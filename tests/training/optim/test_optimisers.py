@@ -1,13 +1,17 @@
 """Parameter groups and optimisers, against the rules written out."""
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
+from tiny_runs import config_of, learn, state_of  # noqa: E402
 from torch import nn  # noqa: E402
 
 from faceverify.errors import TrainingError  # noqa: E402
 from faceverify.training.backbones import build_backbone  # noqa: E402
+from faceverify.training.checkpoint.checkpoint import load_progress  # noqa: E402
 from faceverify.training.optim.freezing import freeze, stage_names  # noqa: E402
 from faceverify.training.optim.optimisers import make_optimiser, parameter_groups  # noqa: E402
 
@@ -135,6 +139,20 @@ def test_without_a_gradient_vectors_stay(net):
     optimiser.step()
     torch.testing.assert_close(slope.detach(), before[0], rtol=0, atol=0)
     torch.testing.assert_close(kernel.detach(), before[1] * (1 - 0.1 * 0.1))
+
+
+@pytest.mark.parametrize(("name", "rate"), [("lars", 2.0), ("muon", 0.01)])
+def test_a_resumed_run_has_its_velocities(name, rate, tmp_path):
+    config = config_of("simclr", optimiser={"name": name, "learning_rate": rate})
+    whole = state_of(config)
+    learn(whole, config, 4, folder=tmp_path)
+    again = state_of(replace(config, seed=1))
+    again.restore(tmp_path / "step-00000002")
+    assert any(one.endswith(".velocity") for one in again.tensors())
+    learn(again, config, 4, progress=load_progress(tmp_path / "step-00000002"))
+    first, second = whole.tensors(), again.tensors()
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first if key != "loss_sum")
 
 
 def test_optimisers_that_are_refused(net):
