@@ -109,6 +109,7 @@ class Waiting:
             self._until(self._asked.is_set)
         else:
             self._fed(b"obama.jpg" if "--" in line or line.endswith(" -") else b"")
+        self._until(self._sleeps)
 
     def _leased(self, photo: Path) -> int:
         """A photo under a lease: whoever opens it waits until we close it, which we are told."""
@@ -117,6 +118,14 @@ class Waiting:
         held = os.open(photo, os.O_RDWR)
         fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
         return held
+
+    def _sleeps(self) -> bool:
+        """Whether it waits in the kernel.
+
+        A signal that comes between Python's last look and a call that blocks is seen after it.
+        """
+        status = Path(f"/proc/{self.process.pid}/stat").read_text()
+        return status.rpartition(") ")[2].startswith("S")
 
     def _until(self, done: Callable[[], bool]) -> None:
         """Wait for something that the command does."""
