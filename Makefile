@@ -21,7 +21,7 @@ demo: $(VENV)/.base $(VENV)/.compiled  ## verify two photos of one person, and t
 	@echo '$$ faceverify verify tests/faces/obama.jpg tests/faces/biden.jpg'
 	@$(BIN)/faceverify verify tests/faces/obama.jpg tests/faces/biden.jpg; test $$? -eq 1
 
-test: $(VENV)/.dev $(VENV)/.compiled  ## the tests that are run often: offline, CPU only, three minutes on two cores
+test: $(VENV)/.dev $(VENV)/.compiled  ## the tests that are run often: offline, CPU only, a little over three minutes on two cores
 	$(BIN)/python $(PYTEST)
 
 test-all: $(VENV)/.dev $(VENV)/.compiled  ## all tests; those that need torch, a GPU or a peer skip where it is absent

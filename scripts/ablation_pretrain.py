@@ -139,7 +139,8 @@ def recipe_of(name: str) -> dict[str, Any]:
 def untrained_name(recipe: dict[str, Any]) -> str:
     """The baseline of a recipe: its backbone without pre-training."""
     backbone = recipe["backbone"]
-    return "-".join([f"{SCRATCH}{backbone['name']}", *filter(None, [backbone.get("neck")])])
+    neck = f"-{backbone['neck']}" if "neck" in backbone else ""  # a vit has none
+    return f"{SCRATCH}{backbone['name']}{neck}"
 
 
 def known(results: Path) -> dict[Cell, dict[str, Any]]:
