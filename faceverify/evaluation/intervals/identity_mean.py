@@ -36,13 +36,27 @@ def mean_replicates(
         seed: of the resampling.
     """
     names, code = np.unique(np.asarray(identities, dtype=str), return_inverse=True)
-    if not replicates or len(names) < 2:
-        return None
     sums = np.bincount(code, weights=np.asarray(values, np.float64), minlength=len(names))
     counts = np.bincount(code, minlength=len(names))
-    drawn = drawn_identities(len(names), replicates=replicates, seed=seed)
+    return ratio_replicates(sums, counts, replicates=replicates, seed=seed)
+
+
+def ratio_replicates(
+    sums: ArrayLike, counts: ArrayLike, *, replicates: int, seed: int = 0
+) -> Rows | None:
+    """Sum over count in each replicate, (R,); None without replicates, or for one identity.
+
+    Args:
+        sums, counts: of each identity, (P,) each.
+        replicates: R.
+        seed: of the resampling.
+    """
+    over, under = np.asarray(sums), np.asarray(counts)
+    if not replicates or len(over) < 2:
+        return None
+    drawn = drawn_identities(len(over), replicates=replicates, seed=seed)
     with np.errstate(invalid="ignore"):
-        return np.asarray((drawn @ sums) / (drawn @ counts))
+        return np.asarray((drawn @ over) / (drawn @ under))
 
 
 def share_estimate(

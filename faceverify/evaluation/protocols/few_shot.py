@@ -8,7 +8,7 @@ import numpy as np
 
 from faceverify.errors import UsageError
 from faceverify.evaluation.intervals.bootstrap import interval
-from faceverify.evaluation.intervals.identity_mean import Rows, drawn_identities
+from faceverify.evaluation.intervals.identity_mean import Rows, ratio_replicates
 from faceverify.evaluation.metrics.few_shot import EpisodeAnswers, episodes
 from faceverify.evaluation.protocols.photo_split import codes_of, require_people, shuffled_photos
 from faceverify.evaluation.protocols.protocol import (
@@ -120,15 +120,11 @@ def _over_people(answers: EpisodeAnswers, usable: int, replicates: int, seed: in
     The other people of its episode do not weigh: the product of all weights, as pairs have it (see
     ``intervals.bootstrap``), would leave few episodes with any.
     """
-    if not replicates or usable < 2:
-        return None
-    drawn = drawn_identities(usable, replicates=replicates, seed=seed)
     asked = np.bincount(answers.people.ravel(), minlength=usable) * answers.queries
     right = np.bincount(
         answers.people.ravel(), weights=answers.right.ravel().astype(float), minlength=usable
     )
-    with np.errstate(invalid="ignore"):
-        return np.asarray((drawn @ right) / (drawn @ asked))
+    return ratio_replicates(right, asked, replicates=replicates, seed=seed)
 
 
 PROTOCOL = Protocol(Needs.IDENTITIES, evaluate)
