@@ -126,7 +126,7 @@ def rounds(methods: Sequence[str], done: set[Cell]) -> list[list[Cell]]:
 
 
 def recipe_of(name: str) -> dict[str, Any]:
-    """Recipe of a method; ResNets differ in the neck alone: small views need a pool."""
+    """Recipe of a method; ResNets differ in the neck alone: vae's may have no norm at its end."""
     from faceverify.training.config.files import read_recipe
 
     recipe: dict[str, Any] = dict(read_recipe(f"pretrain-{name}"))

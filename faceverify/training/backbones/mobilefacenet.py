@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from faceverify.training.backbones.necks import check_dropout
+from faceverify.training.backbones.necks import ToSide, check_dropout
 from faceverify.training.config.fields import config_error
 
 # rows of the table: expansion, channels, repetitions, stride of the first
@@ -40,7 +40,7 @@ class MobileFaceNet(nn.Module):
 
     def __init__(self, embedding_size: int, size: int, dropout: float, width: float) -> None:
         super().__init__()
-        first = narrowed(FIRST, width)
+        first, side = narrowed(FIRST, width), -(-size // 16)
         stages = []
         channels = first
         for rows in (STAGE1, STAGE2, STAGE3):
@@ -54,7 +54,8 @@ class MobileFaceNet(nn.Module):
         self.neck = nn.Sequential(
             OrderedDict(
                 widen=convolution(channels, LAST, 1),
-                places=convolution(LAST, LAST, -(-size // 16), groups=LAST, activation=False),
+                side=ToSide(side),
+                places=convolution(LAST, LAST, side, groups=LAST, activation=False),
                 flatten=nn.Flatten(),
                 dropout=nn.Dropout(dropout),
                 projection=nn.Linear(LAST, embedding_size, bias=False),

@@ -83,9 +83,8 @@ class CPC(Method):
         require(scale > 0, "method.scale", scale, "above 0")
         if not embeds_side(backbone, patch):
             raise config_error(
-                f"method cpc embeds patches of {patch} pixels, and this backbone embeds crops of "
-                f"{input_size} alone",
-                "use --set backbone.neck=pool, or --backbone vit",
+                f"method cpc has patches of {patch} pixels, and this backbone does not embed them",
+                "use --backbone resnet18, or another for images of any size",
             )
         self.patch, self.stride, self.one_channel = patch, stride, one_channel
         self.rows_below, self.scale = range(first, last + 1), scale

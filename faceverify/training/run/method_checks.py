@@ -151,5 +151,5 @@ def check_small_views(backbone: nn.Module, views: Views, size: int) -> None:
         raise config_error(
             f"the method has views of {side} pixels beside those of {size}, and this backbone "
             "embeds one size alone",
-            "use --set backbone.neck=pool, or --set views.local=0",
+            "use --backbone resnet18, or --set views.local=0",
         )

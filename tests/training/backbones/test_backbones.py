@@ -26,6 +26,7 @@ from faceverify.training.backbones import (  # noqa: E402
     contract_for,
 )
 from faceverify.training.backbones.iresnet import Unit  # noqa: E402
+from faceverify.training.backbones.necks import ToSide  # noqa: E402
 from faceverify.training.backbones.pretrained import initialise  # noqa: E402
 from faceverify.training.optim.freezing import freeze, stage_names, train_mode  # noqa: E402
 
@@ -120,6 +121,26 @@ def test_stems_and_necks(stem, neck):
         torch.testing.assert_close(embeddings.mean(0), torch.zeros(16), atol=1e-5, rtol=0)
     side = net.stage1(net.stem(torch.zeros(2, 3, 64, 64))).shape[-1]
     assert side == {"face": 32, "original": 16}[stem]
+
+
+@pytest.mark.parametrize("side", [1, 3, 4, 7, 9])
+def test_maps_of_other_sizes_are_interpolated(side):
+    maps = torch.randn(2, 3, side, side + 1, dtype=torch.float64)
+    wanted = functional.interpolate(maps, (4, 4), mode="bilinear")
+    torch.testing.assert_close(ToSide(4)(maps), wanted)
+    own = maps.new_zeros(1, 2, 4, 4)
+    assert ToSide(4)(own) is own
+
+
+@pytest.mark.parametrize("name", ["resnet18", "iresnet18", SMALL])
+def test_crops_that_the_net_was_not_made_for(name):
+    net = build_backbone(name, embedding_size=8, size=64).eval()
+    with torch.no_grad():
+        for size in (24, 112):
+            assert net(torch.randn(2, 3, size, size)).isfinite().all()
+        one = torch.randn(1, 512, 1, 1) if name != SMALL else torch.randn(1, 128, 1, 1)
+        # a map of one position is like the same thing everywhere
+        torch.testing.assert_close(net.from_maps(one), net.from_maps(one.expand(-1, -1, 4, 4)))
 
 
 @pytest.mark.parametrize("depth", [18, 50])

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from slow_tiles import CONTRACT, SIDE, pictures, slow_tile
+from slow_tiles import CONTRACT, pictures, slow_tile
 from tiny_runs import SIZE, tiny
 
 from faceverify.errors import TrainingError
-from faceverify.training.backbones import build_backbone
 from faceverify.training.data.loading.counter_rng import draws_of
 from faceverify.training.methods.context import Context, without_colours
 from faceverify.training.optim.view_encoder import ViewEncoder
@@ -68,6 +67,3 @@ def test_what_it_cannot_use_is_one_line():
         learner(jitter=0.3)
     with pytest.raises(TrainingError, match=r"method\.dropped is 1\.5, not in 0 to 1"):
         learner(dropped=1.5)
-    net = build_backbone("resnet18", embedding_size=SIZE, size=SIDE, width=2)
-    with pytest.raises(TrainingError, match=r"context has tiles of 6 pixels, .* use --backbone"):
-        Context(embedding_size=SIZE, backbone=net, contract=CONTRACT)

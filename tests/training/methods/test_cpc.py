@@ -106,11 +106,7 @@ def test_what_cannot_be_is_refused():
     ):
         with pytest.raises(TrainingError, match=words):
             learner(**options)
-    for name, neck in (("resnet18", {"width": 2}), ("mobilefacenet", {})):
-        net = build_backbone(name, embedding_size=6, size=112, **neck)
-        with pytest.raises(
-            TrainingError, match=r"embeds crops of 112 alone; use --set backbone\.n"
-        ):
-            CPC(embedding_size=6, backbone=net, input_size=112)
-    vit = build_backbone("vit", embedding_size=6, size=112, width=8, depth=1, heads=2)
-    CPC(embedding_size=6, backbone=vit, input_size=112)
+    small = {"embedding_size": 6, "size": 112, "width": 8, "depth": 1, "heads": 2}
+    with pytest.raises(TrainingError, match=r"cpc has patches of 32 pixels, and this backbone"):
+        CPC(embedding_size=6, backbone=build_backbone("vit", patch=56, **small), input_size=112)
+    CPC(embedding_size=6, backbone=build_backbone("vit", **small), input_size=112)

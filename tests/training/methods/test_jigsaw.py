@@ -125,15 +125,12 @@ def test_a_tile_tells_neither_colour_nor_contrast_and_a_plain_one_is_no_noise():
 
 
 def test_a_backbone_of_one_size_is_refused():
-    for name, options in (
-        ("resnet18", {"width": 2}), ("mobilefacenet", {}), ("vit", {"patch": 16, "heads": 1})
-    ):  # fmt: skip
-        net = build_backbone(name, embedding_size=SIZE, size=SIDE, **options)
-        net.train()
-        words = r"jigsaw has tiles of 8 pixels, and this backbone does not embed them; use --backb"
-        with pytest.raises(TrainingError, match=words):
-            Jigsaw(embedding_size=SIZE, backbone=net, contract=CONTRACT, tile=0.8)
-        assert net.training
+    net = build_backbone("vit", embedding_size=SIZE, size=SIDE, patch=16, heads=1)
+    net.train()
+    words = r"jigsaw has tiles of 8 pixels, and this backbone does not embed them; use --backb"
+    with pytest.raises(TrainingError, match=words):
+        Jigsaw(embedding_size=SIZE, backbone=net, contract=CONTRACT, tile=0.8)
+    assert net.training
     net = build_backbone("vit", embedding_size=SIZE, size=SIDE, patch=8, width=16, depth=1, heads=2)
     Jigsaw(embedding_size=SIZE, backbone=net, contract=CONTRACT, tile=0.8, permutations=2)
 

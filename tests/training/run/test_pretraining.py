@@ -145,12 +145,7 @@ def test_train_goes_on_from_it(photos, tmp_path):
         ({"data": {"source": ""}}, "no photos to learn from"),
         ({"method": {"name": "mae"}}, "masks patches, and this backbone has none"),
         (
-            {"method": {"name": "jigsaw"}, "backbone": {"stem": "face"}},
-            "method jigsaw has tiles of 8 pixels, and this backbone does not embed them; use --b",
-        ),
-        (
-            {"method": {"name": "context"}, "backbone": {"name": "mobilefacenet", "stem": None,
-                                                         "width": None}},
+            {"method": {"name": "context"}, "backbone": {"name": "vit", "patch": 16, "stem": None}},
             "method context has tiles of 6 pixels, and this backbone does not embed them; use --ba",
         ),
         ({"method": {"name": "inpaint", "masked": 1.0}}, r"method.masked is 1.0, not above 0 and"),
@@ -176,9 +171,9 @@ def test_train_goes_on_from_it(photos, tmp_path):
         (
             {
                 "method": {"name": "cpc", "patch": 8, "stride": 4},
-                "backbone": {"name": "mobilefacenet", "stem": None, "width": None},
+                "backbone": {"name": "vit", "patch": 16, "stem": None},
             },
-            "method cpc embeds patches of 8 pixels, and this backbone embeds crops of 32 alone",
+            "method cpc has patches of 8 pixels, and this backbone does not embed them",
         ),
         (
             {"method": {"name": "instdisc"}, "data": {"source": "pipe:cat nowhere/0.tar"}},
@@ -255,8 +250,9 @@ def test_one_photo_is_refused(photos, tmp_path):
 
 
 def test_small_views_need_a_backbone_for_any_size(photos, tmp_path):
-    config = config_of(photos, method={"name": "dino"}, backbone={"stem": "face"})
-    with pytest.raises(TrainingError, match=r"views of 16 pixels .*backbone\.neck=pool"):
+    patches = {"name": "vit", "patch": 32, "stem": None, "width": 24}
+    config = config_of(photos, method={"name": "dino"}, backbone=patches)
+    with pytest.raises(TrainingError, match=r"views of 16 pixels .* or --set views\.local=0"):
         train_model(config, RunFolder(tmp_path / "run"))
 
 

@@ -93,6 +93,6 @@ def make_grid(
     if not embeds_side(backbone, side):
         raise config_error(
             f"method {method} has tiles of {side} pixels, and this backbone does not embed them",
-            "use --backbone resnet18 --set backbone.neck=pool, or another for images of any size",
+            "use --backbone resnet18, or another for images of any size",
         )
     return Grid(cell, side, play)
