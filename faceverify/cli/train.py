@@ -239,6 +239,7 @@ def run(
     """
     from faceverify.runtime.addresses import check_path
     from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
+    from faceverify.training.optim.freezing import BODY
     from faceverify.training.run.folder import RunFolder
     from faceverify.training.run.follow_loss import following_loss, recipe_of
     from faceverify.training.run.follow_weights import following_weights, learned_without_names
@@ -246,7 +247,8 @@ def run(
     check_resume(resume, recipe, name)
     given = overridden(changes, changes_of(settings))
     init = given.get("backbone", {}).get("init")
-    if recipe is None and init and not learned_without_names(init):
+    unnamed = bool(init) and learned_without_names(init)
+    if recipe is None and init and not unnamed:
         recipe = FINE_TUNING
     recipe = recipe or recipe_of(given.get("loss", {}).get("name"), DEFAULT_RECIPE)
     check_path(name or "", "--name")
@@ -258,6 +260,8 @@ def run(
     values = overridden(values, given)
     if not resume:
         values = following_weights(following_loss(values, began, given), given)
+        if unnamed and "kept" not in given["backbone"]:
+            values["backbone"]["kept"] = BODY
     from faceverify.training.config.checked import config_from_dict
 
     if given["method"].get("temperature") is not None and "teacher" not in values["method"]:

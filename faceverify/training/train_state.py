@@ -28,7 +28,7 @@ from faceverify.training.losses import build_loss
 from faceverify.training.methods import configured_method
 from faceverify.training.methods.method import Method, gathered
 from faceverify.training.optim.ema import ExponentialMovingAverage
-from faceverify.training.optim.freezing import freeze, train_mode
+from faceverify.training.optim.freezing import BODY, freeze, last_stage, train_mode
 from faceverify.training.optim.optimisers import make_optimiser, parameter_groups
 from faceverify.training.optim.precision import Executor, make_executor
 from faceverify.training.optim.schedules import Schedule, make_schedule
@@ -52,6 +52,7 @@ class TrainState:
         average: moving average of the backbone's weights; None without one.
         frozen: stages of the backbone that are not trained.
         origin: source of the initial weights, one line; empty where they are random.
+        whole: whether all of them are from there, and worth validating.
         loss_sum: sum of the losses since the last line of the log, float64, ().
         seen: the last embeddings of the first view, (N, D), or of its patches, (N, L, D), without
             gradient; empty where they are not watched.
@@ -66,6 +67,7 @@ class TrainState:
     average: ExponentialMovingAverage | None
     frozen: tuple[str, ...]
     origin: str
+    whole: bool
     loss_sum: Tensor
     seen: Tensor = field(default_factory=lambda: torch.zeros(0, 1))
 
@@ -208,7 +210,10 @@ def build_train_state(
         size=contract.width,
         **config.backbone.options,
     )
-    origin = initialise(backbone, config.backbone.init).origin if config.backbone.init else ""
+    origin, init = "", config.backbone.init
+    random = last_stage(backbone) if config.backbone.kept == BODY else ()
+    if init:
+        origin = initialise(backbone, init, left_out=random).origin
     frozen = freeze(backbone, config.backbone.freeze)
     backbone = backbone.to(processes.device)
     executor = make_executor(backbone, config.compute, processes)
@@ -262,5 +267,6 @@ def build_train_state(
         ),
         frozen=frozen,
         origin=origin,
+        whole=bool(origin) and not random,
         loss_sum=torch.zeros((), dtype=torch.float64, device=processes.device),
     )

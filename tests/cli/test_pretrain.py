@@ -47,6 +47,8 @@ def test_from_photos_to_a_model_that_people_go_on_from(run, photos, tmp_path):
     recipe = Path("runs/after/config.toml").read_text()
     assert "margin = 0.3" in recipe  # small-arcface's
     assert "initial = 0.0" in recipe  # nothing of the first weights is kept
+    assert 'kept = "body"' in recipe
+    assert "the last stage begins at random, the others as in pretrain-byol, resnet18" in after.err
     embedded = run(
         "embed", photos / "person00" / "0.png", "--model", "runs/after/model.onnx",
         "--aligned", "arcface-112", "--json",

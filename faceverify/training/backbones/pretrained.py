@@ -62,13 +62,14 @@ class Weights:
     contract: Contract | None = None
 
 
-def initialise(backbone: nn.Module, source: str) -> Weights:
+def initialise(backbone: nn.Module, source: str, *, left_out: tuple[str, ...] = ()) -> Weights:
     """Load pretrained weights into a backbone.
 
     Args:
         backbone: changed in place, completely or not at all.
         source: name of an installed model (``default``), a model file, a torch or safetensors file
             with a state dict, a run's folder (its model file) or one of its checkpoints.
+        left_out: beginnings of the names of weights that stay as the backbone has them.
 
     Returns:
         The weights.
@@ -86,7 +87,8 @@ def initialise(backbone: nn.Module, source: str) -> Weights:
             cure=f"choose the backbone that they were trained in ({weights.origin})",
             code="training-checkpoint",
         )
-    net.load_state_dict(state, strict=False)
+    taken = {key: value for key, value in state.items() if not key.startswith(left_out)}
+    net.load_state_dict(taken, strict=False)
     return weights
 
 

@@ -34,6 +34,12 @@ class Backbone:
         "init as it has it",
     )
     init: str = setting("", "initial weights: model file, checkpoint, facenet:NAME; empty: random")
+    kept: str = setting(
+        "whole",
+        "what is kept of init: whole, or body, every stage but the last, which begins at random; "
+        "train --init of a method without names: body",
+        choices=("whole", "body"),
+    )
     imprint: int = setting(
         16,
         "images per identity whose mean embedding initialises the class centre, with init; fewer "

@@ -40,6 +40,11 @@ def sides_of(backbone: nn.Module) -> tuple[str, ...]:
     return tuple(f"{name}." for name in getattr(backbone, "encoders", ())) or ("",)
 
 
+def last_stage(backbone: nn.Module) -> tuple[str, ...]:
+    """Beginnings of the names in the stage that is no part of the body, one in each encoder."""
+    return tuple(f"{side}{stage_names(backbone)[-1]}." for side in sides_of(backbone))
+
+
 def stage_of(parameter: str, stages: Sequence[str], sides: Sequence[str] = ("",)) -> int:
     """Index of a parameter's stage, by its name; 0 for one outside any stage (a class token)."""
     for index, stage in enumerate(stages):

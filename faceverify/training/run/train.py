@@ -146,11 +146,13 @@ def train_model(
         )
         for note in judged.notes:
             say(note)
+        if state.origin and not state.whole:
+            say(f"the last stage begins at random, the others as in {state.origin}")
         if state.executor.precision == "bfloat16" and emulates_bfloat16(processes.device):
             say("bfloat16 is emulated: this device has no instructions for it, float32 is faster")
         checkpoint = latest(run.checkpoints) if resume else None
-        first_weights = bool(state.origin)
-        imprints = first_weights and source.stills is not None and has_directions(state.method)
+        first_weights = state.whole
+        imprints = bool(state.origin) and source.stills is not None and has_directions(state.method)
         if config.budget.minutes is not None:
             say(f"rehearsing, to see how many steps {config.budget.minutes:g} minutes hold")
             plan = measured_plan(
