@@ -260,8 +260,8 @@ def run(
     values = overridden(values, given)
     if not resume:
         values = following_weights(following_loss(values, began, given), given)
-        if unnamed and "kept" not in given["backbone"]:
-            values["backbone"]["kept"] = BODY
+        if unnamed:
+            values["backbone"].setdefault("kept", BODY)
     from faceverify.training.config.checked import config_from_dict
 
     if given["method"].get("temperature") is not None and "teacher" not in values["method"]:

@@ -52,7 +52,7 @@ class TrainState:
         average: moving average of the backbone's weights; None without one.
         frozen: stages of the backbone that are not trained.
         origin: source of the initial weights, one line; empty where they are random.
-        whole: whether all of them are from there, and worth validating.
+        first_weights: whether all of them are from there, and so worth validating.
         loss_sum: sum of the losses since the last line of the log, float64, ().
         seen: the last embeddings of the first view, (N, D), or of its patches, (N, L, D), without
             gradient; empty where they are not watched.
@@ -67,7 +67,7 @@ class TrainState:
     average: ExponentialMovingAverage | None
     frozen: tuple[str, ...]
     origin: str
-    whole: bool
+    first_weights: bool
     loss_sum: Tensor
     seen: Tensor = field(default_factory=lambda: torch.zeros(0, 1))
 
@@ -267,6 +267,6 @@ def build_train_state(
         ),
         frozen=frozen,
         origin=origin,
-        whole=bool(origin) and not random,
+        first_weights=bool(origin) and not random,
         loss_sum=torch.zeros((), dtype=torch.float64, device=processes.device),
     )

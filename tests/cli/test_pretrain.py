@@ -49,6 +49,14 @@ def test_from_photos_to_a_model_that_people_go_on_from(run, photos, tmp_path):
     assert "initial = 0.0" in recipe  # nothing of the first weights is kept
     assert 'kept = "body"' in recipe
     assert "the last stage begins at random, the others as in pretrain-byol, resnet18" in after.err
+    own = tmp_path / "own.toml"  # a recipe that says so keeps all
+    own.write_text(
+        '[backbone]\nkept = "whole"\n[budget]\nsteps = 1\n[validation]\ntimes = 0\n'
+        '[compute]\ndevice = "cpu"\n[data]\nworkers = 0\n[batches]\nsize = 16\n'
+    )
+    whole = run("train", photos, "--init", "runs/pretrain-byol", "--recipe", own, "--name", "whole")
+    assert whole.status == 0, whole.err
+    assert 'kept = "whole"' in Path("runs/whole/config.toml").read_text()
     embedded = run(
         "embed", photos / "person00" / "0.png", "--model", "runs/after/model.onnx",
         "--aligned", "arcface-112", "--json",

@@ -11,12 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceverify.training.config.fields import config_error
 from faceverify.training.data.loading.counter_rng import Words, draws_of
 from faceverify.training.data.views import Batch, Views
 from faceverify.training.losses.loss import require
 from faceverify.training.methods.method import Method, exact, gathered
-from faceverify.training.optim.view_encoder import Embed, embeds_side
+from faceverify.training.optim.view_encoder import Embed, require_side
 
 
 class CPC(Method):
@@ -81,11 +80,7 @@ class CPC(Method):
         require(width > 0, "method.width", width, "at least 1")
         require(projection > 0, "method.projection", projection, "at least 1")
         require(scale > 0, "method.scale", scale, "above 0")
-        if not embeds_side(backbone, patch):
-            raise config_error(
-                f"method cpc has patches of {patch} pixels, and this backbone does not embed them",
-                "use --backbone resnet18, or another for images of any size",
-            )
+        require_side(backbone, patch, "method cpc has patches")
         self.patch, self.stride, self.one_channel = patch, stride, one_channel
         self.rows_below, self.scale = range(first, last + 1), scale
         self.context = nn.Sequential(

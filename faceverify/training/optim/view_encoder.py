@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from faceverify.training.config.fields import config_error
 from faceverify.training.optim.freezing import eval_mode
 
 Embed = Callable[..., list[Tensor]]
@@ -61,6 +62,24 @@ def each_view(made: Callable[[Tensor], Tensor], views: Sequence[Tensor]) -> list
         else:
             rows += torch.split(made(torch.cat(group)), [len(view) for view in group])
     return rows
+
+
+def require_side(backbone: nn.Module, side: int, parts: str) -> None:
+    """Check that a backbone embeds the parts that a method cuts out of a crop.
+
+    Args:
+        backbone: on any device; its mode is restored.
+        side: of a part, in pixels.
+        parts: what has them, for the message: "method cpc has patches".
+
+    Raises:
+        TrainingError: it does not.
+    """
+    if not embeds_side(backbone, side):
+        raise config_error(
+            f"{parts} of {side} pixels, and this backbone does not embed them",
+            "use --backbone resnet18, or another for images of any size",
+        )
 
 
 def embeds_side(backbone: nn.Module, side: int) -> bool:

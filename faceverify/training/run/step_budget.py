@@ -74,7 +74,7 @@ def measured_plan(
         step=step,
         validation=Duration(*map(processes.from_first, (validation.least, validation.likely))),
         wanted=config.validation if judged else replace(config.validation, times=0),
-        first_weights=state.whole,
+        first_weights=state.first_weights,
         imprint=config.backbone.imprint,
         image_of_each=step.likely * FORWARD * people / config.batches.size,
     )

@@ -146,12 +146,12 @@ def train_model(
         )
         for note in judged.notes:
             say(note)
-        if state.origin and not state.whole:
+        if state.origin and not state.first_weights:
             say(f"the last stage begins at random, the others as in {state.origin}")
         if state.executor.precision == "bfloat16" and emulates_bfloat16(processes.device):
             say("bfloat16 is emulated: this device has no instructions for it, float32 is faster")
         checkpoint = latest(run.checkpoints) if resume else None
-        first_weights = state.whole
+        first_weights = state.first_weights
         imprints = bool(state.origin) and source.stills is not None and has_directions(state.method)
         if config.budget.minutes is not None:
             say(f"rehearsing, to see how many steps {config.budget.minutes:g} minutes hold")

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceverify.models.contract import Contract
-from faceverify.training.config.fields import config_error
 from faceverify.training.losses.loss import require
-from faceverify.training.optim.view_encoder import embeds_side
+from faceverify.training.optim.view_encoder import require_side
 
 CELLS = 9
 CENTRE = 4
@@ -90,9 +89,5 @@ def make_grid(
         most = (1 - tile) / 2
         require(0 <= jitter <= most, "method.jitter", jitter, f"in 0 to {most:.3g}, or tiles meet")
         play = min(play, 2 * round(jitter * cell))
-    if not embeds_side(backbone, side):
-        raise config_error(
-            f"method {method} has tiles of {side} pixels, and this backbone does not embed them",
-            "use --backbone resnet18, or another for images of any size",
-        )
+    require_side(backbone, side, f"method {method} has tiles")
     return Grid(cell, side, play)
