@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from faceverify.training.run.finish import Trained
 
 RECIPE = "pretrain-"  # and the name of the method
+DISTILLATION, NARROW = "distil", "pretrain-distil-narrow"  # the recipe of a teacher that fits it
 
 
 def pretrain(
@@ -62,7 +63,8 @@ def pretrain(
         typer.Option(
             "--recipe",
             metavar="NAME|FILE",
-            help="Initial settings.  [default: pretrain-METHOD]",
+            help="Initial settings.  [default: pretrain-METHOD; for distil with a teacher such as "
+            "sface pretrain-distil-narrow]",
             show_default=False,
         ),
     ] = None,
@@ -184,7 +186,7 @@ def run(
     from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
     from faceverify.training.methods import find_method
     from faceverify.training.run.folder import RunFolder
-    from faceverify.training.run.follow_weights import following_weights
+    from faceverify.training.run.follow_weights import following_weights, narrowing
 
     check_resume(resume, recipe, name)
     given = overridden(changes, changes_of(settings))
@@ -198,10 +200,13 @@ def run(
         )
     if not resume and recipe is None and chosen is None:
         raise UsageError("which method?", cure="give --method NAME; --methods lists them")
+    may_narrow = recipe is None and chosen == DISTILLATION and not resume
     recipe = recipe or f"{RECIPE}{chosen}"
     check_path(name or "", "--name")
     folder = RunFolder(out / (name or Path(recipe).stem))
     values = as_dict(folder.read_config()) if resume else read_recipe(recipe)
+    if may_narrow and (teacher := narrowing(given, values)):
+        values = overridden(read_recipe(NARROW), {"backbone": {"init": teacher}})
     if changes["data"]["source"] is None:
         refuse_command(values.get("data"))
     values = overridden(values, given)

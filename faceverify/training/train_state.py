@@ -7,7 +7,7 @@ The names of saved tensors begin with their part: ``backbone.*``, ``method.*`` (
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from faceverify.matching.sphere import spread_and_rank
 from faceverify.models.contract import Contract
 from faceverify.training.backbones import build_backbone
-from faceverify.training.backbones.pretrained import initialise
+from faceverify.training.backbones.of_weights import wider_backbone
+from faceverify.training.backbones.pretrained import fill, read_weights
 from faceverify.training.checkpoint.checkpoint import load_tensors, stored_tensors
 from faceverify.training.checkpoint.storage import Rows, Tensors
 from faceverify.training.config.schema import Config
@@ -187,8 +188,11 @@ def build_train_state(
     images: int,
     processes: Processes,
     captions: Sequence[Sequence[str]] = (),
+    start: Mapping[str, Tensor] | None = None,
 ) -> TrainState:
     """Build the training state of a configuration, with the same weights in every process.
+
+    A backbone that is to begin as a wider one has random weights without ``start``.
 
     Args:
         config: of the run.
@@ -197,6 +201,7 @@ def build_train_state(
         images: number of its images.
         processes: this process and the others.
         captions: of each image, one or more; empty where there are none.
+        start: weights of the backbone to begin with, instead of reading ``backbone.init``.
 
     Raises:
         TrainingError: unknown method, or unknown option of backbone or loss; initial weights that
@@ -210,10 +215,15 @@ def build_train_state(
         size=contract.width,
         **config.backbone.options,
     )
-    origin, init = "", config.backbone.init
+    init, origin = config.backbone.init, ""
     random = last_stage(backbone) if config.backbone.kept == BODY else ()
     if init:
-        origin = initialise(backbone, init, left_out=random).origin
+        weights = read_weights(init)
+        origin = weights.origin
+        if start is not None:
+            weights = replace(weights, state=dict(start))
+        if start is not None or wider_backbone(config.backbone, weights) is None:
+            fill(backbone, init, weights, left_out=random)
     frozen = freeze(backbone, config.backbone.freeze)
     backbone = backbone.to(processes.device)
     executor = make_executor(backbone, config.compute, processes)

@@ -24,6 +24,7 @@ from faceverify.training.backbones.facenet import inception_resnet_v1
 from faceverify.training.backbones.iresnet import iresnet
 from faceverify.training.backbones.lab import lab
 from faceverify.training.backbones.mobilefacenet import mobilefacenet
+from faceverify.training.backbones.mobilenet import mobilenet
 from faceverify.training.backbones.resnet import resnet
 from faceverify.training.backbones.resnet29 import resnet29
 from faceverify.training.backbones.timm import timm_backbone
@@ -40,6 +41,7 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "iresnet100": partial(iresnet, 100),
     "iresnet200": partial(iresnet, 200),
     "mobilefacenet": mobilefacenet,
+    "mobilenet": mobilenet,
     "resnet29": resnet29,
     "vit": vit,
     "facenet:inception-resnet-v1": inception_resnet_v1,

@@ -93,8 +93,7 @@ def mobilefacenet(
         TrainingError: dropout or width out of range.
     """
     check_dropout(dropout)
-    if not 0 < width <= 4:
-        raise config_error(f"backbone.width is {width:g}, not in 0 to 4")
+    check_width(width)
     net = MobileFaceNet(embedding_size, size, dropout, width)
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
@@ -123,6 +122,16 @@ def convolution(
 def narrowed(channels: int, width: float) -> int:
     """Channels of a net of another width: a multiple of 16, the numbers in the widest register."""
     return max(16, round(channels * width / 16) * 16)
+
+
+def check_width(width: float) -> None:
+    """Check how wide a net is to be.
+
+    Raises:
+        TrainingError: it is not in (0, 4].
+    """
+    if not 0 < width <= 4:
+        raise config_error(f"backbone.width is {width:g}, not in 0 to 4")
 
 
 def bottlenecks(

@@ -17,6 +17,7 @@ from faceverify.training.config.files import read_toml
 from faceverify.training.config.schema import Backbone
 
 SIZE = 112  # pixels, of weights that do not say for what input they are
+NARROWABLE = ("mobilenet",)  # backbones that may begin as a wider one: see narrowing.py
 OF_THE_WEIGHTS = tuple(  # what is not said about the architecture: init, imprint, freeze, ...
     one.name for one in fields(Backbone) if one.name not in ("name", "embedding_size", "options")
 )
@@ -54,6 +55,30 @@ def built(backbone: Mapping[str, Any], weights: Weights) -> nn.Module:
     options.setdefault("embedding_size", Backbone.embedding_size)
     contract = weights.contract
     return build_backbone(name, size=contract.width if contract else SIZE, **options)
+
+
+def wider_backbone(backbone: Backbone, weights: Weights) -> dict[str, Any] | None:
+    """The wider backbone that one is to begin as; None if it begins with its weights as they are.
+
+    Args:
+        backbone: the one to train, and the source of its initial weights.
+        weights: that were read from there.
+    """
+    if backbone.name not in NARROWABLE:
+        return None
+    theirs = backbone_of(backbone.init, weights)
+    own = {"name": backbone.name, **backbone.options}
+    return theirs if theirs and has_fewer_channels(own, theirs) else None
+
+
+def has_fewer_channels(own: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Whether a backbone is another with fewer channels, and may begin as it.
+
+    Args:
+        own, theirs: name and options of each.
+    """
+    same = own.get("name") == theirs["name"] and theirs["name"] in NARROWABLE
+    return same and own.get("width", 1.0) < theirs.get("width", 1.0)
 
 
 def run_configs(source: str) -> list[Path]:

@@ -20,11 +20,13 @@ from faceverify.models.contract import Contract
 from faceverify.models.install.convert import misfit
 from faceverify.models.model_file import load_model_file
 from faceverify.models.registry import find_model
+from faceverify.training.backbones.mobilenet import sface_names
 from faceverify.training.checkpoint.checkpoint import read_part, stored_tensors
 from faceverify.training.distributed.wrappers import plain_module
 
 TORCH_FILES = (".pt", ".pth", ".ckpt", ".bin")
 RUN_MODEL = "model.onnx"  # in a run's folder
+HALF = ".half"  # ends the name of a tensor that a model file keeps in float16
 COUNT = "num_batches_tracked"  # of a norm: without effect, and not in a model file
 INSIDE = ("backbone", "model", "state_dict", "net")  # usual keys of a state dict in a file
 PREFIXES = ("module.", "_orig_mod.", "backbone.", "model.")
@@ -62,23 +64,27 @@ class Weights:
     contract: Contract | None = None
 
 
-def initialise(backbone: nn.Module, source: str, *, left_out: tuple[str, ...] = ()) -> Weights:
-    """Load pretrained weights into a backbone.
+def initialise(backbone: nn.Module, source: str) -> Weights:
+    """Load pretrained weights into a backbone; see :func:`read_weights` and :func:`fill`."""
+    weights = read_weights(source)
+    fill(backbone, source, weights)
+    return weights
+
+
+def fill(
+    backbone: nn.Module, source: str, weights: Weights, *, left_out: tuple[str, ...] = ()
+) -> None:
+    """Load weights that have been read into a backbone.
 
     Args:
         backbone: changed in place, completely or not at all.
-        source: name of an installed model (``default``), a model file, a torch or safetensors file
-            with a state dict, a run's folder (its model file) or one of its checkpoints.
+        source: of the weights, as the user named it.
+        weights: that were read from it.
         left_out: beginnings of the names of weights that stay as the backbone has them.
 
-    Returns:
-        The weights.
-
     Raises:
-        TrainingError: they are unreadable, or of another architecture.
-        ModelError: there is no such model.
+        TrainingError: they are of another architecture.
     """
-    weights = read_weights(source)
     net = plain_module(backbone)
     state, problem = fitted(weights, net)
     if problem:
@@ -89,7 +95,6 @@ def initialise(backbone: nn.Module, source: str, *, left_out: tuple[str, ...] = 
         )
     taken = {key: value for key, value in state.items() if not key.startswith(left_out)}
     net.load_state_dict(taken, strict=False)
-    return weights
 
 
 def fitted(weights: Weights, net: nn.Module) -> tuple[dict[str, Tensor], str]:
@@ -113,6 +118,10 @@ def flattened(value: Tensor, expected: Tensor) -> Tensor:
 def read_weights(source: str) -> Weights:
     """Read weights; the format follows from the name.
 
+    Args:
+        source: name of an installed model (``default``), a model file, a torch or safetensors file
+            with a state dict, a run's folder (its model file) or one of its checkpoints.
+
     Raises:
         TrainingError: they are unreadable.
         ModelError: there is no such model.
@@ -134,11 +143,13 @@ def from_model_file(path: Path, name: str) -> Weights:
     from onnx import numpy_helper
 
     model = load_model_file(path, name)
-    state = {}
+    state, sface = {}, sface_names()
     for item in onnx.load_from_string(model.graph).graph.initializer:
         if item.data_location == onnx.TensorProto.EXTERNAL:  # it could name any file
             raise unusable(path, f"{item.name} is kept in another file")
-        state[item.name] = torch.from_numpy(numpy_helper.to_array(item).copy())
+        value = torch.from_numpy(numpy_helper.to_array(item).copy())
+        key = item.name.removesuffix(HALF)
+        state[sface.get(key, key)] = value
     provenance = model.provenance
     origin = f"{provenance.name}, {provenance.architecture}, licence {provenance.licence}"
     return Weights(state, f"{origin}, model {model.id}", model.contract)

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from faceverify.models.model_file import load_model_file
-from faceverify.training.backbones.of_weights import OF_THE_WEIGHTS, backbone_of, run_configs
+from faceverify.training.backbones.of_weights import (
+    NARROWABLE,
+    OF_THE_WEIGHTS,
+    backbone_of,
+    has_fewer_channels,
+    run_configs,
+)
 from faceverify.training.backbones.pretrained import read_weights
 from faceverify.training.config.files import read_toml
 from faceverify.training.methods import METHODS
@@ -27,10 +33,12 @@ def following_weights(values: Mapping[str, Any], given: Mapping[str, Any]) -> di
     if not own.get("init") or given.get("backbone", {}).get("name") is not None:
         return dict(values)
     backbone = backbone_of(own["init"], read_weights(own["init"]), first=own)
-    if backbone is None:  # what does not fit is said when they are loaded
+    if backbone is None or has_fewer_channels(own, backbone):
+        # what does not fit is said when they are loaded
         return dict(values)
+    options = {key: one for key, one in given.get("backbone", {}).items() if one is not None}
     kept = {key: own[key] for key in OF_THE_WEIGHTS if key in own}
-    return {**values, "backbone": {**backbone, **kept}}
+    return {**values, "backbone": {**backbone, **kept, **options}}
 
 
 def learned_without_names(init: str) -> bool:
@@ -47,3 +55,21 @@ def learned_without_names(init: str) -> bool:
         sections = (read_toml(path).get("method", {}) for path in run_configs(init))
         name = next((str(section.get("name", "")) for section in sections), "")
     return name in METHODS and METHODS[name].separates_nobody
+
+
+def narrowing(given: Mapping[str, Any], values: Mapping[str, Any]) -> str | None:
+    """The teacher that a student begins as, with fewer channels; None where it is of another kind.
+
+    Args:
+        given: values of the command line.
+        values: of the recipe of distillation, with its teacher.
+
+    Raises:
+        TrainingError, ModelError: there is no such teacher, or it is unreadable.
+    """
+    own = given.get("backbone", {})
+    if own.get("name") is not None or own.get("init") is not None:
+        return None
+    teacher = given.get("method", {}).get("teacher") or values["method"]["teacher"]
+    backbone = backbone_of(teacher, read_weights(teacher))
+    return teacher if backbone is not None and backbone["name"] in NARROWABLE else None

@@ -13,6 +13,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
+from torch import Tensor
+
 from faceverify.models.contract import Contract
 from faceverify.runtime.progress import ShowProgress, no_progress
 from faceverify.training.checkpoint.checkpoint import (
@@ -46,6 +48,7 @@ from faceverify.training.run.method_checks import (
     check_photos,
     check_small_views,
 )
+from faceverify.training.run.narrowed_start import narrowing_of
 from faceverify.training.run.pretraining_set import open_unnamed
 from faceverify.training.run.selection import Judged, deciding, embedding, judged_by, validation
 from faceverify.training.run.step_budget import measured_plan
@@ -117,6 +120,8 @@ def train_model(
         if processes.first and config.validation.times != 0:
             judged = judged_by(config, data, contract, show_progress=show_progress, warn=say)
 
+        start: dict[str, Tensor] | None = None  # of a backbone that begins as a wider one
+
         def build() -> TrainState:
             return build_train_state(
                 config,
@@ -125,6 +130,7 @@ def train_model(
                 images=source.images,
                 processes=processes,
                 captions=data.captions,
+                start=start,
             )
 
         held.enter_context(tuned_process(processes.device))
@@ -134,7 +140,13 @@ def train_model(
             state.backbone, state.frozen, config, contract,
             world=processes.world, views=1 if method.embeds_one_view else views.number,
         )  # fmt: skip
+        checkpoint = latest(run.checkpoints) if resume else None
+        narrowing = narrowing_of(config.backbone, source.stills) if checkpoint is None else None
         source.prepare(training_cache(), show_progress)
+        if narrowing is not None:
+            start = narrowing(state.backbone)
+            say(f"begins with fewer channels as {state.origin}")
+            state = build()
         state.method.prepare(source.stills, training_cache(), show_progress)
         embed = embedding(contract, state.executor)
         validate = validation(judged, embed, state.executor, lambda: state.method)
@@ -150,7 +162,6 @@ def train_model(
             say(f"the last stage begins at random, the others as in {state.origin}")
         if state.executor.precision == "bfloat16" and emulates_bfloat16(processes.device):
             say("bfloat16 is emulated: this device has no instructions for it, float32 is faster")
-        checkpoint = latest(run.checkpoints) if resume else None
         first_weights = state.first_weights
         imprints = bool(state.origin) and source.stills is not None and has_directions(state.method)
         if config.budget.minutes is not None:

@@ -98,7 +98,7 @@ def test_crops_become_embeddings(name):
     assert net.eval()(crops).shape == (2, contract.embedding_size)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "iresnet18", SMALL])
+@pytest.mark.parametrize("name", ["resnet18", "iresnet18", SMALL, "mobilenet"])
 @pytest.mark.parametrize("size", [97, 128])
 def test_other_sizes_of_crops(name, size):
     with torch.device("meta"):
@@ -259,7 +259,7 @@ def test_a_contract_is_that_of_the_crops():
     with pytest.raises(UsageError, match="no alignment"):
         contract_for(SMALL, alignment="arcface-113")
     with pytest.raises(TrainingError, match="no backbone"):
-        contract_for("mobilenet")
+        contract_for("mobilnet")
 
 
 @pytest.mark.parametrize("name", [one for one in BACKBONES if one[-2:] not in ("34", "50", "00")])

@@ -27,6 +27,8 @@ from faceverify.training.run.train import train_model
 
 SIX = ("softmax", "center", "sphereface", "cosface", "arcface", "triplet")
 EIGHT_GPUS = "-8gpu"
+OF_A_BUNDLED_MODEL = ("finetune-default", "pretrain-distil-narrow")
+DISTILLATION = "pretrain-distil"
 PUBLISHED = (
     "simclr", "moco", "densecl", "instdisc", "swav", "byol", "simsiam", "dino", "barlow", "vicreg",
     "mae",
@@ -79,7 +81,8 @@ def test_a_recipe_is_whole(name):
     build_loss(config.loss.name, embedding_size=8, classes=12, **config.loss.options)
     if config.method.name != "supervised":
         small = f"pretrain-{config.method.name}"
-        assert name == small or (name.startswith(f"{small}-") and name.endswith(EIGHT_GPUS))
+        ending = EIGHT_GPUS if small != DISTILLATION else "-narrow"
+        assert name == small or (name.startswith(f"{small}-") and name.endswith(ending))
 
 
 @pytest.mark.parametrize("method", PUBLISHED)
@@ -101,9 +104,9 @@ def test_each_method_has_a_small_one(method):
 
 def slow_if_costly(name: str) -> object:
     """Those for eight GPUs, as the small recipe of the method takes a step more often; and
-    fine-tuning, of a whole bundled model, which other tests train.
+    those of a whole bundled model, which other tests train.
     """
-    costly = name.endswith(EIGHT_GPUS) or name == "finetune-default"
+    costly = name.endswith(EIGHT_GPUS) or name in OF_A_BUNDLED_MODEL
     return pytest.param(name, marks=pytest.mark.slow) if costly else name
 
 
@@ -113,7 +116,7 @@ def test_a_recipe_takes_a_step(name, people, tmp_path):
     own, size = values["backbone"], SIDES.get(values.get("method", {}).get("name"), 32)
     if own["name"] == "vit":
         values = overridden(values, {"data": {"size": size}, "backbone": TINY_VIT})
-    elif name != "finetune-default":  # the rest of it, on a net of a second
+    elif name not in OF_A_BUNDLED_MODEL:  # the rest of it, on a net of a second
         tiny = TINY["backbone"] | {"neck": own.get("neck", "fc")}
         if own["name"].startswith("lab:"):
             tiny["name"] = f"lab:{tiny['name']}"

@@ -12,17 +12,18 @@ from generated_people import tiny_config, write_people
 from launched_processes import become_process, free_port
 from slow_views import cosine, rows
 from tiny_runs import SIDE, SIZE, config_of, learn, state_of, teacher
-from torch import multiprocessing
+from torch import multiprocessing, nn
 
 from faceverify.errors import FaceverifyError
 from faceverify.models.embedder import Embedder
-from faceverify.models.model_file import load_model_file
+from faceverify.models.model_file import Provenance, load_model_file
 from faceverify.runtime.progress import no_progress
 from faceverify.training.backbones import contract_for
 from faceverify.training.checkpoint.checkpoint import load_progress
 from faceverify.training.data.loading.source import Stills
 from faceverify.training.data.views import Batch
 from faceverify.training.distributed.processes import join_processes
+from faceverify.training.export.export import export_model
 from faceverify.training.losses import build_loss
 from faceverify.training.methods import METHODS
 from faceverify.training.methods.parts.teacher_model import ENGINES
@@ -242,10 +243,22 @@ def test_torch_runs_a_teacher_in_float32_and_leaves_the_first_weights_alone(
     assert first == pytest.approx(second, rel=1e-4)
 
 
+def test_torch_runs_no_net_that_is_not_ours(run_of_a_teacher, tmp_path):
+    _, people = run_of_a_teacher
+    path = tmp_path / "other.onnx"
+    export_model(
+        nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 16)), path,
+        contract=contract_for("resnet18", embedding_size=16, size=32),
+        provenance=Provenance("other", "linear"),
+    )  # fmt: skip
+    method = {"name": "soft-targets", "teacher": str(path), "engine": "torch"}
+    with pytest.raises(FaceverifyError, match=r"other.onnx is no backbone of faceverify's"):
+        train_model(tiny_config(people, method=method), RunFolder(tmp_path / "run"))
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"method": {"engine": "torch", "teacher": "sface"}}, "sface is no backbone of faceverify"),
         ({"method": {"engine": "tensorrt"}}, "'tensorrt', not one of onnxruntime, torch"),
         ({"method": {"teacher": ""}}, "method soft-targets learns from a model; give --teacher"),
         ({"method": {"teacher": "nobody"}}, "'nobody': no such model"),
