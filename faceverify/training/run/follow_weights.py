@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from faceverify.models.model_file import load_model_file
+from faceverify.training.backbones import contract_for
 from faceverify.training.backbones.of_weights import (
     NARROWABLE,
     OF_THE_WEIGHTS,
@@ -15,8 +16,11 @@ from faceverify.training.backbones.of_weights import (
     run_configs,
 )
 from faceverify.training.backbones.pretrained import read_weights
-from faceverify.training.config.files import read_toml
+from faceverify.training.config.data import Data
+from faceverify.training.config.fields import section_from_dict
+from faceverify.training.config.files import overridden, read_toml
 from faceverify.training.methods import METHODS
+from faceverify.training.methods.parts.teacher_model import same_frame
 
 
 def following_weights(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,6 +64,8 @@ def learned_without_names(init: str) -> bool:
 def narrowing(given: Mapping[str, Any], values: Mapping[str, Any]) -> str | None:
     """The teacher that a student begins as, with fewer channels; None where it is of another kind.
 
+    So it is where it sees crops of another size or alignment than those of the run.
+
     Args:
         given: values of the command line.
         values: of the recipe of distillation, with its teacher.
@@ -71,5 +77,11 @@ def narrowing(given: Mapping[str, Any], values: Mapping[str, Any]) -> str | None
     if own.get("name") is not None or own.get("init") is not None:
         return None
     teacher = given.get("method", {}).get("teacher") or values["method"]["teacher"]
-    backbone = backbone_of(teacher, read_weights(teacher))
-    return teacher if backbone is not None and backbone["name"] in NARROWABLE else None
+    weights = read_weights(teacher)
+    backbone = backbone_of(teacher, weights)
+    if backbone is None or backbone["name"] not in NARROWABLE or weights.contract is None:
+        return None
+    crops = section_from_dict(Data, overridden({}, given.get("data", {})), "data.")
+    ours = contract_for(backbone["name"], size=crops.size, alignment=crops.alignment)
+    same = ours.width == weights.contract.width and same_frame(weights.contract, ours)
+    return teacher if same else None

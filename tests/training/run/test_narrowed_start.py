@@ -134,7 +134,12 @@ def test_a_narrower_backbone_of_a_recipe_stays(wide):
 def test_a_student_begins_as_a_teacher_that_it_can_begin_as(wide):
     values = read_recipe("pretrain-distil")
     assert narrowing({}, values) == "sface"
-    assert narrowing({"method": {"teacher": str(wide.path)}}, values) == str(wide.path)
+    given = {"method": {"teacher": str(wide.path)}}
+    assert narrowing(given, values) is None  # its crops have 32 pixels
+    assert narrowing(given | {"data": {"size": 32}}, values) == str(wide.path)
     assert narrowing({"method": {"teacher": "dlib-resnet29"}}, values) is None
     assert narrowing({"backbone": {"name": "mobilefacenet"}}, values) is None
     assert narrowing({"backbone": {"init": "sface"}}, values) is None
+    assert narrowing({"data": {"size": 64}}, values) is None
+    assert narrowing({"data": {"alignment": "facenet-160", "size": 112}}, values) is None
+    assert narrowing({"data": {"alignment": "arcface-112", "workers": None}}, values) == "sface"
