@@ -107,9 +107,9 @@ def most_telling(rows: Tensor, weight: Tensor, count: int) -> list[int]:
         weight: of the layer, (outputs, C).
         count: channels to take.
     """
-    centred = rows.double().cpu() - rows.double().cpu().mean(dim=0)
+    centred = rows.cpu().double() - rows.cpu().double().mean(dim=0)
     left = centred.T @ centred / len(rows)  # (C, C)
-    read = left @ weight.double().cpu().T  # (C, outputs)
+    read = left @ weight.cpu().double().T  # (C, outputs)
     explained = read @ read.T
     taken = torch.zeros(len(left), dtype=torch.bool)
     nothing = 1e-9 * left.diagonal().max()
@@ -141,14 +141,14 @@ def fitted(rows: Tensor, wanted: Tensor, *, start: Tensor) -> tuple[Tensor, Tens
         wanted: its output, (M, outputs).
         start: the weight near which it stays where the rows do not tell.
     """
-    x, y = rows.double(), wanted.double()
+    x, y = rows.cpu().double(), wanted.cpu().double()  # which not every device has
     x_mean, y_mean = x.mean(dim=0), y.mean(dim=0)
     x, y = x - x_mean, y - y_mean
     square = x.T @ x
     ridge = RIDGE * square.diagonal().mean()
     square.diagonal().add_(ridge)
-    weight = torch.linalg.solve(square, x.T @ y + ridge * start.double().T).T
-    return weight.to(rows.dtype), (y_mean - weight @ x_mean).to(rows.dtype)
+    weight = torch.linalg.solve(square, x.T @ y + ridge * start.cpu().double().T).T
+    return weight.to(rows), (y_mean - weight @ x_mean).to(rows)
 
 
 def columns_of(net: MobileNet) -> Tensor:
