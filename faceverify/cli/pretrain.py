@@ -186,7 +186,7 @@ def run(
     from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
     from faceverify.training.methods import find_method
     from faceverify.training.run.folder import RunFolder
-    from faceverify.training.run.follow_weights import following_weights, narrowing
+    from faceverify.training.run.follow_weights import following_weights, teacher_to_narrow
 
     check_resume(resume, recipe, name)
     given = overridden(changes, changes_of(settings))
@@ -205,7 +205,7 @@ def run(
     check_path(name or "", "--name")
     folder = RunFolder(out / (name or Path(recipe).stem))
     values = as_dict(folder.read_config()) if resume else read_recipe(recipe)
-    if may_narrow and (teacher := narrowing(given, values)):
+    if may_narrow and (teacher := teacher_to_narrow(given, values)):
         values = overridden(read_recipe(NARROW), {"backbone": {"init": teacher}})
     if changes["data"]["source"] is None:
         refuse_command(values.get("data"))

@@ -34,14 +34,19 @@ def backbone_of(
         first: a backbone that is tried before any other.
     """
     for backbone in (*([] if first is None else [first]), *_backbones(source, weights)):
-        try:
-            with torch.device("meta"):  # without memory
-                net = built(backbone, weights)
-        except TrainingError:  # an option of another backbone
-            continue
-        if not fitted(weights, net)[1]:
+        if _fits(backbone, weights):
             return dict(backbone)
     return None
+
+
+def _fits(backbone: Mapping[str, Any], weights: Weights) -> bool:
+    """Whether weights are of a backbone."""
+    try:
+        with torch.device("meta"):  # without memory
+            net = built(backbone, weights)
+    except TrainingError:  # an option of another backbone
+        return False
+    return not fitted(weights, net)[1]
 
 
 def built(backbone: Mapping[str, Any], weights: Weights) -> nn.Module:
@@ -64,11 +69,11 @@ def wider_backbone(backbone: Backbone, weights: Weights) -> dict[str, Any] | Non
         backbone: the one to train, and the source of its initial weights.
         weights: that were read from there.
     """
-    if backbone.name not in NARROWABLE:
-        return None
-    theirs = backbone_of(backbone.init, weights)
     own = {"name": backbone.name, **backbone.options}
-    return theirs if theirs and has_fewer_channels(own, theirs) else None
+    for theirs in _backbones(backbone.init, weights):
+        if has_fewer_channels(own, theirs) and _fits(theirs, weights):
+            return theirs
+    return None
 
 
 def has_fewer_channels(own: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
@@ -77,8 +82,10 @@ def has_fewer_channels(own: Mapping[str, Any], theirs: Mapping[str, Any]) -> boo
     Args:
         own, theirs: name and options of each.
     """
-    same = own.get("name") == theirs["name"] and theirs["name"] in NARROWABLE
-    return same and own.get("width", 1.0) < theirs.get("width", 1.0)
+    same = own.get("name") == theirs.get("name")
+    return (
+        same and own.get("name") in NARROWABLE and own.get("width", 1.0) < theirs.get("width", 1.0)
+    )
 
 
 def run_configs(source: str) -> list[Path]:

@@ -61,7 +61,7 @@ def learned_without_names(init: str) -> bool:
     return name in METHODS and METHODS[name].separates_nobody
 
 
-def narrowing(given: Mapping[str, Any], values: Mapping[str, Any]) -> str | None:
+def teacher_to_narrow(given: Mapping[str, Any], values: Mapping[str, Any]) -> str | None:
     """The teacher that a student begins as, with fewer channels; None where it is of another kind.
 
     So it is where it sees crops of another size or alignment than those of the run.
