@@ -13,7 +13,7 @@ NUMERIC := matching evaluation models training/losses training/export training/t
 
 SOURCES := $(shell find faceverify -name '*.py')
 
-.PHONY: demo test test-all test-portable check format weights clean
+.PHONY: demo test test-thorough test-all test-portable check format weights clean
 
 demo: $(VENV)/.base $(VENV)/.compiled  ## verify two photos of one person, and two of different people
 	@echo '$$ faceverify verify tests/faces/obama.jpg tests/faces/obama2.jpg'
@@ -21,14 +21,17 @@ demo: $(VENV)/.base $(VENV)/.compiled  ## verify two photos of one person, and t
 	@echo '$$ faceverify verify tests/faces/obama.jpg tests/faces/biden.jpg'
 	@$(BIN)/faceverify verify tests/faces/obama.jpg tests/faces/biden.jpg; test $$? -eq 1
 
-test: $(VENV)/.dev $(VENV)/.compiled  ## the tests that are run often: offline, CPU only, a little over three minutes on two cores
+test: $(VENV)/.dev $(VENV)/.compiled  ## the tests that are run often: offline, CPU only, two minutes on two cores
 	$(BIN)/python $(PYTEST)
+
+test-thorough: $(VENV)/.dev $(VENV)/.compiled  ## those that are left out there, but for the slow ones and those that need a GPU
+	$(BIN)/python $(PYTEST) -m 'thorough and not slow and not gpu'
 
 test-all: $(VENV)/.dev $(VENV)/.compiled  ## all tests; those that need torch, a GPU or a peer skip where it is absent
 	$(BIN)/python $(PYTEST) -m ''
 
 test-portable: $(VENV)/.dev  ## the numeric tests, as a processor without AVX-512 would compute
-	$(BIN)/python scripts/as_older_processor.py $(PYTEST) $(addprefix tests/,$(NUMERIC))
+	$(BIN)/python scripts/as_older_processor.py $(PYTEST) -m 'not slow and not gpu' $(addprefix tests/,$(NUMERIC))
 
 check: $(VENV)/.dev  ## format, lint, types, import rules
 	$(BIN)/ruff format --check

@@ -60,6 +60,15 @@ class FileOfTests(pytest.Module):
         return super().collect()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
+def pytest_collection_modifyitems(items):
+    """Of a thorough test, the cases that ``but`` names run by default."""
+    for item in items:
+        marker = item.get_closest_marker("thorough")
+        if marker is not None and marker.kwargs and item.callspec.id in marker.kwargs["but"]:
+            item.own_markers.remove(marker)
+
+
 def pytest_collection_finish():
     """What was imported stays: the garbage collector need not go through it again and again."""
     gc.collect()

@@ -65,6 +65,7 @@ def copy(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.thorough
 def test_a_toy_of_each_kind_works(copy):
     pytest.importorskip("torch")
     assert len(KINDS) == 6

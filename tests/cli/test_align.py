@@ -90,6 +90,7 @@ def test_a_second_run_cuts_only_what_is_missing(run, album, tmp_path):
     assert paths["x\udcff"].read_bytes() == b"mine"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["png", "jpg"])
 @pytest.mark.parametrize("date", [2e9, 5e8, None])
 def test_a_photo_replaced_under_its_name_is_cut_anew(run, tmp_path, small_faces, kind, date):
@@ -137,6 +138,7 @@ def test_a_crop_by_hand_stays_until_its_photo_changes(run, album, tmp_path):
         assert image.getpixel((56, 56)) != (255, 0, 0)
 
 
+@pytest.mark.thorough
 def test_the_crop_of_a_photo_too_large_to_be_decoded_whole(run, album, tmp_path, monkeypatch):
     crops = []
     for limit in (1 << 28, 50_000):

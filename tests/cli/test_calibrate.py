@@ -37,6 +37,7 @@ def crowd(tmp_path, shared_data):
     return root
 
 
+@pytest.mark.thorough
 def test_a_rate_with_too_few_expected_errors_is_refused(run, people, tmp_path):
     ran = run("calibrate", "--images", people, "--fmr", "1e-3")
     assert ran.status == 2
@@ -45,6 +46,7 @@ def test_a_rate_with_too_few_expected_errors_is_refused(run, people, tmp_path):
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.thorough
 def test_the_rates_follow_from_the_data_where_none_was_given(run, crowd, people):
     ran = run("calibrate", "--images", crowd, "--aligned", "arcface-112", "--dry-run", "--json")
     assert ran.status == 0, ran.err

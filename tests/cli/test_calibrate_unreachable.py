@@ -44,6 +44,7 @@ def aligned(command, *arguments):
     return command, *arguments, "--aligned", "arcface-112", "--no-cache"
 
 
+@pytest.mark.thorough(but=("before0",))
 @pytest.mark.parametrize("before", [CONSTANT, NEARLY])
 def test_a_net_that_ignores_its_input(run, people, tmp_path, before):
     model = saved(tmp_path, "collapsed", before=before)
@@ -60,6 +61,7 @@ def test_a_net_that_ignores_its_input(run, people, tmp_path, before):
     assert not (tmp_path / "out.onnx").exists()
 
 
+@pytest.mark.thorough
 def test_one_placeholder_for_many_people(run, people, tmp_path):
     """15 of 760 impostor comparisons are of one file with itself: FMR 0.1, but not 0.015."""
     placeholder = (people / "person-00" / "0.png").read_bytes()
@@ -114,6 +116,7 @@ def test_pairs_that_compare_a_file_with_itself(run, people, tmp_path):
     assert "note: 1 impostor pairs compare a file with itself" in ran.out
 
 
+@pytest.mark.thorough
 def test_two_thousand_copies_of_one_photo(run, people, tmp_path):
     first = people / "person-00" / "0.png"
     for person in range(1000):
@@ -135,6 +138,7 @@ def test_two_thousand_copies_of_one_photo(run, people, tmp_path):
 BROKEN = replace(THRESHOLD, fmr=0.01, distance=0.0, fnmr=0.0, interval=(0.94, 1.0))
 
 
+@pytest.mark.thorough(but=("broken0",))
 @pytest.mark.parametrize(
     "broken", [BROKEN, replace(BROKEN, distance=0.2), replace(BROKEN, interval=(0.0, 0.002))]
 )

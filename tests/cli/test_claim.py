@@ -90,6 +90,7 @@ def test_a_line_that_is_no_claim_is_named(run, enrolled_album):
     assert "expected photo and name" in ran.objects[1]["error"]["message"]
 
 
+@pytest.mark.thorough
 def test_a_coprocess_gets_its_answer_at_once(start, enrolled_album):
     process = start("verify", "--claims", "-", "--json")
     for name, same in (("barack", True), ("joe", False)):

@@ -128,6 +128,7 @@ def test_all_faces_are_numbered(run, tmp_path, small_faces):
     assert run("embed", tmp_path / "both.png", "--face", "only").status == 3
 
 
+@pytest.mark.thorough(but=("t.jsonl",))
 @pytest.mark.parametrize("out", ["shards", "t.npz", "t.parquet", "t.jsonl"])
 def test_a_photo_replaced_under_its_name_is_embedded_anew(run, tmp_path, small_faces, out):
     photo, place = tmp_path / "a.jpg", tmp_path / out
@@ -198,6 +199,7 @@ def test_shards_of_another_model_are_refused(run, album, tmp_path):
     assert ran.err.count("\n") == 1
 
 
+@pytest.mark.thorough
 def test_ctrl_c_ends_a_run_that_waits_for_its_input_and_keeps_its_work(start, album, tmp_path):
     process = start("embed", "-", "--out", tmp_path / "shards", "--verbose")
     process.stdin.write(b"%s\n" % str(album / "a b.jpg").encode())
@@ -211,6 +213,7 @@ def test_ctrl_c_ends_a_run_that_waits_for_its_input_and_keeps_its_work(start, al
     assert read_embeddings(tmp_path / "shards").photos == [str(album / "a b.jpg")]
 
 
+@pytest.mark.thorough
 def test_a_reader_that_goes_away_ends_the_run_quietly(start, album):
     process = start("embed", "-")
     line = str(album / "wall.png").encode() + b"\n"

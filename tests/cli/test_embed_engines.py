@@ -10,6 +10,7 @@ import pytest
 RAY = pytest.param("ray", marks=pytest.mark.slow)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("engine", ["processes", RAY])
 def test_every_engine_gives_the_same_lines(run, album, engine):
     expected, found = run("embed", album), run("embed", album, "--engine", engine)
@@ -18,6 +19,7 @@ def test_every_engine_gives_the_same_lines(run, album, engine):
     assert found.err == expected.err
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("engine", ["processes", RAY])
 def test_a_run_goes_on_where_another_engine_stopped(run, album, tmp_path, engine):
     out = tmp_path / "out"
@@ -35,6 +37,7 @@ def test_a_photo_on_standard_input_is_refused_elsewhere(run, small_faces):
     assert "--engine threads alone" in ran.err
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("engine", ["threads", "processes"])
 def test_photos_behind_urls(run, album, engine):
     pytest.importorskip("pyarrow")

@@ -157,6 +157,7 @@ def test_a_list_of_names_and_photos(run, gallery, photos, form, where):
     assert enrolled(gallery) == {"Obama, Barack": ["obama.jpg"], "joe": ["biden.jpg"]}
 
 
+@pytest.mark.thorough
 def test_a_coprocess_is_answered_once_the_template_is_on_the_disk(start, gallery, photos):
     process = start("enroll", "--csv", "-", "--json")
     for name, photo in (("barack", "obama.jpg"), ("joe", "biden.jpg")):
@@ -169,6 +170,7 @@ def test_a_coprocess_is_answered_once_the_template_is_on_the_disk(start, gallery
     assert process.wait(20) == 0
 
 
+@pytest.mark.thorough
 def test_a_killed_run_goes_on_where_it_stopped(start, run, gallery, photos):
     process = start("enroll", "--csv", "-", "--json")
     process.stdin.write(b"barack,obama.jpg\n")
@@ -254,6 +256,7 @@ def test_names_of_files_that_are_no_text(run, gallery, photos):
     assert "is no name of a person" in ran.err
 
 
+@pytest.mark.thorough
 def test_interrupted_with_ctrl_c(start, gallery, photos):
     process = start("enroll", "--csv", "-")
     process.stdin.write(b"joe,biden.jpg\n")
@@ -265,6 +268,7 @@ def test_interrupted_with_ctrl_c(start, gallery, photos):
     assert enrolled(gallery) == {"joe": ["biden.jpg"]}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("engine", ["processes", pytest.param("ray", marks=pytest.mark.slow)])
 def test_every_engine_enrolls_the_same(run, tmp_path, small_faces, engine):
     people = {"obama": "Barack", "obama2": "Barack", "biden": "Joe"}

@@ -49,6 +49,7 @@ FOLDERS = {
 }
 
 
+@pytest.mark.thorough(but=("linear", "few-shot"))
 @pytest.mark.parametrize("protocol", FOLDERS)
 def test_crops_and_ready_embeddings(run, crops, rows, tmp_path, protocol):
     options, section, keys = FOLDERS[protocol]
@@ -69,6 +70,7 @@ def test_crops_and_ready_embeddings(run, crops, rows, tmp_path, protocol):
         assert "accuracy" in (tmp_path / "report" / "report.html").read_text()
 
 
+@pytest.mark.thorough
 def test_two_models_beside_each_other(run, crops):
     ran = run(
         "evaluate", crops, "--protocol", "knn", *ALIGNED, "--compare", "dlib-resnet29", "--json"
@@ -188,6 +190,7 @@ def test_representation_of_crops_and_of_ready_embeddings(run, crops, rows, tmp_p
         assert low <= found["ratio"]["value"] <= high
 
 
+@pytest.mark.thorough
 def test_layers_of_two_models(run, tmp_path):
     crops = write_people(tmp_path / "crops", people=4, images=2, size=112)
     common = ("evaluate", crops, "--protocol", "representation", *ALIGNED, "--replicates", 0)
@@ -263,6 +266,7 @@ def few_kinds(monkeypatch):
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("few_kinds")
 def test_invariance_of_photos_and_of_crops(run, small_faces, tmp_path):
     crops = write_people(tmp_path / "crops", people=3, images=2, size=112)

@@ -24,6 +24,7 @@ def people(tmp_path_factory, small_faces):
     return root
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "kinds",
     [("blocks", "turned"), pytest.param(tuple(DEGRADATIONS), marks=pytest.mark.slow)],

@@ -20,6 +20,7 @@ def url():
         yield gallery
 
 
+@pytest.mark.thorough
 def test_an_index_tells_its_recall(run, url):
     ran = run("gallery", "index", "--gallery", url)
     assert ran.status == 0

@@ -112,6 +112,7 @@ def test_standard_input(run, enrolled_album, small_faces):
     assert ran.status == 0  # a list, and all of it is decided
 
 
+@pytest.mark.thorough
 def test_a_coprocess_gets_each_answer_at_once(start, enrolled_album):
     process = start("identify", "-", "--json")
     for photo, person in (("obama3.jpg", "barack"), ("biden.jpg", "joe"), ("obama.jpg", "barack")):
@@ -123,6 +124,7 @@ def test_a_coprocess_gets_each_answer_at_once(start, enrolled_album):
     assert process.wait(20) == 0
 
 
+@pytest.mark.thorough
 def test_a_coprocess_sees_who_is_enrolled_meanwhile(start, run, enrolled_album):
     without("joe")
     process = start("identify", "-", "--json")

@@ -116,6 +116,7 @@ def test_no_new_release_brings_imports_unseen(command, allowed, most):
     assert {name for name in others if f"faceverify.cli.{name}" in modules} == set()
 
 
+@pytest.mark.thorough
 def test_parquet_imports_pyarrow(tmp_path):
     command = ["embed", A, "--out", "templates.parquet"]
     ((name, status, found),) = imported(NEVER, command, cwd=tmp_path)

@@ -94,6 +94,7 @@ def test_what_is_enrolled_must_be_better_than_what_is_compared(run, mosaics):
     assert run("enroll", "barack", "soft.png", "--min-quality", "0").status == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_a_turned_photo_is_its_upright_self(run, enrolled_album, degrees):
     with Image.open("obama2.jpg") as photo:

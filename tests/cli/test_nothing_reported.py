@@ -213,6 +213,7 @@ def test_every_command_is_among_them():
     assert {name for name in every if not any(line.startswith(name) for line in lines)} == set()
 
 
+@pytest.mark.thorough(but=('onnxruntime-os.environ["ORT_DISABLE_TELEMETRY"] = "1"',))
 @pytest.mark.parametrize(
     ("library", "switch"),
     [

@@ -85,6 +85,7 @@ def judged(run, model, *options, source="others", prompts="prompts.txt"):
     )  # fmt: skip
 
 
+@pytest.mark.thorough
 def test_what_it_never_saw_is_told_apart_by_sentences_it_never_read(run, model, here):
     ran = judged(run, model, "--json", "--out", "report")
     assert ran.status == 0, ran.err
@@ -102,6 +103,7 @@ def test_what_it_never_saw_is_told_apart_by_sentences_it_never_read(run, model, 
     assert {"temperature", "matched"} <= lines[0].keys()
 
 
+@pytest.mark.thorough
 def test_a_table_of_labels_and_a_compared_model(run, model, here):
     photos = sorted((here / "others").rglob("*.png"))
     rows = [f"{photo},{photo.parent.name},p{index % 9}" for index, photo in enumerate(photos)]
@@ -113,6 +115,7 @@ def test_a_table_of_labels_and_a_compared_model(run, model, here):
     assert found["differences"][0]["accuracy"]["value"] == 0
 
 
+@pytest.mark.thorough
 def test_torch_is_not_imported(model, here):
     code = (
         "import sys; from faceverify.cli import main\n"

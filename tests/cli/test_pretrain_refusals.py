@@ -159,6 +159,7 @@ def test_it_is_one_line_before_the_work(run, here, case):
     assert not Path("runs").exists()
 
 
+@pytest.mark.thorough
 def test_a_stream_is_resumed_by_who_names_it_again(run, here):
     stream = "pipe:cat shards.tar"
     options = (*SIMCLR, *SMALL, "--set", "checkpoints.steps=1", "--name", "streamed")

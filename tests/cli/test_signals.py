@@ -168,6 +168,14 @@ class Waiting:
             signal.signal(signal.SIGIO, self._told_before)
 
 
+@pytest.mark.thorough(
+    but=(
+        "SIGTERM-verify --pairs -",
+        "SIGINT-verify, the second photo",
+        "SIGTERM-gallery",
+        "SIGINT-gallery",
+    )
+)
 @pytest.mark.parametrize("line", WAITING)
 @pytest.mark.parametrize(
     ("number", "status", "word"),
@@ -206,6 +214,7 @@ def processes_of(session: int) -> list[str]:
         time.sleep(0.05)
 
 
+@pytest.mark.thorough
 def test_a_terminal_that_is_closed_ends_it_too(start, place):
     waiting = Waiting(start, "embed obama.jpg PIPE.jpg --out embeddings.npz", place)
     waiting.process.stderr.close()  # as the terminal's end is
@@ -214,6 +223,7 @@ def test_a_terminal_that_is_closed_ends_it_too(start, place):
     assert not list(place.rglob("*.part"))
 
 
+@pytest.mark.thorough(but=("SIGINT",))
 @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
 def test_what_is_ignored_at_the_start_stays_ignored(start, place, name):
     waiting = Waiting(start, "verify --pairs - --json", place, ignored=[name])
@@ -226,6 +236,7 @@ def test_what_is_ignored_at_the_start_stays_ignored(start, place, name):
     assert waiting.process.returncode == 143
 
 
+@pytest.mark.thorough(but=("ignored",))
 @pytest.mark.parametrize("how", ["ignored", "blocked"])
 def test_sigterm_always_ends_a_command(start, place, how):
     waiting = Waiting(start, "verify --pairs -", place, **{how: ["SIGTERM"]})
@@ -264,6 +275,7 @@ main()
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"faceverify: interrupted\n")
 
 
+@pytest.mark.thorough(but=("0.1",))
 @pytest.mark.parametrize("pause", [0.05, 0.1, 0.15, 0.2])
 def test_ctrl_c_while_worker_processes_start(start, place, pause):
     """The terminal sends it to the workers too, whose imports would fail with a traceback."""

@@ -18,6 +18,7 @@ def shell(command, **options):
     return subprocess.run(words, shell=True, capture_output=True, text=True, timeout=60, **options)
 
 
+@pytest.mark.thorough(but=("weights list", "--version"))
 @pytest.mark.parametrize(
     "command",
     ["--help", "--version", "verify --help", "weights list", f"verify {OBAMA} {BIDEN}", "doctor"],
@@ -40,6 +41,7 @@ def test_a_closed_output_is_refused_before_anything_is_done(tmp_path, small_face
     assert not (tmp_path / "g").exists()
 
 
+@pytest.mark.thorough
 def test_what_is_enrolled_when_the_output_fails_stays_and_the_run_can_go_on(tmp_path, small_faces):
     for name, data in small_faces.items():
         (tmp_path / "people" / name).mkdir(parents=True)
@@ -53,6 +55,7 @@ def test_what_is_enrolled_when_the_output_fails_stays_and_the_run_can_go_on(tmp_
     assert len(shell("gallery list --gallery g", cwd=tmp_path).stdout.splitlines()) == 4
 
 
+@pytest.mark.thorough(but=("<&--it is closed-verify --pairs -", "<&--it is closed-detect -"))
 @pytest.mark.parametrize(
     "command",
     [f"verify {OBAMA} -", "verify --pairs -", "verify --claims - --gallery g", "detect -"],
@@ -68,6 +71,7 @@ def test_an_input_that_cannot_be_read(enrolled_album, command, redirection, foun
     assert ran.stderr.count("\n") == 1
 
 
+@pytest.mark.thorough(but=("2> /dev/full",))
 @pytest.mark.parametrize("redirection", ["2>&-", f"2> {FULL}"])
 def test_messages_that_nobody_can_hear_change_nothing(tmp_path, small_faces, redirection):
     (tmp_path / "a.jpg").write_bytes(small_faces["obama"])

@@ -178,6 +178,7 @@ def test_people_of_whom_nothing_can_be_learned(run, people, tmp_path):
     assert "1.png: text, not an image" in refused(one.parent)
 
 
+@pytest.mark.thorough(but=("--loss",))
 @pytest.mark.parametrize("flag", ["--loss", "--head"])
 def test_a_loss_of_pairs_has_its_own_recipe_and_batches(run, people, tmp_path, flag):
     tiny = [
@@ -198,6 +199,7 @@ def test_a_loss_of_pairs_has_its_own_recipe_and_batches(run, people, tmp_path, f
     assert "batches of 64 images: 8 people, 8 images each" in ran.err
 
 
+@pytest.mark.thorough
 def test_another_loss_than_the_recipes(run, people, tmp_path):
     options = ("--recipe", tmp_path / "recipe.toml", "--out", tmp_path / "runs")
     ran = run("train", people, *options, "--loss", "npair", "--steps", "1")

@@ -68,6 +68,14 @@ def bad(tmp_path_factory):
     return folder
 
 
+@pytest.mark.thorough(
+    but=(
+        "missing.jpg-2-image-missing",
+        "wall.png-3-no-face",
+        "text.jpg-2-image-not-an-image",
+        "torn.jpg-2-image-truncated",
+    )
+)
 @pytest.mark.parametrize(
     ("name", "status", "code"),
     [
@@ -218,6 +226,7 @@ def test_only_no_decisions_are_status_3(run, bad):
     assert ran.out.rstrip("\n").split("\t")[2] == "no-face"
 
 
+@pytest.mark.thorough
 def test_difficult_names(run, tmp_path):
     with open(OBAMA, "rb") as stream:
         data = stream.read()
@@ -233,6 +242,7 @@ def test_difficult_names(run, tmp_path):
     assert "bytes\udcff.jpg" in text.out
 
 
+@pytest.mark.thorough
 def test_an_answer_comes_before_the_next_question(start):
     process = start("verify", "--pairs", "-", "--json")
     for other, same in ((OBAMA2, True), (BIDEN, False)):
@@ -253,6 +263,7 @@ def test_interrupt_is_130_and_one_line(start):
     assert process.stderr.read().decode().strip() == "faceverify: interrupted"
 
 
+@pytest.mark.thorough
 def test_closed_output_ends_quietly(start):
     process = start("verify", "--pairs", "-")
     process.stdout.close()

@@ -53,6 +53,7 @@ def stored():
     return arrays(STORED)
 
 
+@pytest.mark.thorough
 def test_embeddings_change_only_with_their_version(stored, found):
     version = int(stored["version"])
     assert version == compute.EMBEDDING_VERSION, f"EMBEDDING_VERSION was raised; {CURE}"

@@ -60,6 +60,7 @@ def test_the_default_model_is_the_one_that_is_loaded(extractor):
     assert extractor.model.id == load_model("default").id
 
 
+@pytest.mark.thorough(but=("0.15",))
 @pytest.mark.parametrize("least", [0.0, 0.15])
 def test_many_photos_at_once_are_each_alone(photos, tmp_path, least):
     blurred, nobody = io.BytesIO(), io.BytesIO()

@@ -55,6 +55,7 @@ def test_points_are_near_those_of_the_cascade(detector: Detector, photos, name: 
     assert ((face.points > (left, top)) & (face.points < (right, bottom))).all()
 
 
+@pytest.mark.thorough(but=("90-obama", "180-obama2", "270-obama2"))
 @pytest.mark.parametrize("name", REFERENCE)
 @pytest.mark.parametrize("degrees", TURNS)
 def test_a_turned_photo_gives_the_same_face_and_says_how_it_is_turned(
@@ -144,6 +145,7 @@ def test_smaller_faces_than_wanted_are_not_found(detector: Detector, photos):
     assert not detector.detect(canvas, min_face=150)
 
 
+@pytest.mark.thorough(but=("place1",))
 @pytest.mark.parametrize(
     "place",
     [

@@ -80,6 +80,7 @@ def test_no_face(detector):
         FaceFinder(detector).find(Image.new("RGB", (300, 300), "green"))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("width", [570, 590, 630])
 @pytest.mark.parametrize("choice", [FaceChoice.LARGEST, FaceChoice.PROMINENT])
 def test_the_face_that_was_chosen_at_a_glance_is_the_one_that_is_found(

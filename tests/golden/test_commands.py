@@ -139,6 +139,7 @@ def mean_colour(path: str) -> list[float]:
     return [*image.size, *ImageStat.Stat(image).mean]
 
 
+@pytest.mark.thorough(but=("verify", "data", "weights", "evaluate_embeddings"))
 @pytest.mark.parametrize("group", COMMANDS)
 def test_commands_say_what_was_written_down(run, place, golden, group):
     Path("pairs.tsv").write_text(

@@ -25,6 +25,7 @@ RECIPES = {
 TOLERANCES = {"": 1e-3}
 
 
+@pytest.mark.thorough
 def test_losses_are_those_that_were_written_down(run, place, golden):
     write_people(place / "faces", people=12, images=8)
     found = {}

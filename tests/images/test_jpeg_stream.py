@@ -69,6 +69,7 @@ def page(data, at, _count):
 
 # of 30 places each: how many at least are found, of 512 bytes; a row of restart markers hides what
 # happens between two of them, and a progressive JPEG what no marker and no hole shows
+@pytest.mark.thorough(but=("garbage-kinds2-22", "zeros-kinds1-24", "ends-kinds5-28"))
 @pytest.mark.parametrize(
     ("damage", "kinds", "least"),
     [

@@ -20,6 +20,7 @@ def crops(model, count=5):
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
+@pytest.mark.thorough(but=("dlib-resnet29",))
 @pytest.mark.parametrize("name", ["sface", "dlib-resnet29"])
 def test_the_bundled_models(name):
     model = load_model(name)

@@ -440,6 +440,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.thorough
 @given(st.sampled_from(["contract", "provenance", "thresholds"]), st.data())
 @settings(max_examples=150, deadline=None)
 def test_any_document(entry, data):

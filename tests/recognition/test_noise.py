@@ -81,6 +81,7 @@ def test_noise_matches_no_one(verifier, enrolled):
     tries(verifier, enrolled, 60)
 
 
+@pytest.mark.thorough
 def test_a_damaged_photo_matches_no_other_person(verifier, enrolled, photos):
     mutations(verifier, enrolled, photos["obama"], 100)
 

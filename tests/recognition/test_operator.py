@@ -57,6 +57,7 @@ def plain(answer):
     return [one.as_dict() for one in (answer if isinstance(answer, list) else [answer])]
 
 
+@pytest.mark.thorough(but=("claims-3",))
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_are_answered_as_each_alone(extractor, store, wall, kind, workers):
@@ -80,6 +81,7 @@ def test_many_are_answered_as_each_alone(extractor, store, wall, kind, workers):
     assert codes == [None, "image-missing", "pair-list", None, "no-face", None, None]
 
 
+@pytest.mark.thorough(but=("claims",))
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_the_log_has_the_order_of_the_questions(extractor, store, tmp_path, kind):
     operator, question = made(kind, extractor, store, AuditLog(tmp_path / "log"))
@@ -90,6 +92,7 @@ def test_the_log_has_the_order_of_the_questions(extractor, store, tmp_path, kind
     assert check_audit_log(tmp_path / "log").problems == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_nothing_is_decided_that_the_log_does_not_hold(extractor, store, tmp_path, kind):
     operator, question = made(kind, extractor, store, AuditLog(tmp_path))  # a folder

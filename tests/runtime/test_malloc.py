@@ -46,6 +46,7 @@ main()
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not HUGE_PAGES.is_dir(), reason="a kernel without huge pages on request")
 @pytest.mark.parametrize(
     ("command", "huge"), [(["verify", "--threshold", "0.6"], True), (["embed"], False)]
@@ -80,6 +81,7 @@ print(faults(), keep_memory(), held(), faults(), held(), give_memory_back() or h
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
 def test_memory_is_kept():
     """A step that needs 64 MB again and again, soon asks the system for none; until the end."""

@@ -15,6 +15,7 @@ def test_docstring_examples_run():
     assert result.failed == 0
 
 
+@pytest.mark.thorough
 def test_every_character_is_one_line_or_replaced():
     for code in range(sys.maxunicode + 1):
         sign = chr(code)

@@ -93,6 +93,7 @@ def goes_on_exactly(config: Config, folder: Path) -> RunFolder:
     return whole
 
 
+@pytest.mark.thorough(but=("averaged",))
 @pytest.mark.parametrize(
     "case", [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in CASES]
 )
@@ -100,6 +101,7 @@ def test_a_run_that_goes_on_is_the_run_that_never_stopped(people, tmp_path, case
     goes_on_exactly(tiny_config(people, **CASES[case], **PARTED), tmp_path)
 
 
+@pytest.mark.thorough
 def test_it_goes_on_exactly_with_a_share_of_the_weights_it_began_with(people, tmp_path):
     first = train_model(tiny_config(people, budget={"steps": 1}), RunFolder(tmp_path / "first"))
     start = {"backbone": {"init": str(first.model)}, "average": {"decay": 0.5, "initial": 0.75}}
@@ -121,6 +123,7 @@ def test_the_loss_falls(people, tmp_path):
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.thorough
 def test_a_signal_finishes_the_step_saves_and_the_run_goes_on(people, tmp_path, signals):
     config = tiny_config(people, budget={"steps": 20})
     run, whole = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "whole")
@@ -240,6 +243,7 @@ def test_the_position_is_that_of_the_data(people, tmp_path):
     assert StopRequest().signal == 0
 
 
+@pytest.mark.thorough
 def test_weights_that_were_better_before_are_told(people, tmp_path):
     judged = {"validation": {"times": 1, "held_out": 0.4}}
     first = train_model(tiny_config(people, **judged), RunFolder(tmp_path / "first"))

@@ -38,6 +38,7 @@ def test_smooth_distances_need_no_more_than_was_asked_for(seed):
     assert [one.fmr for one in calibrated(distances, same)] == TARGETS
 
 
+@pytest.mark.thorough
 @given(st.integers(0, 20), st.sampled_from([0.02, 0.05, 0.1, 0.25]))
 def test_distances_in_steps(seed, step):
     distances, same = bell(seed)

@@ -124,6 +124,7 @@ def test_a_bell_curves_tail_errs_to_the_safe_side():
     assert found > 0.4
 
 
+@pytest.mark.thorough
 def test_the_tails_interval_covers_as_often_as_it_says():
     covered = 0
     for seed in range(200):

@@ -90,6 +90,7 @@ def test_two_models_are_compared_on_the_same_people():
     assert np.allclose(one.auc - other.auc, 0, atol=1e-12)
 
 
+@pytest.mark.thorough
 def test_intervals_cover():
     # 200 people of differing difficulty, many photos each: pairs of one person hang together.
     draws, covered = np.random.default_rng(5), 0

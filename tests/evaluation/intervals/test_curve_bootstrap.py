@@ -60,6 +60,7 @@ def found(rows, names, failed=()):
     )
 
 
+@pytest.mark.thorough(but=("7-failed1", "7-failed0"))
 @pytest.mark.parametrize("failed", [(), ("p000", "p000", "p003", "stranger")])
 @pytest.mark.parametrize("groups", [200, 7])
 def test_replicates_are_those_of_every_pair(groups, failed, monkeypatch):

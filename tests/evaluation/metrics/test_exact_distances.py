@@ -129,6 +129,7 @@ def figures(tmp_path, **variables):
     return json.loads(out)
 
 
+@pytest.mark.thorough
 def test_another_processor_gives_the_same_figures_bit_for_bit(tmp_path):
     """As processors of 2011 and of 2008: other BLAS kernels, other loops of numpy."""
     build = np.show_config(mode="dicts")

@@ -50,6 +50,7 @@ def test_scikit_learn_says_the_same(k):
     assert 0 < won.mean() < 1
 
 
+@pytest.mark.thorough(but=("manhattan", "cosine"))
 @pytest.mark.parametrize("distance", Distance)
 def test_each_leaves_itself_out(distance):
     rows, code = cloud()

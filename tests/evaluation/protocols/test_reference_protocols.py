@@ -54,6 +54,7 @@ def usual(first, second, same, far_target=1e-3):
     }  # fmt: skip
 
 
+@pytest.mark.thorough(but=("0-0.001",))
 @pytest.mark.parametrize(("seed", "far"), [(0, 1e-3), (1, 1e-2), (2, 0.1), (3, 0.0317)])
 def test_facenet_to_the_digit(seed, far):
     data = pairs(seed)
@@ -63,6 +64,7 @@ def test_facenet_to_the_digit(seed, far):
     assert f"{found.accuracy:.9f}" == f"{oracle['accuracy']:.9f}"
 
 
+@pytest.mark.thorough
 def test_val_interpolates_between_thresholds():
     first, second, same = pairs(8, count=2000)
     small = (first * 0.1, second * 0.1, same)  # squared distances below 0.04: 40 thresholds
@@ -70,6 +72,7 @@ def test_val_interpolates_between_thresholds():
     assert (found.val, found.far) == pytest.approx((oracle["val"], oracle["far"]), abs=1e-9)
 
 
+@pytest.mark.thorough
 def test_insightface_normalises():
     first, second, same = pairs(4)
     found = insightface(first * 7, second * np.linspace(1, 9, 600)[:, None], same)

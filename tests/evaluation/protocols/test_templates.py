@@ -42,6 +42,7 @@ def measured(photos_each: int, fmr: float | None):
     return evaluate(benchmark, embedded, Settings()).evaluation
 
 
+@pytest.mark.thorough
 def test_pooled_templates_are_no_single_photos():
     found = measured(5, 1e-3)
     assert found.estimate("fmr").interval.low > 1e-3  # what it is for single photos

@@ -77,6 +77,7 @@ def made_up(rng, kind, people=12, photos=4, lost=0.2, noise=0.5):
 NAMES = [f"person {index // 4}" for index in range(48)]
 
 
+@pytest.mark.thorough
 def test_faces_of_clean_and_degraded_photos(faces):
     assert [(one.kind, one.strength) for one in faces] == CELLS
     clean, blocks, _ = faces
@@ -92,6 +93,7 @@ def test_faces_of_clean_and_degraded_photos(faces):
     assert np.abs(blocks.embeddings - clean.embeddings).max() > 0.02
 
 
+@pytest.mark.thorough
 def test_order_threads_and_company_change_nothing(faces):
     others = embedded(EmbeddingCache(None), photos=PHOTOS[::-1], cells=CELLS[::-1], workers=1)
     for one, other in zip(faces, others[::-1], strict=True):
@@ -100,6 +102,7 @@ def test_order_threads_and_company_change_nothing(faces):
         assert one.failure == other.failure[::-1]
 
 
+@pytest.mark.thorough
 def test_of_a_large_photo_what_lies_about_the_face_is_degraded():
     points = np.array(CROP.points)
     for size, place, scale in (((4000, 3000), (2500, 600), 1.0), ((900, 4000), (0, 0), 8.0)):
@@ -119,6 +122,7 @@ def test_of_a_large_photo_what_lies_about_the_face_is_degraded():
     np.testing.assert_array_equal(moved, points * 1.2 + 50)
 
 
+@pytest.mark.thorough
 def test_each_is_embedded_once(tmp_path, faces):
     with EmbeddingCache(tmp_path) as cache:
         embedded(cache, cells=CELLS[:2])
@@ -136,6 +140,7 @@ def test_each_is_embedded_once(tmp_path, faces):
         np.testing.assert_array_equal(three[2].embeddings, faces[2].embeddings)
 
 
+@pytest.mark.thorough
 def test_what_the_options_refuse_is_undecided(tmp_path):
     with EmbeddingCache(tmp_path) as cache:
         every = embedded(cache, cells=[(CLEAN, 0.0), ("blur", 6.0)])
@@ -160,6 +165,7 @@ def test_photos_without_a_face_or_none_at_all(tmp_path):
             assert found[1].failure == found[0].failure
 
 
+@pytest.mark.thorough
 def test_rates_of_one_set_are_those_of_all_against_all():
     rng = np.random.default_rng(0)
     for threshold in (0.05, 0.2, 0.6):

@@ -45,6 +45,7 @@ def store(url):
         yield opened
 
 
+@pytest.mark.thorough
 class TestLite(StoreLaws):
     @pytest.fixture
     def store_url(self, url):
@@ -227,6 +228,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.thorough
 def test_a_file_is_one_process_s_and_then_the_next_s(tmp_path):
     url = f"milvus://{tmp_path}/gallery.db"
     with subprocess.Popen(
@@ -256,6 +258,7 @@ for url in sys.argv[1:]:
 """
 
 
+@pytest.mark.thorough
 def test_nothing_of_the_driver_is_printed(file):
     urls = [f"milvus://{file}", "milvus://127.0.0.1:1/people"]  # in use, and not there
     told = subprocess.run(

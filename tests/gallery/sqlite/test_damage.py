@@ -234,6 +234,7 @@ def ask_everything(folder, key):
         return bool(store.check())
 
 
+@pytest.mark.thorough(but=("250-encrypted",))
 @pytest.mark.parametrize("key", [None, KEY], ids=["open", "encrypted"])
 @pytest.mark.parametrize("flips", [250, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_bits_that_flip_in_the_database(tmp_path, key, flips):

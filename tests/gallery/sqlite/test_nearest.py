@@ -101,6 +101,7 @@ def test_rounding_in_float32_decides_nothing():
             assert found == [slowly([part], query, 10)] * many
 
 
+@pytest.mark.thorough
 def test_a_large_matrix_on_many_threads():
     part = rows(60_000, 64, 5, people=20_000)
     asked = unit(3, 64, 8)

@@ -151,6 +151,7 @@ def test_what_was_followed_is_not_followed_again(folder, key, monkeypatch):
         assert sum(counted) == 1
 
 
+@pytest.mark.thorough(but=("open-0", "encrypted-3"))
 @pytest.mark.parametrize("seed", range(6))
 def test_any_order_of_changes_by_two_processes_searched_by_three(folder, key, seed):
     draws = random.Random(seed)
@@ -242,6 +243,7 @@ def test_the_file_of_another_gallery(folder, key, tmp_path):
             check(store, mine)
 
 
+@pytest.mark.thorough(but=("open-templates", "encrypted-codes"))
 @pytest.mark.parametrize("kind", ["templates", "codes"])
 def test_a_damaged_file_is_rebuilt(folder, key, kind):
     enrolled = filled(folder, key)

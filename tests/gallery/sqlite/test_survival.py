@@ -90,6 +90,7 @@ def enrolled_until_killed(folder, first, draws):
     return [line.decode().split() for line in read]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kills", [6, LOTS])
 def test_killed_at_any_moment(folder, kills):
     draws = random.Random(kills)
@@ -162,6 +163,7 @@ def look_on(folder, ended, problems):
         raise
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("processes", "count"), [(4, 40), pytest.param(8, 1000, marks=pytest.mark.slow)]
 )

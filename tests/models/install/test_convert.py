@@ -246,6 +246,7 @@ def test_a_facenet_state_dict_becomes_a_model_file(facenet, tmp_path, legacy):
     assert np.min(cosines(found, expected)) > 1 - 1e-6
 
 
+@pytest.mark.thorough
 def test_an_export_that_is_not_the_net_is_refused(facenet, tmp_path, monkeypatch):
     import torch
 
@@ -255,6 +256,7 @@ def test_an_export_that_is_not_the_net_is_refused(facenet, tmp_path, monkeypatch
         import_facenet(tmp_path / "weights.pt", provenance=WHO)
 
 
+@pytest.mark.thorough
 def test_a_torch_that_cannot_export_says_so(facenet, tmp_path, monkeypatch):
     import torch
 
@@ -264,6 +266,7 @@ def test_a_torch_that_cannot_export_says_so(facenet, tmp_path, monkeypatch):
         import_facenet(tmp_path / "weights.pt", provenance=WHO)
 
 
+@pytest.mark.thorough
 def test_state_dicts_that_are_refused(facenet, tmp_path):
     import torch
 

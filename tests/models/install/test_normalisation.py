@@ -15,6 +15,7 @@ from faceverify.models.install.normalisation import (
 from faceverify.models.registry import load_model
 
 
+@pytest.mark.thorough(but=("dlib-resnet29",))
 @pytest.mark.parametrize("name", ["dlib-resnet29", "sface"])
 def test_nets_that_were_trained(name):
     """Each as it is, and with its mean and scale in the graph: far from what lies between."""

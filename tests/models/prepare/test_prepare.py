@@ -25,6 +25,7 @@ def test_a_net_as_opencv_quantises_them():
     assert np.abs(first - second).max() > 0.01  # they say something
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("backbone", "size"),
     [

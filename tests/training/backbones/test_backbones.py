@@ -132,6 +132,7 @@ def test_maps_of_other_sizes_are_interpolated(side):
     assert ToSide(4)(own) is own
 
 
+@pytest.mark.thorough(but=("mobilefacenet",))
 @pytest.mark.parametrize("name", ["resnet18", "iresnet18", SMALL])
 def test_crops_that_the_net_was_not_made_for(name):
     net = build_backbone(name, embedding_size=8, size=64).eval()
@@ -143,6 +144,7 @@ def test_crops_that_the_net_was_not_made_for(name):
         torch.testing.assert_close(net.from_maps(one), net.from_maps(one.expand(-1, -1, 4, 4)))
 
 
+@pytest.mark.thorough(but=("18",))
 @pytest.mark.parametrize("depth", [18, 50])
 def test_the_original_resnet_is_torchvisions(depth):
     torch.manual_seed(depth)

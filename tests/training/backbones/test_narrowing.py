@@ -107,6 +107,7 @@ def test_it_computes_what_sface_computes():
     assert cosine_similarity(found, torch.from_numpy(embedder.embed(crops))).min() > 0.99999
 
 
+@pytest.mark.thorough
 def test_channels_that_are_twice_and_constants_are_left_out_without_loss():
     wide, shown = spread_over(net(0.25, seed=2), 0.5), torch.cat(photos(seed=9))
     begun = net(0.25, seed=3)

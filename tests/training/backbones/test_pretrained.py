@@ -41,6 +41,7 @@ def same(one, other):
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "name", ["mobilefacenet", pytest.param("iresnet18", marks=pytest.mark.slow)]
 )
@@ -59,6 +60,7 @@ def test_a_model_file_gives_back_every_bit(tmp_path, name):
     assert weights.origin.startswith(f"mine, {name}, licence unknown")
 
 
+@pytest.mark.thorough
 def test_a_run_is_its_model_file(tmp_path):
     net = make()
     export_model(
@@ -93,6 +95,7 @@ WRAPPED = {
 }
 
 
+@pytest.mark.thorough(but=("plain", "compiled"))
 @pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
 def test_a_torch_file(tmp_path, wrap):
     net, other = make(), make(seed=1)
@@ -139,6 +142,7 @@ def insightface_names(net):
     return found
 
 
+@pytest.mark.thorough
 def test_insightfaces_names(tmp_path):
     net, other = make("iresnet18"), make("iresnet18", seed=1)
     state = insightface_names(net)
@@ -148,6 +152,7 @@ def test_insightfaces_names(tmp_path):
     assert same(net, other)
 
 
+@pytest.mark.thorough
 def test_facenets_weights(tmp_path):
     facenet = pytest.importorskip("facenet_pytorch", reason="needs the train extra")
     torch.manual_seed(0)

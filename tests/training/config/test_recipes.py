@@ -110,6 +110,18 @@ def slow_if_costly(name: str) -> object:
     return pytest.param(name, marks=pytest.mark.slow) if costly else name
 
 
+@pytest.mark.thorough(
+    but=(
+        "small-arcface",
+        "small-triplet",
+        "small-center",
+        "pretrain-simclr",
+        "pretrain-dino",
+        "pretrain-mae",
+        "pretrain-distil",
+        "joined-softmax-simclr",
+    )
+)
 @pytest.mark.parametrize("name", [slow_if_costly(name) for name in recipe_names()])
 def test_a_recipe_takes_a_step(name, people, tmp_path):
     values = read_recipe(name)

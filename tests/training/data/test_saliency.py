@@ -144,6 +144,7 @@ def test_a_view_does_not_depend_on_the_batch():
         assert torch.equal(alone[0], together[number])
 
 
+@pytest.mark.thorough
 def test_a_run_with_salient_crops(tmp_path):
     photos = write_people(tmp_path / "photos")
     given = {"method": {"name": "swav", "prototypes": 12}, "views": {"crops": "saliency"},

@@ -91,6 +91,7 @@ def check_against_one(people: Path, folder: Path) -> None:
     assert losses(run) == pytest.approx(losses(alone), rel=1e-4)
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # no thread of ours runs yet
 def test_two_processes_have_the_losses_of_one_and_one_goes_on(people, tmp_path):
     multiprocessing.start_processes(

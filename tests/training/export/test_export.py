@@ -61,6 +61,7 @@ def write(net, path, *, name="mobilefacenet", size=SIDE, embedding_size=16, **op
     return export_model(net, path, **{"contract": contract, "provenance": WHO, **options})
 
 
+@pytest.mark.thorough(but=("resnet18-options2",))
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -111,6 +112,7 @@ def test_every_weight_is_there_under_its_own_name():
     assert not operators & {"PRelu", "Identity", "Unsqueeze"}
 
 
+@pytest.mark.thorough
 def test_the_same_weights_give_the_same_bytes(tmp_path):
     net = make()
     first = write(net, tmp_path / "a.onnx")
@@ -142,6 +144,7 @@ def test_wrappers_are_taken_off(tmp_path):
     assert wrapped.model_id == plain.model_id
 
 
+@pytest.mark.thorough
 def test_a_file_of_other_weights_is_not_written(tmp_path, monkeypatch):
     net, other = make(), make(seed=1)
     monkeypatch.setattr(export, "graph_of", lambda _net, size: graph_of(other, size=size))
@@ -161,6 +164,7 @@ def test_a_slightly_wrong_slope_is_seen(tmp_path, monkeypatch):
     assert PARITY <= 1e-4
 
 
+@pytest.mark.thorough(but=("nan",))
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, 1e30])
 def test_a_diverged_backbone_is_not_written(tmp_path, value):
     net = make()
@@ -194,6 +198,7 @@ def test_cards_that_could_do_something_to_a_terminal(tmp_path):
             parse_model_file(replace(model, card=card).to_bytes(), "x")
 
 
+@pytest.mark.thorough
 def test_from_a_backbone_to_a_decision(tmp_path):
     path = tmp_path / "model.onnx"
     write(make(size=112), path, size=112, thresholds=[AT], card="the card")

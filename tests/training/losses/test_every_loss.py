@@ -39,6 +39,7 @@ def test_an_option_of_another_name_or_kind_is_one_line(name, options, words):
     check_refused(name, options, words)
 
 
+@pytest.mark.thorough
 def test_another_library_is_imported_only_by_the_losses_that_are_its():
     code = (
         "import sys; from faceverify.training.losses import build_loss;"
@@ -198,6 +199,7 @@ def evaluate(name, embeddings, labels):
     return pair_losses.build(name)(embeddings, labels_for(name, labels))
 
 
+@pytest.mark.thorough(but=("0.3-triplet", "1.5-contrastive", "0.3-npair", "0.3-log-ratio"))
 @pytest.mark.parametrize("name", PAIR_LOSSES)
 @pytest.mark.parametrize("spread", [0.3, 1.5])
 def test_gradients_are_those_of_the_loss(name, spread):

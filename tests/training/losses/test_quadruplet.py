@@ -24,6 +24,7 @@ def test_the_equation_written_out(options, spread):
     check_equation("quadruplet", options, spread, quadruplet)
 
 
+@pytest.mark.thorough
 def test_quadruplets_are_those_listed():
     _, labels, squared = face_batch(size=24, identities=4)
     same = labels[:, None] == labels

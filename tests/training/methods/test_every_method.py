@@ -37,6 +37,7 @@ def test_it_is_documented_and_has_a_test_of_the_paper(name):
     assert "written_out" in inspect.getsource(module)
 
 
+@pytest.mark.thorough(but=("simclr", "moco", "dino", "swav", "instdisc", "distil", "simsiam"))
 @pytest.mark.parametrize("name", UNNAMED)
 def test_a_resumed_run_is_the_run_that_never_stopped(name, tmp_path):
     config = config_of(name)
@@ -76,6 +77,7 @@ def slow_if_it_paints_or_sorts(name: str) -> object:
     return pytest.param(name, marks=pytest.mark.slow) if name in safe else name
 
 
+@pytest.mark.thorough(but=("simclr", "moco", "supcon", "instdisc"))
 @pytest.mark.parametrize("name", [slow_if_it_paints_or_sorts(name) for name in UNNAMED])
 def test_it_learns_and_does_not_collapse(name):
     config = config_of(name, log={"steps": 10})
@@ -88,6 +90,7 @@ def test_it_learns_and_does_not_collapse(name):
         assert lines[-1].get(sign, 9) > 1.3 * least, sign
 
 
+@pytest.mark.thorough(but=("simclr", "mae", "cmc", "moco"))
 @pytest.mark.parametrize("name", UNNAMED)
 def test_it_is_exported_without_its_heads(name, tmp_path):
     config = config_of(name)
@@ -101,6 +104,7 @@ def test_it_is_exported_without_its_heads(name, tmp_path):
     assert made.largest_cosine_difference < 1e-5
 
 
+@pytest.mark.thorough(but=("simclr", "byol", "clip", "barlow"))
 @pytest.mark.parametrize("name", [one for one in UNNAMED if METHODS[one].embeds_whole_views])
 def test_a_gradient_cache_changes_nothing(name):
     plain, cached = config_of(name), config_of(name, compute={"gradient_cache": 5})
@@ -177,6 +181,7 @@ class PulledTogether(Method):
         return (rows - 1).square().mean()
 
 
+@pytest.mark.thorough
 def test_a_collapse_stops_the_run_and_says_what_to_change(monkeypatch, tmp_path):
     monkeypatch.setitem(METHODS, "pulled-together", PulledTogether)
     config = config_of(

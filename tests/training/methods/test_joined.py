@@ -120,6 +120,7 @@ def test_a_method_that_embeds_other_images_has_the_first_view_beside_them():
     assert found.item() == pytest.approx(wanted.item(), rel=1e-6)
 
 
+@pytest.mark.thorough(but=("simclr", "moco", "swav", "rotation"))
 @pytest.mark.parametrize("name", JOINABLE)
 def test_every_method_resumes_bit_for_bit_and_all_parts_learn(name, tmp_path):
     config = joined_config(name)
@@ -181,6 +182,7 @@ def as_one_of_two(rank: int, port: int, folder: Path) -> None:
 TERMS = ("loss", "loss_named", "loss_unnamed")
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # no thread of ours runs yet
 def test_two_processes_are_one(tmp_path):
     multiprocessing.start_processes(as_one_of_two, (free_port(), tmp_path), 2, start_method="fork")

@@ -197,6 +197,7 @@ def run_of_a_teacher(tmp_path_factory):
     return folder / "run", people
 
 
+@pytest.mark.thorough
 def test_a_run_teaches_the_next_one(run_of_a_teacher, tmp_path):
     old, people = run_of_a_teacher
     method = {"name": "soft-targets", "teacher": str(old), "temperature": 2.0}
@@ -221,6 +222,7 @@ def taught_by_each(run_of_a_teacher, folder, method, **changes):
     return losses
 
 
+@pytest.mark.thorough(but=("photos",))
 @pytest.mark.parametrize(
     "method",
     [{"name": "soft-targets"}, {"name": "distil"}, {"name": "distil", "shown": "views"}],
@@ -232,6 +234,7 @@ def test_torch_runs_a_teacher_as_onnx_runtime_does(run_of_a_teacher, tmp_path, m
     assert first != second  # two computations
 
 
+@pytest.mark.thorough
 def test_torch_runs_a_teacher_in_float32_and_leaves_the_first_weights_alone(
     run_of_a_teacher, tmp_path
 ):
@@ -243,6 +246,7 @@ def test_torch_runs_a_teacher_in_float32_and_leaves_the_first_weights_alone(
     assert first == pytest.approx(second, rel=1e-4)
 
 
+@pytest.mark.thorough
 def test_torch_runs_no_net_that_is_not_ours(run_of_a_teacher, tmp_path):
     _, people = run_of_a_teacher
     path = tmp_path / "other.onnx"

@@ -35,6 +35,7 @@ def aligned(photos, **changes):
     return tiny_config(photos, **{**given, **changes})
 
 
+@pytest.mark.thorough
 def test_photos_are_cut_out_into_the_run(photos, tmp_path):
     run, said, shown = RunFolder(tmp_path / "run"), [], []
 
@@ -58,6 +59,7 @@ def test_photos_are_cut_out_into_the_run(photos, tmp_path):
     assert (data.source, data.align) == (str(crops), False)
 
 
+@pytest.mark.thorough
 def test_a_run_that_was_stopped_while_it_cut_goes_on(photos, tmp_path):
     run = RunFolder(tmp_path / "run")
 
@@ -78,6 +80,7 @@ def test_a_run_that_was_stopped_while_it_cut_goes_on(photos, tmp_path):
     train_model(run.read_config(), run, resume=True)
 
 
+@pytest.mark.thorough
 def test_people_are_cut_out_too(photos, tmp_path):
     run, said = RunFolder(tmp_path / "run"), []
     train_model(aligned(photos, method={"name": "supervised"}), run, say=said.append)

@@ -33,6 +33,7 @@ def test_the_name_of_a_loss_is_enough(name):
         assert settled.size == 128
 
 
+@pytest.mark.thorough(but=("triplet",))
 @pytest.mark.parametrize("name", PAIRS)
 def test_every_loss_of_pairs_learns_a_step(tmp_path, name):
     people = write_people(tmp_path / "people")

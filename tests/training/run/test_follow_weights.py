@@ -15,6 +15,7 @@ def begun(init, **own):
     return following_weights({"seed": 1, "backbone": backbone}, {"backbone": {"init": str(init)}})
 
 
+@pytest.mark.thorough
 def test_the_bundled_model():
     assert begun("dlib-resnet29") == {
         "seed": 1,
@@ -24,6 +25,7 @@ def test_the_bundled_model():
     }  # fmt: skip
 
 
+@pytest.mark.thorough(but=("mobilefacenet",))
 @pytest.mark.parametrize("name", ["mobilefacenet", "iresnet18"])
 def test_weights_alone(tmp_path, name):
     net = build_backbone(name, embedding_size=512)
@@ -53,6 +55,7 @@ def test_a_backbone_that_was_named_or_fits_stays():
     assert following_weights(RECIPE, {}) == RECIPE
 
 
+@pytest.mark.thorough
 def test_weights_of_no_backbone_are_left_to_be_refused(tmp_path):
     torch.save({"state_dict": {"x": torch.zeros(2)}}, tmp_path / "weights.pth")
     assert begun(tmp_path / "weights.pth")["backbone"]["name"] == "resnet18"

@@ -83,6 +83,7 @@ def test_a_few_images_of_each_person_spread_over_all():
     assert some_of_each(labels, range(2, 3), 20).tolist() == list(range(41, 57))
 
 
+@pytest.mark.thorough
 def test_fine_tuning_begins_where_the_weights_are(tmp_path):
     people = write_people(tmp_path / "people")
     first = train_model(tiny_config(people, budget={"epochs": 6}), RunFolder(tmp_path / "first"))

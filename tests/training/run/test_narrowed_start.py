@@ -71,6 +71,7 @@ def test_it_begins_near_the_wider_one(photos, wide, tmp_path):
     assert "wide, mobilenet" in about.source
 
 
+@pytest.mark.thorough
 def test_all_that_is_copied_of_the_backbone_begins_there_too(photos, wide, tmp_path):
     config = config_of(
         photos, wide, method={"name": "moco", "queue": 16}, average={"decay": 0.9},
@@ -86,6 +87,7 @@ def test_all_that_is_copied_of_the_backbone_begins_there_too(photos, wide, tmp_p
         assert value.allclose(copy, atol=1e-9), name
 
 
+@pytest.mark.thorough
 def test_it_goes_on_as_if_it_had_never_stopped(photos, wide, tmp_path):
     config = config_of(
         photos, wide, optimiser={"learning_rate": 0.01}, budget={"steps": 3},
@@ -129,6 +131,7 @@ def test_a_narrower_backbone_of_a_recipe_stays(wide):
     assert found["backbone"] == own
 
 
+@pytest.mark.thorough
 def test_a_student_begins_as_a_teacher_that_it_can_begin_as(wide):
     values = read_recipe("pretrain-distil")
     assert teacher_to_narrow({}, values) == "sface"

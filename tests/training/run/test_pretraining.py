@@ -47,6 +47,7 @@ def config_of(photos, **changes):
     return tiny_config(photos, **{**given, **changes})
 
 
+@pytest.mark.thorough
 def test_photos_without_names_become_a_model(photos, tmp_path):
     run, said = RunFolder(tmp_path / "run"), []
     trained = train_model(config_of(photos), run, say=said.append)
@@ -89,6 +90,7 @@ def test_it_goes_on_as_if_it_had_never_stopped(photos, tmp_path):
     assert load_model_file(parted.model).id == load_model_file(whole.model).id
 
 
+@pytest.mark.thorough
 def test_a_probe_chooses_the_checkpoint(photos, tmp_path):
     probe = write_people(tmp_path / "probe", people=4, images=6)
     for index, path in enumerate(sorted(probe.rglob("*.png"))):  # others than those learned from
@@ -105,6 +107,7 @@ def test_a_probe_chooses_the_checkpoint(photos, tmp_path):
     assert (run.path / "nearest.svg").is_file()
 
 
+@pytest.mark.thorough(but=("body",))
 @pytest.mark.parametrize("kept", ["whole", "body"])
 def test_train_goes_on_from_it(photos, tmp_path, kept):
     pre = RunFolder(tmp_path / "pre")
@@ -213,6 +216,7 @@ def grey_copies(photos, folder, every=1):
     return folder
 
 
+@pytest.mark.thorough
 def test_grey_photos_are_refused_where_colour_is_learned_from(photos, tmp_path):
     given = {
         "method": {"name": "cmc"},
@@ -305,6 +309,7 @@ def test_the_rank_chooses_in_the_second_half(photos, tmp_path):
     )
 
 
+@pytest.mark.thorough
 def test_photos_that_cannot_be_read_are_left_out(photos, tmp_path):
     broken = shutil.copytree(photos, tmp_path / "broken")
     files = sorted(broken.rglob("*.png"))

@@ -75,6 +75,7 @@ def test_steps_and_validations_that_take_longer_than_a_tenth_are_rehearsed_by_pa
     assert 1 <= plan.steps <= 4
 
 
+@pytest.mark.thorough
 def test_where_there_is_time_whole_steps_are_rehearsed(people):
     plan, images, crops = rehearse(
         people, seconds=600, an_image=0.002, a_crop=0.0001, validation={"times": 4}

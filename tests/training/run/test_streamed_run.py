@@ -31,6 +31,7 @@ def piped(shards, *, before=""):
     return f"pipe:{before}cat {shlex.quote(str(shards))}/{{000000..000003}}.tar"
 
 
+@pytest.mark.thorough
 def test_a_streamed_run_that_goes_on_is_the_run_that_never_stopped(shards, tmp_path):
     config = tiny_config(piped(shards), checkpoints={"steps": 5}, budget={"steps": 8})
     whole, parted = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "parted")
@@ -51,6 +52,7 @@ def test_a_streamed_run_that_goes_on_is_the_run_that_never_stopped(shards, tmp_p
     assert len(set(losses)) == 8
 
 
+@pytest.mark.thorough
 def test_a_stream_is_counted_once(shards, tmp_path):
     counted = tmp_path / "counted"
     source = piped(shards, before=f"echo x >> {shlex.quote(str(counted))}; ")
@@ -107,6 +109,7 @@ def as_one_of_two(rank, port, source, folder):
     train_model(tiny_config(source, budget={"steps": 4}), RunFolder(folder / "run"))
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # no thread of ours runs yet
 def test_two_processes_share_the_shards(shards, tmp_path):
     multiprocessing.start_processes(

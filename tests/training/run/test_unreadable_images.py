@@ -45,6 +45,7 @@ def trained(people, folder, **changes):
     return RunFolder(folder), said
 
 
+@pytest.mark.thorough(but=("none-3",))
 @pytest.mark.parametrize(("cache", "workers"), [("none", 3), ("memory", 0)])
 def test_a_run_goes_on_without_them(people, tmp_path, monkeypatch, cache, workers):
     monkeypatch.setenv("FACEVERIFY_CACHE", str(tmp_path / "cache"))
@@ -69,6 +70,7 @@ def test_another_image_of_the_person_takes_the_place(people):
     assert sorted(in_place_of(26, faces.labels)) == list(range(48))
 
 
+@pytest.mark.thorough
 def test_a_run_that_goes_on_is_the_run_that_never_stopped(people, tmp_path):
     parts = {"checkpoints": {"steps": 5}, "budget": {"steps": 8}}
     whole, _ = trained(people, tmp_path / "whole", **parts)
@@ -81,6 +83,7 @@ def test_a_run_that_goes_on_is_the_run_that_never_stopped(people, tmp_path):
     assert_same_run(parted, whole)
 
 
+@pytest.mark.thorough(but=("triplet",))
 @pytest.mark.parametrize("loss", ["triplet", "arcface"])
 def test_losses_that_want_the_people_of_the_batch(people, tmp_path, loss):
     batches = {"sampler": "identities", "images_per_identity": 4}
@@ -92,6 +95,7 @@ def test_losses_that_want_the_people_of_the_batch(people, tmp_path, loss):
     assert said.count("10 images could not be read and were left out") == 1
 
 
+@pytest.mark.thorough
 def test_too_many_stop_the_run_which_is_saved_and_can_go_on(people, tmp_path):
     run = RunFolder(tmp_path / "run")
     limit = {"workers": 1, "unreadable": 1 / 48}
@@ -121,6 +125,7 @@ def test_many_are_counted_and_not_all_named():
     assert left_out.notes == ["20 images could not be read and were left out"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["webdataset", "recordio", "stream"])
 def test_shards_records_and_streams(tmp_path, kind):
     people = write_people(tmp_path / "people")

@@ -30,6 +30,7 @@ def train(processes, folder):
     multiprocessing.start_processes(train_all, given, processes, start_method="fork")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("engine", [*ENGINES, "sampled"])
 @pytest.mark.parametrize("case", CASES)
 def test_many_processes_are_one(found, case, engine):
