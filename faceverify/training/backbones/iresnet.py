@@ -10,6 +10,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from faceverify.training.backbones.necks import make_neck
+from faceverify.training.backbones.staged import Staged
 
 # depth: units of each stage
 DEPTHS = {
@@ -47,7 +48,7 @@ class Unit(nn.Module):
         return total
 
 
-class IResNet(nn.Module):
+class IResNet(Staged):
     """Stem, four stages, neck; see :func:`iresnet`."""
 
     def __init__(self, counts: tuple[int, ...], neck: nn.Module) -> None:
@@ -62,21 +63,6 @@ class IResNet(nn.Module):
             for inputs, outputs, count in zip((64, *CHANNELS), CHANNELS, counts, strict=False)
         )
         self.neck = neck
-
-    def forward(self, crops: Tensor) -> Tensor:
-        """(N, 3, size, size), normalised, to (N, embedding size)."""
-        return self.from_maps(self.maps(crops))
-
-    def maps(self, crops: Tensor) -> Tensor:
-        """Features before the neck, (N, channels, side, side)."""
-        x = self.stem(crops)
-        features: Tensor = self.stage4(self.stage3(self.stage2(self.stage1(x))))
-        return features
-
-    def from_maps(self, features: Tensor) -> Tensor:
-        """Embeddings of the features, (N, embedding size)."""
-        embeddings: Tensor = self.neck(features)
-        return embeddings
 
 
 def iresnet(

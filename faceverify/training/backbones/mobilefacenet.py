@@ -7,6 +7,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from faceverify.training.backbones.necks import ToSide, check_dropout
+from faceverify.training.backbones.staged import Staged
 from faceverify.training.config.fields import config_error
 
 # rows of the table: expansion, channels, repetitions, stride of the first
@@ -35,7 +36,7 @@ class Bottleneck(nn.Module):
         return x + y if self.has_shortcut else y
 
 
-class MobileFaceNet(nn.Module):
+class MobileFaceNet(Staged):
     """Stem, three stages, neck; see :func:`mobilefacenet`."""
 
     def __init__(self, embedding_size: int, size: int, dropout: float, width: float) -> None:
@@ -62,20 +63,6 @@ class MobileFaceNet(nn.Module):
                 output_norm=nn.BatchNorm1d(embedding_size),
             )
         )
-
-    def forward(self, crops: Tensor) -> Tensor:
-        """(N, 3, size, size), normalised, to (N, embedding size)."""
-        return self.from_maps(self.maps(crops))
-
-    def maps(self, crops: Tensor) -> Tensor:
-        """Features before the neck, (N, channels, side, side)."""
-        features: Tensor = self.stage3(self.stage2(self.stage1(self.stem(crops))))
-        return features
-
-    def from_maps(self, features: Tensor) -> Tensor:
-        """Embeddings of the features, (N, embedding size)."""
-        embeddings: Tensor = self.neck(features)
-        return embeddings
 
 
 def mobilefacenet(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from faceverify.training.backbones.mobilefacenet import check_width, narrowed
 from faceverify.training.backbones.necks import ToSide, check_dropout
+from faceverify.training.backbones.staged import Staged
 
 STEM = 32  # channels; the side stays
 STAGES = (  # channels of each block's output; all stages but the first begin with stride 2
@@ -73,8 +74,10 @@ class Neck(nn.Module):
         return embeddings
 
 
-class MobileNet(nn.Module):
+class MobileNet(Staged):
     """Stem, five stages, neck; see :func:`mobilenet`."""
+
+    neck: Neck
 
     def __init__(self, embedding_size: int, size: int, dropout: float, width: float) -> None:
         super().__init__()
@@ -97,22 +100,6 @@ class MobileNet(nn.Module):
         """The blocks of all stages, from input to output."""
         stages = (self.stage1, self.stage2, self.stage3, self.stage4, self.stage5)
         return [block for stage in stages for block in stage if isinstance(block, Separable)]
-
-    def forward(self, crops: Tensor) -> Tensor:
-        """(N, 3, size, size), normalised, to (N, embedding size)."""
-        return self.from_maps(self.maps(crops))
-
-    def maps(self, crops: Tensor) -> Tensor:
-        """Features before the neck, (N, channels, side, side)."""
-        features: Tensor = self.stem(crops)
-        for block in self.blocks:
-            features = block(features)
-        return features
-
-    def from_maps(self, features: Tensor) -> Tensor:
-        """Embeddings of the features, (N, embedding size)."""
-        embeddings: Tensor = self.neck(features)
-        return embeddings
 
 
 def mobilenet(

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from faceverify.training.backbones.necks import make_neck
+from faceverify.training.backbones.staged import Staged
 from faceverify.training.config.fields import config_error
 
 # depth: block, blocks of each stage
@@ -17,7 +18,7 @@ DEPTHS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] =
 STEMS = ("face", "original")
 
 
-class ResNet(nn.Module):
+class ResNet(Staged):
     """Stem, four stages, neck; see :func:`resnet`."""
 
     def __init__(self, stem: nn.Sequential, stages: list[nn.Sequential], neck: nn.Module) -> None:
@@ -25,21 +26,6 @@ class ResNet(nn.Module):
         self.stem = stem
         self.stage1, self.stage2, self.stage3, self.stage4 = stages
         self.neck = neck
-
-    def forward(self, crops: Tensor) -> Tensor:
-        """(N, 3, size, size), normalised, to (N, embedding size)."""
-        return self.from_maps(self.maps(crops))
-
-    def maps(self, crops: Tensor) -> Tensor:
-        """Features before the neck, (N, channels, side, side)."""
-        x = self.stem(crops)
-        features: Tensor = self.stage4(self.stage3(self.stage2(self.stage1(x))))
-        return features
-
-    def from_maps(self, features: Tensor) -> Tensor:
-        """Embeddings of the features, (N, embedding size)."""
-        embeddings: Tensor = self.neck(features)
-        return embeddings
 
 
 def resnet(
