@@ -61,6 +61,13 @@ def from_first_process(value: int) -> int:
     return int(box.item())
 
 
+def tensors_of_first_process(tensors: Iterable[Tensor]) -> None:
+    """Give tensors the values that the first process has (broadcast), in place."""
+    if process_count() > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor, src=0)
+
+
 def gather_batch(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The batch of all processes, in the order of their ranks (all-gather).
 

@@ -15,6 +15,7 @@ from faceverify.training.backbones.pretrained import fill, read_weights
 from faceverify.training.config.fields import config_error
 from faceverify.training.config.schema import Backbone
 from faceverify.training.data.loading.source import Stills
+from faceverify.training.distributed.collectives import tensors_of_first_process
 from faceverify.training.distributed.wrappers import plain_module
 
 PHOTOS = 512  # of the run, evenly spread
@@ -61,4 +62,6 @@ def narrowed(backbone: nn.Module, *, wider: MobileNet, stills: Stills) -> dict[s
     positions = np.linspace(0, count - 1, min(count, PHOTOS)).round().astype(np.int64)
     photos = [images for images, _ in stills.at(positions)]
     narrow(net, wider.to(photos[0].device), photos)
-    return {name: value.detach().clone() for name, value in net.state_dict().items()}
+    start = {name: value.detach().clone() for name, value in net.state_dict().items()}
+    tensors_of_first_process(start.values())  # another processor may choose other channels
+    return start

@@ -7,17 +7,23 @@ import numpy as np
 import pytest
 import torch
 from generated_people import tiny_config, write_people
+from launched_processes import become_process, free_port
+from torch import multiprocessing
 from torch.nn.functional import cosine_similarity
 
 from faceverify.errors import TrainingError
 from faceverify.models.embedder import Embedder
 from faceverify.models.model_file import load_model_file
+from faceverify.training.backbones import build_backbone
 from faceverify.training.checkpoint.checkpoint import checkpoints, latest, read_part
 from faceverify.training.config.files import read_recipe
+from faceverify.training.data.loading.source import Stills
 from faceverify.training.data.sets.open import open_face_set
 from faceverify.training.data.writers.convert import convert
+from faceverify.training.distributed.processes import join_processes
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.follow_weights import following_weights, teacher_to_narrow
+from faceverify.training.run.narrowed_start import narrowing_of
 from faceverify.training.run.train import train_model
 
 WIDE = {"name": "mobilenet", "width": 0.5, "stem": None, "embedding_size": 16}
@@ -102,7 +108,41 @@ def test_it_goes_on_as_if_it_had_never_stopped(photos, wide, tmp_path):
     train_model(parted.read_config(), parted, resume=True, say=said.append)
     assert not any(line.startswith("begins with") for line in said)
     parts = [read_part(latest(one.checkpoints), "backbone") for one in (whole, parted)]
-    assert all(torch.equal(value, parts[1][name]) for name, value in parts[0].items())
+    assert are_equal(*parts)
+
+
+def narrowed_by_noise(config, seed):
+    """Weights of a backbone that is fitted on noise of its own."""
+
+    def at(positions):
+        generator = torch.Generator().manual_seed(seed)
+        yield 2 * torch.rand(len(positions), 3, 32, 32, generator=generator) - 1, positions
+
+    narrowing = narrowing_of(config.backbone, Stills(np.zeros(8, np.int64), at))
+    return narrowing(build_backbone("mobilenet", embedding_size=16, size=32, width=0.25))
+
+
+def as_one_of_two(rank, port, config, folder):
+    become_process(rank, 2, port)
+    torch.set_num_threads(1)
+    with join_processes("cpu"):
+        torch.save(narrowed_by_noise(config, rank), folder / f"{rank}.pt")
+
+
+def are_equal(weights, others):
+    return all(torch.equal(value, others[name]) for name, value in weights.items())
+
+
+@pytest.mark.thorough
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # no thread of ours runs yet
+def test_every_process_begins_as_the_first(photos, wide, tmp_path):
+    config = config_of(photos, wide)
+    given = (free_port(), config, tmp_path)
+    multiprocessing.start_processes(as_one_of_two, given, 2, start_method="fork")
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert are_equal(first, second)
+    assert are_equal(first, narrowed_by_noise(config, 0))
+    assert not are_equal(first, narrowed_by_noise(config, 1))
 
 
 def test_a_stream_has_no_photos_to_fit_it_on(photos, wide, tmp_path):
