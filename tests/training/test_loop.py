@@ -255,9 +255,9 @@ def test_weights_that_were_better_before_are_told(people, tmp_path):
     assert not any("nothing was gained" in line for line in said)
     last = latest(run.checkpoints)
     mark_best(run.checkpoints, last, 0.9)  # such people are told apart by any weights
-    assert nothing_gained(read_metrics(run.metrics), best(run.checkpoints)) == [
+    assert nothing_gained(read_metrics(run.metrics), best(run.checkpoints), named=True) == [
         "the weights it began with verified 100.00 %, its best ones 90.00 %: on these pairs "
         "nothing was gained"
     ]
     mark_best(run.checkpoints, last, 1.0)
-    assert nothing_gained(read_metrics(run.metrics), best(run.checkpoints)) == []
+    assert nothing_gained(read_metrics(run.metrics), best(run.checkpoints), named=True) == []

@@ -76,7 +76,7 @@ def finished(
     for note in (
         *data.source.left_out.notes,
         *made.notes,
-        *nothing_gained(metrics, best(run.checkpoints)),
+        *nothing_gained(metrics, best(run.checkpoints), named=method.needs_labels),
     ):
         say(note)
     facts = {
@@ -99,13 +99,20 @@ def finished(
 
 
 def nothing_gained(
-    metrics: Sequence[Mapping[str, Any]], found: tuple[Path, float] | None
+    metrics: Sequence[Mapping[str, Any]], found: tuple[Path, float] | None, *, named: bool
 ) -> list[str]:
-    """A note where no checkpoint validated better than the weights that the run began with."""
+    """A note where no checkpoint validated better than the weights that the run began with.
+
+    Args:
+        metrics: lines of the run, the first weights' with step 0.
+        found: the best checkpoint and its accuracy; None without one.
+        named: whether the run learned people.
+    """
     began = next((line.get("accuracy") for line in metrics if line["step"] == 0), None)
     if began is None or found is None or found[1] >= began:
         return []
     return [
         f"the weights it began with verified {100 * began:.2f} %, its best ones "
         f"{100 * found[1]:.2f} %: on these pairs nothing was gained"
+        + ("" if named else "; without names some methods need many more steps than others")
     ]

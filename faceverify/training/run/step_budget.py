@@ -39,6 +39,7 @@ def measured_plan(
     processes: Processes,
     embed: Callable[[nn.Module, NDArray[np.uint8]], object],
     crops: NDArray[np.uint8] | None,
+    first_weights: bool,
 ) -> Plan:
     """Measure how many steps and validations fit into the time of a run.
 
@@ -54,6 +55,7 @@ def measured_plan(
         processes: this one and the others; all get the same plan.
         embed: embeds crops as a validation does.
         crops: of the validation, in the first process; None where there is none.
+        first_weights: whether the run begins with weights worth validating.
 
     Raises:
         TrainingError: there is no time for one step and one validation.
@@ -74,7 +76,7 @@ def measured_plan(
         step=step,
         validation=Duration(*map(processes.from_first, (validation.least, validation.likely))),
         wanted=config.validation if judged else replace(config.validation, times=0),
-        first_weights=state.first_weights,
+        first_weights=first_weights,
         imprint=config.backbone.imprint,
         image_of_each=step.likely * FORWARD * people / config.batches.size,
     )

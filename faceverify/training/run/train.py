@@ -162,14 +162,17 @@ def train_model(
             say(f"the last stage begins at random, the others as in {state.origin}")
         if state.executor.precision == "bfloat16" and emulates_bfloat16(processes.device):
             say("bfloat16 is emulated: this device has no instructions for it, float32 is faster")
-        first_weights = state.first_weights
+        first_weights = state.first_weights or (
+            not method.needs_labels
+            and bool(processes.from_first(judged.validation_set is not None))
+        )  # without names, random ones too: a run may end below them
         imprints = bool(state.origin) and source.stills is not None and has_directions(state.method)
         if config.budget.minutes is not None:
             say(f"rehearsing, to see how many steps {config.budget.minutes:g} minutes hold")
             plan = measured_plan(
                 60 * config.budget.minutes - (time.monotonic() - began), state, config, source,
                 people=source.num_identities if imprints else 0, processes=processes,
-                embed=embed, crops=judged.timed(),
+                embed=embed, crops=judged.timed(), first_weights=first_weights,
             )  # fmt: skip
             say(plan.in_words(config.validation))
             config, first_weights = plan.written_into(config), plan.first_weights

@@ -60,6 +60,7 @@ def rehearse(people, *, seconds, an_image, a_crop, crops=100, **changes):
         processes=ALONE,
         embed=lambda _, some: sleep("crops", a_crop, some),
         crops=np.zeros((crops, 32, 32, 3), np.uint8) if crops else None,
+        first_weights=False,
     )
     return plan, shown["images"], shown["crops"]
 
