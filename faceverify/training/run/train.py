@@ -26,7 +26,8 @@ from faceverify.training.checkpoint.checkpoint import (
     remove_old,
     save_checkpoint,
 )
-from faceverify.training.config.schema import Config
+from faceverify.training.config.schema import Checkpoints, Config
+from faceverify.training.data.loading.source import Source
 from faceverify.training.data.views import Views, configured
 from faceverify.training.distributed.processes import Processes, device_name, join_processes
 from faceverify.training.loop import Results, train
@@ -150,18 +151,8 @@ def train_model(
         state.method.prepare(source.stills, training_cache(), show_progress)
         embed = embedding(contract, state.executor)
         validate = validation(judged, embed, state.executor, lambda: state.method)
-        say(
-            f"{described(source, named=method.needs_labels)}; "
-            f"{config.backbone.name} and {names_of(learned_by(config))} "
-            f"on {device_name(processes.device)}"
-            + (f", {processes.world} processes" if processes.world > 1 else "")
-        )
-        for note in judged.notes:
+        for note in (*announced(config, state, source, method, processes), *judged.notes):
             say(note)
-        if state.origin and not state.first_weights:
-            say(f"the last stage begins at random, the others as in {state.origin}")
-        if state.executor.precision == "bfloat16" and emulates_bfloat16(processes.device):
-            say("bfloat16 is emulated: this device has no instructions for it, float32 is faster")
         first_weights = state.first_weights or (
             not method.needs_labels
             and bool(processes.from_first(judged.validation_set is not None))
@@ -197,14 +188,6 @@ def train_model(
                 )  # fmt: skip
             say("class centres begin at the means of the people's embeddings")
 
-        def save(reached: Progress, results: Results | None) -> None:
-            place = save_checkpoint(run.checkpoints, reached, state.tensors())
-            if processes.first:
-                known, figure = best(run.checkpoints), deciding(results or {}, reached)
-                if figure is not None and (known is None or figure >= known[1]):
-                    mark_best(run.checkpoints, place, figure)
-                remove_old(run.checkpoints, config.checkpoints.keep)
-
         line = ProgressLine(progress.steps, progress.step) if live else None
         events = run.events if config.log.tensorboard else None
         with (
@@ -221,7 +204,8 @@ def train_model(
             if progress.step < progress.steps:
                 progress = train(
                     state, config, progress, source,
-                    processes=processes, log=log, save=save, validate=validate, stop=stop,
+                    processes=processes, log=log, validate=validate, stop=stop,
+                    save=partial(saved, state, config.checkpoints, run, processes),
                 )  # fmt: skip
         if line is not None:
             line.finish()
@@ -256,6 +240,46 @@ def _open(
         views=views, needs_colour=method.needs_colour, needs_captions=method.needs_captions,
         show_progress=show_progress, warn=warn, say=say,
     )  # fmt: skip
+
+
+def announced(
+    config: Config,
+    state: TrainState,
+    source: Source,
+    method: type[Method],
+    processes: Processes,
+) -> list[str]:
+    """What is learned from what, and on what: lines for the user before the first step."""
+    lines = [
+        f"{described(source, named=method.needs_labels)}; "
+        f"{config.backbone.name} and {names_of(learned_by(config))} "
+        f"on {device_name(processes.device)}"
+        + (f", {processes.world} processes" if processes.world > 1 else "")
+    ]
+    if state.origin and not state.first_weights:
+        lines.append(f"the last stage begins at random, the others as in {state.origin}")
+    if state.executor.precision == "bfloat16" and emulates_bfloat16(processes.device):
+        lines.append(
+            "bfloat16 is emulated: this device has no instructions for it, float32 is faster"
+        )
+    return lines
+
+
+def saved(
+    state: TrainState,
+    checkpoints: Checkpoints,
+    run: RunFolder,
+    processes: Processes,
+    reached: Progress,
+    results: Results | None,
+) -> None:
+    """Save a checkpoint, mark the best one, and remove old ones; the first process writes."""
+    place = save_checkpoint(run.checkpoints, reached, state.tensors())
+    if processes.first:
+        known, figure = best(run.checkpoints), deciding(results or {}, reached)
+        if figure is not None and (known is None or figure >= known[1]):
+            mark_best(run.checkpoints, place, figure)
+        remove_old(run.checkpoints, checkpoints.keep)
 
 
 def _silent(_: str) -> None:
