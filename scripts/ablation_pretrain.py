@@ -32,7 +32,7 @@ from typing import Any
 
 from processor_name import processor
 
-WITH_PEER = ("simclr", "moco", "byol", "simsiam", "swav", "dino", "barlow", "vicreg")
+WITH_PEER = ("simclr", "moco", "byol", "simsiam", "swav", "dino", "barlow", "vicreg", "mae")
 OURS, PLAIN = "faceverify", "lightly"
 PIXELS, SCRATCH = "pixels", "scratch-"  # baselines; the name of a backbone and its neck follow
 TIMES = 5  # validations of a run
@@ -120,9 +120,10 @@ def rounds(methods: Sequence[str], done: set[Cell]) -> list[list[Cell]]:
     alone += [(method, OURS) for method in methods if method not in WITH_PEER]
     left = [cell for cell in alone if cell not in done]
     both = [[(method, OURS), (method, PLAIN)] for method in methods if method in WITH_PEER]
-    # a cell whose other one is there runs by itself
-    paired = [[cell for cell in pair if cell not in done] for pair in both]
-    return [pair for pair in paired if pair] + [left[at : at + 2] for at in range(0, len(left), 2)]
+    paired = [pair for pair in both if not done.intersection(pair)]
+    # a cell whose other one is there runs as one without a peer
+    left += [cell for pair in both if pair not in paired for cell in pair if cell not in done]
+    return paired + [left[at : at + 2] for at in range(0, len(left), 2)]
 
 
 def recipe_of(name: str) -> dict[str, Any]:

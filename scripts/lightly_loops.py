@@ -17,8 +17,15 @@ os.environ["LIGHTLY_DID_VERSION_CHECK"] = "True"  # older ones ask a server as t
 import torch
 from lightly import loss as losses
 from lightly import transforms
-from lightly.models.modules import heads
-from lightly.models.utils import deactivate_requires_grad, update_momentum
+from lightly.models.modules import MaskedVisionTransformerDecoderTIMM, heads
+from lightly.models.utils import (
+    deactivate_requires_grad,
+    get_at_index,
+    patchify,
+    random_token_mask,
+    set_at_index,
+    update_momentum,
+)
 from lightly.utils.scheduler import cosine_schedule
 from torch import Tensor, nn
 
@@ -178,6 +185,34 @@ class VICReg(Plain):
         return self.criterion(first, second)
 
 
+class MAE(Plain):
+    MASKED = 0.75
+
+    def __init__(self, backbone: Any, size: int) -> None:
+        super().__init__(backbone)
+        self.patch, self.length = backbone.patch, backbone.side**2
+        self.enter = nn.Linear(size, 128)
+        self.decoder = MaskedVisionTransformerDecoderTIMM(
+            num_patches=self.length, embed_dim=128, depth=2, num_heads=4, num_prefix_tokens=0
+        )
+        self.paint = nn.Linear(128, 3 * self.patch**2)
+        self.criterion = nn.MSELoss()
+
+    def loss(self, views: list[Tensor]) -> Tensor:
+        (images,) = views
+        size = (len(images), self.length)
+        keep, gone = random_token_mask(size, self.MASKED, mask_class_token=True)  # it has none
+        seen = self.enter(self.backbone.tokens(images, keep=keep))
+        tokens = set_at_index(seen.new_zeros(*size, seen.shape[2]), keep, seen)
+        decoded = self.decoder(tokens, idx_mask=gone)
+        painted = self.paint(get_at_index(decoded, gone))
+        loss: Tensor = self.criterion(painted, get_at_index(patchify(images, self.patch), gone))
+        return loss
+
+    def optimiser(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.parameters(), lr=1.5e-4)
+
+
 PLAIN: dict[str, Callable[[nn.Module, int], Plain]] = {
     "simclr": SimCLR,
     "moco": MoCo,
@@ -187,6 +222,7 @@ PLAIN: dict[str, Callable[[nn.Module, int], Plain]] = {
     "dino": DINO,
     "barlow": BarlowTwins,
     "vicreg": VICReg,
+    "mae": MAE,
 }
 
 
@@ -209,6 +245,8 @@ def transform_of(method: str) -> Callable[[Any], list[Tensor]]:
         made = transforms.SimSiamTransform(input_size=SIDE)
     elif method == "vicreg":
         made = transforms.VICRegTransform(input_size=SIDE)
+    elif method == "mae":
+        made = transforms.MAETransform(input_size=SIDE)
     elif method == "barlow":
         made = transforms.BYOLTransform(
             transforms.BYOLView1Transform(input_size=SIDE),
