@@ -12,6 +12,8 @@ from PIL import Image, ImageOps
 
 from faceverify.training.data.sets.captions import open_captions
 
+pytestmark = pytest.mark.thorough
+
 SCRIPT = Path(__file__).parents[1] / "scripts" / "make_captions.py"
 
 
@@ -50,7 +52,6 @@ def test_what_is_measured_is_said(folder):
     assert found.captions[2] == ("a photo of the night, dark, black and white",)
 
 
-@pytest.mark.thorough
 def test_the_table_may_lie_elsewhere(folder):
     (folder / "lists").mkdir()
     found = made(folder, "--sentence", "{label}: a picture", table="lists/it.csv")
@@ -68,7 +69,6 @@ def test_the_turn_of_a_head(tmp_path):
     assert first.replace("left", "right") == second.replace("left", "right")
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     "table",
     [

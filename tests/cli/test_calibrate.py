@@ -66,6 +66,7 @@ def test_rates_that_are_none(run, people, text):
     assert "expected rates between 0 and 1" in ran.err
 
 
+@pytest.mark.thorough
 def test_thresholds_are_saved_into_a_copy_and_used(run, crowd, tmp_path, small_faces):
     bundled = find_model("default")
     before = hashlib.sha256(bundled.read_bytes()).digest()

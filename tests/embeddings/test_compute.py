@@ -61,6 +61,7 @@ def test_embeddings_change_only_with_their_version(stored, found):
     assert not complaints(rows, found), CURE
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

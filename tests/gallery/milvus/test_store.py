@@ -25,6 +25,8 @@ from faceverify.gallery.milvus.rows import SequenceNumbers, renamed
 from faceverify.gallery.milvus.store import MilvusStore
 from faceverify.gallery.milvus.writing import _write
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
@@ -45,7 +47,6 @@ def store(url):
         yield opened
 
 
-@pytest.mark.thorough
 class TestLite(StoreLaws):
     @pytest.fixture
     def store_url(self, url):

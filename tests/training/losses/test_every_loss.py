@@ -78,6 +78,7 @@ def test_the_batch_meets_both_sides_of_every_margin(case):
     assert cosines.min() < (-0.9 if case != "sub-centres" else 0)
 
 
+@pytest.mark.thorough(but=("arcface", "sphereface", "center", "softmax"))
 @pytest.mark.parametrize("case", CASES)
 def test_gradcheck(case):
     loss = build_case(case).eval()
