@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -35,6 +36,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from faceverify.runtime.malloc import NO_THREAD_CACHE
 from faceverify.training.backbones import build_backbone
 from faceverify.training.checkpoint.checkpoint import Progress
 from faceverify.training.config.checked import config_from_dict
@@ -76,7 +78,11 @@ def main() -> None:
                 job = {"method": method, "way": way, "batch": asked.batch, "steps": asked.steps,
                        "threads": asked.threads}  # fmt: skip
                 command = [sys.executable, __file__, "--one", json.dumps(job)]
-                done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+                # as `faceverify pretrain` starts itself
+                own = {"GLIBC_TUNABLES": NO_THREAD_CACHE} if way == OURS else {}
+                done = subprocess.run(
+                    command, check=True, stdout=subprocess.PIPE, env={**os.environ, **own}
+                )
                 found = json.loads(done.stdout.splitlines()[-1])
                 print(method, way, found, file=sys.stderr, flush=True)
                 known = figures.setdefault((method, way), found)

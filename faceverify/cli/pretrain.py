@@ -181,6 +181,7 @@ def run(
     resume: bool,
 ) -> Trained:
     """Make the configuration and train; arguments as of :func:`faceverify.cli.train.run`."""
+    check_resume(resume, recipe, name)  # before torch is imported
     from faceverify.runtime.addresses import check_path
     from faceverify.training.config.checked import config_from_dict
     from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
@@ -188,7 +189,6 @@ def run(
     from faceverify.training.run.folder import RunFolder
     from faceverify.training.run.follow_weights import following_weights, teacher_to_narrow
 
-    check_resume(resume, recipe, name)
     given = overridden(changes, changes_of(settings))
     chosen = given.get("method", {}).get("name")
     if chosen is not None and find_method(chosen).learns_by_loss:

@@ -237,6 +237,7 @@ def run(
         console: where to report.
         resume: continue the run, with its own settings instead of a recipe.
     """
+    check_resume(resume, recipe, name)  # before torch is imported
     from faceverify.runtime.addresses import check_path
     from faceverify.training.config.files import as_dict, changes_of, overridden, read_recipe
     from faceverify.training.optim.freezing import BODY
@@ -244,7 +245,6 @@ def run(
     from faceverify.training.run.follow_loss import following_loss, recipe_of
     from faceverify.training.run.follow_weights import following_weights, learned_without_names
 
-    check_resume(resume, recipe, name)
     given = overridden(changes, changes_of(settings))
     init = given.get("backbone", {}).get("init")
     unnamed = bool(init) and learned_without_names(init)

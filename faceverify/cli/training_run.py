@@ -13,6 +13,7 @@ from faceverify.cli.console import Console
 from faceverify.cli.exit import BY_A_SIGNAL
 from faceverify.errors import FaceverifyError, UsageError
 from faceverify.runtime.launch import launched
+from faceverify.runtime.malloc import restart_without_thread_cache
 
 if TYPE_CHECKING:
     from faceverify.training.config.schema import Config
@@ -28,6 +29,7 @@ def run_and_show(run: Callable[[], Trained], console: Console) -> None:
     Raises:
         typer.Exit: a signal stopped it: 128 and its number.
     """
+    restart_without_thread_cache()
     rank = launched("RANK", 0)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")  # its errors come as exceptions, too
     try:

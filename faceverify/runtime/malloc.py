@@ -11,6 +11,7 @@ import ctypes
 import mmap
 import os
 import sys
+from contextlib import suppress
 from functools import cache
 
 # glibc's malloc.h: number of each parameter, its default
@@ -22,6 +23,8 @@ PARAMETERS = {
 }
 FOREVER = 2**31 - 1
 HEAP = 128 << 20  # bytes; two photos and their nets take less
+NO_THREAD_CACHE = "glibc.malloc.tcache_count=0"
+ASIDE = {**dict.fromkeys(range(24, 144, 16), 2000), 64 << 10: 256}  # bytes: number of blocks
 
 
 def set_malloc(**values: int) -> bool:
@@ -36,13 +39,27 @@ def set_malloc(**values: int) -> bool:
         variables = (f"MALLOC_{name.upper()}_", f"MALLOC_{name.upper()}")
         if f"glibc.malloc.{name}" in given or any(one in os.environ for one in variables):
             return False
+    library = glibc()
+    if library is None:
+        return False
+    numbered = [(PARAMETERS[name][0], value) for name, value in values.items()]
+    return all(library.mallopt(number, value) == 1 for number, value in numbered)
+
+
+@cache
+def glibc() -> ctypes.CDLL | None:
+    """The C library with the functions used here, where it is glibc."""
     if not sys.platform.startswith("linux"):
-        return False
+        return None
     try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
-        return False
-    return all(mallopt(PARAMETERS[name][0], value) == 1 for name, value in values.items())
+        library = ctypes.CDLL(None)
+        _ = library.mallopt, library.malloc_trim
+    except (OSError, AttributeError):  # another one
+        return None
+    library.malloc.restype = library.sbrk.restype = ctypes.c_void_p
+    library.malloc.argtypes, library.free.argtypes = [ctypes.c_size_t], [ctypes.c_void_p]
+    library.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    return library
 
 
 def keep_memory() -> bool:
@@ -51,7 +68,54 @@ def keep_memory() -> bool:
     Returns:
         As :func:`set_malloc`.
     """
-    return set_malloc(mmap_max=0, trim_threshold=FOREVER, top_pad=64 << 20)
+    kept = set_malloc(mmap_max=0, trim_threshold=FOREVER, top_pad=64 << 20)
+    if kept:
+        set_small_blocks_aside()
+    return kept
+
+
+@cache
+def set_small_blocks_aside() -> None:
+    """Free small blocks where no large one was: a small request takes the smallest that will do.
+
+    torch aligns its blocks to 64 bytes. For that glibc takes some hundred bytes too many, and frees
+    what is left over before and behind. If a small request gets one of those, or the first bytes of
+    a large hole, then the next block as large as the one before no longer fits into its hole: so a
+    step of ResNet-18 grew from 1.7 to 2.8 GB. What the cache of a thread holds is given out first
+    all the same: see :func:`restart_without_thread_cache`. Measured: docs/adr/0016.
+    """
+    library = glibc()
+    assert library is not None
+    blocks = []
+    for size, count in ASIDE.items():
+        for _ in range(count):
+            blocks.append(library.malloc(size))
+            library.malloc(1)  # stays, and keeps two of them from becoming one
+    for block in blocks:
+        library.free(block)
+
+
+def restart_without_thread_cache() -> None:
+    """Begin this process anew, glibc's cache of small blocks for each thread off, if it may help.
+
+    For a command that keeps its memory (:func:`keep_memory`), as its first act: glibc reads this
+    setting when a process starts, and never again. Nothing is done where the process is not the
+    command itself (a program that calls it), where it has begun anew, where the environment sets
+    anything of malloc, and without glibc. Children of the process start with the cache.
+    """
+    if os.environ.get("GLIBC_TUNABLES") == NO_THREAD_CACHE:
+        del os.environ["GLIBC_TUNABLES"]
+        return
+    script, *arguments = sys.orig_argv[-len(sys.argv) :]  # or what -m names
+    is_command = os.path.basename(script) == "faceverify" and arguments == sys.argv[1:]
+    is_set = any(name == "GLIBC_TUNABLES" or name.startswith("MALLOC_") for name in os.environ)
+    if not (is_command and sys.executable and glibc()) or is_set:
+        return
+    environment = {**os.environ, "GLIBC_TUNABLES": NO_THREAD_CACHE}
+    with suppress(OSError):  # where no process may be started, this one goes on
+        os.execve(  # noqa: S606 the command that runs already
+            sys.executable, [sys.executable, *sys.orig_argv[1:]], environment
+        )
 
 
 def give_memory_back() -> None:
@@ -61,8 +125,8 @@ def give_memory_back() -> None:
     of them to the sizes of freed blocks stays off.
     """
     kept = ("mmap_max", "trim_threshold", "top_pad")
-    set_malloc(**{name: PARAMETERS[name][1] for name in kept})
-    ctypes.CDLL(None).malloc_trim(0)
+    if set_malloc(**{name: PARAMETERS[name][1] for name in kept}) and (library := glibc()):
+        library.malloc_trim(0)
 
 
 @cache
@@ -78,12 +142,9 @@ def use_huge_pages() -> bool:
     """
     if not hasattr(mmap, "MADV_HUGEPAGE"):
         return False
-    if not set_malloc(arena_max=1, mmap_max=0, trim_threshold=FOREVER):
+    library = glibc()
+    if library is None or not set_malloc(arena_max=1, mmap_max=0, trim_threshold=FOREVER):
         return False
-    library = ctypes.CDLL(None)
-    library.malloc.restype = library.sbrk.restype = ctypes.c_void_p
-    library.malloc.argtypes, library.free.argtypes = [ctypes.c_size_t], [ctypes.c_void_p]
-    library.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     start = -(-library.sbrk(0) // mmap.PAGESIZE) * mmap.PAGESIZE
     library.free(library.malloc(HEAP))  # grown by so much, the heap keeps it
     size = library.sbrk(0) - start

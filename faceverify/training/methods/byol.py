@@ -51,8 +51,8 @@ class BYOL(Method):
 
     def forward(self, embed: Embed, batch: Batch) -> Tensor:
         """See :meth:`Method.forward`."""
-        rows = gathered(embed(batch.views))  # of each view (N, D)
-        seen = gathered(self.teacher.embed(batch.views))
+        seen = gathered(self.teacher.embed(batch.views))  # of each view (N, D)
+        rows = gathered(embed(batch.views))
         with exact(rows[0]):
             first, second = (self.predictor(self.projector(view)) for view in rows)
             targets = [self.teacher.heads(view).detach() for view in seen]

@@ -86,9 +86,9 @@ class DenseCL(Method):
     def forward(self, embed: Embed, batch: Batch) -> Tensor:
         """See :meth:`Method.forward`; the places are those of the images of this process."""
         first, second = batch.views
+        seen, shown = self.teacher.embed_shuffled(second, seed=self._step, maps=True)  # all of N
         rows, features = embed([first], maps=True)  # (n, D), (n, C, h, w)
         (rows,) = gathered([rows])  # (N, D)
-        seen, shown = self.teacher.embed_shuffled(second, seed=self._step, maps=True)  # all of N
         with exact(rows):
             taught = self.teacher.heads
             assert isinstance(taught, Heads)

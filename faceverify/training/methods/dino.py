@@ -94,8 +94,8 @@ class DINO(Method):
 
     def forward(self, embed: Embed, batch: Batch) -> Tensor:
         """See :meth:`Method.forward`."""
-        rows = gathered(embed(batch.views))  # of each view (N, D)
         seen = gathered(self.teacher.embed(batch.views[: self.views.number]))
+        rows = gathered(embed(batch.views))  # of each view (N, D)
         with exact(rows[0]):
             student = [self.heads(view) for view in rows]  # (N, K) each
             outputs = [self.teacher.heads(view).detach() for view in seen]

@@ -64,8 +64,8 @@ class MoCo(Method):
 
     def forward(self, embed: Embed, batch: Batch) -> Tensor:
         """See :meth:`Method.forward`."""
-        (rows,) = gathered(embed(batch.views[:1]))  # (N, D)
         (seen,) = self.teacher.embed_shuffled(batch.views[1], seed=self._step)  # (N, D)
+        (rows,) = gathered(embed(batch.views[:1]))  # (N, D)
         with exact(rows):
             queries = F.normalize(self.projector(rows), dim=1)
             self._keys = F.normalize(self.teacher.heads(seen), dim=1).detach()

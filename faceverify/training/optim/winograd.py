@@ -26,29 +26,33 @@ class WinogradConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         """(N, C, H, W) and (D, C, 3, 3) to (N, D, H, W)."""
-        tiles = input_tiles(x)
-        outputs, channels = weight.shape[:2]
-        filters = kronecker(weight) @ weight.permute(2, 3, 0, 1).reshape(9, -1)
-        filters = filters.view(16, outputs, channels)
-        ctx.save_for_backward(x, filters)  # the tiles are four times as large, and quickly made
-        return maps_of(torch.bmm(tiles, filters.transpose(1, 2)), x.shape)
+        # not the tiles, four times as large, nor the filters, twice: both are quickly made
+        ctx.save_for_backward(x, weight)
+        products = torch.bmm(input_tiles(x), filters_of(weight).transpose(1, 2))
+        return maps_of(products, x.shape)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """(N, D, H, W) to the gradients of x and of the weights."""
-        x, filters = ctx.saved_tensors  # (N, C, H, W) and (16, D, C)
+        x, weight = ctx.saved_tensors
         of_x = of_weight = None
         if ctx.needs_input_grad[0]:  # a convolution again, by the filters turned half round
-            products = torch.bmm(input_tiles(gradient), filters[TURNED])
+            products = torch.bmm(input_tiles(gradient), filters_of(weight)[TURNED])
             of_x = maps_of(products, gradient.shape)
         if ctx.needs_input_grad[1]:
             products = torch.bmm(
                 gradient_tiles(gradient).transpose(1, 2), input_tiles(x)
             )  # (16, D, C)
-            of_filters = kronecker(filters).T @ products.view(16, -1)  # (9, D C)
-            of_weight = of_filters.view(3, 3, *filters.shape[1:]).permute(2, 3, 0, 1)
+            of_filters = kronecker(weight).T @ products.view(16, -1)  # (9, D C)
+            of_weight = of_filters.view(3, 3, *weight.shape[:2]).permute(2, 3, 0, 1)
         return of_x, of_weight
+
+
+def filters_of(weight: Tensor) -> Tensor:
+    """G w G' of every filter, (D, C, 3, 3) to (16, D, C)."""
+    filters = kronecker(weight) @ weight.permute(2, 3, 0, 1).reshape(9, -1)
+    return filters.view(16, *weight.shape[:2])
 
 
 def maps_of(products: Tensor, shape: torch.Size) -> Tensor:

@@ -20,7 +20,6 @@ from faceverify.training.checkpoint.checkpoint import (
     read_part,
 )
 from faceverify.training.metrics_log import read_metrics
-from faceverify.training.run.finish import nothing_gained
 from faceverify.training.run.folder import RunFolder
 from faceverify.training.run.held_out import held_out_of
 from faceverify.training.run.selection import deciding
@@ -105,13 +104,31 @@ def test_a_probe_chooses_the_checkpoint(photos, tmp_path):
     assert [line["step"] for line in judged] == [0, 2, 4, 6]
     assert all({"nearest", "accuracy", "spread", "alignment"} <= set(line) for line in judged)
     assert best(run.checkpoints)[1] == max(line["accuracy"] for line in judged[1:])
-    worse = (run.path, judged[0]["accuracy"] - 0.25)
-    (note,) = nothing_gained(judged, worse, named=False)
+    assert set(trained.results) >= {"accuracy"}
+    assert (run.path / "nearest.svg").is_file()
+
+
+def test_a_run_that_loses_what_random_weights_know_says_so(photos, tmp_path):
+    """Its weights decay to nothing: all people are one."""
+    probe = write_people(tmp_path / "probe", people=4, images=6)
+    for index, path in enumerate(sorted(probe.rglob("*.png"))):  # others than those learned from
+        path.write_bytes(path.read_bytes() + bytes([index]))
+    said = []
+    train_model(
+        config_of(
+            photos,
+            validation={"times": 1, "probe": str(probe)},
+            optimiser={"name": "sgd", "learning_rate": 1.0, "weight_decay": 1.0, "clip_norm": 1e-9},
+            schedule={"warm_up": 0.0},
+            budget={"steps": 1},
+        ),
+        RunFolder(tmp_path / "run"),
+        say=said.append,
+    )
+    (note,) = [line for line in said if "the weights it began with" in line]
     assert note.endswith(
         "nothing was gained; without names some methods need many more steps than others"
     )
-    assert set(trained.results) >= {"accuracy"}
-    assert (run.path / "nearest.svg").is_file()
 
 
 @pytest.mark.thorough(but=("body",))

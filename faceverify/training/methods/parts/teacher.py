@@ -26,7 +26,8 @@ from faceverify.training.optim.view_encoder import ViewEncoder
 class Teacher(nn.Module):
     """Copy of a backbone and its heads that follows them; part of a method's state.
 
-    Its norms use the statistics of the batch, as its student's do, and keep their own.
+    Its norms use the statistics of the batch, as its student's do, and keep their own. Methods let
+    it embed before the student, whose activations stay in memory for the gradient.
 
     Args:
         backbone: the student's.
