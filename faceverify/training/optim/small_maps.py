@@ -6,11 +6,16 @@ shifted maps are concatenated and multiplied with the weights at once (im2col): 
 another order. In float32, where multiplications dominate, Winograd's algorithm needs fewer of them.
 
 Measured, 128 maps of 4 x 4 with 512 channels, one thread, forward and backward together: float32
-405 and 230 ms (im2col 334), bfloat16 194 and 74 ms. From 7 x 7 on there is no gain.
+405 and 230 ms (im2col 334), bfloat16 194 and 74 ms. From 7 x 7 on there is no gain. Where matrix
+products have half of the speed of convolutions, see :func:`products_at_half_speed`, float32 gains
+only up to 2 x 2.
 """
 
 from __future__ import annotations
 
+import platform
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +26,8 @@ from torch.nn import functional
 from faceverify.training.optim.winograd import WinogradConvolution
 
 LARGEST = 5  # largest side of a map for which matrix products are faster
+LARGEST_AT_HALF_SPEED = 2  # the same in float32, where they have half of the speed
+CPU_INFO = Path("/proc/cpuinfo")
 
 
 class SmallMapConv2d(nn.Conv2d):
@@ -37,11 +44,29 @@ class SmallMapConv2d(nn.Conv2d):
         if torch.is_autocast_enabled("cpu"):
             dtype = torch.get_autocast_dtype("cpu")
             x, weight = x.to(dtype), weight.to(dtype)
+        is_large = x.dtype == torch.float32 and max(x.shape[2:]) > LARGEST_AT_HALF_SPEED
+        if is_large and products_at_half_speed():
+            return super().forward(x)
         way = (
             WinogradConvolution if x.dtype in (torch.float32, torch.float64) else MatrixConvolution
         )
         y: Tensor = way.apply(x, weight)
         return y
+
+
+@cache
+def products_at_half_speed() -> bool:
+    """Whether float32 matrix products have half of the speed of convolutions.
+
+    torch has the former from MKL, which uses AVX-512 on Intel's processors alone, the latter from
+    oneDNN, which uses it on all: 195 and 485 GFLOP/s of two cores of an AMD EPYC (torch 2.14). So
+    256 maps of 4 x 4 with 512 channels take 122 ms by torch's convolution there, 170 by Winograd's
+    algorithm; as a processor with AVX2 alone 218 and 175.
+    """
+    if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        return False
+    maker = CPU_INFO.read_text() if CPU_INFO.exists() else platform.processor()
+    return "AuthenticAMD" in maker
 
 
 class MatrixConvolution(torch.autograd.Function):

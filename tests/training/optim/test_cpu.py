@@ -16,9 +16,11 @@ from torch.nn import functional  # noqa: E402
 from faceverify.training.backbones import build_backbone  # noqa: E402
 from faceverify.training.distributed.wrappers import plain_module  # noqa: E402
 from faceverify.training.export.onnx_graph import graph_of  # noqa: E402
+from faceverify.training.optim import small_maps  # noqa: E402
 from faceverify.training.optim.cpu import tuned_process, use_cpu_layers  # noqa: E402
 from faceverify.training.optim.small_maps import (  # noqa: E402
     LARGEST,
+    LARGEST_AT_HALF_SPEED,
     MatrixConvolution,
     SmallMapConv2d,
     use_for_small_maps,
@@ -133,15 +135,36 @@ def test_other_convolutions_are_left_alone(other):
     assert net[0] is other
 
 
-def test_large_maps_and_use_are_torchs(monkeypatch):
+@pytest.mark.parametrize(
+    ("half_speed", "largest"), [(False, LARGEST), (True, LARGEST_AT_HALF_SPEED)]
+)
+def test_large_maps_and_use_are_torchs(monkeypatch, half_speed, largest):
+    monkeypatch.setattr(small_maps, "products_at_half_speed", lambda: half_speed)
     monkeypatch.setattr(WinogradConvolution, "apply", None)
     net = nn.Sequential(nn.Conv2d(3, 4, 3, 1, 1, bias=False))
     use_for_small_maps(net)
-    net(torch.zeros(1, 3, LARGEST + 1, 2))
+    net(torch.zeros(1, 3, largest + 1, 2))
     net.eval()(torch.zeros(1, 3, 2, 2))
     net.train()
     with pytest.raises(TypeError):
-        net(torch.zeros(1, 3, LARGEST, LARGEST))
+        net(torch.zeros(1, 3, largest, largest))
+
+
+@pytest.mark.parametrize(
+    ("capability", "maker", "expected"),
+    [
+        ("AVX512", "AuthenticAMD", True),
+        ("AVX512", "GenuineIntel", False),
+        ("AVX2", "AuthenticAMD", False),
+    ],
+)
+def test_which_processors_multiply_at_half_speed(
+    monkeypatch, tmp_path, capability, maker, expected
+):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(small_maps, "CPU_INFO", tmp_path / "cpuinfo")
+    small_maps.CPU_INFO.write_text(f"processor\t: 0\nvendor_id\t: {maker}\n")
+    assert small_maps.products_at_half_speed.__wrapped__() == expected
 
 
 def test_autocast_reaches_it(monkeypatch):
