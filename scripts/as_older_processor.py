@@ -19,6 +19,7 @@ OLDER = {
     # numpy's; those of Haswell end in SIGSEGV when OpenBLAS 0.3.34 (numpy 2.5) is told to use them
     # on a processor with AVX-512, though not on one that has nothing newer
     "OPENBLAS_CORETYPE": "Sandybridge",
+    "AS_OLDER_PROCESSOR": "1",  # a machine may have set one of the others for itself
 }
 
 
