@@ -17,7 +17,7 @@ SMALL = (
 )  # fmt: skip
 RECIPES = {
     "small-arcface": 3e-3,
-    "small-triplet": 3e-4,
+    "small-triplet": 1e-4,
     "small-center": 3e-3,
     "finetune-default": 1e-5,  # goes on from the model of the first
 }
