@@ -21,8 +21,8 @@ PARAMETERS = {
     "top_pad": (-2, 128 << 10),
     "trim_threshold": (-1, 128 << 10),
 }
-FOREVER = -1
-HEAP = 128 << 20  # bytes; two photos and their nets take less
+FOREVER = -1  # as a trim threshold; the largest int would be 2 GB of free memory
+HEAP = 129 << 20  # bytes; two photos and their nets take less, and some of it is there already
 NO_THREAD_CACHE = "glibc.malloc.tcache_count=0"
 ASIDE = {**dict.fromkeys(range(24, 144, 16), 2000), 64 << 10: 256}  # bytes: number of blocks
 
